@@ -1,0 +1,1 @@
+"""Label every pixel of a photo with a pretrained segmentation network."""

@@ -1,0 +1,25 @@
+"""What can go wrong, one type a cause; each message names the value and the remedy."""
+
+
+class PixelwiseError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class ImageError(PixelwiseError):
+    """The picture cannot be read, or is larger than allowed."""
+
+
+class PaletteError(PixelwiseError):
+    """A colour or an index that the palette does not hold."""
+
+
+class WeightsError(PixelwiseError):
+    """Weights are missing, broken, or do not fit the model."""
+
+
+class ModelError(PixelwiseError):
+    """A model's name, file or card is not usable."""
+
+
+class DeviceError(ModelError):
+    """The named device is not on this machine."""

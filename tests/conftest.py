@@ -1,0 +1,24 @@
+"""Fixtures that more than one test file uses."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = Path(os.environ.get("PIXELWISE_SHARED", ROOT.parent / "shared"))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with a real model and real photos, where a checkout has one beside it."""
+    if not (SHARED / "models").is_dir():
+        pytest.skip(f"no real model and photos at {SHARED} (set PIXELWISE_SHARED)")
+    return SHARED
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A seeded source of random numbers."""
+    return np.random.default_rng(0)
