@@ -1,0 +1,132 @@
+"""Pixelwise: drag a photo into the page and see every pixel labelled.
+
+`python app.py --help` tells what can be set. Importing this module builds the page as `demo` and
+starts nothing: no server, no network, no weights.
+"""
+
+import os
+import threading
+from pathlib import Path
+
+import gradio as gr
+
+from page import words
+from page.engine import Engine
+from page.handlers import Handlers
+from page.options import Options, parse_options
+from page.photo_input import PhotoInput
+from page.theme import looks
+from viewer import LabelViewer, PixelBars
+
+EXAMPLES = Path(__file__).parent / "examples"
+SIZES = (260, 390, 520, 780, 1040)
+
+
+def build_demo(options: Options) -> gr.Blocks:
+    """The page.
+
+    Args:
+        options: what was set on the command line.
+
+    Returns:
+        Blocks that wait for `launch()` or `gr.mount_gradio_app()`.
+    """
+    engine = Engine(options)
+    with gr.Blocks(title=words.TITLE, analytics_enabled=False) as demo:
+        handlers = Handlers(engine, demo.GRADIO_CACHE)
+        gr.HTML(words.MASTHEAD, elem_id="masthead")
+        key = gr.State("")
+        timer = gr.Timer(1.0, active=False)
+        with gr.Row():
+            with gr.Column(scale=1, min_width=300, elem_id="side"):
+                photo = PhotoInput(
+                    label="Photo",
+                    sources=["upload", "clipboard", "webcam"],
+                    height=240,
+                    buttons=[],
+                    elem_id="photo",
+                )
+                gr.Examples(
+                    [[str(path)] for path in sorted(EXAMPLES.glob("*.jpg"))],
+                    inputs=[photo],
+                    label="Or try one of these",
+                    elem_id="examples",
+                )
+                model = gr.Dropdown(
+                    [(words.model_label(name), name) for name in engine.names()],
+                    value=engine.default,
+                    label="Model",
+                    elem_id="model",
+                )
+                size = gr.Dropdown(
+                    _sizes(options.size),
+                    value=options.size or 0,
+                    label="Shorter side that the network sees",
+                    elem_id="size",
+                )
+                facts = gr.HTML("", elem_id="run-facts")
+                offer = gr.Button("", visible=False, variant="primary", elem_id="upgrade")
+            with gr.Column(scale=3, min_width=320):
+                viewer = LabelViewer(elem_id="viewer")
+                bars = PixelBars(elem_id="bars")
+        shown = [viewer, facts, key, offer, timer]
+        run = {"fn": handlers.label, "inputs": [photo, model, size], "outputs": shown}
+        quietly = {"show_progress": "hidden", "api_visibility": "private"}
+        gr.on(
+            [photo.change, model.change, size.change, offer.click],
+            **run,
+            **quietly,
+            trigger_mode="always_last",
+            concurrency_id="network",
+        )
+        timer.tick(handlers.watch_download, [model], [offer, timer], **quietly, queue=False)
+        viewer.pin(handlers.pixel, [key], [bars], **quietly, queue=False)
+        _add_api(handlers)
+        demo.engine = engine
+    return demo
+
+
+def _sizes(own: int | None) -> list[tuple[str, int]]:
+    sizes = sorted({*SIZES, *([own] if own else [])})
+    return [("as the model was trained", 0), *((f"{size} px", size) for size in sizes)]
+
+
+def _add_api(handlers: Handlers) -> None:
+    """The endpoint for programs: `predict(image, model, api_name="/segment")`."""
+    with gr.Column(visible=False):
+        image = PhotoInput(label="image")
+        name = gr.Textbox("", label="model")
+        outputs = [gr.File(label="labels"), gr.File(label="overlay"), gr.JSON(label="facts")]
+        gr.Button("segment").click(
+            handlers.segment,
+            [image, name],
+            outputs,
+            api_name="segment",
+            concurrency_id="network",
+        )
+
+
+def main() -> None:
+    """Read the command line, open the page, then get the first model ready behind it."""
+    options = parse_options()
+    page = demo if options == Options() else build_demo(options)
+    page.queue(default_concurrency_limit=1, max_size=64)
+    page.launch(
+        server_name=options.host,
+        server_port=options.port,
+        share=options.share,
+        auth=options.auth,
+        max_file_size=int(options.max_upload_mb * 2**20),
+        enable_monitoring=False,
+        run_history=False,
+        prevent_thread_lock=True,
+        **looks(),
+    )
+    threading.Thread(target=page.engine.warm_up, name="warm-up", daemon=True).start()
+    page.block_thread()
+
+
+demo = build_demo(Options())
+
+if __name__ == "__main__":
+    main()

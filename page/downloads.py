@@ -1,0 +1,86 @@
+"""Weights that are fetched while somebody waits, or while another model answers."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Download:
+    """One model's weights on their way.
+
+    Attributes:
+        name: the model.
+        done, total: bytes so far and in all; total is None until the server says it.
+        error: why it failed, or None.
+        finished: set when it has ended, well or not.
+    """
+
+    name: str
+    done: int = 0
+    total: int | None = None
+    error: Exception | None = None
+    finished: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def fraction(self) -> float | None:
+        """How far it is, from 0 to 1, where that is known."""
+        return min(self.done / self.total, 1.0) if self.total else None
+
+    def sentence(self) -> str:
+        """How far it is, in words."""
+        if self.error:
+            return str(self.error)
+        if self.finished.is_set():
+            return f"{self.name} is ready."
+        total = f" of {self.total / 1e6:.0f}" if self.total else ""
+        return f"Downloading the weights of {self.name}: {self.done / 1e6:.0f}{total} MB …"
+
+
+class Downloads:
+    """Fetches each model's weights at most once at a time, in the background."""
+
+    def __init__(self) -> None:
+        self._running: dict[str, Download] = {}
+        self._lock = threading.Lock()
+
+    def get(self, name: str) -> Download | None:
+        """The latest download of this model, running or ended."""
+        with self._lock:
+            return self._running.get(name)
+
+    def start(self, name: str) -> Download:
+        """Begin to fetch a model's weights, unless that is under way; a failed one starts anew."""
+        with self._lock:
+            download = self._running.get(name)
+            if download and not (download.finished.is_set() and download.error):
+                return download
+            download = self._running[name] = Download(name)
+        threading.Thread(target=_fetch, args=(download,), name=f"fetch-{name}", daemon=True).start()
+        return download
+
+    def wait(self, name: str, report: Callable[[str, float | None], None]) -> None:
+        """Fetch a model's weights and report on the way.
+
+        Raises:
+            WeightsError: they cannot be had.
+        """
+        download = self.start(name)
+        while not download.finished.wait(0.25):
+            report(download.sentence(), download.fraction)
+        if download.error:
+            raise download.error
+
+
+def _fetch(download: Download) -> None:
+    from segmentation import MODELS, fetch_weights
+
+    def progress(done: int, total: int | None) -> None:
+        download.done, download.total = done, total
+
+    try:
+        fetch_weights(MODELS[download.name], progress)
+    except Exception as error:  # handed to the one who waits; a thread has nobody to raise to
+        download.error = error
+    finally:
+        download.finished.set()

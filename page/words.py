@@ -1,0 +1,58 @@
+"""What the page says, in one place."""
+
+import html
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .downloads import Download
+    from .engine import Answer
+
+TITLE = "Pixelwise"
+MASTHEAD = (
+    "<h1>Pixelwise</h1><p>See what a segmentation network sees in your photo, pixel by pixel.</p>"
+)
+API_ALPHA = 0.6
+FORGOTTEN = "This result is no longer kept here. Label the photo again to ask about its pixels."
+BUSY = "Something went wrong on this side; the photo was not labelled. Try it once more."
+
+
+def model_label(name: str) -> str:
+    """How the model choice names a model: title, published accuracy, what must be fetched."""
+    from segmentation import MODELS, find_weights
+
+    spec = MODELS.get(name)
+    if spec is None:
+        return Path(name).stem
+    parts = [spec.title]
+    if spec.miou is not None:
+        parts.append(f"mIoU {spec.miou:.1f}")
+    if spec.url and find_weights(spec) is None:
+        parts.append(f"{spec.bytes / 1e6:.0f} MB to fetch")
+    return " · ".join(parts)
+
+
+def run_facts(answer: "Answer") -> str:
+    """Which model and device answered, how long it took, and what else to know; HTML."""
+    result = answer.result
+    height, width = result.class_map.shape
+    facts = (
+        f"<strong>{html.escape(result.model)}</strong> on {html.escape(result.device)} · "
+        f"{height} × {width} px · {result.seconds:.2f} s"
+    )
+    return "<br>".join([facts, *(html.escape(note) for note in answer.notes)])
+
+
+def download_offer(download: "Download") -> dict[str, Any]:
+    """The offer to run the photo again: its label and whether it can be taken."""
+    if download.error:
+        return {"value": f"Try again to fetch {download.name}", "interactive": True}
+    if download.finished.is_set():
+        return {"value": f"Run this photo again with {download.name}", "interactive": True}
+    return {"value": download.sentence(), "interactive": False}
+
+
+def error_text(error: Exception) -> str:
+    """An error that we raised, as the page shows it: plain text, first letter large."""
+    text = str(error)
+    return text[:1].upper() + text[1:]
