@@ -1,0 +1,45 @@
+"""The 21 categories of PASCAL VOC, and how a person reads their names."""
+
+VOC_CATEGORIES: tuple[str, ...] = (
+    "__background__",
+    "aeroplane",
+    "bicycle",
+    "bird",
+    "boat",
+    "bottle",
+    "bus",
+    "car",
+    "cat",
+    "chair",
+    "cow",
+    "diningtable",
+    "dog",
+    "horse",
+    "motorbike",
+    "person",
+    "pottedplant",
+    "sheep",
+    "sofa",
+    "train",
+    "tvmonitor",
+)
+"""Index to name, spelled as in torchvision's weights (`weights.meta["categories"]`)."""
+
+_DISPLAY_NAMES = {
+    "__background__": "background",
+    "diningtable": "dining table",
+    "pottedplant": "potted plant",
+    "tvmonitor": "TV monitor",
+}
+
+
+def display_name(category: str) -> str:
+    """The words to show for a category; a name without an entry is shown as it is.
+
+    Args:
+        category: A name as the model's card spells it, such as "diningtable".
+
+    Returns:
+        The name for a legend, such as "dining table".
+    """
+    return _DISPLAY_NAMES.get(category, category)

@@ -1,0 +1,204 @@
+"""From Pillow's many pixel modes to upright 8-bit RGB, strip by strip.
+
+Strips keep the memory beside the decoded image and the result near nothing.
+"""
+
+import io
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from PIL import Image, ImageCms
+
+_STRIP_PIXELS = 1 << 18
+_ORIENTATION = 0x0112  # the EXIF tag
+
+# How a profile calls its colours -> the mode that Pillow's colour management takes.
+_PROFILE_MODES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab ": "LAB"}
+
+
+def to_rgb(image: Image.Image, png_depth: int | None = None) -> tuple[np.ndarray, list[str]]:
+    """Pixels as a screen would show them on white.
+
+    EXIF orientation is applied, an embedded ICC profile converted to sRGB, transparency composited
+    over white, 16 bits scaled to 8. 32-bit integers and floats have no fixed range: integers in
+    0 to 255 are taken as they are, in 0 to 65,535 as 16-bit; floats in 0 to 1 are multiplied by
+    255, in 0 to 255 rounded; anything else is stretched from its least to its greatest value, and
+    a note says so.
+
+    Args:
+        image: A loaded Pillow image of any mode; it is not changed.
+        png_depth: Bits a sample where the image comes from a PNG.
+
+    Returns:
+        (H, W, 3) uint8 RGB, contiguous; and notes for the person.
+    """
+    notes: list[str] = []
+    orientation = _orientation(image)
+    width, height = image.size
+    upright = np.empty((width, height, 3) if orientation >= 5 else (height, width, 3), np.uint8)
+    stored = _as_stored(upright, orientation)  # (height, width, 3), a view
+    to_8_bits = _depth_converter(image, png_depth, notes)
+    transform = None
+    for top, strip in _strips(image):
+        color, alpha = to_8_bits(strip)
+        if top == 0:
+            transform = _profile_transform(image, color.mode, notes)
+        rgb = np.asarray(_to_srgb(color, transform))  # (rows, width, 3)
+        if alpha is not None:
+            rgb = _over_white(rgb, alpha)
+        stored[top : top + len(rgb)] = rgb
+    return upright, notes
+
+
+def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    width, height = image.size
+    rows = max(1, _STRIP_PIXELS // width)
+    for top in range(0, height, rows):
+        yield top, image.crop((0, top, width, min(top + rows, height)))
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        value = image.getexif().get(_ORIENTATION, 1)
+    except Exception:  # broken metadata does not make a broken picture
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _as_stored(upright: np.ndarray, orientation: int) -> np.ndarray:
+    """A view of the upright picture in the order in which the file stores its rows."""
+    turned = upright.swapaxes(0, 1) if orientation >= 5 else upright
+    row_step = -1 if orientation in (3, 4, 6, 7) else 1
+    column_step = -1 if orientation in (2, 3, 7, 8) else 1
+    return turned[::row_step, ::column_step]
+
+
+# A strip of any mode -> the strip in an 8-bit mode without alpha, and alpha (rows, width) or None.
+_Converter = Callable[[Image.Image], tuple[Image.Image, np.ndarray | None]]
+
+
+def _depth_converter(image: Image.Image, png_depth: int | None, notes: list[str]) -> _Converter:
+    transparency = image.info.get("transparency")
+    if image.mode.startswith("I;16"):
+        # Pillow's own conversion of 16-bit grays saturates at 255, and it knows no key colour.
+        return lambda strip: _from_16_bits(np.asarray(strip), transparency)
+    if image.mode in ("I", "F"):
+        low, high = _value_range(image, notes)
+        return lambda strip: (_stretch(np.asarray(strip), low, high), None)
+    if image.mode in ("1", "L") and isinstance(transparency, int):
+        if png_depth in (2, 4):  # Pillow scales the pixels of such a PNG, but not the key colour
+            transparency *= 255 // ((1 << png_depth) - 1)
+        return lambda strip: _with_key(strip.convert("L"), transparency)
+    if image.mode == "RGB" and png_depth == 16 and isinstance(transparency, tuple):
+        # Pillow keeps the high byte of each sample.
+        key = tuple(value >> 8 for value in transparency)
+        return lambda strip: _with_key(strip, key)
+    if image.has_transparency_data:
+        return _split_alpha
+    if image.mode in ("L", "RGB", "CMYK", "LAB"):
+        return lambda strip: (strip, None)
+    return lambda strip: (strip.convert("L" if strip.mode == "1" else "RGB"), None)
+
+
+def _split_alpha(strip: Image.Image) -> tuple[Image.Image, np.ndarray]:
+    gray = strip.mode in ("LA", "La")
+    if strip.mode == "La":
+        strip = strip.convert("LA")
+    elif strip.mode not in ("LA", "RGBA"):
+        strip = strip.convert("RGBA")
+    alpha = np.asarray(strip.getchannel("A"))
+    return strip.convert("L" if gray else "RGB"), alpha
+
+
+def _with_key(strip: Image.Image, key: int | tuple[int, ...]) -> tuple[Image.Image, np.ndarray]:
+    """One colour of the file means transparent."""
+    pixels = np.asarray(strip)
+    clear = pixels == key if pixels.ndim == 2 else (pixels == key).all(-1)
+    return strip, np.where(clear, 0, 255).astype(np.uint8)
+
+
+def _from_16_bits(
+    values: np.ndarray, transparency: object
+) -> tuple[Image.Image, np.ndarray | None]:
+    gray = ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)  # rint(v / 257), exactly
+    alpha = None
+    if isinstance(transparency, int):
+        alpha = np.where(values == transparency, 0, 255).astype(np.uint8)
+    return Image.fromarray(gray), alpha
+
+
+def _value_range(image: Image.Image, notes: list[str]) -> tuple[float, float]:
+    """Which values mean black and white in an image of mode I or F."""
+    low, high = np.inf, -np.inf
+    for _, strip in _strips(image):
+        values = np.asarray(strip)
+        values = values[np.isfinite(values)]
+        if values.size:
+            low, high = min(low, float(values.min())), max(high, float(values.max()))
+    if image.format == "PPM" and image.mode == "I":
+        return 0.0, 65535.0  # Pillow scales to this whatever the file's greatest value
+    limits = (1.0, 255.0) if image.mode == "F" else (255.0, 65535.0)
+    for limit in limits:
+        if low >= 0 and high <= limit:
+            return 0.0, limit
+    if low > high:  # not one finite value
+        return 0.0, 1.0
+    notes.append(f"values {low:g} to {high:g} stretched to 0 to 255")
+    return low, high
+
+
+def _stretch(values: np.ndarray, low: float, high: float) -> Image.Image:
+    scaled = (values.astype(np.float64) - low) * (255 / (high - low or 1))
+    scaled = np.nan_to_num(scaled, nan=0.0, posinf=255.0, neginf=0.0)
+    return Image.fromarray(np.rint(scaled.clip(0, 255)).astype(np.uint8))
+
+
+def _over_white(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """rint((a * rgb + (255 - a) * 255) / 255), exactly; 255 is odd, so there are no ties."""
+    weight = alpha.astype(np.uint32)[..., None]  # (rows, width, 1)
+    return (weight * rgb + (255 - weight) * 255 + 127) // 255
+
+
+def _to_srgb(color: Image.Image, transform: ImageCms.ImageCmsTransform | None) -> Image.Image:
+    if transform is not None:
+        return ImageCms.applyTransform(color, transform)
+    return color if color.mode == "RGB" else color.convert("RGB")
+
+
+def _profile_transform(
+    image: Image.Image, mode: str, notes: list[str]
+) -> ImageCms.ImageCmsTransform | None:
+    """From the embedded profile to sRGB; None where there is nothing to convert."""
+    data = image.info.get("icc_profile")
+    try:
+        if data:
+            source = ImageCms.getOpenProfile(io.BytesIO(data))
+            expected = _PROFILE_MODES.get(source.profile.xcolor_space)
+            if expected != mode:
+                notes.append("its colour profile is for another kind of picture and was ignored")
+                source = None
+        else:
+            source = None
+        if source is None and mode == "LAB":
+            source = ImageCms.createProfile("LAB")
+        if source is None:
+            return None
+        transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
+        return None if _is_identity(transform, mode) else transform
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        notes.append("its colour profile is broken and was ignored")
+        return None
+
+
+def _is_identity(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
+    """Whether a profile is sRGB itself, whatever it is called: most pictures' is."""
+    if mode == "RGB":
+        steps = np.arange(0, 256, 15, dtype=np.uint8)
+        probe = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), -1).reshape(18, -1, 3)
+    elif mode == "L":
+        probe = np.arange(256, dtype=np.uint8)[None]
+    else:
+        return False
+    before = Image.fromarray(probe)
+    after = np.asarray(ImageCms.applyTransform(before, transform)).astype(int)
+    return bool((np.abs(after - np.asarray(before.convert("RGB"))) <= 1).all())

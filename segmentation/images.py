@@ -1,0 +1,238 @@
+"""The one door for pictures: anything a person drops in becomes (H, W, 3) uint8 RGB."""
+
+import io
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    PpmImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from segmentation.errors import ImageError
+from segmentation.image_checks import count_gif_frames, header_size
+from segmentation.image_files import ACCEPTED, read_source, sniff
+from segmentation.image_modes import to_rgb
+
+# The plugins are called by what the bytes are, so that no other of Pillow's is ever reached; nor
+# is `Image.open`, whose bomb check would answer before the limit here can.
+_OPENERS = {
+    "JPEG": JpegImagePlugin.JpegImageFile,
+    "PNG": PngImagePlugin.PngImageFile,
+    "WEBP": WebPImagePlugin.WebPImageFile,
+    "GIF": GifImagePlugin.GifImageFile,
+    "BMP": BmpImagePlugin.BmpImageFile,
+    "TIFF": TiffImagePlugin.TiffImageFile,
+    "AVIF": AvifImagePlugin.AvifImageFile,
+    "PPM": PpmImagePlugin.PpmImageFile,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """A picture as the networks and the page take it.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB, upright, contiguous, nobody else's.
+        notes: What a person should know about how it was read, such as "animated: first of 12
+            frames shown"; empty as a rule.
+    """
+
+    image: np.ndarray
+    notes: tuple[str, ...] = ()
+
+
+ImageSource = str | os.PathLike | bytes | Image.Image | np.ndarray | Photo
+
+
+def open_photo(
+    source: ImageSource, *, max_bytes: int | None = None, max_megapixels: float | None = 64.0
+) -> Photo:
+    """Read a picture: upright, in sRGB, over white, 8 bits a channel.
+
+    The format is told by the content and not by the name, and the size is read from the header
+    before anything is decoded.
+
+    Args:
+        source: A path; a file's bytes; a Pillow image of any mode; an (H, W, 3) uint8 RGB array;
+            or a `Photo`, which is returned as it is.
+        max_bytes: The largest file to read; None for what `max_megapixels` of uncompressed 16-bit
+            RGB would take.
+        max_megapixels: The largest picture to decode, in millions of pixels; None for no limit.
+
+    Returns:
+        The picture and notes on how it was read.
+
+    Raises:
+        ImageError: With a message for a person: what was found, and what to do.
+    """
+    if isinstance(source, Photo):
+        return source
+    if isinstance(source, np.ndarray):
+        return Photo(_copy_array(source, max_megapixels))
+    if isinstance(source, Image.Image):
+        with _only_image_errors("This picture"):
+            return _decode("This picture", source, max_megapixels)
+    if not isinstance(source, str | os.PathLike | bytes | bytearray | memoryview):
+        raise ImageError(
+            "A picture is a path, bytes, a PIL image or an (H, W, 3) uint8 array, "
+            f"not {type(source).__name__}."
+        )
+    subject, data = read_source(source, max_bytes, max_megapixels)
+    with _only_image_errors(subject), _open(subject, data, max_megapixels) as image:
+        return _decode(subject, image, max_megapixels, data)
+
+
+def open_image(
+    source: ImageSource, *, max_bytes: int | None = None, max_megapixels: float | None = 64.0
+) -> np.ndarray:
+    """As `open_photo`, the picture alone: (H, W, 3) uint8 RGB."""
+    return open_photo(source, max_bytes=max_bytes, max_megapixels=max_megapixels).image
+
+
+def open_png_values(
+    source: str | os.PathLike | bytes, mode: str, *, max_megapixels: float | None = 64.0
+) -> np.ndarray:
+    """The numbers that a PNG stores, with no orientation, colour management or transparency.
+
+    Args:
+        source: A path, or a file's bytes.
+        mode: "P" for an indexed PNG, "RGB" for 8-bit RGB.
+        max_megapixels: As `open_photo`.
+
+    Returns:
+        (H, W) for "P", else (H, W, 3); uint8.
+
+    Raises:
+        ImageError: Not a readable PNG, or one of another mode.
+    """
+    subject, data = read_source(source, None, max_megapixels)
+    kind = sniff(data)
+    if kind != "PNG":
+        raise ImageError(f"{subject} is {_an(kind)}; a PNG with label indices is needed.")
+    with _only_image_errors(subject), _open(subject, data, max_megapixels) as image:
+        if image.mode != mode or data[24] > 8:
+            raise ImageError(
+                f"{subject} is a PNG of mode {image.mode} with {data[24]} bits; "
+                f"mode {mode} with up to 8 is needed."
+            )
+        image.load()
+        return np.array(image)
+
+
+def _open(subject: str, data: bytes, max_megapixels: float | None) -> ImageFile.ImageFile:
+    """Read the header: the file's kind and size are checked, nothing is decoded."""
+    kind = sniff(data)
+    opener = _heif_opener(subject) if kind == "HEIF" else _OPENERS.get(kind)
+    if opener is None:
+        raise ImageError(f"{subject} is {kind}, not a picture to label: drop {ACCEPTED}.")
+    size = header_size(kind, data)
+    if size:  # these formats may take memory by the size that they claim when they are opened
+        _check_size(subject, *size, max_megapixels)
+    return opener(io.BytesIO(data))
+
+
+def _heif_opener(subject: str) -> Callable[[io.BytesIO], ImageFile.ImageFile]:
+    try:
+        from pillow_heif import HeifImageFile  # an optional extra
+    except ImportError:
+        raise ImageError(
+            f"{subject} is a HEIC photo, which needs one more package: "
+            "pip install pillow-heif, or save the photo as JPEG."
+        ) from None
+    return HeifImageFile
+
+
+def _decode(
+    subject: str,
+    image: Image.Image,
+    max_megapixels: float | None,
+    data: bytes | None = None,
+) -> Photo:
+    _check_size(subject, *image.size, max_megapixels)
+    notes = _frame_notes(image, data)
+    image.load()
+    png_depth = data[24] if data and image.format == "PNG" else None
+    pixels, more = to_rgb(image, png_depth)
+    return Photo(pixels, (*notes, *more))
+
+
+def _frame_notes(image: Image.Image, data: bytes | None) -> list[str]:
+    """What to say where a file holds more pictures than the one that is shown."""
+    if image.format == "TIFF":
+        return ["several pages: the first is shown"] if image.is_animated else []
+    if image.format == "GIF" and data:
+        frames = count_gif_frames(data)  # Pillow would parse them all, however many
+    elif image.format in ("PNG", "WEBP", "AVIF"):
+        frames = getattr(image, "n_frames", 1)  # as the header says
+    else:
+        frames = 1
+    return [f"animated: first of {frames:,} frames shown"] if frames > 1 else []
+
+
+def _check_size(subject: str, width: int, height: int, max_megapixels: float | None) -> None:
+    if width < 1 or height < 1:
+        raise ImageError(f"{subject} says it is {width} x {height} pixels: there is no picture.")
+    megapixels = width * height / 1e6
+    if max_megapixels is not None and megapixels > max_megapixels:
+        raise ImageError(
+            f"{subject} is {width:,} x {height:,} pixels ({megapixels:,.1f} megapixels); "
+            f"the limit is {max_megapixels:g} megapixels. Make it smaller first."
+        )
+
+
+def _copy_array(array: np.ndarray, max_megapixels: float | None) -> np.ndarray:
+    shape, dtype = array.shape, array.dtype
+    found = f"This array is {shape} {dtype}, not (H, W, 3) uint8"
+    if array.ndim == 2:
+        raise ImageError(f"{found}: stack it three times, np.stack([gray] * 3, axis=-1).")
+    if array.ndim == 4:
+        raise ImageError(f"{found}: pass one picture of the batch at a time.")
+    if array.ndim == 3 and shape[2] != 3 and shape[0] == 3:
+        raise ImageError(f"{found}: move the channels last, np.moveaxis(array, 0, -1).")
+    if array.ndim == 3 and shape[2] == 4:
+        raise ImageError(f"{found}: pass Image.fromarray(array), so that its alpha is respected.")
+    if array.ndim != 3 or shape[2] != 3:
+        raise ImageError(f"{found}: pass red, green and blue along the last axis.")
+    if np.issubdtype(dtype, np.floating):
+        raise ImageError(f"{found}: for values in 0 to 1, (255 * array).round().astype(np.uint8).")
+    if dtype != np.uint8:
+        raise ImageError(f"{found}: scale its values to 0 to 255 and use .astype(np.uint8).")
+    _check_size("This array", shape[1], shape[0], max_megapixels)
+    return np.array(array, order="C", copy=True, subok=False)
+
+
+@contextmanager
+def _only_image_errors(subject: str) -> Iterator[None]:
+    """Whatever a decoder raises on a bad file leaves here as an `ImageError` with a message."""
+    try:
+        yield
+    except ImageError:
+        raise
+    except MemoryError as error:
+        raise ImageError(f"{subject} needs more memory than there is: make it smaller.") from error
+    except Exception as error:
+        if isinstance(error, EOFError) or "truncated" in str(error).lower():
+            raise ImageError(
+                f"{subject} is cut short: it ends before the picture does. Copy it again."
+            ) from error
+        raise ImageError(
+            f"{subject} cannot be decoded: it is damaged, or of a rare kind. "
+            "Open it in an image editor and save it as PNG or JPEG."
+        ) from error
+
+
+def _an(kind: str) -> str:
+    """A kind from `sniff` as words: formats come without an article."""
+    return f"a {kind} file" if kind.isupper() else kind

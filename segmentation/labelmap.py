@@ -1,0 +1,67 @@
+"""The label map as one lossless PNG: what the browser needs to do everything by itself."""
+
+import io
+
+import numpy as np
+from PIL import Image
+
+from segmentation.errors import PaletteError
+from segmentation.images import open_png_values
+
+
+def encode_label_map(class_map: np.ndarray, confidence: np.ndarray, runner_up: np.ndarray) -> bytes:
+    """Pack a result into an RGB PNG: red = class, green = confidence, blue = runner-up.
+
+    The file carries no gAMA, sRGB, iCCP or cHRM chunk, so that a browser's canvas hands the
+    numbers back as they are.
+
+    Args:
+        class_map: (H, W) uint8 class indices.
+        confidence: (H, W) float, 0 to 1; stored as `rint(255 * confidence)`.
+        runner_up: (H, W) uint8 class indices.
+
+    Returns:
+        The bytes of an 8-bit RGB PNG of W x H pixels.
+
+    Raises:
+        PaletteError: Shapes or dtypes that do not fit together, or confidence outside 0 to 1.
+    """
+    shape = class_map.shape
+    if class_map.ndim != 2 or class_map.size == 0:
+        raise PaletteError(f"A class map is (H, W) and not empty; this one is {shape}.")
+    for name, array in (("class_map", class_map), ("runner_up", runner_up)):
+        if array.dtype != np.uint8 or array.shape != shape:
+            raise PaletteError(f"{name} must be {shape} uint8, not {array.shape} {array.dtype}.")
+    if not np.issubdtype(confidence.dtype, np.floating) or confidence.shape != shape:
+        raise PaletteError(
+            f"confidence must be {shape} float, not {confidence.shape} {confidence.dtype}."
+        )
+    low, high = float(confidence.min()), float(confidence.max())
+    # Written so that NaN is refused too. Softmax in float32 may end a hair above 1.
+    if not (low >= -1e-6 and high <= 1 + 1e-6):
+        raise PaletteError(f"confidence goes from {low} to {high}; it must lie in 0 to 1.")
+    packed = np.empty((*shape, 3), np.uint8)
+    packed[..., 0] = class_map
+    packed[..., 1] = np.rint(np.clip(confidence, 0, 1) * 255)
+    packed[..., 2] = runner_up
+    buffer = io.BytesIO()
+    Image.fromarray(packed).save(buffer, "PNG", compress_level=3)
+    return buffer.getvalue()
+
+
+def decode_label_map(data: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Unpack what `encode_label_map` packed.
+
+    Args:
+        data: The PNG's bytes.
+
+    Returns:
+        class_map (H, W) uint8; confidence (H, W) float32 in steps of 1 / 255; runner_up (H, W)
+        uint8.
+
+    Raises:
+        ImageError: Not a readable 8-bit RGB PNG.
+    """
+    packed = open_png_values(data, "RGB")  # (H, W, 3)
+    class_map, confidence, runner_up = (packed[..., channel].copy() for channel in range(3))
+    return class_map, confidence.astype(np.float32) / 255, runner_up

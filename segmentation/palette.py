@@ -1,0 +1,268 @@
+"""Colours for class indices: palettes, class map to colours and back, indexed PNG files."""
+
+import io
+import os
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from PIL import Image
+
+from segmentation.errors import ModelError, PaletteError
+from segmentation.images import open_png_values
+
+# 21 colours found by a farthest-point search with local moves over a 16 x 16 x 16 grid of sRGB:
+# it maximises the smallest CIELAB distance between any two of them as seen with normal vision
+# and with protanopia, deuteranopia and tritanopia (tests/test_palette.py measures it afresh).
+_SAFE_COLORS = (
+    "000000",
+    "ccffee",
+    "9955ff",
+    "eeff77",
+    "337766",
+    "bbbb66",
+    "6600ff",
+    "ee55bb",
+    "ee5511",
+    "772222",
+    "99bbaa",
+    "553355",
+    "77ffaa",
+    "bb0000",
+    "aa33bb",
+    "ffaa00",
+    "778855",
+    "ffbbff",
+    "223377",
+    "ee77ff",
+    "6600bb",
+)
+
+
+def voc_palette() -> np.ndarray:
+    """The 256 colours of PASCAL VOC's annotations, by their bit formula.
+
+    The three lowest bits of an index go to the highest free bit of red, green and blue, then the
+    next three to the bit below, and so on (`VOClabelcolormap.m` of the VOC development kit).
+
+    Returns:
+        (256, 3) uint8 RGB; all entries differ, entry 0 is black, 255 the "void" (224, 224, 192).
+    """
+    rest = np.arange(256, dtype=np.uint8)
+    palette = np.zeros((256, 3), np.uint8)
+    for bit in range(7, -1, -1):
+        for channel in range(3):
+            palette[:, channel] |= ((rest >> channel) & 1) << bit
+        rest >>= 3
+    return palette
+
+
+def safe_palette() -> np.ndarray:
+    """A palette whose first 21 colours stay apart for colour-blind eyes.
+
+    Beyond index 20 the VOC colours follow that are not taken yet: distinct, not tuned.
+
+    Returns:
+        (256, 3) uint8 RGB; all entries differ, entry 0 is black.
+    """
+    return _pad(np.array([list(bytes.fromhex(color)) for color in _SAFE_COLORS], np.uint8))
+
+
+PALETTES: dict[str, Callable[[], np.ndarray]] = {"voc": voc_palette, "safe": safe_palette}
+"""Name to function for the palettes that ship with the package."""
+
+
+def palette_from_card(palette: str | Sequence[Sequence[int]], num_classes: int) -> np.ndarray:
+    """The palette that a model's card asks for.
+
+    Args:
+        palette: The name of a palette ("voc", "safe"), or RGB triples from 0 to 255, at least
+            one a class.
+        num_classes: How many classes the model has, 1 to 256.
+
+    Returns:
+        (256, 3) uint8 RGB, all entries distinct; a shorter list is filled up with VOC colours
+        that it does not hold.
+
+    Raises:
+        ModelError: The card's palette cannot be used; the message says why.
+    """
+    if not 1 <= num_classes <= 256:
+        raise ModelError(f"The card lists {num_classes} classes; 1 to 256 can be shown.")
+    if isinstance(palette, str):
+        if palette not in PALETTES:
+            known = ", ".join(f'"{name}"' for name in PALETTES)
+            raise ModelError(
+                f'The card names the palette "{palette[:40]}"; known are {known}, or a list of '
+                "[red, green, blue]."
+            )
+        return PALETTES[palette]()
+    if not isinstance(palette, list | tuple):
+        raise ModelError(
+            f"The card's palette is {type(palette).__name__}, not a name or a list of colours."
+        )
+    if not num_classes <= len(palette) <= 256:
+        raise ModelError(
+            f"The card's palette has {len(palette)} colours for {num_classes} classes: "
+            "it needs one a class, and at most 256."
+        )
+    for index, color in enumerate(palette):
+        if not _is_rgb(color):
+            raise ModelError(
+                f"Colour {index} of the card's palette is {color!r:.60}, "
+                "not [red, green, blue] from 0 to 255."
+            )
+    colors = np.array(palette, np.uint8)
+    first: dict[int, int] = {}
+    for index, code in enumerate(_pack(colors).tolist()):
+        if code in first:
+            raise ModelError(
+                f"Colours {first[code]} and {index} of the card's palette are both #{code:06x}: "
+                "each class needs its own."
+            )
+        first[code] = index
+    return _pad(colors)
+
+
+def colorize(class_map: np.ndarray, palette: np.ndarray) -> np.ndarray:
+    """Replace each class index by its colour.
+
+    Args:
+        class_map: (H, W) of an integer dtype (uint8 as a rule).
+        palette: (N, 3) uint8 RGB.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        PaletteError: Wrong shape or dtype, or an index that the palette does not hold.
+    """
+    _check_palette(palette)
+    _check_class_map(class_map, len(palette))
+    return np.take(palette, class_map, axis=0)  # (H, W, 3)
+
+
+def decode(colors: np.ndarray, palette: np.ndarray) -> np.ndarray:
+    """Turn colours back into class indices: the inverse of `colorize`.
+
+    Args:
+        colors: (H, W, 3) uint8 RGB, every pixel a colour of the palette.
+        palette: (N, 3) uint8 RGB; where two entries are equal, the lower index is given.
+
+    Returns:
+        (H, W) uint8 class map.
+
+    Raises:
+        PaletteError: A colour that is not in the palette, named with the first pixel that has it;
+            or a wrong shape or dtype.
+    """
+    _check_palette(palette)
+    if getattr(colors, "dtype", None) != np.uint8 or colors.ndim != 3 or colors.shape[2] != 3:
+        raise PaletteError(f"Colours must be (H, W, 3) uint8, not {_describe(colors)}.")
+    known, index_of = np.unique(_pack(palette), return_index=True)  # (K,), (K,), ascending
+    codes = _pack(colors)  # (H, W) uint32
+    places = np.minimum(np.searchsorted(known, codes), len(known) - 1)  # (H, W)
+    unknown = known[places] != codes  # (H, W) bool
+    if unknown.any():
+        y, x = (int(n) for n in np.unravel_index(int(unknown.argmax()), unknown.shape))
+        raise PaletteError(
+            f"Colour #{int(codes[y, x]):06x} at pixel (y={y}, x={x}) is not in the palette; "
+            "was the picture resized, blended or saved as JPEG?"
+        )
+    return index_of.astype(np.uint8)[places]  # (H, W)
+
+
+def write_indexed_png(class_map: np.ndarray, palette: np.ndarray) -> bytes:
+    """An indexed PNG: pixel values are class indices, and any viewer shows the colours.
+
+    Args:
+        class_map: (H, W) of an integer dtype, indices below the palette's length.
+        palette: (N, 3) uint8 RGB, N up to 256.
+
+    Returns:
+        The file's bytes: 8 bits a pixel, palette complete, no metadata.
+
+    Raises:
+        PaletteError: As `colorize`; or an empty class map.
+    """
+    _check_palette(palette)
+    _check_class_map(class_map, len(palette))
+    if class_map.size == 0:
+        raise PaletteError(f"An empty class map {class_map.shape} cannot be written as a PNG.")
+    image = Image.fromarray(np.ascontiguousarray(class_map, np.uint8)).convert("P")
+    # Filled up to 256 entries so that Pillow writes 8 bits a pixel, whatever the palette's length.
+    image.putpalette(np.pad(palette, ((0, 256 - len(palette)), (0, 0))).tobytes())
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def read_indexed_png(source: str | os.PathLike | bytes) -> np.ndarray:
+    """Class indices of an indexed PNG, such as `write_indexed_png` or VOC's annotations.
+
+    Args:
+        source: The file's path or bytes.
+
+    Returns:
+        (H, W) uint8 class map.
+
+    Raises:
+        ImageError: Not a readable PNG, or not an indexed one.
+    """
+    return open_png_values(source, "P")
+
+
+def _is_rgb(color: object) -> bool:
+    return (
+        isinstance(color, list | tuple)
+        and len(color) == 3
+        and all(isinstance(v, int) and not isinstance(v, bool) and 0 <= v <= 255 for v in color)
+    )
+
+
+def _pack(colors: np.ndarray) -> np.ndarray:
+    """(..., 3) uint8 -> (...) uint32, 0xRRGGBB."""
+    red, green, blue = (colors[..., channel].astype(np.uint32) for channel in range(3))
+    return (red << 16) | (green << 8) | blue
+
+
+def _pad(colors: np.ndarray) -> np.ndarray:
+    """Fill (N, 3) distinct colours up to (256, 3) with VOC's colours that they do not hold."""
+    voc = voc_palette()
+    free = voc[~np.isin(_pack(voc), _pack(colors))]
+    return np.concatenate([colors, free[: 256 - len(colors)]])
+
+
+def _describe(array: object) -> str:
+    if isinstance(array, np.ndarray):
+        return f"{array.shape} {array.dtype}"
+    return type(array).__name__
+
+
+def _check_palette(palette: np.ndarray) -> None:
+    if (
+        not isinstance(palette, np.ndarray)
+        or palette.dtype != np.uint8
+        or palette.ndim != 2
+        or palette.shape[1] != 3
+        or not 1 <= len(palette) <= 256
+    ):
+        raise PaletteError(f"A palette is (1 to 256, 3) uint8, not {_describe(palette)}.")
+
+
+def _check_class_map(class_map: np.ndarray, num_colors: int) -> None:
+    if (
+        not isinstance(class_map, np.ndarray)
+        or class_map.ndim != 2
+        or not np.issubdtype(class_map.dtype, np.integer)
+    ):
+        raise PaletteError(f"A class map is (H, W) of integers, not {_describe(class_map)}.")
+    if class_map.size == 0 or (class_map.dtype == np.uint8 and num_colors == 256):
+        return
+    low, high = int(class_map.min()), int(class_map.max())
+    if low < 0 or high >= num_colors:
+        wrong = low if low < 0 else high
+        y, x = (int(n) for n in np.argwhere(class_map == wrong)[0])
+        raise PaletteError(
+            f"Index {wrong} at pixel (y={y}, x={x}) has no colour: the palette ends at "
+            f"{num_colors - 1}."
+        )
