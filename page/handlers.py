@@ -1,5 +1,6 @@
 """What happens when a visitor does something: calls the engine, hands values to the page."""
 
+import io
 import logging
 import queue
 import threading
@@ -9,7 +10,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import gradio as gr
+import numpy as np
 from gradio.processing_utils import save_bytes_to_cache
+from PIL import Image
 
 from segmentation import PixelwiseError, blend, colorize, write_indexed_png
 from viewer import build_value, pixel_value
@@ -140,9 +143,15 @@ class Handlers:
         overlay = blend(answer.photo.image, colors, words.API_ALPHA)
         return (
             self._file(write_indexed_png(result.class_map, palette), "labels.png"),
-            self._file(png_bytes(overlay), "overlay.png"),
+            self._file(_png(overlay), "overlay.png"),
             {**result.to_json(), "notes": list(answer.notes)},
         )
 
     def _file(self, data: bytes, name: str) -> str:
         return str(Path(save_bytes_to_cache(data, name, self.cache)))
+
+
+def _png(image: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "PNG", compress_level=1)
+    return file.getvalue()

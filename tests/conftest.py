@@ -22,3 +22,11 @@ def shared() -> Path:
 def rng() -> np.random.Generator:
     """A seeded source of random numbers."""
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def tiny_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A `.pt2` file whose answer is visible in the photo; see `tiny.py`."""
+    from tiny import save_program
+
+    return save_program(tmp_path_factory.mktemp("program") / "colour_net.pt2")
