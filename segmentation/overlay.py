@@ -4,8 +4,8 @@ import numpy as np
 
 from segmentation.errors import PaletteError
 
-# Rows are blended in strips of about this many bytes, so that temporaries stay in the cache.
-_STRIP_BYTES = 1 << 18
+# Rows are blended in strips of about this many values, so that float64 stays in the cache.
+_STRIP_VALUES = 1 << 16
 
 
 def blend(
@@ -30,18 +30,14 @@ def blend(
         PaletteError: Alpha outside 0 to 1, or shapes and dtypes that do not fit together.
     """
     _check(image, colors, alpha, mask)
-    # A byte over a byte has only 65,536 outcomes: computed once in float64, then looked up.
-    values = np.arange(256, dtype=np.float64)
-    table = np.rint((1 - alpha) * values[:, None] + alpha * values).astype(np.uint8).ravel()
     blended = np.empty(image.shape, np.uint8)
     height, width = image.shape[:2]
-    rows = max(1, _STRIP_BYTES // max(1, 3 * width))
+    rows = max(1, _STRIP_VALUES // max(1, 3 * width))
     for top in range(0, height, rows):
         strip = slice(top, top + rows)
-        pairs = image[strip].astype(np.intp)  # (rows, W, 3)
-        pairs <<= 8
-        pairs |= colors[strip]
-        np.take(table, pairs, out=blended[strip], mode="clip")
+        mixed = image[strip] * (1.0 - alpha)  # (rows, W, 3) float64
+        mixed += colors[strip] * float(alpha)
+        blended[strip] = np.rint(mixed, out=mixed)
     if mask is not None:
         np.copyto(blended, image, where=~mask[..., None])
     return blended

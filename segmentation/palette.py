@@ -158,17 +158,25 @@ def decode(colors: np.ndarray, palette: np.ndarray) -> np.ndarray:
     _check_palette(palette)
     if getattr(colors, "dtype", None) != np.uint8 or colors.ndim != 3 or colors.shape[2] != 3:
         raise PaletteError(f"Colours must be (H, W, 3) uint8, not {_describe(colors)}.")
-    known, index_of = np.unique(_pack(palette), return_index=True)  # (K,), (K,), ascending
-    codes = _pack(colors)  # (H, W) uint32
-    places = np.minimum(np.searchsorted(known, codes), len(known) - 1)  # (H, W)
-    unknown = known[places] != codes  # (H, W) bool
-    if unknown.any():
-        y, x = (int(n) for n in np.unravel_index(int(unknown.argmax()), unknown.shape))
-        raise PaletteError(
-            f"Colour #{int(codes[y, x]):06x} at pixel (y={y}, x={x}) is not in the palette; "
-            "was the picture resized, blended or saved as JPEG?"
-        )
-    return index_of.astype(np.uint8)[places]  # (H, W)
+    codes = _pack(palette)  # (N,) uint32
+    # One byte for each colour there is. The pages of it that no entry touches are never made.
+    index_of = np.zeros(1 << 24, np.uint8)
+    index_of[codes[::-1]] = np.arange(len(palette), dtype=np.uint8)[::-1]
+    class_map = np.empty(colors.shape[:2], np.uint8)
+    height, width = class_map.shape
+    rows = max(1, (1 << 18) // max(1, width))
+    for top in range(0, height, rows):
+        found = _pack(colors[top : top + rows])  # (rows, W) uint32
+        strip = index_of[found]
+        class_map[top : top + rows] = strip
+        unknown = codes[strip] != found  # (rows, W) bool
+        if unknown.any():
+            y, x = (int(n) for n in np.unravel_index(int(unknown.argmax()), unknown.shape))
+            raise PaletteError(
+                f"Colour #{int(found[y, x]):06x} at pixel (y={top + y}, x={x}) is not in the "
+                "palette; was the picture resized, blended or saved as JPEG?"
+            )
+    return class_map
 
 
 def write_indexed_png(class_map: np.ndarray, palette: np.ndarray) -> bytes:
