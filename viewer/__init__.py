@@ -1,0 +1,10 @@
+"""The label-map viewer for Gradio: what a network saw, explored without asking the server again.
+
+`LabelViewer` shows a result, `PixelBars` the distribution at the pixel pinned in it;
+`build_value` and `pixel_value` make their values from a `segmentation.Segmentation`.
+"""
+
+from viewer.component import LabelViewer, PixelBars
+from viewer.payload import build_value, pixel_value
+
+__all__ = ["LabelViewer", "PixelBars", "build_value", "pixel_value"]

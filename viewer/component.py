@@ -1,0 +1,129 @@
+"""The two Gradio components: the label-map viewer and the bars of the pinned pixel."""
+
+import re
+from abc import ABCMeta
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.component_meta import ComponentMeta, updateable
+
+FOLDER = Path(__file__).parent
+SCRIPTS = (
+    "png.js",
+    "palette.js",
+    "regions.js",
+    "view.js",
+    "screen.js",
+    "paint.js",
+    "measure.js",
+    "stage.js",
+    "gestures.js",
+    "legend.js",
+    "controls.js",
+    "save.js",
+    "loading.js",
+    "viewer.js",
+)
+"""The viewer's scripts, each after the ones it uses."""
+BARS_SCRIPTS = ("measure.js", "legend.js", "bars.js")
+
+
+def join_scripts(names: Sequence[str]) -> str:
+    """Join modules into the one function body that `gr.HTML` runs.
+
+    Each file is an ES module, so that Node and a browser can load it alone; in the joined text
+    they share one scope, and `import` and `export` have nothing left to do.
+
+    Args:
+        names: file names in this folder, each after the ones it uses.
+
+    Returns:
+        The text without import and export statements.
+    """
+    parts = []
+    for name in names:
+        text = (FOLDER / name).read_text(encoding="utf-8")
+        text = re.sub(r"^import .*?;\n", "", text, flags=re.MULTILINE | re.DOTALL)
+        parts.append(re.sub(r"^export ", "", text, flags=re.MULTILINE))
+    return "\n".join(parts)
+
+
+class _NoStub(ComponentMeta):
+    """Gradio's metaclass, without the `.pyi` file that it writes beside each component's source."""
+
+    def __new__(cls, name: str, bases: tuple[type, ...], attrs: dict[str, Any]) -> type:
+        attrs["__init__"] = updateable(attrs["__init__"])
+        return ABCMeta.__new__(cls, name, bases, attrs)
+
+
+class LabelViewer(gr.HTML, metaclass=_NoStub):
+    """A photo with its label map: hover, fade, toggle, threshold, compare, zoom, save.
+
+    The value is what `build_value` makes; `{"status": "working", "text": ..., "fraction": ...}`
+    and `{"status": "error", "text": ...}` cover the last picture, None empties the viewer.
+
+    Events beside Gradio's own: `pin` with `{"y", "x", "id"}` (the photo's own pixels, the value's
+    id) when a pixel is pinned or its pin moved, and `unpin`. Listen to `pin` with
+    `trigger_mode="always_last"`, or pins set while an answer is under way are lost.
+
+    Args:
+        value: see above.
+        empty_title: what the empty stage says.
+        empty_text: what the empty stage says below.
+        elem_id: the element's id on the page.
+        **kwargs: anything `gr.HTML` takes.
+    """
+
+    def __init__(
+        self,
+        value: dict[str, Any] | None = None,
+        *,
+        empty_title: str = "Drop a photo to begin",
+        empty_text: str = "Every pixel gets a label. Then hover, fade, hide classes and ask why.",
+        elem_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        kwargs.setdefault("html_template", (FOLDER / "viewer.html").read_text(encoding="utf-8"))
+        kwargs.setdefault("css_template", (FOLDER / "viewer.css").read_text(encoding="utf-8"))
+        kwargs.setdefault("js_on_load", join_scripts(SCRIPTS))
+        kwargs.setdefault("apply_default_css", False)
+        super().__init__(
+            value, elem_id=elem_id, empty_title=empty_title, empty_text=empty_text, **kwargs
+        )
+
+    def api_info(self) -> dict[str, Any]:
+        """The value's JSON type."""
+        return {"type": "object"}
+
+
+class PixelBars(gr.HTML, metaclass=_NoStub):
+    """The probabilities of all classes at one pixel, with margin and entropy in words.
+
+    The value is what `pixel_value` makes; `{"error": text}` shows the text, None the invitation.
+
+    Args:
+        value: see above.
+        empty_text: what it says while no pixel is pinned.
+        elem_id: the element's id on the page.
+        **kwargs: anything `gr.HTML` takes.
+    """
+
+    def __init__(
+        self,
+        value: dict[str, Any] | None = None,
+        *,
+        empty_text: str = "Click a pixel in the picture to see what else it might have been.",
+        elem_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        kwargs.setdefault("html_template", (FOLDER / "bars.html").read_text(encoding="utf-8"))
+        kwargs.setdefault("css_template", (FOLDER / "bars.css").read_text(encoding="utf-8"))
+        kwargs.setdefault("js_on_load", join_scripts(BARS_SCRIPTS))
+        kwargs.setdefault("apply_default_css", False)
+        super().__init__(value, elem_id=elem_id, empty_text=empty_text, **kwargs)
+
+    def api_info(self) -> dict[str, Any]:
+        """The value's JSON type."""
+        return {"type": "object"}

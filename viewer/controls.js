@@ -1,0 +1,123 @@
+// Sliders, choices, buttons, the save menu and the divider: DOM in, plain calls out.
+
+const SPLIT_STEP = 0.02;
+
+/**
+ * Wire a range input and the number beside it.
+ * @param {HTMLInputElement} input
+ * @param {HTMLElement} output
+ * @param {(value: number) => string} words
+ * @param {(value: number) => void} changed
+ */
+export function listenToSlider(input, output, words, changed) {
+  input.addEventListener("input", () => {
+    const value = Number(input.value);
+    output.textContent = words(value);
+    input.setAttribute("aria-valuetext", words(value));
+    changed(value);
+  });
+}
+
+/** Wire a group of radio buttons; they need a name of their own in each viewer. */
+export function listenToChoice(group, changed) {
+  const name = "pw-" + group.dataset.setting + "-" + Math.random().toString(36).slice(2);
+  for (const input of group.querySelectorAll("input")) {
+    input.name = name;
+    input.addEventListener("change", () => {
+      if (input.checked) changed(group.dataset.setting, input.value);
+    });
+  }
+  // Without a name, all radio buttons were on their own until here: restore the default.
+  const first = group.querySelector("[checked]");
+  if (first) first.checked = true;
+}
+
+/** A menu button by the ARIA pattern: arrows move, Escape closes, focus comes back. */
+export function listenToMenu(menu, chosen) {
+  const button = menu.querySelector("[aria-haspopup]");
+  const list = menu.querySelector("[role=menu]");
+  const items = [...list.querySelectorAll("[role=menuitem]")];
+  const open = (on) => {
+    list.hidden = !on;
+    button.setAttribute("aria-expanded", String(on));
+  };
+  button.addEventListener("click", () => {
+    open(list.hidden);
+    if (!list.hidden) items[0].focus();
+  });
+  list.addEventListener("click", (event) => {
+    const item = event.target.closest("[data-save]");
+    if (!item) return;
+    open(false);
+    button.focus();
+    chosen(item.dataset.save);
+  });
+  menu.addEventListener("keydown", (event) => {
+    if (list.hidden) return;
+    const at = items.indexOf(document.activeElement);
+    const moves = { ArrowDown: at + 1, ArrowUp: at - 1 + items.length, Home: 0, End: -1 };
+    if (event.key === "Escape") {
+      open(false);
+      button.focus();
+    } else if (event.key in moves) {
+      items.at(moves[event.key] % items.length).focus();
+    } else {
+      return;
+    }
+    event.preventDefault();
+    event.stopPropagation();
+  });
+  menu.addEventListener("focusout", (event) => {
+    if (!menu.contains(event.relatedTarget)) open(false);
+  });
+}
+
+/** The before/after divider: a slider for pointer and keys. */
+export function listenToDivider(divider, box, split, changed) {
+  const set = (value) => changed(Math.min(1, Math.max(0, value)));
+  divider.addEventListener("pointerdown", (event) => {
+    event.stopPropagation();
+    divider.setPointerCapture(event.pointerId);
+    divider.focus();
+    event.preventDefault();
+  });
+  divider.addEventListener("pointermove", (event) => {
+    if (!divider.hasPointerCapture(event.pointerId)) return;
+    const rect = box.getBoundingClientRect();
+    set((event.clientX - rect.left) / rect.width);
+    event.stopPropagation();
+  });
+  divider.addEventListener("keydown", (event) => {
+    const step = SPLIT_STEP * (event.shiftKey ? 5 : 1);
+    const targets = {
+      ArrowLeft: split() - step,
+      ArrowDown: split() - step,
+      ArrowRight: split() + step,
+      ArrowUp: split() + step,
+      PageDown: split() - 0.1,
+      PageUp: split() + 0.1,
+      Home: 0,
+      End: 1,
+    };
+    if (!(event.key in targets)) return;
+    set(targets[event.key]);
+    event.preventDefault();
+    event.stopPropagation();
+  });
+}
+
+/** Full screen where the browser offers it; else the viewer covers the page. */
+export async function toggleFullScreen(root) {
+  if (document.fullscreenElement === root) {
+    await document.exitFullscreen();
+  } else if (root.classList.contains("pw-cover")) {
+    root.classList.remove("pw-cover");
+  } else {
+    try {
+      await root.requestFullscreen();
+    } catch {
+      root.classList.add("pw-cover");
+    }
+  }
+  return document.fullscreenElement === root || root.classList.contains("pw-cover");
+}

@@ -1,0 +1,131 @@
+// The legend: one row a class, largest first; what it does it does with keyboard and touch too.
+
+import { percent } from "./measure.js";
+
+const LONG_PRESS_MS = 500;
+
+/** A new element with a class and, where given, a text. */
+export function make(tag, name, text) {
+  const made = document.createElement(tag);
+  if (name) made.className = name;
+  if (text !== undefined) made.textContent = text;
+  return made;
+}
+
+/** A colour's square. It never stands without its name beside it. */
+function makeSwatch() {
+  const swatch = make("span", "pw-swatch");
+  swatch.setAttribute("aria-hidden", "true");
+  return swatch;
+}
+
+/**
+ * Tell a press that is held from a click: calls `held`, and swallows the click that follows.
+ */
+function listenForLongPress(button, held) {
+  let timer = 0;
+  let swallow = false;
+  const stop = () => clearTimeout(timer);
+  button.addEventListener("pointerdown", (event) => {
+    swallow = false;
+    if (event.pointerType === "mouse") return;
+    timer = setTimeout(() => {
+      swallow = true;
+      held();
+    }, LONG_PRESS_MS);
+  });
+  for (const type of ["pointerup", "pointercancel", "pointerleave"]) {
+    button.addEventListener(type, stop);
+  }
+  button.addEventListener("contextmenu", (event) => event.preventDefault());
+  button.addEventListener(
+    "click",
+    (event) => {
+      if (!swallow) return;
+      swallow = false;
+      event.stopImmediatePropagation();
+    },
+    { capture: true },
+  );
+}
+
+/** One class's row: a switch with swatch, name, share and confidence, and "only" beside it. */
+function makeRow(area, category, act) {
+  const row = make("li", "pw-row");
+  const toggle = make("button", "pw-class");
+  toggle.type = "button";
+  toggle.dataset.index = area.index;
+  const share = make("span", "pw-share", percent(area.fraction, 1));
+  const sure = make("span", "pw-sure", percent(area.confidence) + " sure");
+  const bar = make("span", "pw-bar");
+  bar.style.setProperty("--pw-part", area.fraction);
+  toggle.append(makeSwatch(), make("span", "pw-name", category.name), share, bar, sure);
+  toggle.title = "Click to hide or show, double-click to see this class alone";
+  const only = make("button", "pw-only", "only");
+  only.type = "button";
+  only.setAttribute("aria-label", "Show only " + category.name);
+  listenForLongPress(toggle, () => act.isolate(area.index));
+  toggle.addEventListener("click", () => act.toggle(area.index));
+  toggle.addEventListener("dblclick", () => act.isolate(area.index));
+  only.addEventListener("click", () => act.isolate(area.index));
+  row.addEventListener("pointerenter", () => act.focus(area.index));
+  row.addEventListener("pointerleave", () => act.focus(-1));
+  row.addEventListener("focusin", (event) => {
+    if (event.target.matches(":focus-visible")) act.focus(area.index);
+  });
+  row.addEventListener("focusout", () => act.focus(-1));
+  row.append(toggle, only);
+  return row;
+}
+
+/** Rows of classes, the "unsure" line, and the control that brings everything back. */
+export class Legend {
+  /**
+   * @param {HTMLElement} box
+   * @param {{toggle: (index: number) => void, isolate: (index: number) => void,
+   *   focus: (index: number) => void, showAll: () => void}} act
+   */
+  constructor(box, act) {
+    this.list = box.querySelector(".pw-rows");
+    this.unsure = box.querySelector(".pw-unsure");
+    this.all = box.querySelector(".pw-all");
+    this.act = act;
+    this.rows = new Map();
+    this.all.addEventListener("click", () => act.showAll());
+  }
+
+  /** Build the rows of a new result. */
+  fill(areas, categories) {
+    this.rows.clear();
+    const rows = areas.map((area) => {
+      const row = makeRow(area, categories[area.index], this.act);
+      this.rows.set(area.index, row);
+      return row;
+    });
+    this.list.replaceChildren(...rows);
+  }
+
+  /** Follow the settings: colours, what is hidden, how many pixels are unsure. */
+  update({ hex, hidden, threshold, unsurePixels, pixels }) {
+    for (const [index, row] of this.rows) {
+      const shown = !hidden.has(index);
+      row.classList.toggle("pw-hidden", !shown);
+      row.firstChild.setAttribute("aria-pressed", String(shown));
+      row.style.setProperty("--pw-color", hex(index));
+    }
+    const anyHidden = [...this.rows.keys()].some((index) => hidden.has(index));
+    this.all.disabled = !anyHidden;
+    this.unsure.hidden = threshold === 0;
+    this.unsure.querySelector(".pw-name").textContent = "unsure (below " + threshold + " %)";
+    this.unsure.querySelector(".pw-share").textContent = percent(unsurePixels / pixels, 1);
+    this.unsure.querySelector(".pw-count").textContent =
+      unsurePixels.toLocaleString("en") + (unsurePixels === 1 ? " pixel" : " pixels");
+  }
+
+  /** Point out the class under the pointer. */
+  point(index) {
+    if (this.pointed) this.pointed.classList.remove("pw-pointed");
+    this.pointed = this.rows.get(index);
+    if (this.pointed) this.pointed.classList.add("pw-pointed");
+  }
+}

@@ -1,0 +1,97 @@
+// Numbers about a label map, and the words and tables made of them.
+
+/**
+ * Count pixels by class and confidence. With this table every share, mean and "unsure" count is
+ * a short sum, so that the threshold can move without looking at a pixel again.
+ * @param {Uint8Array} classes
+ * @param {Uint8Array} confidence 0 to 255
+ * @returns {Uint32Array} 256 x 256, row = class, column = confidence level
+ */
+export function countLevels(classes, confidence) {
+  const counts = new Uint32Array(256 * 256);
+  for (let i = 0; i < classes.length; i++) counts[(classes[i] << 8) | confidence[i]]++;
+  return counts;
+}
+
+/**
+ * The classes that are present, largest first.
+ * @param {Uint32Array} counts from countLevels
+ * @returns {{index: number, pixels: number, fraction: number, confidence: number}[]}
+ *   fraction of the photo and mean confidence, both 0 to 1
+ */
+export function measureAreas(counts) {
+  const areas = [];
+  let total = 0;
+  for (let index = 0; index < 256; index++) {
+    let pixels = 0;
+    let sum = 0;
+    for (let level = 0; level < 256; level++) {
+      const n = counts[(index << 8) | level];
+      pixels += n;
+      sum += n * level;
+    }
+    total += pixels;
+    if (pixels) areas.push({ index, pixels, fraction: 0, confidence: sum / pixels / 255 });
+  }
+  for (const area of areas) area.fraction = area.pixels / total;
+  return areas.sort((a, b) => b.pixels - a.pixels || a.index - b.index);
+}
+
+/** How many pixels lie below a confidence level (0 to 255, see unsureLevel). */
+export function countUnsure(counts, level) {
+  let pixels = 0;
+  for (let index = 0; index < 256; index++) {
+    for (let i = 0; i < level; i++) pixels += counts[(index << 8) | i];
+  }
+  return pixels;
+}
+
+/** A share in words a person reads at a glance: "<1 %", "12 %", "12.3 %". */
+export function percent(fraction, digits = 0) {
+  const least = 10 ** -digits;
+  const value = fraction * 100;
+  if (value > 0 && value < least) return "<" + least.toFixed(digits) + " %";
+  if (value < 100 && value > 100 - least) return ">" + (100 - least).toFixed(digits) + " %";
+  return value.toFixed(digits) + " %";
+}
+
+/**
+ * The result in one line, what is in the photo first: "person 45 %, cat 12 %, background 43 %".
+ * @param {ReturnType<typeof measureAreas>} areas
+ * @param {{name: string}[]} categories 256 long
+ * @param {number} background index, or -1
+ */
+export function describeAreas(areas, categories, background) {
+  const things = areas.filter((area) => area.index !== background);
+  const rest = areas.filter((area) => area.index === background);
+  const shown = things.slice(0, 8);
+  const words = [...shown, ...rest].map(
+    (area) => categories[area.index].name + " " + percent(area.fraction),
+  );
+  if (things.length > shown.length) {
+    words.splice(shown.length, 0, things.length - shown.length + " more classes");
+  }
+  return words.join(", ");
+}
+
+/** The rows of the saved tables, with the field names of the server's own JSON. */
+export function tableRows(areas, categories) {
+  return areas.map((area) => ({
+    index: area.index,
+    name: categories[area.index].name,
+    pixels: area.pixels,
+    fraction: Number(area.fraction.toFixed(6)),
+    confidence: Number(area.confidence.toFixed(4)),
+  }));
+}
+
+/** A table as CSV with a header line (RFC 4180). */
+export function toCsv(rows) {
+  const fields = ["index", "name", "pixels", "fraction", "confidence"];
+  const cell = (value) => {
+    const text = String(value);
+    return /[",\r\n]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text;
+  };
+  const lines = [fields, ...rows.map((row) => fields.map((field) => row[field]))];
+  return lines.map((line) => line.map(cell).join(",") + "\r\n").join("");
+}

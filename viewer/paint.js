@@ -1,0 +1,137 @@
+// From sampled labels to pixels: fill, contour, hatch, and the outline of a region.
+//
+// Everything is a table look-up for each canvas pixel, in plain JavaScript: no graphics driver, no
+// texture limit, no lost context, and the saved picture is painted by the very same code.
+
+import { packColor } from "./palette.js";
+
+const HATCH_LIGHT = [255, 255, 255];
+const HATCH_DARK = [30, 41, 59];
+const DIM = [2, 6, 23];
+const FADED = 0.25;
+
+/** Contours stay readable where fills are faint: 0 stays 0, 1 stays 1, the middle is lifted. */
+export function contourAlpha(opacity) {
+  return 1 - (1 - opacity) ** 3;
+}
+
+/** The first confidence level (0 to 255) that is not below a threshold in percent. */
+export function unsureLevel(percent) {
+  return Math.ceil((percent * 255) / 100 - 1e-9);
+}
+
+/**
+ * Look-up tables for the present settings.
+ * @param {{opacity: number, mode: string, background: string, threshold: number,
+ *   focus: number}} settings threshold in percent; focus is a class to bring out, or -1
+ * @param {number[][]} colors 256 times [red, green, blue]
+ * @param {Set<number>} hidden class indices that are switched off
+ * @param {number} background index of the background class, or -1
+ * @returns {{fill: Uint32Array, edge: Uint32Array, unsure: Uint16Array, hatch: number[],
+ *   contour: boolean}} tables of 257 (the last for outside the photo)
+ */
+export function makeStyle(settings, colors, hidden, background) {
+  const fill = new Uint32Array(257);
+  const edge = new Uint32Array(257);
+  const unsure = new Uint16Array(257);
+  const level = unsureLevel(settings.threshold);
+  for (let index = 0; index < 256; index++) {
+    if (hidden.has(index)) continue;
+    const strength = settings.focus >= 0 && settings.focus !== index ? FADED : 1;
+    const rgb = colors[index];
+    unsure[index] = level;
+    if (index === background) {
+      fill[index] = settings.background === "dimmed" ? packColor(DIM, 0.62) : 0;
+      // A hovered background row has no colour of its own to show, so its area is darkened.
+      if (settings.focus === index) fill[index] = packColor(DIM, 0.62);
+      edge[index] = fill[index];
+      continue;
+    }
+    const filled = settings.mode !== "contour" || settings.focus === index;
+    fill[index] = filled ? packColor(rgb, settings.opacity * strength) : 0;
+    edge[index] =
+      settings.mode === "fill"
+        ? fill[index]
+        : packColor(rgb, contourAlpha(settings.opacity) * strength);
+  }
+  return {
+    fill,
+    edge,
+    unsure,
+    hatch: [packColor(HATCH_DARK, 0.62), packColor(HATCH_LIGHT, 0.8)],
+    contour: settings.mode !== "fill",
+  };
+}
+
+/**
+ * Paint the labels of a sampled screen.
+ * @param {Uint32Array} out one packed pixel for each canvas pixel, rows [from, to) are written
+ * @param {object} screen from sampleScreen, with edges found where style.contour is true
+ * @param {ReturnType<typeof makeStyle>} style
+ * @param {number} stripe width of a hatch stripe in canvas pixels
+ * @param {number} shift added to the row number of the hatch, so that strips line up
+ */
+export function paintLabels(out, screen, style, stripe, shift = 0) {
+  const { height, width, classes, confidence, edges } = screen;
+  const { fill, edge, unsure, hatch, contour } = style;
+  const stripes = new Uint32Array(width + height);
+  for (let i = 0; i < stripes.length; i++) {
+    stripes[i] = hatch[Math.floor((i + shift) / stripe) & 1];
+  }
+  const hatched = unsure.some((level) => level > 0);
+  for (let y = 0; y < height; y++) {
+    const first = y * width;
+    const last = first + width;
+    for (let i = first; i < last; i++) {
+      out[i] = fill[classes[i]];
+    }
+    if (hatched) {
+      for (let i = first; i < last; i++) {
+        if (confidence[i] < unsure[classes[i]]) out[i] = stripes[y + i - first];
+      }
+    }
+    if (contour) {
+      for (let i = first; i < last; i++) {
+        if (edges[i]) out[i] = edge[classes[i]];
+      }
+    }
+  }
+}
+
+const OUTLINE_LIGHT = packColor([255, 255, 255], 1);
+const OUTLINE_DARK = packColor([15, 23, 42], 0.85);
+
+/**
+ * Paint the outline of one region: a light line just inside, a dark one just outside, so that it
+ * shows on any photo and any palette.
+ * @param {Uint32Array} out packed pixels of the box only, row-major, cleared before
+ * @param {object} screen from sampleScreen
+ * @param {number} id the region
+ * @param {{top: number, left: number, bottom: number, right: number}} box in canvas pixels
+ * @param {number} reach line width in canvas pixels
+ */
+export function paintOutline(out, screen, id, box, reach) {
+  const { height, width, regions } = screen;
+  const wanted = id + 1;
+  const boxWidth = box.right - box.left;
+  for (let y = box.top; y < box.bottom; y++) {
+    const up = y >= reach ? -reach * width : 0;
+    const down = y + reach < height ? reach * width : 0;
+    for (let x = box.left; x < box.right; x++) {
+      const i = y * width + x;
+      const inside = regions[i] === wanted;
+      const left = x >= reach ? regions[i - reach] : regions[i];
+      const right = x + reach < width ? regions[i + reach] : regions[i];
+      const above = regions[i + up];
+      const below = regions[i + down];
+      const at = (y - box.top) * boxWidth + (x - box.left);
+      if (inside) {
+        const whole =
+          left === wanted && right === wanted && above === wanted && below === wanted;
+        if (!whole) out[at] = OUTLINE_LIGHT;
+      } else if (left === wanted || right === wanted || above === wanted || below === wanted) {
+        out[at] = OUTLINE_DARK;
+      }
+    }
+  }
+}

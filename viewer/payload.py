@@ -1,0 +1,141 @@
+"""From a result to what the browser gets: two files and a few facts."""
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from gradio.processing_utils import save_bytes_to_cache
+from PIL import Image
+
+from segmentation.categories import display_name
+from segmentation.labelmap import encode_label_map
+from segmentation.palette import safe_palette, voc_palette
+
+if TYPE_CHECKING:
+    from segmentation.result import Segmentation
+
+JPEG_QUALITY = 90
+FULL_COLOR_PIXELS = 2_000_000
+"""Up to this size the photo keeps colour at full resolution; larger ones halve it, as cameras do."""
+
+
+def build_value(
+    result: "Segmentation",
+    image: np.ndarray,
+    *,
+    cache: str,
+    key: str,
+    palette: np.ndarray | None = None,
+    note: str = "",
+) -> dict[str, Any]:
+    """The value of a `LabelViewer`.
+
+    Args:
+        result: what the network made of the photo.
+        image: (H, W, 3) uint8 RGB, the photo, upright.
+        cache: Gradio's folder for files that a visitor may fetch (`Blocks.GRADIO_CACHE`).
+        key: names the result; comes back with each `pin` event as `id`.
+        palette: (256, 3) uint8, the model's own colours; the result's own, else VOC's, if None.
+        note: a sentence to show below the legend.
+
+    Returns:
+        JSON-able: id, photo and labels (files), height, width, categories (index, name, raw,
+        voc = the model's own colour, safe), palette (what to call the own colours), model, device,
+        seconds, note, pinned.
+    """
+    height, width = result.class_map.shape
+    if image.shape != (height, width, 3) or image.dtype != np.uint8:
+        raise ValueError(
+            f"the photo is {image.shape} {image.dtype}, the class map {height} x {width}: "
+            "expected (H, W, 3) uint8 of the same size"
+        )
+    labels = encode_label_map(result.class_map, result.confidence, result.runner_up)
+    own = palette if palette is not None else getattr(result, "palette", voc_palette())
+    return {
+        "id": key,
+        "photo": _file(encode_photo(image), "photo.jpg", cache),
+        "labels": _file(labels, "labels.png", cache),
+        "height": height,
+        "width": width,
+        "categories": describe_categories(result.categories, own),
+        "palette": "VOC" if np.array_equal(own, voc_palette()) else "Model’s own",
+        "model": result.model,
+        "device": result.device,
+        "seconds": round(result.seconds, 4),
+        "note": note,
+        "pinned": None,
+    }
+
+
+def describe_categories(categories: tuple[str, ...], own: np.ndarray) -> list[dict[str, Any]]:
+    """Index, shown name, raw name and both colours ("#rrggbb") of every category.
+
+    Args:
+        categories: raw names, at most 256.
+        own: (N, 3) uint8 with N at least their number.
+    """
+    safe = safe_palette()
+    return [
+        {
+            "index": index,
+            "name": display_name(raw),
+            "raw": raw,
+            "voc": "#" + bytes(own[index]).hex(),
+            "safe": "#" + bytes(safe[index]).hex(),
+        }
+        for index, raw in enumerate(categories)
+    ]
+
+
+def encode_photo(image: np.ndarray) -> bytes:
+    """The photo for the browser: a JPEG without any metadata.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+    """
+    subsampling = "4:4:4" if image.shape[0] * image.shape[1] <= FULL_COLOR_PIXELS else "4:2:0"
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(
+        buffer, "JPEG", quality=JPEG_QUALITY, subsampling=subsampling, optimize=True
+    )
+    return buffer.getvalue()
+
+
+def pixel_value(
+    result: "Segmentation", y: int, x: int, palette: np.ndarray | None = None
+) -> dict[str, Any]:
+    """The value of `PixelBars`: the distribution over the classes at one pixel.
+
+    Args:
+        result: a result whose logits are still there.
+        y: row of the photo.
+        x: column of the photo.
+        palette: as for `build_value`.
+
+    Returns:
+        y, x, bars (every class, most probable first: index, name, p, voc, safe), margin (0 to 1),
+        entropy and max_entropy (bits).
+
+    Raises:
+        PixelError: the photo has no such pixel.
+    """
+    pixel = result.pixel(y, x)
+    own = palette if palette is not None else getattr(result, "palette", voc_palette())
+    categories = describe_categories(result.categories, own)
+    # Stable, so that equal probabilities stay in the order of their indices, as in argmax.
+    order = np.argsort(-pixel.probabilities, kind="stable").tolist()
+    bars = [{**categories[i], "p": float(pixel.probabilities[i])} for i in order]
+    return {
+        "y": y,
+        "x": x,
+        "bars": bars,
+        "margin": pixel.margin,
+        "entropy": pixel.entropy,
+        "max_entropy": float(np.log2(len(order))),
+    }
+
+
+def _file(data: bytes, name: str, cache: str) -> dict[str, Any]:
+    """A file in Gradio's cache, in the form that Gradio gives an address to."""
+    path = save_bytes_to_cache(data, name, cache)
+    return {"path": path, "orig_name": name, "meta": {"_type": "gradio.FileData"}}

@@ -1,0 +1,91 @@
+// Saving: the picture as it is seen but at the photo's own size, the label map, and the tables.
+
+import { paintLabels } from "./paint.js";
+import { findEdges, makeScreen, sampleScreen } from "./screen.js";
+
+const STRIP_PIXELS = 1.5e6;
+
+/** Hand a file to the browser's downloads. */
+export function download(blob, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 30000);
+}
+
+/**
+ * Paint photo and labels at the photo's full size, in strips so that 12 megapixels need no large
+ * arrays beside the canvas itself.
+ * @param {object} map the decoded label map
+ * @param {CanvasImageSource} photo
+ * @param {object} style from makeStyle
+ * @param {number} from photo column where the labels begin (before/after swipe), 0 for everywhere
+ * @returns {HTMLCanvasElement}
+ */
+export function composePicture(map, photo, style, from = 0) {
+  const { height, width } = map;
+  const canvas = document.createElement("canvas");
+  canvas.height = height;
+  canvas.width = width;
+  const context = canvas.getContext("2d");
+  context.drawImage(photo, 0, 0, width, height);
+  const size = Math.max(height, width);
+  const reach = Math.max(1, Math.round(size / 1000));
+  const stripe = Math.max(2, Math.round(size / 200));
+  const rows = Math.max(1, Math.floor(STRIP_PIXELS / width));
+  const layer = document.createElement("canvas");
+  layer.width = width;
+  for (let y = 0; y < height; y += rows) {
+    // A few rows more above and below let contours cross from strip to strip.
+    const top = Math.max(0, y - reach);
+    const bottom = Math.min(height, y + rows + reach);
+    const kept = Math.min(rows, height - y);
+    const screen = makeScreen(bottom - top, width);
+    sampleScreen(screen, map, { scale: 1, top: -top, left: 0 });
+    if (style.contour) findEdges(screen, reach);
+    const pixels = new ImageData(width, bottom - top);
+    paintLabels(new Uint32Array(pixels.data.buffer), screen, style, stripe, top);
+    layer.height = bottom - top;
+    layer.getContext("2d").putImageData(pixels, 0, 0);
+    const keptWidth = width - from;
+    if (keptWidth <= 0) continue;
+    context.drawImage(layer, from, y - top, keptWidth, kept, from, y, keptWidth, kept);
+  }
+  if (from > 0 && from < width) {
+    context.fillStyle = "#ffffff";
+    context.fillRect(from - reach, 0, reach * 2, height);
+  }
+  return canvas;
+}
+
+/** A canvas as a PNG blob. */
+export function toPng(canvas) {
+  return new Promise((resolve, reject) => {
+    canvas.toBlob(
+      (blob) => (blob ? resolve(blob) : reject(new Error("The picture could not be written."))),
+      "image/png",
+    );
+  });
+}
+
+/**
+ * The table with the facts of its run, in the shape of the server's own JSON.
+ * @param {object} value the viewer's value
+ * @param {object[]} rows from tableRows
+ * @param {{threshold: number, unsurePixels: number}} unsure threshold in percent
+ */
+export function toTableJson(value, rows, unsure) {
+  const table = {
+    model: value.model,
+    device: value.device,
+    height: value.height,
+    width: value.width,
+    seconds: value.seconds,
+    classes: rows,
+  };
+  if (unsure.threshold > 0) {
+    table.unsure = { below: unsure.threshold / 100, pixels: unsure.unsurePixels };
+  }
+  return JSON.stringify(table, null, 2) + "\n";
+}
