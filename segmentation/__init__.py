@@ -1,1 +1,74 @@
 """Label every pixel of a photo with a pretrained segmentation network."""
+
+from segmentation.cards import MAX_SIZE, MIN_SIZE, ModelCard
+from segmentation.categories import VOC_CATEGORIES, display_name
+from segmentation.checkpoints import fetch_weights, find_weights
+from segmentation.devices import pick_device
+from segmentation.errors import (
+    DeviceError,
+    ImageError,
+    ModelError,
+    PaletteError,
+    PixelwiseError,
+    WeightsError,
+)
+from segmentation.images import Photo, open_image, open_photo
+from segmentation.labelmap import decode_label_map, encode_label_map
+from segmentation.models import MODELS, Model, ModelSpec, default_model, has_embedded, load_model
+from segmentation.overlay import blend, contours
+from segmentation.palette import (
+    PALETTES,
+    colorize,
+    decode,
+    palette_from_card,
+    read_indexed_png,
+    safe_palette,
+    voc_palette,
+    write_indexed_png,
+)
+from segmentation.predictor import Segmenter, load
+from segmentation.result import Area, Pixel, Region, Segmentation
+
+__all__ = [
+    "MAX_SIZE",
+    "MIN_SIZE",
+    "MODELS",
+    "PALETTES",
+    "VOC_CATEGORIES",
+    "Area",
+    "DeviceError",
+    "ImageError",
+    "Model",
+    "ModelCard",
+    "ModelError",
+    "ModelSpec",
+    "PaletteError",
+    "Photo",
+    "Pixel",
+    "PixelwiseError",
+    "Region",
+    "Segmentation",
+    "Segmenter",
+    "WeightsError",
+    "blend",
+    "colorize",
+    "contours",
+    "decode",
+    "decode_label_map",
+    "default_model",
+    "display_name",
+    "encode_label_map",
+    "fetch_weights",
+    "find_weights",
+    "has_embedded",
+    "load",
+    "load_model",
+    "open_image",
+    "open_photo",
+    "palette_from_card",
+    "pick_device",
+    "read_indexed_png",
+    "safe_palette",
+    "voc_palette",
+    "write_indexed_png",
+]

@@ -1,0 +1,256 @@
+"""A `.pt2` archive taken as data: checked part by part, and written anew without what could run.
+
+`torch.export.load` trusts its file. It unpickles parts of the archive without limits, evaluates
+symbolic sizes as Python, names variables of generated code after strings in the graph, and calls
+whatever the graph's nodes name, `torch.os.system` included (torch 2.15, `torch/_export/serde`). So
+an archive is never handed over as it came: tensors are copied raw, the graph is checked against
+what a network needs, and everything else (sample inputs, stack traces, guards) is left behind.
+"""
+
+import json
+import re
+from typing import Any, BinaryIO
+
+import torch
+from torch.export.pt2_archive import PT2ArchiveReader, PT2ArchiveWriter
+
+from segmentation.errors import ModelError
+
+MAX_CARD_BYTES = 1 << 20
+MAX_GRAPH_BYTES = 64 << 20
+MAX_EXPRESSION = 1000  # characters of one symbolic size
+
+GRAPH = "models/model.json"
+CARD = "extra/model.json"
+WEIGHTS = ("data/weights/", "data/weights/model_weights_config.json")
+CONSTANTS = ("data/constants/", "data/constants/model_constants_config.json")
+
+_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_PATH = re.compile(r"\w+(\.\w+)*|", re.ASCII)
+_PAYLOAD = re.compile(r"(weight|tensor)_\d{1,9}", re.ASCII)
+_SYMBOL = re.compile(r"[a-z]{1,4}\d{1,9}", re.ASCII)
+_OPERATOR = re.compile(r"torch\.ops\.(aten|prims|torchvision)\.\w+\.\w+", re.ASCII)
+_REFUSED_OPERATORS = re.compile(r"torch\.ops\.aten\.(from_file|set_|_?resize.*)\.\w+")
+_PLAIN_OPERATORS = re.compile(
+    r"_operator\.(add|sub|mul|floordiv|truediv|mod|neg|getitem|eq|ne|lt|le|gt|ge|and_|or_)"
+    r"|torch\.sym_(int|float|max|min|not|ite|sum)|math\.(ceil|floor|trunc)"
+    r"|torch\.ops\.higher_order\.wrap_with_(set_grad_enabled|autocast)"
+)
+_FUNCTIONS = re.compile(  # what sympy.srepr writes for sizes
+    "Symbol|Integer|Float|Rational|Add|Mul|Pow|Mod|Max|Min|floor|ceiling|FloorDiv|CeilDiv|CleanDiv"
+    "|ModularIndexing|Where|PythonMod|CeilToInt|FloorToInt|IntTrueDiv|FloatTrueDiv|TruncToInt"
+    "|TruncToFloat|RoundToInt|ToFloat|Identity|Equality|Unequality|LessThan|StrictLessThan"
+    "|GreaterThan|StrictGreaterThan|And|Or|Not|True|False|true|false|oo|int_oo|precision|positive"
+    "|integer|nonnegative|real|finite"
+)
+_EXPRESSION = re.compile(
+    r"(?:[A-Za-z_]\w*|\d{1,18}|'[a-z]{1,4}\d{1,9}'|'\d{1,9}\.\d{1,20}'|[-+*/(),=]|\s)*", re.ASCII
+)
+_TREES = {"builtins.tuple", "builtins.list", "builtins.dict", "collections.OrderedDict"}
+_REFUSED_KEYS = {"as_operator", "as_custom_obj", "custom_obj", "as_nested_tensors"}
+_TEXT_KEYS = {"as_string", "as_strings", "torch_version", "verifiers"}
+
+
+class Archive:
+    """The parts of an opened `.pt2` file, read by the reader that torch itself uses."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        try:
+            self._reader = PT2ArchiveReader(file)
+            self.names = frozenset(self._reader.get_file_names())
+        except Exception as error:  # the reader raises whatever its C++ throws
+            raise ModelError(
+                f"it is no torch.export archive, or it is broken: {_line(error)}"
+            ) from error
+
+    def read(self, name: str, limit: int) -> bytes:
+        """One part as bytes, at most `limit` of them."""
+        if name not in self.names:
+            raise ModelError(f"its part {name!r} is missing")
+        size = self._reader.archive_file.get_record_size(name)
+        if size > limit:
+            raise ModelError(f"its part {name!r} has {size} bytes: at most {limit} are read")
+        return self._reader.read_bytes(name)
+
+    def read_json(self, name: str, limit: int) -> Any:
+        """One part as JSON."""
+        try:
+            return json.loads(self.read(name, limit))
+        except (ValueError, RecursionError) as error:
+            raise ModelError(f"its part {name!r} is no JSON: {_line(error)}") from error
+
+    def size(self, name: str) -> int:
+        """Bytes of one part when unpacked."""
+        if name not in self.names:
+            raise ModelError(f"its part {name!r} is missing")
+        return self._reader.archive_file.get_record_size(name)
+
+
+def rewrite(archive: Archive, target: BinaryIO) -> dict[str, Any]:
+    """Write the checked parts of an archive to `target`, as an archive that may be loaded.
+
+    Args:
+        archive: what a person brought.
+        target: an empty, seekable binary file.
+
+    Returns:
+        The checked graph, as JSON values.
+
+    Raises:
+        ModelError: a part is missing, or something in it is not what a network needs.
+    """
+    for name in archive.names:
+        if "aotinductor" in name:
+            raise ModelError(
+                "it holds compiled code, which is not run: save the program with torch.export.save"
+            )
+    graph = _checked(archive.read_json(GRAPH, MAX_GRAPH_BYTES))
+    payloads = {name: _payloads(archive, *where) for name, where in _PARTS.items()}
+    with PT2ArchiveWriter(target) as writer:
+        writer.write_string(GRAPH, json.dumps(graph))
+        writer.write_bytes("data/sample_inputs/model.pt", b"")
+        for (folder, config), content in zip(_PARTS.values(), payloads.values(), strict=True):
+            writer.write_string(config, json.dumps(content))
+            for part in sorted({entry["path_name"] for entry in content["config"].values()}):
+                data = archive.read(folder + part, archive.size(folder + part))
+                writer.write_bytes(folder + part, data)
+    target.seek(0)
+    return graph
+
+
+_PARTS = {"weights": WEIGHTS, "constants": CONSTANTS}
+
+
+def _payloads(archive: Archive, folder: str, config_name: str) -> dict[str, Any]:
+    """The table of tensors, every one plain bytes that its part really has."""
+    content = archive.read_json(config_name, MAX_GRAPH_BYTES)
+    entries = content.get("config") if isinstance(content, dict) else None
+    if not isinstance(entries, dict):
+        raise ModelError(f"its part {config_name!r} has no table of tensors")
+    for name, entry in entries.items():
+        meta = entry.get("tensor_meta") if isinstance(entry, dict) else None
+        if not isinstance(meta, dict) or entry.get("use_pickle") is not False:
+            raise ModelError(
+                f"its tensor {name[:80]!r} is stored as a Python object, which could run code: "
+                "export the network with plain tensors only"
+            )
+        path = entry.get("path_name")
+        if not isinstance(path, str) or not _PAYLOAD.fullmatch(path) or not _PATH.fullmatch(name):
+            raise ModelError(f"its tensor {name[:80]!r} has a name or place that is not allowed")
+        _check_extent(name, meta, archive.size(folder + path))
+    return _checked(content)
+
+
+def _check_extent(name: str, meta: dict[str, Any], size: int) -> None:
+    """Refuse a tensor that claims more values than its part has bytes."""
+    count = 1
+    for side in meta.get("sizes", [None]):
+        value = side.get("as_int") if isinstance(side, dict) else None
+        if type(value) is not int or value < 0:
+            raise ModelError(f"its tensor {name[:80]!r} has no plain sizes")
+        count *= value
+    if count > size:
+        raise ModelError(f"its tensor {name[:80]!r} claims {count} values in {size} bytes")
+
+
+def _checked(value: Any, key: str = "") -> Any:
+    """A copy of a JSON value with every string checked by the key it stands under."""
+    if isinstance(value, dict):
+        if set(value) == {"type", "index"}:
+            return {"type": "cpu", "index": None}  # loaded on the CPU, moved later
+        return {_checked_key(k, key): _checked_entry(k, v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_checked(item, key) for item in value]
+    if isinstance(value, str):
+        _check_string(value, key)
+    return value
+
+
+def _checked_key(name: str, parent: str) -> str:
+    pattern = _SYMBOL if parent == "range_constraints" else _PATH
+    if not pattern.fullmatch(name) or name in _REFUSED_KEYS:
+        raise ModelError(f"its graph has an entry {name[:80]!r}, which is not allowed")
+    return name
+
+
+def _checked_entry(key: str, value: Any) -> Any:
+    if key in ("metadata", "treespec_namedtuple_fields"):
+        return {}
+    if key == "guards_code":
+        return []
+    if key == "module_call_graph":
+        return _checked([entry for entry in value if entry.get("fqn") == ""], key)
+    return _checked(value, key)
+
+
+def _check_string(text: str, key: str) -> None:
+    if key == "target":
+        _check_operator(text)
+    elif key == "expr_str":
+        _check_expression(text)
+    elif key in ("in_spec", "out_spec"):
+        _check_tree(text)
+    elif key in _TEXT_KEYS:
+        if len(text) > 200 or not text.isprintable():
+            raise ModelError(f"its graph holds an odd string, {text[:80]!r}")
+    elif not _PATH.fullmatch(text):
+        raise ModelError(f"its graph holds a name that is not allowed: {text[:80]!r}")
+
+
+def _check_operator(target: str) -> None:
+    if _PLAIN_OPERATORS.fullmatch(target):
+        return
+    found: Any = None
+    if _OPERATOR.fullmatch(target) and not _REFUSED_OPERATORS.fullmatch(target):
+        found = torch.ops
+        for part in target.split(".")[2:]:
+            found = getattr(found, part, None)
+    if not isinstance(found, torch._ops.OpOverload):
+        raise ModelError(
+            f"its graph calls {target[:80]!r}, which is no tensor operation that is allowed here"
+        )
+
+
+def _check_expression(text: str) -> None:
+    words = set(re.findall(r"[A-Za-z_]\w*", text))
+    unknown = [
+        word for word in words if not _SYMBOL.fullmatch(word) and not _FUNCTIONS.fullmatch(word)
+    ]
+    # one small power at most, so that no number can be made that takes hours to write down
+    powers = len(re.findall(r"Pow|\*\*", text))
+    large = powers and any(int(number) > 64 for number in re.findall(r"(?<!\w)\d+", text))
+    if (
+        unknown
+        or powers > 1
+        or large
+        or len(text) > MAX_EXPRESSION
+        or not _EXPRESSION.fullmatch(text)
+    ):
+        raise ModelError(f"its graph has a size {text[:80]!r}, which is no plain arithmetic")
+
+
+def _check_tree(text: str) -> None:
+    """Inputs and outputs are tuples, lists and dicts; other types could import modules."""
+    try:
+        _, tree = json.loads(text)
+        todo = [tree]
+        while todo:
+            node = todo.pop()
+            context = json.loads(node["context"]) if node["context"] else None
+            known = node["type"] is None or node["type"] in _TREES
+            keys = context is None or (
+                isinstance(context, list) and all(isinstance(name, str) for name in context)
+            )
+            if not known or not keys:
+                raise ModelError(
+                    f"its inputs or outputs are of type {str(node['type'])[:80]!r}: "
+                    "only tensors, tuples, lists and dicts are read"
+                )
+            todo += node["children_spec"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ModelError(f"its inputs or outputs are not described: {_line(error)}") from error
+
+
+def _line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__

@@ -1,0 +1,235 @@
+"""The command line: photos in, label maps and overlays out, one JSON object a line."""
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from segmentation.cards import MAX_SIZE, MIN_SIZE
+from segmentation.errors import PixelwiseError
+from segmentation.images import open_photo
+from segmentation.models import EMBEDDED, MODELS, is_here
+from segmentation.overlay import blend
+from segmentation.palette import PALETTES, colorize, palette_from_card, write_indexed_png
+from segmentation.predictor import Segmenter, load
+
+DESCRIPTION = """\
+Label every pixel of photos. For each PHOTO, writes <stem>_labels.png (an indexed PNG: the class of
+each pixel, in the palette's colours) and <stem>_overlay.png into DIR, and prints one JSON object:
+image, model, device, height, width, seconds, classes. A photo that cannot be used is reported on
+standard error and the others go on; the exit status is then 1."""
+
+EPILOG = """\
+examples:
+  python -m segmentation --list
+  python -m segmentation cat.jpg dog.jpg --out labelled
+  python -m segmentation street.jpg --model my_streets.pt2 --out labelled --size 768"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: instead of `sys.argv[1:]`.
+
+    Returns:
+        The exit status: 0 all well, 1 something failed, 2 (raised by argparse) wrong usage.
+    """
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.list:
+        return _print_models()
+    if not options.photos:
+        parser.error("name a photo, or --list")
+    try:
+        folder = Path(options.out)
+        folder.mkdir(parents=True, exist_ok=True)
+        segmenter = load(
+            options.model, device=options.device, weights=options.weights, size=options.size
+        )
+        palette = _palette(segmenter, options.palette)
+    except PixelwiseError as error:
+        return _complain(str(error))
+    except OSError as error:
+        return _complain(f"cannot make the folder {options.out!r}: {error.strerror or error}")
+    if segmenter.note:
+        _complain(f"note: {segmenter.note}")
+    status = 0
+    taken: set[str] = set()
+    for photo in options.photos:
+        try:
+            line = _label(photo, segmenter, palette, folder, options.alpha, taken)
+            print(json.dumps(line, ensure_ascii=False), flush=True)
+        except BrokenPipeError:
+            raise
+        except PixelwiseError as error:
+            status = _complain(f"{photo}: {error}")
+        except OSError as error:
+            status = _complain(f"{photo}: cannot write to {folder}: {error.strerror or error}")
+        except MemoryError:
+            status = _complain(f"{photo}: not enough memory; try a smaller --size")
+    return status
+
+
+def _label(
+    photo: str,
+    segmenter: Segmenter,
+    palette: np.ndarray,
+    folder: Path,
+    alpha: float,
+    taken: set[str],
+) -> dict[str, object]:
+    """Label one photo, write its two files, and return what is printed."""
+    opened = open_photo(photo)
+    for note in opened.notes:
+        _complain(f"{photo}: note: {note}")
+    result = segmenter.predict(opened)
+    stem = _free_stem(Path(photo).stem, taken)
+    colors = colorize(result.class_map, palette)  # (H, W, 3) uint8
+    overlay = io.BytesIO()
+    Image.fromarray(blend(opened.image, colors, alpha)).save(overlay, "PNG", compress_level=1)
+    _write(folder / f"{stem}_labels.png", write_indexed_png(result.class_map, palette))
+    _write(folder / f"{stem}_overlay.png", overlay.getvalue())
+    return {"image": photo, **result.to_json()}
+
+
+def _free_stem(stem: str, taken: set[str]) -> str:
+    """The photo's stem, numbered where an earlier photo of this run has the same."""
+    name, number = stem, 1
+    while name.casefold() in taken:  # some disks do not tell capitals apart
+        number += 1
+        name = f"{stem}_{number}"
+    taken.add(name.casefold())
+    return name
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem[:50]}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.chmod(part, 0o644)
+        os.replace(part, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(part)
+        raise
+
+
+def _palette(segmenter: Segmenter, chosen: str | None) -> np.ndarray:
+    card = segmenter.model.card
+    return palette_from_card(chosen or card.palette, len(card.categories))
+
+
+def _print_models() -> int:
+    """The table of models: parameters, download, published mIoU, and where the weights are."""
+    status = 0
+    rows = [("name", "parameters", "download", "mIoU", "weights")]
+    for name, spec in MODELS.items():
+        try:
+            path = is_here(name)
+            here = f"here: {path}" if path else ("to be downloaded" if spec.url else "")
+        except PixelwiseError as error:
+            here, status = "not known", status or _complain(str(error))
+        if not here:
+            here = "not in this copy" if name == EMBEDDED else "none published: --weights FILE"
+        rows.append(
+            (
+                name,
+                f"{spec.parameters / 1e6:.1f} M" if spec.parameters else "-",
+                f"{spec.bytes / 1e6:.0f} MB" if spec.bytes else "-",
+                f"{spec.miou:.1f}" if spec.miou else "-",
+                here,
+            )
+        )
+    rows.append(
+        ("PATH.pt2", "-", "-", "-", "your own: torch.export program with a model.json card")
+    )
+    widths = [max(len(row[i]) for row in rows) for i in range(4)]
+    for row in rows:
+        cells = [row[0].ljust(widths[0])]
+        cells += [row[i].rjust(widths[i]) for i in range(1, 4)]
+        print("  ".join([*cells, row[4]]))
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m segmentation",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("photos", nargs="*", metavar="PHOTO", help="a picture file")
+    parser.add_argument(
+        "--model",
+        metavar="NAME_OR_PT2",
+        help="a name from --list, or the path of an exported program (.pt2) with a model.json "
+        "card; by default deeplabv3_resnet101 with CUDA, else deeplabv3_mobilenet_v3_large",
+    )
+    parser.add_argument(
+        "--out", metavar="DIR", default=".", help="folder for the files (default: .)"
+    )
+    parser.add_argument(
+        "--size",
+        type=_size,
+        metavar="N",
+        help=f"shorter side in pixels that the network is shown, {MIN_SIZE} to {MAX_SIZE} "
+        "(default: the model's own)",
+    )
+    parser.add_argument(
+        "--device",
+        default="auto",
+        metavar="D",
+        help="auto, cpu, cuda, cuda:N or mps (default: auto)",
+    )
+    parser.add_argument(
+        "--weights", metavar="FILE", help="a state dict (.pth) instead of the published weights"
+    )
+    parser.add_argument(
+        "--alpha",
+        type=_alpha,
+        default=0.5,
+        metavar="A",
+        help="opacity of the overlay, 0 to 1 (default: 0.5)",
+    )
+    parser.add_argument(
+        "--palette",
+        choices=sorted(PALETTES),
+        help="colours: voc, or safe for the colour-blind (default: the model's own)",
+    )
+    parser.add_argument("--list", action="store_true", help="list the models and where they are")
+    return parser
+
+
+def _size(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not MIN_SIZE <= int(text) <= MAX_SIZE:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a whole number from {MIN_SIZE} to {MAX_SIZE}"
+        )
+    return int(text)
+
+
+def _alpha(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return value
+
+
+def _complain(message: str) -> int:
+    """One line on standard error; returns the exit status that goes with it."""
+    print(" ".join(message.split()), file=sys.stderr, flush=True)
+    return 1

@@ -1,0 +1,136 @@
+"""One file from the network, whole or not at all."""
+
+import contextlib
+import hashlib
+import http.client
+import os
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from segmentation.errors import WeightsError
+
+Progress = Callable[[int, int | None], None]
+
+TIMEOUT_SECONDS = 20.0  # without a byte
+CHUNK_BYTES = 1 << 18
+STALE_SECONDS = 24 * 3600.0
+MAX_BYTES = 4 << 30
+
+
+def download(
+    url: str, target: Path, *, expected: str | None = None, progress: Progress | None = None
+) -> None:
+    """Fetch `url` into `target`, which appears only when it is whole and its hash is right.
+
+    Until then the bytes lie in `.<name>.<random>.part` beside it. What a killed process left
+    behind is removed by the next download, a day later.
+
+    Args:
+        url: http or https.
+        target: the file; its folder exists.
+        expected: hexadecimal beginning of the SHA-256, or None.
+        progress: called with (bytes done, bytes in all or None), at most ten times a second.
+
+    Raises:
+        WeightsError: no answer, an error page, too few bytes, or a wrong hash.
+        OSError: the file cannot be written.
+    """
+    _remove_stale(target)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+    part = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            digest = _receive(url, file.write, progress or _nothing)
+            file.flush()
+            os.fsync(file.fileno())
+        if expected and not digest.startswith(expected):
+            raise WeightsError(
+                f"what arrived is not the published file (its SHA-256 begins with {digest[:8]}, "
+                f"not {expected}): something on the way changed it"
+            )
+        part.chmod(0o644)
+        os.replace(part, target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def terminal_progress(label: str, progress: Progress | None) -> Iterator[Progress]:
+    """The given callback, or a line on standard error that says how far the download is."""
+    if progress is not None:
+        yield progress
+        return
+    live = sys.stderr is not None and sys.stderr.isatty()
+
+    def report(done: int, total: int | None) -> None:
+        share = f" of {total / 1e6:.0f} MB, {done / total:.0%}" if total else " MB"
+        print(f"\r{label}: {done / 1e6:.0f}{share}", end="", file=sys.stderr, flush=True)
+
+    if sys.stderr is not None:
+        print(f"fetching {label}", file=sys.stderr, flush=True)
+    try:
+        yield report if live else _nothing
+    finally:
+        if live:
+            print(file=sys.stderr, flush=True)
+
+
+def _receive(url: str, write: Callable[[bytes], object], progress: Progress) -> str:
+    """Read the whole answer, chunk by chunk, and return its SHA-256."""
+    digest = hashlib.sha256()
+    done, shown = 0, 0.0
+    request = urllib.request.Request(url, headers={"User-Agent": "pixelwise"})
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
+            length = answer.headers.get("Content-Length")
+            total = int(length) if length and length.isdigit() else None
+            while chunk := _read(answer):
+                write(chunk)
+                digest.update(chunk)
+                done += len(chunk)
+                if done > MAX_BYTES:
+                    raise WeightsError(f"the answer is longer than {MAX_BYTES >> 30} GB")
+                if time.monotonic() - shown > 0.1:
+                    progress(done, total)
+                    shown = time.monotonic()
+    except _NetworkError as error:
+        raise WeightsError(str(error)) from error
+    except urllib.error.HTTPError as error:
+        raise WeightsError(f"the server answered {error.code} ({error.reason})") from error
+    except (urllib.error.URLError, http.client.HTTPException) as error:
+        raise WeightsError(f"no connection ({getattr(error, 'reason', error)})") from error
+    if total is not None and done != total:
+        raise WeightsError(f"the connection ended after {done} of {total} bytes; try again")
+    progress(done, total or done)
+    return digest.hexdigest()
+
+
+class _NetworkError(Exception):
+    """Reading failed; kept apart from writing, which raises OSError too."""
+
+
+def _read(answer: http.client.HTTPResponse) -> bytes:
+    try:
+        return answer.read(CHUNK_BYTES)
+    except TimeoutError as error:
+        raise _NetworkError(f"nothing arrived for {TIMEOUT_SECONDS:.0f} s; try again") from error
+    except http.client.IncompleteRead as error:
+        raise _NetworkError(f"the connection ended early ({error}); try again") from error
+    except OSError as error:
+        raise _NetworkError(f"the connection broke ({error.strerror or error})") from error
+
+
+def _remove_stale(target: Path) -> None:
+    for old in target.parent.glob(f".{target.name}.*.part"):
+        with contextlib.suppress(OSError):
+            if time.time() - old.stat().st_mtime > STALE_SECONDS:
+                old.unlink()
+
+
+def _nothing(done: int, total: int | None) -> None:
+    """A progress report that goes nowhere."""

@@ -1,0 +1,192 @@
+"""Exported programs (`.pt2`) with a card: a person's own network, read as data."""
+
+import logging
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+from torch import Tensor, nn
+from torch.export import ExportedProgram
+from torch.export.passes import move_to_device_pass
+
+from segmentation.archive import CARD, MAX_CARD_BYTES, Archive, rewrite
+from segmentation.cards import ModelCard, parse_card
+from segmentation.errors import ModelError, PixelwiseError
+
+MAX_FILE_BYTES = 2 << 30
+HOW_TO_SAVE = (
+    "save it with torch.export.save(program, path, extra_files={'model.json': json.dumps(card)})"
+)
+
+
+@dataclass(frozen=True)
+class Side:
+    """The lengths that a program takes for one side of its input: step * n + offset.
+
+    Attributes:
+        low: smallest length, in pixels.
+        high: largest length.
+        step: distance between lengths; 0 where only one will do.
+    """
+
+    low: int = 1
+    high: int = 1 << 15
+    step: int = 1
+
+    def nearest(self, length: float) -> int:
+        """The allowed length nearest to the one wished for."""
+        if not self.step:
+            return self.low
+        steps = round((length - self.low) / self.step)
+        return self.low + self.step * min(max(steps, 0), (self.high - self.low) // self.step)
+
+
+@dataclass(frozen=True)
+class Program:
+    """A loaded program.
+
+    Attributes:
+        card: what it says about itself.
+        network: batch (1, 3, H, W) float32 to {"out": logits (1, C, h, w) float32}.
+        sides: what it takes as height and as width.
+        square: height and width must be equal.
+    """
+
+    card: ModelCard
+    network: nn.Module
+    sides: tuple[Side, Side]
+    square: bool
+
+
+def read_card(path: str | os.PathLike[str]) -> ModelCard:
+    """The card of a `.pt2` file; nothing else of it is read.
+
+    Raises:
+        ModelError: no such file, no archive, no card, or a card with a wrong field.
+    """
+    with _opened(path) as file:
+        return _card(Archive(file))
+
+
+def load_program(path: str | os.PathLike[str], device: torch.device) -> Program:
+    """Read a `.pt2` file: its card first, then its parts one by one, then the whole.
+
+    Raises:
+        ModelError: the file cannot be used; the message says what it lacks.
+    """
+    with _opened(path) as file:
+        archive = Archive(file)
+        card = _card(archive)
+        with tempfile.TemporaryFile() as clean:
+            rewrite(archive, clean)
+            program = _load(clean)
+    inputs = [spec for spec in program.graph_signature.user_inputs if isinstance(spec, str)]
+    values = {n.name: n.meta.get("val") for n in program.graph.nodes if n.op == "placeholder"}
+    if len(program.graph_signature.user_inputs) != 1 or not isinstance(values[inputs[0]], Tensor):
+        raise ModelError(f"{path}: the program must take one tensor, (N, 3, H, W) float")
+    value = values[inputs[0]]
+    if value.ndim != 4 or value.shape[1] != 3 or not value.is_floating_point():
+        raise ModelError(
+            f"{path}: the program takes {tuple(value.shape)} of {value.dtype}, not (N, 3, H, W) "
+            "of floats"
+        )
+    if device.type != "cpu":
+        program = move_to_device_pass(program, device)
+    batch, height, width = (_side(program, value.shape[i]) for i in (0, 2, 3))
+    square = str(value.shape[2]) == str(value.shape[3]) and height.step > 0
+    network = ProgramNetwork(program.module(check_guards=False), value.dtype, batch.nearest(1))
+    return Program(card, network, (height, width), square)
+
+
+class ProgramNetwork(nn.Module):
+    """A program that looks like a torchvision network: float32 in, {"out": float32} out."""
+
+    def __init__(self, program: nn.Module, dtype: torch.dtype, copies: int) -> None:
+        super().__init__()
+        self.program = program
+        self.dtype = dtype
+        self.copies = copies  # a program exported for a batch of N wants N
+
+    def forward(self, batch: Tensor) -> dict[str, Tensor]:
+        """Batch (1, 3, H, W) to {"out": logits (1, C, h, w)}."""
+        batch = batch.to(self.dtype).expand(max(self.copies, len(batch)), -1, -1, -1)
+        out = self.program(batch)
+        if isinstance(out, dict):
+            if "out" not in out:
+                raise ModelError(f"the program answers with {sorted(out)}, without 'out'")
+            out = out["out"]
+        elif isinstance(out, tuple | list) and len(out) == 1:
+            out = out[0]
+        if not isinstance(out, Tensor) or out.ndim != 4:
+            raise ModelError(
+                f"the program answers with {_shape(out)}, not with logits (N, C, h, w) or a dict "
+                "that holds them as 'out'"
+            )
+        return {"out": out[:1].float()}  # (1, C, h, w)
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """The file, and its name before every message."""
+    path = Path(path)
+    try:
+        size = path.stat().st_size
+        if not path.is_file():
+            raise ModelError("it is no file")
+        if size > MAX_FILE_BYTES:
+            raise ModelError(f"it has {size} bytes: at most {MAX_FILE_BYTES >> 30} GB are read")
+        with open(path, "rb") as file:
+            yield file
+    except FileNotFoundError as error:
+        raise ModelError(f"there is no file {str(path)!r}: check the path") from error
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
+    except PixelwiseError as error:
+        raise ModelError(f"{path} cannot be used: {error}") from error
+
+
+def _card(archive: Archive) -> ModelCard:
+    if CARD not in archive.names:
+        raise ModelError(
+            "it carries no card (extra file model.json with name, categories, mean, std, resize, "
+            f"palette, source, license): {HOW_TO_SAVE}"
+        )
+    return parse_card(archive.read(CARD, MAX_CARD_BYTES))
+
+
+def _load(clean: BinaryIO) -> ExportedProgram:
+    quiet = logging.getLogger("torch.export")
+    level = quiet.level
+    quiet.setLevel(logging.ERROR)
+    try:
+        return torch.export.load(clean)
+    except Exception as error:  # torch raises whatever the graph trips over
+        text = str(error).strip() or type(error).__name__
+        raise ModelError(
+            f"torch {torch.__version__} cannot load its program ({text.splitlines()[-1][:200]}): "
+            "export it again with this version of torch"
+        ) from error
+    finally:
+        quiet.setLevel(level)
+
+
+def _side(program: ExportedProgram, length: Any) -> Side:
+    """What lengths the program takes, from its own range constraints."""
+    if isinstance(length, int):
+        return Side(length, length, 0)
+    expression = length.node.expr  # step * symbol + offset
+    (symbol,) = expression.free_symbols
+    bounds = program.range_constraints.get(symbol)
+    low = int(bounds.lower) if bounds is not None else 1
+    high = int(bounds.upper) if bounds is not None and bounds.upper < 1 << 15 else 1 << 15
+    smallest, largest = (int(expression.subs(symbol, value)) for value in (low, high))
+    return Side(smallest, largest, int(expression.subs(symbol, low + 1)) - smallest)
+
+
+def _shape(value: object) -> str:
+    return f"{tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
