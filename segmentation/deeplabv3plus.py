@@ -1,0 +1,370 @@
+"""The article's DeepLabV3+, layer for layer, in PyTorch.
+
+`DeepLabV3Plus` is an encoder that gives two feature maps (stride 4 and stride 16), and a head that
+turns them into logits: atrous spatial pyramid pooling, a decoder with a skip, squeeze-and-excite.
+
+Sources: DeepLabV3 (Chen et al. 2017, arXiv 1706.05587), DeepLabV3+ (Chen et al. 2018, arXiv
+1802.02611), squeeze-and-excitation (Hu et al. 2017, arXiv 1709.01507).
+
+Which layer is which in the article's Keras code, in the order that code makes them (K is a
+kernel's side):
+
+| here (with `separable=False`) | Keras                                                   |
+|-------------------------------|---------------------------------------------------------|
+| `aspp.pooling.1`, `.2`        | Conv2D(256, K=1) after AveragePooling2D, with its norm  |
+| `aspp.convs.0.0`, `.0.1`      | Conv2D(256, K=1), norm                                  |
+| `aspp.convs.1.0`, `.1.1`      | Conv2D(256, K=3, dilation_rate=6), norm                 |
+| `aspp.convs.2.0`, `.2.1`      | Conv2D(256, K=3, dilation_rate=12), norm                |
+| `aspp.convs.3.0`, `.3.1`      | Conv2D(256, K=3, dilation_rate=18), norm                |
+| `aspp.project.0`, `.1`        | Conv2D(256, K=1) after Concatenate, norm                |
+| `low_level_project.0`, `.1`   | Conv2D(48, K=1) on `conv2_block2_out`, norm             |
+| `decoder.0.reduce`, `.expand` | Dense(304 // 8, relu), Dense(304, sigmoid)              |
+| `decoder.1.0`, `.1`           | Conv2D(256, K=3), norm                                  |
+| `decoder.2.0`, `.1`           | Conv2D(256, K=3), norm                                  |
+| `decoder.3.reduce`, `.expand` | Dense(256 // 8, relu), Dense(256, sigmoid)              |
+| `classifier`                  | Conv2D(num_classes, K=1), the only one with a bias      |
+
+"norm" is BatchNormalization; a ReLU follows each. The pairs of Dense are squeeze-and-excite.
+
+Keras keeps kernels as (height, width, in, out): `keras.transpose(3, 2, 0, 1)` is the weight here;
+a Dense kernel is (in, out): its transpose is the weight here. Concatenations keep the article's
+order: image pooling, 1 x 1, then the rates (torchvision's ASPP puts the pooling last); ASPP first,
+then the skip.
+
+One thing is computed in another order: the article upsamples 256 channels by 4 and then
+classifies, here the 1 x 1 classifier comes first. Bilinear weights add up to one, so the two
+commute (up to float rounding), and the upsampling handles `num_classes` channels instead of 256.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+import torchvision.models
+from torch import Tensor, nn
+
+BATCH_NORM_EPSILON = 1e-3
+"""Keras's default, which the article's head uses; the encoders keep torch's own, 1e-5."""
+
+ALIGN_CORNERS = False
+"""Keras's bilinear UpSampling2D samples at half-pixel centres: torch's align_corners=False."""
+
+LOW_LEVEL_PROJECTION = 48
+"""Channels of the skip after its 1 x 1 convolution (arXiv 1802.02611, table 1)."""
+
+ARTICLE_TAPS = {"low_level": "layer1.1", "high_level": "layer3.5"}
+"""The article's `conv2_block2_out` and `conv4_block6_out`, in torchvision's names for a ResNet."""
+
+
+def resize_bilinear(features: Tensor, size: Sequence[int]) -> Tensor:
+    """Resample features (N, C, h, w) to `size` (height, width), the head's corner convention."""
+    if tuple(features.shape[-2:]) == tuple(size):
+        return features
+    return F.interpolate(features, size=size, mode="bilinear", align_corners=ALIGN_CORNERS)
+
+
+def conv_norm_relu(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int,
+    *,
+    rate: int = 1,
+    separable: bool = False,
+) -> nn.Sequential:
+    """A convolution without bias that keeps the size, batch norm, ReLU.
+
+    Args:
+        in_channels: Channels in.
+        out_channels: Channels out.
+        kernel_size: Side of the kernel, 1 or 3.
+        rate: Atrous rate: the distance between the kernel's taps.
+        separable: Split a 3 x 3 into a depthwise 3 x 3 at the rate and a 1 x 1 (arXiv 1802.02611,
+            section 3.1).
+    """
+    padding = rate * (kernel_size // 2)
+    options = {"kernel_size": kernel_size, "padding": padding, "dilation": rate, "bias": False}
+    if separable and kernel_size > 1:
+        layers = [
+            nn.Conv2d(in_channels, in_channels, groups=in_channels, **options),
+            nn.Conv2d(in_channels, out_channels, 1, bias=False),
+        ]
+    else:
+        layers = [nn.Conv2d(in_channels, out_channels, **options)]
+    norm = nn.BatchNorm2d(out_channels, eps=BATCH_NORM_EPSILON)
+    return nn.Sequential(*layers, norm, nn.ReLU(inplace=True))
+
+
+class ASPP(nn.Module):
+    """Atrous spatial pyramid pooling: one map seen whole, point by point, and at several rates.
+
+    Args:
+        in_channels: Channels of the features.
+        out_channels: Channels of each branch and of the result.
+        atrous_rates: Rates of the 3 x 3 branches.
+        separable: Use atrous separable convolutions for the 3 x 3 branches.
+
+    Shape: features (N, in_channels, h, w) -> (N, out_channels, h, w).
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int = 256,
+        *,
+        atrous_rates: Sequence[int] = (6, 12, 18),
+        separable: bool = False,
+    ) -> None:
+        super().__init__()
+        self.pooling = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1), *conv_norm_relu(in_channels, out_channels, 1)
+        )
+        branches = [conv_norm_relu(in_channels, out_channels, 1)]
+        branches += [
+            conv_norm_relu(in_channels, out_channels, 3, rate=rate, separable=separable)
+            for rate in atrous_rates
+        ]
+        self.convs = nn.ModuleList(branches)
+        self.project = conv_norm_relu((len(branches) + 1) * out_channels, out_channels, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Pool features (N, in_channels, h, w) into (N, out_channels, h, w)."""
+        # Upsampling a 1 x 1 map bilinearly repeats it.
+        pooled = self.pooling(features).expand(-1, -1, *features.shape[-2:])
+        branches = [pooled, *(conv(features) for conv in self.convs)]
+        return self.project(torch.cat(branches, dim=1))
+
+
+class SqueezeExcite(nn.Module):
+    """Weigh each channel by what the whole map holds: pool, Dense ReLU, Dense sigmoid, multiply.
+
+    Args:
+        channels: Channels in and out.
+        reduction: The narrow layer has `channels // reduction` units; neither Dense has a bias.
+
+    Shape: features (N, channels, h, w) -> the same.
+    """
+
+    def __init__(self, channels: int, *, reduction: int = 8) -> None:
+        super().__init__()
+        self.reduce = nn.Linear(channels, channels // reduction, bias=False)
+        self.expand = nn.Linear(channels // reduction, channels, bias=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Scale the channels of features (N, channels, h, w)."""
+        squeezed = features.mean(dim=(2, 3))  # (N, channels)
+        scale = torch.sigmoid(self.expand(F.relu(self.reduce(squeezed))))
+        return features * scale[:, :, None, None]
+
+
+class DeepLabV3PlusHead(nn.Module):
+    """The article's ASPP and decoder.
+
+    Args:
+        low_level_channels: Channels of the stride-4 features.
+        high_level_channels: Channels of the stride-16 features.
+        num_classes: Classes to tell apart.
+        channels: Channels of the ASPP and the decoder.
+        atrous_rates: Rates of the ASPP's 3 x 3 branches.
+        separable: Atrous separable convolutions in ASPP and decoder.
+    """
+
+    def __init__(
+        self,
+        low_level_channels: int,
+        high_level_channels: int,
+        *,
+        num_classes: int,
+        channels: int = 256,
+        atrous_rates: Sequence[int] = (6, 12, 18),
+        separable: bool = False,
+    ) -> None:
+        super().__init__()
+        self.aspp = ASPP(
+            high_level_channels, channels, atrous_rates=atrous_rates, separable=separable
+        )
+        self.low_level_project = conv_norm_relu(low_level_channels, LOW_LEVEL_PROJECTION, 1)
+        joined = channels + LOW_LEVEL_PROJECTION
+        self.decoder = nn.Sequential(
+            SqueezeExcite(joined),
+            conv_norm_relu(joined, channels, 3, separable=separable),
+            conv_norm_relu(channels, channels, 3, separable=separable),
+            SqueezeExcite(channels),
+        )
+        self.classifier = nn.Conv2d(channels, num_classes, 1)
+        _initialise(self)
+
+    def forward(
+        self, low_level: Tensor, high_level: Tensor, *, size: Sequence[int] | None = None
+    ) -> Tensor:
+        """Turn two feature maps into logits.
+
+        Args:
+            low_level: Features (N, low_level_channels, h, w), stride 4 in the whole network.
+            high_level: Features (N, high_level_channels, about h / 4, about w / 4), stride 16.
+            size: (height, width) of the logits; by default four times that of `low_level`. The
+                size of `low_level` itself gives the logits as computed, before any upsampling.
+
+        Returns:
+            Logits (N, num_classes, *size).
+        """
+        height, width = low_level.shape[-2:]
+        context = resize_bilinear(self.aspp(high_level), (height, width))
+        joined = torch.cat([context, self.low_level_project(low_level)], dim=1)
+        logits = self.classifier(self.decoder(joined))
+        return resize_bilinear(logits, (4 * height, 4 * width) if size is None else size)
+
+
+class Encoder(nn.Module):
+    """The first part of a classification network, up to a tap, with a second tap on the way.
+
+    A tap names a stage ("layer3": its end) or a block of it ("layer3.5": the sixth). What comes
+    after the high-level tap is left out. Names in the state dict are those of the network itself.
+
+    Args:
+        network: A network whose children run one after the other (torchvision's ResNet,
+            MobileNetV3).
+        low_level: Tap with stride 4.
+        high_level: Tap with stride 16.
+    """
+
+    def __init__(self, network: nn.Module, *, low_level: str, high_level: str) -> None:
+        super().__init__()
+        self.taps = (low_level, high_level)
+        last_stage, _, last_block = high_level.partition(".")
+        for name, stage in network.named_children():
+            if name == last_stage and last_block:
+                stage = _cut(stage, last_block, high_level)
+            self.add_module(name, stage)
+            if name == last_stage:
+                break
+        known = {name for name, _ in self._steps()}
+        for tap in self.taps:
+            if tap not in known:
+                raise ValueError(f"no tap {tap!r} in {type(network).__name__}: {sorted(known)}")
+        with torch.no_grad():
+            maps = self.eval()(torch.zeros(1, 3, 32, 32))
+        self.train()
+        self.low_level_channels, self.high_level_channels = (m.shape[1] for m in maps)
+
+    def _steps(self) -> list[tuple[str, nn.Module | None]]:
+        """Name and module of each step; the end of a stage is a name without a module."""
+        steps: list[tuple[str, nn.Module | None]] = []
+        for name, stage in self.named_children():
+            if isinstance(stage, nn.Sequential):
+                steps += [(f"{name}.{i}", block) for i, block in stage.named_children()]
+                steps.append((name, None))
+            else:
+                steps.append((name, stage))
+        return steps
+
+    def forward(self, batch: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the low-level and high-level features of a batch (N, 3, H, W)."""
+        found = {}
+        features = batch
+        for name, module in self._steps():
+            if module is not None:
+                features = module(features)
+            found[name] = features
+        low_level, high_level = self.taps
+        return found[low_level], found[high_level]
+
+
+class DeepLabV3Plus(nn.Module):
+    """The whole network: an encoder and the article's head.
+
+    Args:
+        encoder: Gives (low_level, high_level) features and tells their channels.
+        num_classes: Classes to tell apart.
+        channels: Channels of the head.
+        separable: Atrous separable convolutions in the head.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        *,
+        num_classes: int,
+        channels: int = 256,
+        separable: bool = False,
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = DeepLabV3PlusHead(
+            encoder.low_level_channels,
+            encoder.high_level_channels,
+            num_classes=num_classes,
+            channels=channels,
+            separable=separable,
+        )
+
+    def forward(self, batch: Tensor) -> dict[str, Tensor]:
+        """Turn a normalised batch (N, 3, H, W) into {"out": logits (N, num_classes, H, W)}."""
+        low_level, high_level = self.encoder(batch)
+        return {"out": self.head(low_level, high_level, size=batch.shape[-2:])}
+
+    def coarse_logits(self, batch: Tensor) -> Tensor:
+        """Logits (N, num_classes, about H / 4, about W / 4), before the last upsampling.
+
+        Training compares here: the last upsampling holds nothing that could be learnt.
+        """
+        low_level, high_level = self.encoder(batch)
+        return self.head(low_level, high_level, size=low_level.shape[-2:])
+
+
+def deeplabv3plus_resnet101(
+    num_classes: int = 21, *, low_level: str = "layer1", high_level: str = "layer3"
+) -> DeepLabV3Plus:
+    """The article's network with random weights.
+
+    The article's code taps `conv4_block6_out`: in a ResNet-50 the end of the third stage, in a
+    ResNet-101 the sixth of its 23 blocks. The default here is the paper's: the ends of the first
+    and third stages. The article's own taps are `deeplabv3plus_resnet101(**ARTICLE_TAPS)`. Both
+    have 256 and 1024 channels.
+
+    Torchvision's ResNet strides in a block's 3 x 3 convolution, Keras's in its first 1 x 1, so an
+    encoder's weights cannot go from one to the other; the head's can.
+    """
+    network = torchvision.models.resnet101(weights=None)
+    return DeepLabV3Plus(
+        Encoder(network, low_level=low_level, high_level=high_level), num_classes=num_classes
+    )
+
+
+def deeplabv3plus_resnet18(
+    num_classes: int = 21, *, low_level: str = "layer1", high_level: str = "layer3"
+) -> DeepLabV3Plus:
+    """A small one for CPUs: ResNet-18, a separable head of 128 channels, 3.1 million parameters."""
+    encoder = Encoder(
+        torchvision.models.resnet18(weights=None), low_level=low_level, high_level=high_level
+    )
+    return DeepLabV3Plus(encoder, num_classes=num_classes, channels=128, separable=True)
+
+
+def deeplabv3plus_mobilenet_v3_large(
+    num_classes: int = 21, *, low_level: str = "features.3", high_level: str = "features.12"
+) -> DeepLabV3Plus:
+    """A small one for phones: MobileNetV3-Large up to the end of stride 16, a separable head."""
+    encoder = Encoder(
+        torchvision.models.mobilenet_v3_large(weights=None),
+        low_level=low_level,
+        high_level=high_level,
+    )
+    return DeepLabV3Plus(encoder, num_classes=num_classes, channels=128, separable=True)
+
+
+def _cut(stage: nn.Module, last: str, tap: str) -> nn.Sequential:
+    """The blocks of a stage up to the one named `last`."""
+    blocks = OrderedDict(stage.named_children())
+    if last not in blocks:
+        raise ValueError(f"no tap {tap!r}: the stage has {len(blocks)} blocks, counted from 0")
+    names = list(blocks)
+    return nn.Sequential(OrderedDict((n, blocks[n]) for n in names[: names.index(last) + 1]))
+
+
+def _initialise(head: nn.Module) -> None:
+    """He initialisation for what a ReLU follows, as the encoders do; the rest as torch does."""
+    for module in head.modules():
+        if isinstance(module, nn.Conv2d) and module.bias is None:
+            mode = "fan_out" if module.groups == 1 else "fan_in"  # fan_out ignores the groups
+            nn.init.kaiming_normal_(module.weight, mode=mode, nonlinearity="relu")

@@ -1,0 +1,1 @@
+"""Recipes that train, distil, measure and export the project's own networks."""

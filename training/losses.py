@@ -1,0 +1,66 @@
+"""Cross-entropy against ground truth, a teacher's probabilities, or both."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from training.data import IGNORE_INDEX
+
+
+def mix_targets(labels: Tensor, teacher: Tensor | None, num_classes: int, truth: float) -> Tensor:
+    """Join ground truth and the teacher's opinion into one target.
+
+    Where both exist the target is `truth` parts ground truth and `1 - truth` parts teacher; where
+    one exists, that one; where none exists, zeros.
+
+    Args:
+        labels: Class indices (N, h, w) int64, 255 where there is no ground truth.
+        teacher: Probabilities (N, num_classes, h, w), zeros in photos that it has not seen; or
+            None.
+        num_classes: Number of classes.
+        truth: Share of the ground truth.
+
+    Returns:
+        Targets (N, num_classes, h, w) float32, each pixel adding up to one or zero.
+    """
+    known = labels != IGNORE_INDEX
+    hard = F.one_hot(labels.where(known, 0), num_classes).permute(0, 3, 1, 2)
+    hard = hard.float() * known[:, None]
+    if teacher is None:
+        return hard
+    asked = teacher.sum((1, 2, 3)) > 0  # (N,)
+    share = torch.where(known & asked[:, None, None], truth, known.float())[:, None]
+    return share * hard + (1 - share) * teacher
+
+
+def soft_cross_entropy(
+    logits: Tensor, targets: Tensor, class_weights: Tensor | None = None
+) -> Tensor:
+    """Mean cross-entropy over the pixels that have a target.
+
+    Against a teacher's probabilities its gradient is that of the Kullback-Leibler divergence
+    (Hinton et al., arXiv 1503.02531, at temperature 1).
+
+    Args:
+        logits: (N, C, h, w).
+        targets: (N, C, h, w), as `mix_targets` gives them.
+        class_weights: (C,), how much each class counts; all alike by default.
+    """
+    log_probabilities = F.log_softmax(logits.float(), dim=1)
+    weighted = targets if class_weights is None else targets * class_weights[:, None, None]
+    return -(weighted * log_probabilities).sum() / weighted.sum().clamp(min=1e-6)
+
+
+def balance_classes(frequencies: Tensor, power: float) -> Tensor:
+    """Class weights that counter the classes' frequencies.
+
+    Args:
+        frequencies: Share of pixels of each class, (C,).
+        power: 0 leaves the classes alike, 1 makes them count the same in all.
+
+    Returns:
+        Weights (C,) float32 with a frequency-weighted mean of one.
+    """
+    floor = frequencies[frequencies > 0].min() if bool((frequencies > 0).any()) else 1.0
+    weights = frequencies.clamp(min=floor).pow(-power)
+    return (weights / (weights * frequencies).sum().clamp(min=1e-12)).float()

@@ -1,0 +1,110 @@
+"""AdamW, SGD and Muon over the same groups of weights."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+OPTIMIZERS = ("adamw", "sgd", "muon")
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum whose update is made orthogonal, for convolution kernels and matrices.
+
+    A kernel (out, in, kh, kw) is a matrix (out, in * kh * kw). Its momentum is replaced by the
+    nearest matrix with all singular values near one, through five Newton-Schulz iterations (Jordan
+    et al. 2024, "Muon: an optimizer for hidden layers in neural networks"), and scaled so that an
+    entry moves about as far as with AdamW (Liu et al. 2025, arXiv 2502.16982): one learning rate
+    serves both.
+
+    Args:
+        params: Weights with two dimensions or more.
+        lr: Learning rate.
+        momentum: Share of the old momentum kept.
+        weight_decay: Decoupled, as in AdamW.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor] | Iterable[dict],
+        lr: float = 1e-3,
+        momentum: float = 0.95,
+        weight_decay: float = 0.01,
+    ) -> None:
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:
+        """Move every weight."""
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if weight.grad is None:
+                    continue
+                state = self.state[weight]
+                if not state:
+                    state["momentum"] = torch.zeros_like(weight)
+                momentum = state["momentum"]
+                momentum.lerp_(weight.grad, 1 - group["momentum"])
+                update = weight.grad.lerp(momentum, group["momentum"])  # Nesterov
+                matrix = orthogonalise(update.flatten(1))
+                scale = 0.2 * max(matrix.shape) ** 0.5
+                weight.mul_(1 - group["lr"] * group["weight_decay"])
+                weight.add_(matrix.view_as(weight), alpha=-group["lr"] * scale)
+
+
+def orthogonalise(matrix: Tensor, iterations: int = 5) -> Tensor:
+    """A matrix (m, n) with the same singular vectors and singular values near one.
+
+    Each iteration multiplies by an odd polynomial of the matrix. What it multiplies by depends on
+    the Gram matrix alone, so the iterations run on that square, and the long side is touched twice
+    in all.
+    """
+    a, b, c = 3.4445, -4.7750, 2.0315  # coefficients of the quintic, from the Muon article
+    tall = matrix.shape[0] > matrix.shape[1]
+    wide = matrix.T if tall else matrix
+    wide = wide / (wide.norm() + 1e-7)
+    gram = wide @ wide.T
+    identity = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+    factor = identity
+    for _ in range(iterations):
+        step = a * identity + b * gram + c * gram @ gram
+        factor = step @ factor
+        gram = step @ gram @ step
+    wide = factor @ wide
+    return wide.T if tall else wide
+
+
+def make_optimizers(
+    network: nn.Module, name: str, *, learning_rate: float, weight_decay: float
+) -> list[torch.optim.Optimizer]:
+    """Build the optimizers of a network; each group keeps its base rate in "base_lr".
+
+    Norms and biases decay never. With Muon, whatever is no kernel of a full convolution or hidden
+    matrix (norms, biases, depthwise kernels, the classifier) goes to AdamW.
+
+    Raises:
+        ValueError: Unknown name.
+    """
+    if name not in OPTIMIZERS:
+        raise ValueError(f"unknown optimizer {name!r}: one of {', '.join(OPTIMIZERS)}")
+    kernels, others, plain = [], [], []
+    for key, weight in network.named_parameters():
+        hidden = weight.ndim >= 2 and weight.shape[1] > 1 and "classifier" not in key
+        if name == "muon" and hidden:
+            kernels.append(weight)
+        else:
+            (others if weight.ndim >= 2 else plain).append(weight)
+    groups = [
+        {"params": others, "weight_decay": weight_decay},
+        {"params": plain, "weight_decay": 0.0},
+    ]
+    if name == "sgd":
+        optimizers = [torch.optim.SGD(groups, lr=learning_rate, momentum=0.9, nesterov=True)]
+    else:
+        optimizers = [torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.99))]
+    if kernels:
+        optimizers.append(Muon(kernels, lr=learning_rate, weight_decay=weight_decay))
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["base_lr"] = learning_rate
+    return optimizers

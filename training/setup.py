@@ -1,0 +1,64 @@
+"""Small things that training, measuring and exporting share."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.models.segmentation import DeepLabV3_ResNet101_Weights
+from torchvision.transforms.functional import InterpolationMode, normalize, pil_to_tensor, resize
+
+from training.views import IMAGENET_MEAN, IMAGENET_STD
+
+
+def voc_categories(num_classes: int = 21) -> tuple[str, ...]:
+    """Torchvision's names of the VOC classes, or plain numbers where there are not 21 classes."""
+    names = DeepLabV3_ResNet101_Weights.DEFAULT.meta["categories"]
+    return tuple(names) if num_classes == len(names) else tuple(str(i) for i in range(num_classes))
+
+
+def pick_training_device(name: str) -> torch.device:
+    """The device of a name; "auto" is CUDA where it is, else the CPU."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(name)
+
+
+def eval_transforms(
+    size: int,
+    *,
+    mean: Sequence[float] = IMAGENET_MEAN,
+    std: Sequence[float] = IMAGENET_STD,
+) -> Callable[[Image.Image], Tensor]:
+    """Torchvision's preset: shorter side to `size`, [0, 1], normalised, (3, h, w) float32."""
+
+    def transform(image: Image.Image) -> Tensor:
+        image = resize(image, [size], interpolation=InterpolationMode.BILINEAR)
+        pixels = pil_to_tensor(image).float() / 255
+        return normalize(pixels, list(mean), list(std))
+
+    return transform
+
+
+def initial_weights(name: str, model: str) -> dict[str, Tensor]:
+    """The state dict to start from: the embedded model's, or a file's (a checkpoint's average).
+
+    Args:
+        name: "embedded" or a path.
+        model: Network that is to be trained.
+
+    Raises:
+        ValueError: The embedded weights belong to another network.
+    """
+    if name == "embedded":
+        from segmentation.models import load_model
+
+        embedded = load_model("embedded", device="cpu")
+        if embedded.card.name != model:
+            raise ValueError(f"the embedded weights are for {embedded.card.name}, not for {model}")
+        return embedded.network.state_dict()
+    state = torch.load(name, map_location="cpu", weights_only=True)
+    state = state["average"]["network"] if "average" in state else state
+    return {
+        key: value.float() if value.is_floating_point() else value for key, value in state.items()
+    }

@@ -1,0 +1,176 @@
+"""What a teacher thinks of every photo: its probabilities, computed once and kept on disk.
+
+A small student sees a photo hundreds of times; asking the teacher each time would cost far more
+than the student itself. So the teacher looks at each whole photo once, at the size it knows, and
+the photo's random crop cuts the same window out of the teacher's map. Beyer et al. (arXiv
+2106.05237) prefer a teacher that sees the very crop: that is `--teacher-view crop`, for machines
+with a GPU.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.export.passes
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from training.data import Sample, decode
+
+BATCH = 4
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A network that labels, and what it expects.
+
+    Attributes:
+        network: Takes a normalised batch (N, 3, H, W); gives logits or a dict with "out".
+        mean: Mean of each channel, pixels in [0, 1].
+        std: Deviation of each channel.
+        size: Side of the square it looks at.
+        key: Tells this teacher from others, for the file of its opinions.
+    """
+
+    network: Callable[[Tensor], Tensor | dict[str, Tensor]]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    size: int
+    key: str
+
+    @torch.no_grad()
+    def probabilities(self, pixels: Tensor) -> Tensor:
+        """Class probabilities (N, C, h, w) float32 of pixels (N, 3, H, W) in [0, 1]."""
+        mean, std = (
+            torch.tensor(v, device=pixels.device)[:, None, None] for v in (self.mean, self.std)
+        )
+        batch = (pixels - mean) / std
+        with torch.autocast(
+            pixels.device.type, torch.bfloat16, enabled=fast_bfloat16(pixels.device)
+        ):
+            out = self.network(batch)
+        logits = out["out"] if isinstance(out, dict) else out
+        return logits.float().softmax(1)
+
+
+def fast_bfloat16(device: torch.device) -> bool:
+    """Whether half precision pays on a device: CUDA always, CPUs with bfloat16 arithmetic."""
+    if device.type == "cpu":
+        capabilities = torch.backends.cpu.get_cpu_capability()
+        return "AVX512" in capabilities and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return device.type == "cuda"
+
+
+def load_teacher(name: str, device: torch.device, size: int) -> Teacher:
+    """Load a teacher by a model's name or an exported program's path.
+
+    Args:
+        name: What `segmentation.models.load_model` understands, or a `.pt2` with its card.
+        device: Where it runs.
+        size: Side of the square it looks at.
+    """
+    path = Path(name)
+    if path.suffix == ".pt2":
+        extra = {"model.json": ""}
+        program = torch.export.load(path, extra_files=extra)
+        card = json.loads(extra["model.json"])
+        key = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+        network = torch.export.passes.move_to_device_pass(program, device).module()
+        return Teacher(network, tuple(card["mean"]), tuple(card["std"]), size, key)
+    from segmentation.models import load_model
+
+    model = load_model(name, device=device)
+    network: nn.Module = model.network
+    return Teacher(network, tuple(model.card.mean), tuple(model.card.std), size, model.card.name)
+
+
+class TeacherMaps:
+    """The teacher's probabilities for a list of photos, in files that can be taken up again.
+
+    Attributes:
+        maps: (N, C, h, w) uint8, probability x 255, mapped from disk.
+        done: (N,) uint8, 1 where the map is there.
+    """
+
+    def __init__(
+        self, folder: Path, key: str, names: list[str], shape: tuple[int, int, int]
+    ) -> None:
+        digest = hashlib.sha256("\n".join(names).encode()).hexdigest()[:12]
+        stem = folder / f"teacher-{key}-{digest}-{shape[-1]}"
+        folder.mkdir(parents=True, exist_ok=True)
+        self.maps = _mapped(stem.with_suffix(".maps.npy"), (len(names), *shape))
+        self.done = _mapped(stem.with_suffix(".done.npy"), (len(names),))
+
+    def fill(
+        self,
+        teacher: Teacher,
+        samples: list[Sample],
+        *,
+        device: torch.device,
+        order: list[int] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """Ask the teacher about the photos it has not seen yet.
+
+        Args:
+            teacher: The teacher.
+            samples: The photos, in the order of the names.
+            device: Where the teacher runs.
+            order: Indices in the order in which to ask.
+            progress: Called with (done, total) after each batch.
+        """
+        todo = [i for i in order or range(len(samples)) if not self.done[i]]
+        for start in range(0, len(todo), BATCH):
+            chosen = todo[start : start + BATCH]
+            canvases = np.stack([decode(samples[i], teacher.size)[0] for i in chosen])
+            pixels = torch.from_numpy(canvases).permute(0, 3, 1, 2).to(device).float() / 255
+            probabilities = teacher.probabilities(pixels)
+            self.maps[chosen] = (probabilities * 255).round().byte().cpu().numpy()
+            self.done[chosen] = 1
+            if progress:
+                progress(start + len(chosen), len(todo))
+
+
+def map_shape(teacher: Teacher, device: torch.device) -> tuple[int, int, int]:
+    """Classes, height and width of the teacher's map of one photo."""
+    zeros = torch.zeros(1, 3, teacher.size, teacher.size, device=device)
+    return tuple(teacher.probabilities(zeros).shape[1:])
+
+
+def corners_aligned(size: int, side: int) -> bool:
+    """Whether a map of `side` cells over `size` pixels has its outer cells on the outer pixels.
+
+    TensorFlow's networks keep sides of 8 k + 1 pixels for k + 1 cells: a cell sits on each eighth
+    pixel.
+    """
+    return side > 1 and (size - 1) % (side - 1) == 0
+
+
+def sample_maps(maps: Tensor, grid: Tensor, *, aligned: bool) -> Tensor:
+    """Cut the crops' windows out of the teacher's maps.
+
+    Args:
+        maps: (N, C, h, w) uint8.
+        grid: (N, H, W, 2) in [-1, 1], where the crop's pixels lie in the photo.
+        aligned: Whether the maps' corners are aligned.
+
+    Returns:
+        Probabilities (N, C, H, W) float32 that add up to one.
+    """
+    values = F.grid_sample(
+        maps.float(), grid, mode="bilinear", padding_mode="border", align_corners=aligned
+    )
+    return values / values.sum(1, keepdim=True).clamp(min=1e-6)
+
+
+def _mapped(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """A uint8 array on disk, made of zeros if it is not there."""
+    if path.is_file():
+        array = np.load(path, mmap_mode="r+")
+        if array.shape == shape:
+            return array
+    return np.lib.format.open_memmap(path, "w+", np.uint8, shape)

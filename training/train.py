@@ -1,0 +1,253 @@
+"""Train a network: `python -m training.train --data DIR --model NAME`.
+
+The same command goes on after a kill, from the last checkpoint and to the same state.
+"""
+
+import argparse
+import json
+import sys
+import time
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from segmentation.networks import build_network
+from training.augment import Augmentation
+from training.checkpoint import load_checkpoint, save_checkpoint
+from training.data import Photos, Sample, find_samples, load_photos
+from training.evaluate import figures, measure
+from training.losses import balance_classes, soft_cross_entropy
+from training.optimizers import make_optimizers
+from training.progress import Bar
+from training.recipe import SIZE_STEP, describe, make_parser
+from training.schedule import WeightAverage, learning_rate_factor
+from training.setup import eval_transforms, initial_weights, pick_training_device, voc_categories
+from training.teacher import (
+    Teacher,
+    TeacherMaps,
+    corners_aligned,
+    fast_bfloat16,
+    load_teacher,
+    map_shape,
+)
+from training.views import Views, classes_shown, drawing_weights
+
+CANVAS_PER_VIEW = 1.375
+
+
+class Trainer:
+    """One run: its network, optimizers, average, data and how far it is.
+
+    Args:
+        options: What `make_parser` parsed.
+    """
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        if options.threads:
+            torch.set_num_threads(options.threads)
+        torch.manual_seed(options.seed)
+        self.device = pick_training_device(options.device)
+        network = build_network(options.model, options.num_classes)
+        if options.init:
+            network.load_state_dict(initial_weights(options.init, options.model))
+        self.network = network.to(self.device, memory_format=torch.channels_last).train()
+        self.optimizers = make_optimizers(
+            self.network,
+            options.optimizer,
+            learning_rate=options.lr,
+            weight_decay=options.weight_decay,
+        )
+        self.average = WeightAverage(self.network, options.ema)
+        self.half = fast_bfloat16(self.device)
+        self.step, self.samples_seen, self.elapsed = 0, 0, 0.0
+        self.history: list[dict[str, Any]] = []
+        self.checkpoint = options.out / "checkpoint.pt"
+        if self.checkpoint.is_file():
+            self._restore(load_checkpoint(self.checkpoint))
+        self._find_data()
+
+    def _find_data(self) -> None:
+        """List the photos and let the teacher look at them."""
+        options = self.options
+        self.samples: list[Sample] = find_samples(options.data, partial_prefixes=options.partial)
+        if options.unlabelled:
+            self.samples += find_samples(options.unlabelled)
+        self.val_samples = find_samples(options.val) if options.val else []
+        self.teacher: Teacher | None = None
+        self.maps: TeacherMaps | None = None
+        if options.teacher:
+            self.teacher = load_teacher(options.teacher, self.device, options.teacher_size)
+            if options.teacher_view == "photo":
+                self._ask_teacher(self.teacher)
+        self.views: Views | None = None
+
+    def _ask_teacher(self, teacher: Teacher) -> None:
+        """Fill the maps of the photos that the teacher has not seen in an earlier run."""
+        shape = map_shape(teacher, self.device)
+        names = [sample.name for sample in self.samples]
+        self.maps = TeacherMaps(self.options.cache or self.options.out, teacher.key, names, shape)
+        bar = Bar("teacher", quiet=self.options.quiet)
+        self.maps.fill(teacher, self.samples, device=self.device, progress=bar)
+        bar.close()
+
+    def progress(self) -> float:
+        """Share of the training done, by steps or by the clock."""
+        if self.options.minutes:
+            return min(self.elapsed / (60 * self.options.minutes), 1.0)
+        return min(self.step / self.options.steps, 1.0)
+
+    def size(self) -> int:
+        """Side of the views at this point of the training."""
+        progress = self.progress()
+        return next(p.size for p in self.options.size if progress < p.until or p.until == 1.0)
+
+    def prepare(self, size: int) -> None:
+        """Decode the photos for views of this size."""
+        options = self.options
+        side = round(CANVAS_PER_VIEW * size / SIZE_STEP) * SIZE_STEP
+        bar = Bar(f"decode at {side} px", quiet=options.quiet)
+        photos: Photos = load_photos(self.samples, side, progress=bar).to(self.device)
+        bar.close()
+        maps = self.maps.maps if self.maps else None
+        self.views = Views(
+            photos=photos,
+            weights=drawing_weights(
+                classes_shown(photos, maps, options.num_classes),
+                photos.labelled,
+                options.boost,
+                options.unlabelled_weight,
+            ),
+            num_classes=options.num_classes,
+            augmentation=Augmentation(area=(options.least_area, 1.0)),
+            truth=options.truth,
+            seed=options.seed,
+            maps=maps,
+            maps_aligned=maps is not None and corners_aligned(options.teacher_size, maps.shape[-1]),
+            teacher=None if self.maps else self.teacher,
+        )
+        self.class_weights = None
+        if options.balance:
+            drawn = [self.views.batch(-1 - i, 64, 64, 4)[1].mean((0, 2, 3)) for i in range(16)]
+            frequencies = torch.stack(drawn).mean(0)
+            self.class_weights = balance_classes(frequencies, options.balance)
+
+    def forward(self, batch: Tensor) -> Tensor:
+        """Logits of a batch, at the network's own stride where it can give them."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            coarse = getattr(self.network, "coarse_logits", None)
+            return coarse(batch) if coarse else self.network(batch)["out"]
+
+    def train_step(self) -> float:
+        """Learn from one batch; returns its loss."""
+        size = self.size()
+        if self.views is None or self.size_prepared != size:
+            self.prepare(size)
+            self.size_prepared = size
+        options = self.options
+        stride = 4 if hasattr(self.network, "coarse_logits") else 1
+        batch, targets = self.views.batch(self.step, options.batch, size, stride)
+        batch = batch.contiguous(memory_format=torch.channels_last)
+        factor = learning_rate_factor(
+            self.progress(), schedule=options.schedule, warmup=options.warmup
+        )
+        loss = soft_cross_entropy(self.forward(batch), targets, self.class_weights)
+        loss.backward()
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = group["base_lr"] * factor
+            optimizer.step()
+            optimizer.zero_grad()
+        self.average.update(self.network)
+        self.step += 1
+        self.samples_seen += options.batch
+        return loss.item()
+
+    def eval_size(self) -> int:
+        """Shorter side of a photo when measuring."""
+        return self.options.eval_size or round(1.25 * self.size())
+
+    def evaluate(self) -> dict[str, Any]:
+        """Measure the averaged weights on the validation folder."""
+        size = self.eval_size()
+        matrix = measure(
+            self.average.network,
+            eval_transforms(size),
+            self.val_samples,
+            num_classes=self.options.num_classes,
+            device=self.device,
+        )
+        result = figures(matrix, voc_categories(self.options.num_classes))
+        return {"step": self.step, "samples": self.samples_seen, "size": size, **result}
+
+    def run(self) -> None:
+        """Train to the end, measuring and saving on the way."""
+        options = self.options
+        bar = Bar("train", quiet=options.quiet)
+        mean_loss, last = 0.0, time.monotonic()
+        while self.progress() < 1.0:
+            loss = self.train_step()
+            mean_loss = loss if mean_loss == 0.0 else 0.98 * mean_loss + 0.02 * loss
+            now = time.monotonic()
+            self.elapsed += now - last
+            last = now
+            note = f"loss {mean_loss:.3f}, {self.samples_seen} samples, {self.size()} px"
+            bar(self.progress(), 1.0, note)
+            finished = self.progress() >= 1.0
+            if self.val_samples and (self.step % options.eval_every == 0 or finished):
+                self._note_figures(mean_loss)
+            if self.step % options.save_every == 0 or finished:
+                self.save()
+        bar.close()
+
+    def _note_figures(self, mean_loss: float) -> None:
+        """Measure, and write one line to the log."""
+        result = {"loss": round(mean_loss, 4), "seconds": round(self.elapsed), **self.evaluate()}
+        self.history.append(result)
+        brief = {key: value for key, value in result.items() if key != "classes"}
+        print("\n" + json.dumps(brief), flush=True)
+        with (self.options.out / "log.jsonl").open("a") as log:
+            log.write(json.dumps(result) + "\n")
+
+    def save(self) -> None:
+        """Write the whole state, from which the same command goes on."""
+        state = {
+            "step": self.step,
+            "samples_seen": self.samples_seen,
+            "elapsed": self.elapsed,
+            "history": self.history,
+            "recipe": describe(self.options),
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+        }
+        save_checkpoint(self.checkpoint, state)
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state."""
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            rates = [group["base_lr"] for group in optimizer.param_groups]
+            optimizer.load_state_dict(saved)
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group["base_lr"] = rate
+        self.step, self.samples_seen = state["step"], state["samples_seen"]
+        self.elapsed, self.history = state["elapsed"], state["history"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    options = make_parser().parse_args(arguments)
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+        Trainer(options).run()
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
