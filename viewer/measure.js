@@ -56,10 +56,11 @@ export function percent(fraction, digits = 0) {
 }
 
 /**
- * The result in one line, what is in the photo first: "person 45 %, cat 12 %, background 43 %".
+ * The result in words, what is in the photo first: "person 45 %", "cat 12 %", "background 43 %".
  * @param {ReturnType<typeof measureAreas>} areas
  * @param {{name: string}[]} categories 256 long
  * @param {number} background index, or -1
+ * @returns {string[]}
  */
 export function describeAreas(areas, categories, background) {
   const things = areas.filter((area) => area.index !== background);
@@ -71,14 +72,14 @@ export function describeAreas(areas, categories, background) {
   if (things.length > shown.length) {
     words.splice(shown.length, 0, things.length - shown.length + " more classes");
   }
-  return words.join(", ");
+  return words;
 }
 
-/** The rows of the saved tables, with the field names of the server's own JSON. */
+/** The rows of the saved tables, with the fields and raw names of the server's own JSON. */
 export function tableRows(areas, categories) {
   return areas.map((area) => ({
     index: area.index,
-    name: categories[area.index].name,
+    name: categories[area.index].raw,
     pixels: area.pixels,
     fraction: Number(area.fraction.toFixed(6)),
     confidence: Number(area.confidence.toFixed(4)),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 JPEG_QUALITY = 90
 FULL_COLOR_PIXELS = 2_000_000
-"""Up to this size the photo keeps colour at full resolution; larger ones halve it, as cameras do."""
+"""Up to here the photo keeps colour at full resolution; larger ones halve it, as cameras do."""
 
 
 def build_value(

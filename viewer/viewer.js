@@ -464,6 +464,13 @@ function carryOver(before, after) {
   if (pin && !fits) removePin();
 }
 
+/** The result in one sentence, for the eye and for screen readers; a line breaks between classes. */
+function describe() {
+  const words = describeAreas(map.areas, map.categories, map.background);
+  const parts = words.flatMap((text, i) => [i ? ", " : "", make("span", "", text)]);
+  find(".pw-summary").replaceChildren(...parts);
+}
+
 function showResult(value, loaded) {
   carryOver(map, loaded.map);
   ({ map } = loaded);
@@ -474,7 +481,7 @@ function showResult(value, loaded) {
   stageBox.style.setProperty("--pw-aspect", map.width + " / " + map.height);
   find(".pw-own").textContent = value.palette || "VOC";
   find("[data-setting=background]").disabled = map.background < 0;
-  find(".pw-summary").textContent = describeAreas(map.areas, map.categories, map.background);
+  describe();
   find(".pw-size").textContent = map.width + " × " + map.height;
   find(".pw-note").textContent = value.note || "";
   legend.fill(map.areas, map.categories);
