@@ -1,5 +1,6 @@
 """From a path or bytes to the bytes of one file, and what kind of file they are."""
 
+import codecs
 import os
 import stat
 from pathlib import Path
@@ -139,23 +140,20 @@ def _sniff_boxes(head: bytes) -> str:
 def _sniff_text(head: bytes) -> str:
     if not head.strip(b"\0"):
         return "nothing but zeros"
-    for encoding in ("utf-8-sig", "utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"):
-        try:
-            # A character may be cut at the end of the head.
-            text = head[: len(head) - len(head) % 2].decode(encoding, errors="strict")
-        except UnicodeDecodeError as error:
-            if error.start < len(head) - 4:
-                continue
-            text = head[: error.start].decode(encoding)
-        if any(ord(c) < 32 and c not in "\t\n\r\f\x1b" for c in text):
-            continue
-        start = text.lstrip().lower()
-        if "<svg" in start and start.startswith(("<svg", "<?xml", "<!--", "<!doctype svg")):
-            return "an SVG drawing"
-        if start.startswith(("<!doctype html", "<html")) or "<html" in start:
-            return "an HTML page"
-        return "text"
-    return "a file of unknown kind"
+    encoding = "utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        # Not final: the head may end within a character.
+        text = codecs.getincrementaldecoder(encoding)().decode(head)
+    except UnicodeDecodeError:
+        return "a file of unknown kind"
+    if not text or any(ord(c) < 32 and c not in "\t\n\r\f\x1b" for c in text):
+        return "a file of unknown kind"
+    start = text.lstrip().lower()
+    if "<svg" in start and start.startswith(("<svg", "<?xml", "<!--", "<!doctype svg")):
+        return "an SVG drawing"
+    if start.startswith("<!doctype html") or "<html" in start:
+        return "an HTML page"
+    return "text"
 
 
 def _read_path(path: str, subject: str, max_bytes: int | None) -> bytes:
@@ -175,9 +173,9 @@ def _read_path(path: str, subject: str, max_bytes: int | None) -> bytes:
         raise ImageError(f"{subject} does not exist.{hint}") from None
     except PermissionError:
         raise ImageError(f"{subject} may not be read: its permissions forbid it.") from None
-    except OSError as error:
-        reason = (error.strerror or "unknown reason").lower()
-        raise ImageError(f"{subject} cannot be opened: {reason}.") from None
+    except (OSError, ValueError) as error:  # ValueError: characters that no file name can have
+        reason = getattr(error, "strerror", None) or "not a name that a file can have"
+        raise ImageError(f"{subject} cannot be opened: {reason.lower()}.") from None
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(file.fileno())
         _check_regular(status, subject)  # again: the path may name another file by now

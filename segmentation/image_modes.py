@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from PIL import Image, ImageCms
 
+from segmentation.image_checks import exif_is_costly
+
 _STRIP_PIXELS = 1 << 18
 _ORIENTATION = 0x0112  # the EXIF tag
 
@@ -58,7 +60,10 @@ def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
 
 
 def _orientation(image: Image.Image) -> int:
+    exif = image.info.get("exif")
     try:
+        if isinstance(exif, bytes) and exif_is_costly(exif):
+            return 1
         value = image.getexif().get(_ORIENTATION, 1)
     except Exception:  # broken metadata does not make a broken picture
         return 1

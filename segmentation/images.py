@@ -21,7 +21,7 @@ from PIL import (
 )
 
 from segmentation.errors import ImageError
-from segmentation.image_checks import count_gif_frames, header_size
+from segmentation.image_checks import check_structure, count_gif_frames, header_size
 from segmentation.image_files import ACCEPTED, read_source, sniff
 from segmentation.image_modes import to_rgb
 
@@ -140,6 +140,7 @@ def _open(subject: str, data: bytes, max_megapixels: float | None) -> ImageFile.
     size = header_size(kind, data)
     if size:  # these formats may take memory by the size that they claim when they are opened
         _check_size(subject, *size, max_megapixels)
+    check_structure(subject, kind, data)
     return opener(io.BytesIO(data))
 
 

@@ -1,0 +1,553 @@
+"""The one door for pictures: what comes in, what is refused, and with which words."""
+
+import gc
+import io
+import os
+import struct
+import subprocess
+import sys
+import time
+import warnings
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segmentation import images
+from segmentation.errors import ImageError
+from segmentation.image_files import sniff, subject_of
+from segmentation.images import Photo, open_image, open_photo, open_png_values
+
+FORMS = {
+    "JPEG": {"quality": 90},
+    "PNG": {},
+    "WEBP": {"lossless": True},
+    "GIF": {},
+    "BMP": {},
+    "TIFF": {},
+    "AVIF": {"quality": 90},
+    "PPM": {},
+}
+
+
+def encode(image, form, **options):
+    buffer = io.BytesIO()
+    image.save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def pixels(rng):
+    """(37, 53, 3) uint8: a smooth picture with some noise, so that every format has work."""
+    y, x = np.mgrid[:37, :53]
+    smooth = np.stack([x * 4, y * 6, 255 - x * 2 - y * 3], -1)
+    return (smooth + rng.integers(-9, 10, smooth.shape)).clip(0, 255).astype(np.uint8)
+
+
+def png_claiming(width, height):
+    def chunk(kind, data):
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(bytes(1000)))
+        + chunk(b"IEND", b"")
+    )
+
+
+def claiming(form, width, height):
+    """A small file whose header claims a large picture."""
+    if form == "PNG":
+        return png_claiming(width, height)
+    data = bytearray(encode(Image.new("RGB", (8, 8)), form, **FORMS[form]))
+    if form == "GIF":
+        data[6:10] = struct.pack("<HH", width, height)
+    elif form == "BMP":
+        data[18:26] = struct.pack("<ii", width, height)
+    elif form == "JPEG":
+        at = data.index(b"\xff\xc0")
+        data[at + 5 : at + 9] = struct.pack(">HH", height, width)
+    elif form == "WEBP":  # VP8L: 14 bits each, minus one
+        data[21:25] = struct.pack("<I", (width - 1) | (height - 1) << 14)
+    elif form == "TIFF":
+        for tag, value in ((256, width), (257, height)):
+            at = data.index(struct.pack("<HHI", tag, 4, 1))
+            data[at + 8 : at + 12] = struct.pack("<I", value)
+    elif form == "PPM":
+        data[3:6] = b"%d %d" % (width, height)
+    return bytes(data)
+
+
+# What is read
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_each_format_is_read_from_bytes_path_and_pil_alike(form, pixels, tmp_path):
+    data = encode(Image.fromarray(pixels), form, **FORMS[form])
+    path = tmp_path / "picture.wrong"
+    path.write_bytes(data)
+    expected = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+    for source in (data, bytearray(data), path, str(path), Image.open(path)):
+        photo = open_photo(source)
+        assert photo.notes == ()
+        assert photo.image.dtype == np.uint8
+        assert photo.image.flags["C_CONTIGUOUS"]
+        assert photo.image.flags["WRITEABLE"]
+        np.testing.assert_array_equal(photo.image, expected)
+    if form in ("PNG", "WEBP", "BMP", "TIFF", "PPM"):
+        np.testing.assert_array_equal(expected, pixels)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1)])
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP"])
+def test_the_smallest_and_the_thinnest_pictures_are_read(form, size):
+    data = encode(Image.new("RGB", size, (10, 200, 30)), form)
+    result = open_image(data)
+    assert result.shape == (size[1], size[0], 3)
+    assert np.abs(result.astype(int) - (10, 200, 30)).max() <= 4
+
+
+@pytest.mark.parametrize(("form", "alpha"), [("GIF", 0), ("WEBP", 0), ("PNG", 0), ("AVIF", 0)])
+def test_the_first_frame_of_an_animation_is_shown_and_said(form, alpha):
+    frames = [Image.new("RGB", (20, 10), color) for color in ("red", "lime", "blue")]
+    options = {"lossless": True} if form == "WEBP" else {}
+    data = encode(frames[0], form, save_all=True, append_images=frames[1:], **options)
+    photo = open_photo(data)
+    assert photo.notes == ("animated: first of 3 frames shown",)
+    assert np.abs(photo.image.astype(int) - (255, 0, 0)).max() <= 3
+
+
+def test_a_gif_of_very_many_frames_is_not_counted_to_the_end():
+    one = encode(Image.new("P", (1, 1)), "GIF")
+    frame = one[one.index(b",", 13) : -1]
+    photo = open_photo(one[:-1] + frame * 300_000 + b";")
+    assert photo.notes == ("animated: first of 1,000 frames shown",)
+
+
+def test_pages_of_a_tiff_are_mentioned():
+    pages = [Image.new("RGB", (4, 3), color) for color in ("red", "blue")]
+    photo = open_photo(encode(pages[0], "TIFF", save_all=True, append_images=pages[1:]))
+    assert photo.notes == ("several pages: the first is shown",)
+    assert photo.image[0, 0].tolist() == [255, 0, 0]
+
+
+def test_a_phone_photo_with_a_second_picture_inside_is_its_first(pixels):
+    first, second = Image.fromarray(pixels), Image.new("RGB", (30, 20), "blue")
+    data = encode(first, "MPO", save_all=True, append_images=[second])
+    photo = open_photo(data)
+    assert photo.image.shape == pixels.shape
+    assert photo.notes == ()
+
+
+def test_a_photo_passes_through():
+    photo = Photo(np.zeros((2, 2, 3), np.uint8), ("noted",))
+    assert open_photo(photo) is photo
+
+
+# Arrays
+
+
+def test_an_array_is_copied(pixels):
+    for array in (pixels, pixels[::-1, ::2], pixels.copy(order="F")):
+        result = open_image(array)
+        np.testing.assert_array_equal(result, array)
+        assert not np.shares_memory(result, array)
+        assert result.flags["C_CONTIGUOUS"]
+
+
+def test_a_pil_image_is_neither_changed_nor_shared(pixels):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image = Image.open(io.BytesIO(encode(Image.fromarray(pixels), "PNG", exif=exif)))
+    result = open_image(image)
+    result[:] = 0
+    np.testing.assert_array_equal(np.asarray(image), pixels)
+    assert image.getexif()[0x0112] == 6
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "words"),
+    [
+        ((4, 5), "uint8", ["(4, 5) uint8", "np.stack([gray] * 3, axis=-1)"]),
+        ((4, 5, 1), "uint8", ["(4, 5, 1) uint8"]),
+        ((4, 5, 4), "uint8", ["(4, 5, 4) uint8", "Image.fromarray(array)"]),
+        ((3, 4, 5), "uint8", ["(3, 4, 5) uint8", "np.moveaxis(array, 0, -1)"]),
+        ((2, 4, 5, 3), "uint8", ["(2, 4, 5, 3) uint8", "one picture"]),
+        ((4, 5, 3), "float32", ["(4, 5, 3) float32", "(255 * array).round()"]),
+        ((4, 5, 3), "int64", ["(4, 5, 3) int64", ".astype(np.uint8)"]),
+        ((4, 5, 3), "bool", ["(4, 5, 3) bool"]),
+        ((0, 5, 3), "uint8", ["5 x 0"]),
+    ],
+)
+def test_other_arrays_are_refused_with_shape_dtype_and_remedy(shape, dtype, words):
+    with pytest.raises(ImageError) as caught:
+        open_photo(np.zeros(shape, dtype))
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_other_objects_are_refused_by_type():
+    for source, name in ((7, "int"), (None, "NoneType"), ([1], "list"), (io.BytesIO(), "BytesIO")):
+        with pytest.raises(ImageError, match=name):
+            open_photo(source)
+
+
+# Limits
+
+
+@pytest.mark.parametrize("form", ["PNG", "GIF", "JPEG", "BMP", "TIFF", "PPM"])
+def test_the_size_is_read_from_the_header_before_anything_is_decoded(form):
+    started = time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # Pillow's own bomb warning must not surface
+        with pytest.raises(ImageError) as caught:
+            open_photo(claiming(form, 60_000, 60_000))
+    assert "60,000 x 60,000 pixels (3,600.0 megapixels)" in str(caught.value)
+    assert "the limit is 64 megapixels" in str(caught.value)
+    assert time.perf_counter() - started < 1
+
+
+def test_a_webp_claiming_much_is_refused_before_it_takes_memory():
+    with pytest.raises(ImageError, match="16,383 x 16,383 pixels"):
+        open_photo(claiming("WEBP", 16383, 16383))
+
+
+def test_the_limit_in_megapixels_can_be_moved(pixels):
+    data = encode(Image.fromarray(pixels), "PNG")
+    for source in (data, pixels, Image.fromarray(pixels)):
+        with pytest.raises(ImageError, match=r"53 x 37 pixels .* the limit is 0\.001 megapixels"):
+            open_photo(source, max_megapixels=0.001)
+        assert open_image(source, max_megapixels=0.002).shape == pixels.shape
+        assert open_image(source, max_megapixels=None).shape == pixels.shape
+
+
+def test_pictures_beyond_pillows_own_limit_are_ours_to_allow():
+    data = encode(Image.new("1", (10_000, 9_500)), "PNG")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert open_image(data, max_megapixels=100).shape == (9_500, 10_000, 3)
+
+
+def test_the_limit_in_bytes_names_both_numbers(tmp_path):
+    path = tmp_path / "big.bmp"
+    path.write_bytes(encode(Image.new("RGB", (1000, 1000)), "BMP"))
+    for source in (path, path.read_bytes()):
+        with pytest.raises(ImageError, match=r"has 3\.0 MB; the limit is 1\.0 MB"):
+            open_photo(source, max_bytes=1_000_000)
+    assert open_image(path, max_bytes=3_000_054).shape == (1000, 1000, 3)
+
+
+def test_a_file_larger_than_any_picture_is_not_read(tmp_path):
+    path = tmp_path / "sparse.tif"
+    with path.open("wb") as file:
+        file.write(b"II*\0")
+        file.truncate(4_000_000_000)
+    with pytest.raises(ImageError, match=r"'sparse\.tif' has 4,000\.0 MB; the limit is 385\.0 MB"):
+        open_photo(path)
+
+
+# What is not a picture
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"Dear diary, today I saw a cat.\n", "text"),
+        ("Grüße aus Köln, ein Text".encode(), "text"),
+        ("\ufeffText".encode("utf-16"), "text"),
+        (b"<!DOCTYPE html><html><body>", "an HTML page"),
+        (b"<html><script>alert(1)</script>", "an HTML page"),
+        (b"<?xml version='1.0'?><svg onload='x()'/>", "an SVG drawing"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "an SVG drawing"),
+        (b"%PDF-1.7\n%\xe2\xe3", "a PDF document"),
+        (b"PK\x03\x04rest", "a ZIP archive"),
+        (b"\x1f\x8b\x08\0", "a gzip archive"),
+        (b"RIFF\0\0\0\0WAVEfmt ", "a WAV or AVI recording"),
+        (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom", "a video"),
+        (b"\0\0\1\0\1\0", "a Windows icon"),
+        (b"8BPS\0\1", "a Photoshop document"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL picture"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n", "a JPEG 2000 picture"),
+        (bytes(100), "nothing but zeros"),
+        (bytes(range(128, 256)), "a file of unknown kind"),
+        (b"BM, a text about cars", "text"),
+        (b"\xff", "a file of unknown kind"),
+    ],
+)
+def test_what_is_no_picture_is_named(data, kind, tmp_path):
+    assert sniff(data) == kind
+    path = tmp_path / "holiday.jpg"
+    path.write_bytes(data)
+    with pytest.raises(ImageError) as caught:
+        open_photo(path)
+    assert str(caught.value).startswith(f"'holiday.jpg' is {kind}, not a picture")
+    assert "JPEG, PNG, WebP" in str(caught.value)
+
+
+def test_heic_without_the_extra_names_the_way_out(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(ImageError, match="pip install pillow-heif, or save the photo as JPEG"):
+        open_photo(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(50))
+
+
+def test_heic_with_the_extra_is_read(pixels):
+    pillow_heif = pytest.importorskip("pillow_heif", reason="the optional pillow-heif is absent")
+    pillow_heif.register_heif_opener()
+    data = encode(Image.fromarray(pixels), "HEIF", quality=95)
+    assert np.abs(open_image(data).astype(int) - pixels).mean() < 4
+
+
+def test_an_empty_file_says_so(tmp_path):
+    path = tmp_path / "empty.png"
+    path.touch()
+    with pytest.raises(ImageError, match=r"^'empty\.png' is empty\.$"):
+        open_photo(path)
+    with pytest.raises(ImageError, match=r"^This file is empty\.$"):
+        open_photo(b"")
+
+
+@pytest.mark.parametrize(
+    ("form", "options"), [*FORMS.items(), ("JPEG", {"progressive": True}), ("PNG", {"mode": "P"})]
+)
+@pytest.mark.filterwarnings("ignore:Truncated File Read")
+def test_a_file_cut_anywhere_is_an_error_or_the_whole_picture(form, options, pixels):
+    options = dict(options)
+    image = Image.fromarray(pixels).convert(options.pop("mode", "RGB"))
+    data = encode(image, form, **options)
+    whole = open_image(data)
+    for share in [*np.linspace(0, 1, 60)[1:-1], 1]:
+        cut = data[: min(int(share * len(data)), len(data) - 1)]
+        try:
+            result = open_image(cut)
+        except ImageError:
+            continue
+        np.testing.assert_array_equal(result, whole)
+    with pytest.raises(ImageError):
+        open_photo(data[: len(data) // 2])
+
+
+def test_a_cut_jpeg_is_called_cut_short(pixels):
+    data = encode(Image.fromarray(pixels), "JPEG")
+    with pytest.raises(ImageError, match="This file is cut short"):
+        open_photo(data[: len(data) // 2])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_flipped_bits_give_a_picture_or_a_typed_error(form, pixels, rng):
+    data = encode(Image.fromarray(pixels), form, **FORMS[form])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(60):
+            broken = bytearray(data)
+            for at in rng.integers(0, min(len(data), 2000), 3):
+                broken[at] ^= 1 << rng.integers(8)
+            try:
+                result = open_image(bytes(broken), max_megapixels=1)
+            except ImageError:
+                continue
+            assert result.ndim == 3
+            assert result.dtype == np.uint8
+
+
+@pytest.mark.parametrize("size", [(0, 5), (5, 0), (0, 0)])
+@pytest.mark.parametrize("form", ["PNG", "GIF", "JPEG", "BMP", "TIFF", "PPM"])
+def test_sizes_of_zero_are_refused(form, size):
+    with pytest.raises(ImageError):
+        open_photo(claiming(form, *size))
+
+
+def test_a_size_of_zero_is_told_with_the_numbers():
+    with pytest.raises(ImageError, match="says it is 0 x 5 pixels"):
+        open_photo(png_claiming(0, 5))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        *(OSError, SyntaxError, ValueError, struct.error, EOFError, OverflowError, MemoryError),
+        *(zlib.error, IndexError, KeyError, RecursionError, TypeError, AttributeError),
+        *(Image.DecompressionBombError, Image.UnidentifiedImageError, NotImplementedError),
+    ],
+)
+def test_whatever_a_decoder_raises_becomes_an_image_error(error, monkeypatch):
+    def fail(self):
+        raise error("secret /path/of/the/server")
+
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", fail)
+    with pytest.raises(ImageError) as caught:
+        open_photo(encode(Image.new("RGB", (4, 4)), "BMP"))
+    assert "secret" not in str(caught.value)
+    assert isinstance(caught.value.__cause__, error)
+
+
+def test_a_closed_pil_image_is_an_image_error(tmp_path):
+    path = tmp_path / "closed.png"
+    path.write_bytes(encode(Image.new("RGB", (4, 4)), "PNG"))
+    image = Image.open(path)
+    image.close()
+    with pytest.raises(ImageError, match="This picture cannot be decoded"):
+        open_photo(image)
+
+
+# Structures that would keep a decoder busy
+
+
+def entries(count, claim, form="<HHII"):
+    return b"".join(struct.pack(form, 40_000 + i, 7, claim, 8) for i in range(count))
+
+
+def hostile():
+    """Small files that Pillow alone would chew on for long, or that would fill the memory."""
+    jpeg = encode(Image.new("RGB", (16, 16)), "JPEG")
+    tiff = b"II*\0" + struct.pack("<IH", 8, 20_000) + entries(20_000, 240_000) + bytes(4)
+    exif = b"Exif\0\0" + b"II*\0" + struct.pack("<IH", 8, 5_000) + entries(5_000, 60_000) + bytes(4)
+    segment = b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif
+    yield "jpeg fill bytes", b"\xff\xd8" + b"\xff" * 3_000_000
+    yield "jpeg junk", b"\xff\xd8\xff" + bytes(3_000_000)
+    yield "jpeg comments", b"\xff\xd8" + b"\xff\xfe\0\2" * 700_000
+    yield "jpeg exif", jpeg[:2] + segment + jpeg[2:]
+    progressive = encode(Image.new("RGB", (16, 16)), "JPEG", progressive=True)
+    at = progressive.rindex(b"\xff\xda")
+    yield "jpeg scans", progressive[:-2] + progressive[at:-2] * 100 + b"\xff\xd9"
+    png = png_claiming(8, 8)
+    yield "png chunks", png[:33] + (bytes(4) + b"abCd" + bytes(4)) * 200_000 + png[33:]
+    gif = encode(Image.new("P", (8, 8)), "GIF")
+    at = gif.index(b",", 13)
+    yield "gif comments", gif[:at] + b"!\xfe\1a\0" * 200_000 + gif[at:]
+    yield "tiff directory", tiff
+    strips = struct.pack("<IHHHII", 8, 1, 273, 4, 4_000_000, 8)
+    yield "tiff strips", b"II*\0" + strips + bytes(16_000_000)
+    bmp = bytearray(encode(Image.new("P", (2000, 2500)), "BMP"))
+    bmp[30] = 1
+    yield "bmp run lengths", bytes(bmp)
+    yield "ppm text", b"P3 3000 3000 255\n" + b"1 " * 3_000_000
+    yield "ppm odd depth", b"P6 3000 3000 254\n" + bytes(27_000_000)
+
+
+@pytest.mark.parametrize(("name", "data"), [pytest.param(*case, id=case[0]) for case in hostile()])
+def test_structures_that_no_picture_has_are_refused_at_once(name, data):
+    started = time.perf_counter()
+    with pytest.raises(ImageError, match="which no usual picture has"):
+        open_photo(data)
+    assert time.perf_counter() - started < 2
+
+
+# Paths
+
+
+def test_paths_that_are_no_files_are_told_apart(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "loop.jpg").symlink_to("loop.jpg")
+    for path, words in [
+        (tmp_path, "is a folder"),
+        (tmp_path / "gone.jpg", "'gone.jpg' does not exist"),
+        ("https://example.com/cat.jpg", "Download the picture first"),
+        (tmp_path / "pipe.jpg", "'pipe.jpg' is a device or a pipe"),
+        ("/dev/zero", "is a device or a pipe"),
+        (tmp_path / "loop.jpg", "cannot be opened"),
+        ("x" * 5000, "file name too long"),
+        ("a\0b.jpg", "NUL character"),
+        ("", "path is empty"),
+        ("\udcff\ud800", "cannot be opened|does not exist"),
+    ]:
+        with pytest.raises(ImageError, match=words):
+            open_photo(path)
+
+
+def test_a_refused_permission_says_so(tmp_path, monkeypatch):
+    def refuse(*arguments):
+        raise PermissionError(13, "Permission denied")
+
+    path = tmp_path / "locked.jpg"
+    path.write_bytes(b"x")
+    monkeypatch.setattr("segmentation.image_files.os.open", refuse)
+    with pytest.raises(ImageError, match=r"'locked\.jpg' may not be read"):
+        open_photo(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("/home/ann/cat.jpg", "'cat.jpg'"),
+        ("<script>alert(1)</script>", "'script?'"),
+        ("<img src=x onerror=alert(1)>.jpg", "'?img src=x onerror=alert(1)?.jpg'"),
+        ("line\nbreak\x1b[31m\u202e.jpg", "'line?break?[31m?.jpg'"),
+        ("Straße 東京.jpg", "'Straße 東京.jpg'"),
+        ("n" * 500 + ".jpg", "'" + "n" * 40 + "..." + "n" * 13 + ".jpg'"),
+    ],
+)
+def test_names_in_messages_are_short_and_harmless(path, shown):
+    assert subject_of(path) == shown
+
+
+# Leaving nothing behind
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts open files by /proc")
+def test_no_file_stays_open(tmp_path, pixels):
+    good, bad = tmp_path / "good.tif", tmp_path / "bad.jpg"
+    good.write_bytes(encode(Image.fromarray(pixels), "TIFF"))
+    bad.write_bytes(encode(Image.fromarray(pixels), "JPEG")[:500])
+    gc.collect()
+    before = len(os.listdir("/proc/self/fd"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(3):
+            open_photo(good)
+            with pytest.raises(ImageError):
+                open_photo(bad)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_the_next_photo_works_after_a_bad_one(pixels):
+    good = encode(Image.fromarray(pixels), "PNG")
+    for bad in (good[:100], png_claiming(60_000, 60_000), b"text"):
+        with pytest.raises(ImageError):
+            open_photo(bad)
+        np.testing.assert_array_equal(open_image(good), pixels)
+
+
+def test_a_12_megapixel_jpeg_needs_little_more_than_its_pixels(tmp_path):
+    path = tmp_path / "large.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (4000, 3000), (90, 120, 30)).save(path, exif=exif)
+    script = (
+        "import resource, sys, types\n"
+        # The package without its __init__, whose imports (torch) would hide the peak.
+        "sys.modules['segmentation'] = package = types.ModuleType('segmentation')\n"
+        "package.__path__ = [sys.argv[2]]\n"
+        "from segmentation.images import open_image\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024\n"
+        "before = peak()\n"
+        "assert open_image(sys.argv[1]).shape == (4000, 3000, 3)\n"
+        "print((peak() - before) / 1e6)\n"
+    )
+    package = Path(images.__file__).parent
+    done = subprocess.run(
+        [sys.executable, "-c", script, path, package], capture_output=True, text=True, check=True
+    )
+    # Pillow keeps 4 bytes a pixel (48 MB), the result 3 (36 MB): 84 MB measured.
+    assert float(done.stdout) < 108
+
+
+# Label files
+
+
+def test_png_values_are_the_stored_numbers(pixels):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encode(Image.fromarray(pixels), "PNG", exif=exif)
+    np.testing.assert_array_equal(open_png_values(data, "RGB"), pixels)
+    with pytest.raises(ImageError, match="mode RGB with 8 bits; mode P"):
+        open_png_values(data, "P")
+    with pytest.raises(ImageError, match="is a JPEG file; a PNG"):
+        open_png_values(encode(Image.fromarray(pixels), "JPEG"), "P")
+    with pytest.raises(ImageError, match="is text; a PNG"):
+        open_png_values(b"hello", "P")
