@@ -36,13 +36,14 @@ classifies, here the 1 x 1 classifier comes first. Bilinear weights add up to on
 commute (up to float rounding), and the upsampling handles `num_classes` channels instead of 256.
 """
 
-from collections import OrderedDict
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 import torchvision.models
 from torch import Tensor, nn
+
+from segmentation.encoders import Encoder
 
 BATCH_NORM_EPSILON = 1e-3
 """Keras's default, which the article's head uses; the encoders keep torch's own, 1e-5."""
@@ -59,8 +60,6 @@ ARTICLE_TAPS = {"low_level": "layer1.1", "high_level": "layer3.5"}
 
 def resize_bilinear(features: Tensor, size: Sequence[int]) -> Tensor:
     """Resample features (N, C, h, w) to `size` (height, width), the head's corner convention."""
-    if tuple(features.shape[-2:]) == tuple(size):
-        return features
     return F.interpolate(features, size=size, mode="bilinear", align_corners=ALIGN_CORNERS)
 
 
@@ -202,72 +201,20 @@ class DeepLabV3PlusHead(nn.Module):
         Args:
             low_level: Features (N, low_level_channels, h, w), stride 4 in the whole network.
             high_level: Features (N, high_level_channels, about h / 4, about w / 4), stride 16.
-            size: (height, width) of the logits; by default four times that of `low_level`. The
-                size of `low_level` itself gives the logits as computed, before any upsampling.
+            size: (height, width) of the logits; by default four times that of `low_level`.
 
         Returns:
             Logits (N, num_classes, *size).
         """
         height, width = low_level.shape[-2:]
-        context = resize_bilinear(self.aspp(high_level), (height, width))
-        joined = torch.cat([context, self.low_level_project(low_level)], dim=1)
-        logits = self.classifier(self.decoder(joined))
+        logits = self.coarse_logits(low_level, high_level)
         return resize_bilinear(logits, (4 * height, 4 * width) if size is None else size)
 
-
-class Encoder(nn.Module):
-    """The first part of a classification network, up to a tap, with a second tap on the way.
-
-    A tap names a stage ("layer3": its end) or a block of it ("layer3.5": the sixth). What comes
-    after the high-level tap is left out. Names in the state dict are those of the network itself.
-
-    Args:
-        network: A network whose children run one after the other (torchvision's ResNet,
-            MobileNetV3).
-        low_level: Tap with stride 4.
-        high_level: Tap with stride 16.
-    """
-
-    def __init__(self, network: nn.Module, *, low_level: str, high_level: str) -> None:
-        super().__init__()
-        self.taps = (low_level, high_level)
-        last_stage, _, last_block = high_level.partition(".")
-        for name, stage in network.named_children():
-            if name == last_stage and last_block:
-                stage = _cut(stage, last_block, high_level)
-            self.add_module(name, stage)
-            if name == last_stage:
-                break
-        known = {name for name, _ in self._steps()}
-        for tap in self.taps:
-            if tap not in known:
-                raise ValueError(f"no tap {tap!r} in {type(network).__name__}: {sorted(known)}")
-        with torch.no_grad():
-            maps = self.eval()(torch.zeros(1, 3, 32, 32))
-        self.train()
-        self.low_level_channels, self.high_level_channels = (m.shape[1] for m in maps)
-
-    def _steps(self) -> list[tuple[str, nn.Module | None]]:
-        """Name and module of each step; the end of a stage is a name without a module."""
-        steps: list[tuple[str, nn.Module | None]] = []
-        for name, stage in self.named_children():
-            if isinstance(stage, nn.Sequential):
-                steps += [(f"{name}.{i}", block) for i, block in stage.named_children()]
-                steps.append((name, None))
-            else:
-                steps.append((name, stage))
-        return steps
-
-    def forward(self, batch: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the low-level and high-level features of a batch (N, 3, H, W)."""
-        found = {}
-        features = batch
-        for name, module in self._steps():
-            if module is not None:
-                features = module(features)
-            found[name] = features
-        low_level, high_level = self.taps
-        return found[low_level], found[high_level]
+    def coarse_logits(self, low_level: Tensor, high_level: Tensor) -> Tensor:
+        """The logits as computed, at the size of `low_level`: (N, num_classes, h, w)."""
+        context = resize_bilinear(self.aspp(high_level), low_level.shape[-2:])
+        joined = torch.cat([context, self.low_level_project(low_level)], dim=1)
+        return self.classifier(self.decoder(joined))
 
 
 class DeepLabV3Plus(nn.Module):
@@ -308,8 +255,7 @@ class DeepLabV3Plus(nn.Module):
 
         Training compares here: the last upsampling holds nothing that could be learnt.
         """
-        low_level, high_level = self.encoder(batch)
-        return self.head(low_level, high_level, size=low_level.shape[-2:])
+        return self.head.coarse_logits(*self.encoder(batch))
 
 
 def deeplabv3plus_resnet101(
@@ -351,15 +297,6 @@ def deeplabv3plus_mobilenet_v3_large(
         high_level=high_level,
     )
     return DeepLabV3Plus(encoder, num_classes=num_classes, channels=128, separable=True)
-
-
-def _cut(stage: nn.Module, last: str, tap: str) -> nn.Sequential:
-    """The blocks of a stage up to the one named `last`."""
-    blocks = OrderedDict(stage.named_children())
-    if last not in blocks:
-        raise ValueError(f"no tap {tap!r}: the stage has {len(blocks)} blocks, counted from 0")
-    names = list(blocks)
-    return nn.Sequential(OrderedDict((n, blocks[n]) for n in names[: names.index(last) + 1]))
 
 
 def _initialise(head: nn.Module) -> None:

@@ -12,6 +12,7 @@ from segmentation.deeplabv3plus import (
     deeplabv3plus_resnet101,
 )
 from segmentation.errors import ModelError
+from segmentation.unet import unet
 
 TORCHVISION_NETWORKS = (
     "deeplabv3_resnet101",
@@ -33,6 +34,7 @@ NETWORKS: dict[str, Callable[[int], nn.Module]] = {
     "deeplabv3plus_resnet18": deeplabv3plus_resnet18,
     "deeplabv3plus_resnet101": deeplabv3plus_resnet101,
     "deeplabv3plus_mobilenet_v3_large": deeplabv3plus_mobilenet_v3_large,
+    "unet": unet,
     **{name: partial(_zoo_network, name) for name in TORCHVISION_NETWORKS},
 }
 """Name to what builds the network for a number of classes."""

@@ -1,6 +1,7 @@
 """Small things that training, measuring and exporting share."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from PIL import Image
@@ -61,4 +62,24 @@ def initial_weights(name: str, model: str) -> dict[str, Tensor]:
     state = state["average"]["network"] if "average" in state else state
     return {
         key: value.float() if value.is_floating_point() else value for key, value in state.items()
+    }
+
+
+def own_card(name: str, num_classes: int, size: int) -> dict[str, Any]:
+    """What a file must say of a network that this package trained.
+
+    Args:
+        name: The network's name.
+        num_classes: Its number of classes.
+        size: Shorter side of a photo that it wants to see.
+    """
+    return {
+        "name": name,
+        "categories": list(voc_categories(num_classes)),
+        "mean": list(IMAGENET_MEAN),
+        "std": list(IMAGENET_STD),
+        "resize": size,
+        "palette": "voc",
+        "source": "trained with this project's own recipe (training/)",
+        "license": "that of the photos it was trained on",
     }
