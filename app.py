@@ -4,7 +4,6 @@
 starts nothing: no server, no network, no weights.
 """
 
-import os
 import threading
 from pathlib import Path
 
@@ -37,12 +36,14 @@ def build_demo(options: Options) -> gr.Blocks:
         gr.HTML(words.MASTHEAD, elem_id="masthead")
         key = gr.State("")
         timer = gr.Timer(1.0, active=False)
-        with gr.Row():
+        with gr.Row(elem_id="main"):
             with gr.Column(scale=1, min_width=300, elem_id="side"):
                 photo = PhotoInput(
                     label="Photo",
+                    placeholder="Drop a photo anywhere on this page\nor click to choose one",
                     sources=["upload", "clipboard", "webcam"],
                     height=240,
+                    alt_text="The photo to label",
                     buttons=[],
                     elem_id="photo",
                 )
@@ -66,7 +67,7 @@ def build_demo(options: Options) -> gr.Blocks:
                 )
                 facts = gr.HTML("", elem_id="run-facts")
                 offer = gr.Button("", visible=False, variant="primary", elem_id="upgrade")
-            with gr.Column(scale=3, min_width=320):
+            with gr.Column(scale=3, min_width=320, elem_id="stage-column"):
                 viewer = LabelViewer(elem_id="viewer")
                 bars = PixelBars(elem_id="bars")
         shown = [viewer, facts, key, offer, timer]

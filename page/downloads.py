@@ -27,11 +27,16 @@ class Download:
         """How far it is, from 0 to 1, where that is known."""
         return min(self.done / self.total, 1.0) if self.total else None
 
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.finished.is_set()
+
     def sentence(self) -> str:
         """How far it is, in words."""
         if self.error:
             return str(self.error)
-        if self.finished.is_set():
+        if self.ended:
             return f"{self.name} is ready."
         total = f" of {self.total / 1e6:.0f}" if self.total else ""
         return f"Downloading the weights of {self.name}: {self.done / 1e6:.0f}{total} MB …"
@@ -53,7 +58,7 @@ class Downloads:
         """Begin to fetch a model's weights, unless that is under way; a failed one starts anew."""
         with self._lock:
             download = self._running.get(name)
-            if download and not (download.finished.is_set() and download.error):
+            if download and not (download.ended and download.error):
                 return download
             download = self._running[name] = Download(name)
         threading.Thread(target=_fetch, args=(download,), name=f"fetch-{name}", daemon=True).start()

@@ -13,6 +13,8 @@ from .downloads import Downloads
 from .options import Options
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from segmentation import Photo, Segmentation, Segmenter
 
 EMBEDDED = "embedded"
@@ -36,6 +38,7 @@ class Answer:
         key: names this answer; equal photo bytes, model and size give an equal key.
         photo: the picture as it was read.
         result: what the network made of it.
+        palette: (256, 3) uint8, the answering model's colours.
         asked: the model that was asked for.
         notes: what the person should know, a sentence each.
         waiting: the model asked for is still being fetched.
@@ -44,6 +47,7 @@ class Answer:
     key: str
     photo: "Photo"
     result: "Segmentation"
+    palette: "np.ndarray"
     asked: str
     notes: tuple[str, ...] = ()
     waiting: bool = False
@@ -177,7 +181,7 @@ class Engine:
         Raises:
             PixelwiseError: the photo, the model or its weights cannot be used.
         """
-        from segmentation import has_embedded, open_photo
+        from segmentation import has_embedded, open_photo, palette_from_card
 
         name = self.resolve(name)
         report("Reading the photo …", None)
@@ -201,9 +205,11 @@ class Engine:
             report("Labelling every pixel …", None)
             with self._running:
                 result = segmenter.predict(photo, size=size)
+            card = segmenter.model.card
+            palette = palette_from_card(card.palette, len(card.categories))
         else:
-            result = known.result
-        answer = Answer(key, photo, result, name, tuple(notes), waiting)
+            result, palette = known.result, known.palette
+        answer = Answer(key, photo, result, palette, name, tuple(notes), waiting)
         self._answers.put(answer)
         return answer
 

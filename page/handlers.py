@@ -74,11 +74,10 @@ class Handlers:
             Values for the viewer, the facts line, the answer's key, the offer to run again and the
             timer that watches a download.
         """
-        hidden, idle = gr.update(visible=False), gr.Timer(active=False)
         if not photo:
-            yield None, "", "", hidden, idle
+            yield None, "", "", *_no_offer()
             return
-        unchanged = (gr.skip(), gr.skip(), hidden, idle)
+        unchanged = (gr.skip(), gr.skip(), *_no_offer())
         try:
             for step in with_reports(
                 lambda report: self.engine.segment(photo, model, size or None, report=report)
@@ -95,20 +94,29 @@ class Handlers:
             yield {"status": "error", "text": text}, *unchanged
 
     def _shown(self, answer: Answer) -> tuple[Any, ...]:
-        value = build_value(answer.result, answer.photo.image, cache=self.cache, key=answer.key)
+        value = build_value(
+            answer.result,
+            answer.photo.image,
+            cache=self.cache,
+            key=answer.key,
+            palette=answer.palette,
+            note=" ".join(answer.notes),
+        )
         value["seq"] = time.monotonic_ns()
-        value["note"] = " ".join(answer.notes)
-        offer = gr.update(visible=answer.waiting, **words.offer(answer))
-        return value, words.run_facts(answer), answer.key, offer, gr.Timer(active=answer.waiting)
+        offer = self._offer(answer.asked) if answer.waiting else _no_offer()
+        return value, words.run_facts(answer), answer.key, *offer
+
+    def _offer(self, name: str) -> tuple[Any, Any]:
+        """The offer to run again with a model that is on its way, and the timer that watches it."""
+        download = self.engine.downloads.get(name)
+        if download is None:
+            return _no_offer()
+        words_of_it = words.download_offer(download)
+        return gr.update(visible=True, **words_of_it), gr.Timer(active=not download.ended)
 
     def watch_download(self, model: str) -> tuple[Any, Any]:
         """What the offer to run again says while the model's weights arrive; the timer's tick."""
-        download = self.engine.downloads.get(self.engine.resolve(model))
-        if download is None:
-            return gr.update(visible=False), gr.Timer(active=False)
-        return gr.update(**words.download_offer(download)), gr.Timer(
-            active=not download.finished.is_set()
-        )
+        return self._offer(self.engine.resolve(model))
 
     def pixel(self, key: str, event: gr.EventData) -> dict[str, Any] | None:
         """The distribution over the classes at the pixel that a visitor pinned."""
@@ -116,7 +124,9 @@ class Handlers:
         if answer is None:
             return {"error": words.FORGOTTEN}
         try:
-            return pixel_value(answer.result, int(event._data["y"]), int(event._data["x"]))
+            return pixel_value(
+                answer.result, int(event._data["y"]), int(event._data["x"]), answer.palette
+            )
         except (PixelwiseError, KeyError, TypeError, ValueError) as error:
             return {"error": words.error_text(error)}
 
@@ -138,7 +148,7 @@ class Handlers:
             answer = self.engine.segment(image, model, stand_in=not model)
         except PixelwiseError as error:
             raise gr.Error(words.error_text(error), print_exception=False) from error
-        result, palette = answer.result, answer.result.palette
+        result, palette = answer.result, answer.palette
         colors = colorize(result.class_map, palette)
         overlay = blend(answer.photo.image, colors, words.API_ALPHA)
         return (
@@ -149,6 +159,10 @@ class Handlers:
 
     def _file(self, data: bytes, name: str) -> str:
         return str(Path(save_bytes_to_cache(data, name, self.cache)))
+
+
+def _no_offer() -> tuple[Any, Any]:
+    return gr.update(visible=False), gr.Timer(active=False)
 
 
 def _png(image: np.ndarray) -> bytes:

@@ -13,13 +13,10 @@ class PhotoInput(gr.Image):
 
     Gradio's own preprocessing decodes the picture: it would refuse formats that we read, lose the
     upper half of 16-bit samples and meet decompression bombs before our limits do. Every picture
-    goes through `segmentation.open_photo` instead.
+    goes through `segmentation.open_photo` instead. `type` and `image_mode` have no effect here.
     """
 
     is_template = True  # the browser shows Gradio's own image component
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(type="filepath", image_mode=None, **options)
 
     def preprocess(self, payload: Any) -> str | None:
         """The path of the uploaded file.

@@ -47,7 +47,7 @@ def download_offer(download: "Download") -> dict[str, Any]:
     """The offer to run the photo again: its label and whether it can be taken."""
     if download.error:
         return {"value": f"Try again to fetch {download.name}", "interactive": True}
-    if download.finished.is_set():
+    if download.ended:
         return {"value": f"Run this photo again with {download.name}", "interactive": True}
     return {"value": download.sentence(), "interactive": False}
 

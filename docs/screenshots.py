@@ -1,0 +1,61 @@
+"""Makes the pictures in the README from the running app: `python -m docs.screenshots`.
+
+Needs the development requirements and a Chromium. `--model` chooses who labels the photo, `--out`
+the folder.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+from tests.chromium import launch_options
+
+from tests.server import ROOT, running_app
+
+SCREENS = {
+    "page-light": {"viewport": {"width": 1440, "height": 960}, "color_scheme": "light"},
+    "page-dark": {"viewport": {"width": 1440, "height": 960}, "color_scheme": "dark"},
+    "phone-light": {"viewport": {"width": 390, "height": 844}, "color_scheme": "light"},
+    "phone-dark": {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark"},
+}
+
+
+def label(page: Page, url: str, photo: Path) -> None:
+    """Open the page, drop the photo into it, wait for its labels and pin a pixel."""
+    page.goto(url)
+    page.wait_for_selector("#photo input[type=file]", state="attached")
+    page.set_input_files("#photo input[type=file]", photo)
+    page.wait_for_selector("#viewer .pw[data-state=ready]", timeout=120_000)
+    stage = page.locator("#viewer .pw-stage")
+    stage.scroll_into_view_if_needed()
+    box = stage.bounding_box()
+    page.mouse.click(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.45)
+    page.wait_for_selector("#bars .pb[data-state=ready]", timeout=30_000)
+    page.wait_for_timeout(600)
+
+
+def main() -> None:
+    """Read the command line and take the pictures."""
+    parse = argparse.ArgumentParser(description=__doc__)
+    parse.add_argument("--model", default="embedded")
+    parse.add_argument("--photo", type=Path, default=ROOT / "examples" / "chelsea.jpg")
+    parse.add_argument("--out", type=Path, default=ROOT / "docs")
+    parse.add_argument("--only", choices=SCREENS, nargs="*", default=list(SCREENS))
+    options = parse.parse_args()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_app("--model", options.model, folder=Path(folder)) as url,
+        sync_playwright() as play,
+    ):
+        browser = play.chromium.launch(**launch_options())
+        for name in options.only:
+            page = browser.new_context(**SCREENS[name]).new_page()
+            label(page, url, options.photo)
+            page.screenshot(path=options.out / f"{name}.png", full_page=name.startswith("phone"))
+            page.context.close()
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+/**
+ * A photo may be dropped or pasted anywhere on the page, not only on Gradio's input: it is handed to
+ * that input, which uploads it. Runs once, when the page has loaded.
+ */
+() => {
+  const input = () => document.querySelector("#photo input[type=file]");
+  const stage = () => document.querySelector("#viewer .pw-stage");
+  const inside = (event, selector) => event.target instanceof Element && event.target.closest(selector);
+
+  const hand = (files) => {
+    const photo = [...files].find((file) => file.type.startsWith("image/")) ?? files[0];
+    if (!photo || !input()) return false;
+    const transfer = new DataTransfer();
+    transfer.items.add(photo);
+    input().files = transfer.files;
+    input().dispatchEvent(new Event("change", { bubbles: true }));
+    return true;
+  };
+
+  const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
+  let depth = 0;
+  const mark = (on) => document.body.classList.toggle("pw-dropping", on);
+
+  document.addEventListener("dragenter", (event) => {
+    if (carriesFiles(event) && ++depth === 1) mark(true);
+  });
+  document.addEventListener("dragleave", (event) => {
+    if (carriesFiles(event) && --depth <= 0) mark(false);
+  });
+  document.addEventListener("dragover", (event) => {
+    if (carriesFiles(event)) event.preventDefault();
+  });
+  document.addEventListener("drop", (event) => {
+    depth = 0;
+    mark(false);
+    if (!carriesFiles(event)) return;
+    event.preventDefault(); // or the browser would leave the page and open the file
+    if (!inside(event, "#photo")) hand(event.dataTransfer.files);
+  });
+  document.addEventListener("paste", (event) => {
+    if (inside(event, "input, textarea, #photo")) return;
+    if (event.clipboardData?.files.length && hand(event.clipboardData.files)) event.preventDefault();
+  });
+  // Gradio's example pictures carry no text: a screen reader would hear "button" five times.
+  const nameExamples = () => {
+    for (const button of document.querySelectorAll("#examples .gallery-item:not([aria-label])")) {
+      const file = button.querySelector("img")?.src.split("/").pop() ?? "";
+      const name = decodeURIComponent(file).replace(/\.\w+$/, "").replaceAll("_", " ");
+      if (name) button.setAttribute("aria-label", `Example photo: ${name}`);
+    }
+  };
+  new MutationObserver(nameExamples).observe(document.body, { childList: true, subtree: true });
+  nameExamples();
+
+  document.addEventListener("click", (event) => {
+    if (inside(event, "#viewer .pw[data-state=empty] .pw-stage") && stage()) input()?.click();
+  });
+}

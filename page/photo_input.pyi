@@ -1,0 +1,45 @@
+"""The page's photo input: Gradio's image component, with our own door for what comes in."""
+
+import base64
+import binascii
+from typing import Any
+
+import gradio as gr
+from gradio.processing_utils import save_bytes_to_cache
+
+from gradio.events import Dependency
+
+class PhotoInput(gr.Image):
+    """A `gr.Image` that hands over the uploaded file as it came.
+
+    Gradio's own preprocessing decodes the picture: it would refuse formats that we read, lose the
+    upper half of 16-bit samples and meet decompression bombs before our limits do. Every picture
+    goes through `segmentation.open_photo` instead. `type` and `image_mode` have no effect here.
+    """
+
+    is_template = True  # the browser shows Gradio's own image component
+
+    def preprocess(self, payload: Any) -> str | None:
+        """The path of the uploaded file.
+
+        Args:
+            payload: Gradio's image data: a cached file, or a data address.
+
+        Returns:
+            The file's path, or None for no photo.
+        """
+        if payload is None:
+            return None
+        if payload.path:
+            return payload.path
+        head, _, body = (payload.url or "").partition(",")
+        try:
+            data = base64.b64decode(body, validate=True) if head.endswith(";base64") else b""
+        except (binascii.Error, ValueError):
+            data = b""
+        return save_bytes_to_cache(data, "photo", self.GRADIO_CACHE)
+    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
+    from gradio.blocks import Block
+    if TYPE_CHECKING:
+        from gradio.components import Timer
+        from gradio.components.base import Component
