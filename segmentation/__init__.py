@@ -1,6 +1,7 @@
 """Label every pixel of a photo with a pretrained segmentation network."""
 
 from segmentation.cards import MAX_SIZE, MIN_SIZE, ModelCard
+from segmentation.catalog import MODELS, ModelSpec, default_model, has_embedded
 from segmentation.categories import VOC_CATEGORIES, display_name
 from segmentation.checkpoints import fetch_weights, find_weights
 from segmentation.devices import pick_device
@@ -14,7 +15,7 @@ from segmentation.errors import (
 )
 from segmentation.images import Photo, open_image, open_photo
 from segmentation.labelmap import decode_label_map, encode_label_map
-from segmentation.models import MODELS, Model, ModelSpec, default_model, has_embedded, load_model
+from segmentation.models import Model, load_model
 from segmentation.overlay import blend, contours
 from segmentation.palette import (
     PALETTES,

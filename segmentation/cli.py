@@ -14,9 +14,10 @@ import numpy as np
 from PIL import Image
 
 from segmentation.cards import MAX_SIZE, MIN_SIZE
+from segmentation.catalog import EMBEDDED, MODELS, local_weights
 from segmentation.errors import PixelwiseError
 from segmentation.images import open_photo
-from segmentation.models import EMBEDDED, MODELS, is_here
+from segmentation.models import count_parameters
 from segmentation.overlay import blend
 from segmentation.palette import PALETTES, colorize, palette_from_card, write_indexed_png
 from segmentation.predictor import Segmenter, load
@@ -136,16 +137,17 @@ def _print_models() -> int:
     rows = [("name", "parameters", "download", "mIoU", "weights")]
     for name, spec in MODELS.items():
         try:
-            path = is_here(name)
+            path = local_weights(name)
             here = f"here: {path}" if path else ("to be downloaded" if spec.url else "")
         except PixelwiseError as error:
             here, status = "not known", status or _complain(str(error))
         if not here:
             here = "not in this copy" if name == EMBEDDED else "none published: --weights FILE"
+        parameters = count_parameters(name)
         rows.append(
             (
                 name,
-                f"{spec.parameters / 1e6:.1f} M" if spec.parameters else "-",
+                f"{parameters / 1e6:.1f} M" if parameters else "-",
                 f"{spec.bytes / 1e6:.0f} MB" if spec.bytes else "-",
                 f"{spec.miou:.1f}" if spec.miou else "-",
                 here,

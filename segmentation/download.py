@@ -16,7 +16,7 @@ from segmentation.errors import WeightsError
 
 Progress = Callable[[int, int | None], None]
 
-TIMEOUT_SECONDS = 20.0  # without a byte
+TIMEOUT_SECONDS = 15.0  # without a byte
 CHUNK_BYTES = 1 << 18
 STALE_SECONDS = 24 * 3600.0
 MAX_BYTES = 4 << 30
@@ -104,6 +104,8 @@ def _receive(url: str, write: Callable[[bytes], object], progress: Progress) -> 
         raise WeightsError(f"the server answered {error.code} ({error.reason})") from error
     except (urllib.error.URLError, http.client.HTTPException) as error:
         raise WeightsError(f"no connection ({getattr(error, 'reason', error)})") from error
+    except (TimeoutError, ConnectionError) as error:
+        raise WeightsError(f"the connection broke ({error.strerror or error})") from error
     if total is not None and done != total:
         raise WeightsError(f"the connection ended after {done} of {total} bytes; try again")
     progress(done, total or done)

@@ -1,6 +1,5 @@
 """The models by name, and how one is loaded: network, card and preprocessing together."""
 
-import difflib
 import json
 import os
 from collections.abc import Callable
@@ -14,78 +13,13 @@ from torchvision.models import WeightsEnum, get_model, get_model_weights
 from torchvision.transforms._presets import SemanticSegmentation
 
 from segmentation.cards import ModelCard, check_card, parse_card
-from segmentation.categories import VOC_CATEGORIES
-from segmentation.checkpoints import differences, fetch_weights, find_weights, read_state_dict
+from segmentation.catalog import EMBEDDED, EMBEDDED_FOLDER, MODELS, has_embedded, unknown_model
+from segmentation.checkpoints import differences, fetch_weights, read_state_dict
 from segmentation.devices import pick_device
 from segmentation.download import Progress
 from segmentation.errors import ModelError, PixelwiseError, WeightsError
-from segmentation.networks import NETWORKS, build_network
+from segmentation.networks import build_network
 from segmentation.programs import Side, load_program
-
-EMBEDDED = "embedded"
-EMBEDDED_FOLDER = Path(__file__).with_name("weights")
-
-_PUBLISHED = {
-    "deeplabv3_resnet101": "DeepLabV3, ResNet-101 (the article's)",
-    "deeplabv3_resnet50": "DeepLabV3, ResNet-50",
-    "deeplabv3_mobilenet_v3_large": "DeepLabV3, MobileNetV3-Large",
-    "fcn_resnet101": "FCN, ResNet-101",
-    "fcn_resnet50": "FCN, ResNet-50",
-    "lraspp_mobilenet_v3_large": "LR-ASPP, MobileNetV3-Large",
-}
-_METRICS = "COCO-val2017-VOC-labels"
-
-
-@dataclass(frozen=True)
-class ModelSpec:
-    """What is known of a model without loading it.
-
-    Attributes:
-        name: key in `MODELS`.
-        title: for people.
-        file: name of the published weights, or None where nobody published any.
-        url: where they are published.
-        bytes: size of the download, to about 0.1 %.
-        parameters: how many, as published (the auxiliary head included).
-        miou: published mean intersection over union in percent, on COCO val 2017, VOC's classes.
-        pixel_acc: published share of right pixels in percent, same photos.
-    """
-
-    name: str
-    title: str
-    file: str | None = None
-    url: str | None = None
-    bytes: int | None = None
-    parameters: int | None = None
-    miou: float | None = None
-    pixel_acc: float | None = None
-
-
-def _published(name: str, title: str) -> ModelSpec:
-    weights = get_model_weights(name).DEFAULT
-    meta = weights.meta
-    return ModelSpec(
-        name=name,
-        title=title,
-        file=weights.url.rsplit("/", 1)[1],
-        url=weights.url,
-        bytes=round(meta["_file_size"] * 2**20),
-        parameters=meta["num_params"],
-        miou=meta["_metrics"][_METRICS]["miou"],
-        pixel_acc=meta["_metrics"][_METRICS]["pixel_acc"],
-    )
-
-
-MODELS: dict[str, ModelSpec] = {
-    **{name: _published(name, title) for name, title in _PUBLISHED.items()},
-    EMBEDDED: ModelSpec(EMBEDDED, "the small built-in model"),
-    **{
-        name: ModelSpec(name, f"{name}, weights of your own")
-        for name in NETWORKS
-        if name not in _PUBLISHED
-    },
-}
-"""Every model that goes by a name; any other is the path of a `.pt2` file with a card."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,17 +43,6 @@ class Model:
     device: torch.device
     sides: tuple[Side, Side] = (Side(), Side())
     square: bool = False
-
-
-def default_model(device: str | torch.device = "auto") -> str:
-    """The model to use when none is named: the article's where there is a GPU, else a quick one."""
-    fast = pick_device(device).type == "cuda"
-    return "deeplabv3_resnet101" if fast else "deeplabv3_mobilenet_v3_large"
-
-
-def has_embedded() -> bool:
-    """Whether this copy of the package carries the embedded model."""
-    return (EMBEDDED_FOLDER / "embedded.pth").is_file()
 
 
 def is_program(name: str | os.PathLike[str]) -> bool:
@@ -164,7 +87,7 @@ def load_model(
         )
     name = os.fspath(name_or_path)
     if name not in MODELS:
-        raise ModelError(_unknown(name))
+        raise ModelError(unknown_model(name))
     if name == EMBEDDED:
         if weights is not None:
             raise ModelError("the embedded model has its own weights: name a network with weights=")
@@ -190,8 +113,11 @@ def _load_embedded(device: torch.device) -> Model:
         raise WeightsError(
             f"this copy carries no embedded model (looked for {path}): name another model"
         )
-    fields = json.loads(path.with_suffix(".json").read_bytes())
-    card = check_card(fields)
+    try:
+        fields = json.loads(path.with_suffix(".json").read_bytes())
+        card = check_card(fields)
+    except (OSError, ValueError, ModelError) as error:
+        raise WeightsError(f"the embedded model has no usable card: {error}") from error
     network_name = fields.get("network", card.name)
     network = _on_meta(lambda: build_network(network_name, len(card.categories)))
     _fill(network, read_state_dict(path), path, network_name)
@@ -206,7 +132,7 @@ def _build_published(name: str) -> nn.Module:
             name,
             weights=None,
             weights_backbone=None,
-            num_classes=len(VOC_CATEGORIES),
+            num_classes=len(get_model_weights(name).DEFAULT.meta["categories"]),
             **options,
         )
     )
@@ -276,23 +202,19 @@ def _ready(network: nn.Module, device: torch.device) -> nn.Module:
     return network.eval().requires_grad_(False).to(device)
 
 
-def _unknown(name: str) -> str:
-    if Path(name).exists():
-        return f"{name!r} is no model: a file of your own must be an exported program (.pt2)"
-    close = difflib.get_close_matches(name, MODELS, n=1)
-    hint = f"did you mean {close[0]}? " if close else ""
-    return (
-        f"there is no model {name[:100]!r}: {hint}known are {', '.join(MODELS)}, or the path of a "
-        ".pt2 file"
-    )
+def count_parameters(name: str) -> int | None:
+    """How many parameters a named model has, without loading it; None if that is not known.
 
-
-def is_here(name: str) -> Path | None:
-    """The file that a model's weights would be read from, without network; None if none is here.
-
-    Raises:
-        WeightsError: `PIXELWISE_WEIGHTS` names no folder.
+    For published models it is the published number (their auxiliary head included).
     """
+    if MODELS[name].parameters:
+        return MODELS[name].parameters
+    network_name = name
     if name == EMBEDDED:
-        return EMBEDDED_FOLDER / "embedded.pth" if has_embedded() else None
-    return find_weights(MODELS[name])
+        try:
+            fields = json.loads((EMBEDDED_FOLDER / "embedded.json").read_bytes())
+            network_name = fields.get("network", fields["name"])
+        except (OSError, ValueError, KeyError):
+            return None
+    network = _on_meta(lambda: build_network(network_name))
+    return sum(parameter.numel() for parameter in network.parameters())

@@ -10,10 +10,11 @@ from torch import Tensor
 from torchvision.transforms.functional import InterpolationMode, resize
 
 from segmentation.cards import MAX_SIZE, MIN_SIZE
+from segmentation.catalog import EMBEDDED, default_model, has_embedded
 from segmentation.download import Progress
 from segmentation.errors import ModelError, WeightsError
 from segmentation.images import open_photo
-from segmentation.models import EMBEDDED, Model, default_model, has_embedded, load_model
+from segmentation.models import Model, load_model
 from segmentation.postprocess import decide
 from segmentation.result import Segmentation
 
@@ -28,13 +29,19 @@ class Segmenter:
     Attributes:
         model: the loaded model.
         size: shorter side in pixels that `predict` shows it by default; None for its own.
-        note: why this model answers and not another, for people; empty if it was asked for.
+        note: what a person should know of it: why it answers and not another, or that it takes
+            pictures of one size only; mostly empty.
     """
 
     def __init__(self, model: Model, *, size: int | None = None, note: str = "") -> None:
         self.model = model
         self.size = _checked_size(size)
-        self.note = note
+        self.note = " ".join(filter(None, (note, _shape_note(model))))
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Raw class names by index."""
+        return self.model.card.categories
 
     def __repr__(self) -> str:
         return f"Segmenter({self.model.name!r}, device={str(self.model.device)!r})"
@@ -164,7 +171,7 @@ def load(
     except WeightsError as error:
         if not has_embedded():
             raise
-        note = f"{name} is not to be had, so the small built-in model answers ({error})"
+        note = f"the small built-in model answers, because there are {error}."
         return Segmenter(load_model(EMBEDDED, device=device), size=size, note=note)
 
 
@@ -177,6 +184,17 @@ def _checked_size(size: int | None) -> int | None:
             f"whole number from {MIN_SIZE} to {MAX_SIZE}"
         )
     return size
+
+
+def _shape_note(model: Model) -> str:
+    height, width = model.sides
+    if height.step and width.step:
+        return "every photo is squeezed to a square for it." if model.square else ""
+    tall, wide = (side.low if not side.step else "any" for side in model.sides)
+    return (
+        f"{model.name} was exported for {tall} x {wide} pixels (height x width): every photo is "
+        "squeezed to that, and a chosen size changes nothing of it."
+    )
 
 
 def _preset_size(height: int, width: int, short: int) -> tuple[int, int]:

@@ -196,7 +196,8 @@ class Segmentation:
         """
         y, x = self._inside(y, x)
         logits = pixel_logits(self.logits, self.class_map.shape, y, x)  # (C,)
-        return logits.softmax(0).numpy()
+        weights = np.exp(logits - logits.max())
+        return weights / weights.sum()
 
     def pixel(self, y: int, x: int) -> Pixel:
         """Probabilities, margin and entropy at a pixel; see `probabilities_at`."""
