@@ -124,8 +124,10 @@ export class Legend {
 
   /** Point out the class under the pointer. */
   point(index) {
+    const row = this.rows.get(index);
+    if (row === this.pointed) return;
     if (this.pointed) this.pointed.classList.remove("pw-pointed");
-    this.pointed = this.rows.get(index);
+    this.pointed = row;
     if (this.pointed) this.pointed.classList.add("pw-pointed");
   }
 }

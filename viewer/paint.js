@@ -17,7 +17,7 @@ export function contourAlpha(opacity) {
 
 /** The first confidence level (0 to 255) that is not below a threshold in percent. */
 export function unsureLevel(percent) {
-  return Math.ceil((percent * 255) / 100 - 1e-9);
+  return Math.max(0, Math.ceil((percent * 255) / 100 - 1e-9));
 }
 
 /**
@@ -111,26 +111,26 @@ const OUTLINE_DARK = packColor([15, 23, 42], 0.85);
  * @param {number} reach line width in canvas pixels
  */
 export function paintOutline(out, screen, id, box, reach) {
-  const { height, width, regions } = screen;
+  const { width, regions } = screen;
+  const { top, left, bottom, right } = box;
   const wanted = id + 1;
-  const boxWidth = box.right - box.left;
-  for (let y = box.top; y < box.bottom; y++) {
-    const up = y >= reach ? -reach * width : 0;
-    const down = y + reach < height ? reach * width : 0;
-    for (let x = box.left; x < box.right; x++) {
-      const i = y * width + x;
-      const inside = regions[i] === wanted;
-      const left = x >= reach ? regions[i - reach] : regions[i];
-      const right = x + reach < width ? regions[i + reach] : regions[i];
-      const above = regions[i + up];
-      const below = regions[i + down];
-      const at = (y - box.top) * boxWidth + (x - box.left);
-      if (inside) {
-        const whole =
-          left === wanted && right === wanted && above === wanted && below === wanted;
-        if (!whole) out[at] = OUTLINE_LIGHT;
-      } else if (left === wanted || right === wanted || above === wanted || below === wanted) {
-        out[at] = OUTLINE_DARK;
+  const boxWidth = right - left;
+  // Compared in pairs, first along the rows, then along the columns: where one of two is inside,
+  // that one lies on the light line and the other on the dark one.
+  for (const [down, across] of [
+    [0, reach],
+    [reach, 0],
+  ]) {
+    const step = down * width + across;
+    const boxStep = down * boxWidth + across;
+    for (let y = top; y < bottom - down; y++) {
+      const stop = y * width + right - across;
+      let at = (y - top) * boxWidth;
+      for (let i = y * width + left; i < stop; i++, at++) {
+        const inside = regions[i] === wanted;
+        if (inside === (regions[i + step] === wanted)) continue;
+        out[at] = inside ? OUTLINE_LIGHT : OUTLINE_DARK;
+        out[at + boxStep] = inside ? OUTLINE_DARK : OUTLINE_LIGHT;
       }
     }
   }

@@ -19,6 +19,7 @@ export function parseHex(hex) {
  */
 export function packColor(rgb, alpha) {
   const a = Math.round(Math.min(1, Math.max(0, alpha)) * 255);
+  if (a === 0) return 0;
   return ((a << 24) | (rgb[2] << 16) | (rgb[1] << 8) | rgb[0]) >>> 0;
 }
 

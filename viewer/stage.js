@@ -56,6 +56,8 @@ export class Stage {
     this.map = null;
     this.levels = [];
     this.view = { scale: 1, top: 0, left: 0 };
+    this.height = 0;
+    this.width = 0;
     this.ratio = 1;
     this.waiting = 0;
     this.frame = 0;
@@ -81,14 +83,6 @@ export class Stage {
     });
   }
 
-  get height() {
-    return this.box.clientHeight;
-  }
-
-  get width() {
-    return this.box.clientWidth;
-  }
-
   /** The scale at which the whole photo is seen. */
   get fitScale() {
     return fitView(this.map.height, this.map.width, this.height, this.width).scale;
@@ -96,7 +90,9 @@ export class Stage {
 
   /** Follow the stage's size; a view that showed the whole photo goes on doing so. */
   resize(refit = false) {
-    const { height, width } = this;
+    // Read once here: asking the page for it while something moves would cost a layout each time.
+    const height = (this.height = this.box.clientHeight);
+    const width = (this.width = this.box.clientWidth);
     if (!this.map || !height || !width) return;
     const before = this.lastFit;
     const wasFit = refit || !before || this.view.scale <= before * 1.001;

@@ -48,6 +48,7 @@ let pin = null;
 let latest = 0;
 let newest = -Infinity;
 let loading = null;
+let loadMs = 0;
 
 const stageBox = find(".pw-stage");
 const readout = find(".pw-readout");
@@ -127,29 +128,44 @@ function readPixel(y, x) {
   };
 }
 
-/** The readout's content: colour, class, confidence, runner-up. */
-function makeReading(y, x) {
-  const pixel = readPixel(y, x);
+/** A reading's parts, made once: while the pointer moves only texts and a colour change. */
+function makeReading() {
   const reading = make("div", "pw-reading");
-  const swatch = make("span", "pw-swatch");
-  swatch.style.setProperty("--pw-color", hex(pixel.index));
-  const sure = percent(pixel.confidence) + (pixel.unsure ? " · unsure" : "");
-  reading.append(
-    swatch,
-    make("strong", "pw-reading-name", pixel.name),
-    make("span", "pw-reading-sure", sure),
-    make("span", "pw-reading-next", "then " + pixel.runnerUp),
-  );
-  return reading;
+  const parts = {
+    swatch: make("span", "pw-swatch"),
+    name: make("strong", "pw-reading-name"),
+    sure: make("span", "pw-reading-sure"),
+    next: make("span", "pw-reading-next"),
+  };
+  reading.append(...Object.values(parts));
+  return { reading, parts };
 }
 
-/** Put the readout beside the pointer, on the side where there is room. */
+const floating = makeReading();
+const docked = makeReading();
+readout.append(floating.reading);
+
+/** Fill in colour, class, confidence and runner-up. */
+function fillReading({ parts }, pixel) {
+  const texts = {
+    name: pixel.name,
+    sure: percent(pixel.confidence) + (pixel.unsure ? " · unsure" : ""),
+    next: "then " + pixel.runnerUp,
+  };
+  for (const [part, text] of Object.entries(texts)) {
+    if (parts[part].textContent !== text) parts[part].textContent = text;
+  }
+  parts.swatch.style.setProperty("--pw-color", hex(pixel.index));
+}
+
+/** Put the readout beside the pointer, on the side with more room, without measuring it. */
 function placeReadout(y, x) {
   const gap = 18;
-  const { offsetHeight: high, offsetWidth: wide } = readout;
-  const left = x + gap + wide <= stage.width ? x + gap : Math.max(0, x - gap - wide);
-  const top = y + gap + high <= stage.height ? y + gap : Math.max(0, y - gap - high);
-  readout.style.transform = "translate(" + left + "px," + top + "px)";
+  const along = (at, room) =>
+    at < room / 2
+      ? "min(" + (at + gap) + "px, calc(" + room + "px - 100%))"
+      : "max(0px, calc(" + (at - gap) + "px - 100%))";
+  readout.style.transform = "translate(" + along(x, stage.width) + "," + along(y, stage.height) + ")";
 }
 
 function look(stageY, stageX, touch) {
@@ -160,14 +176,10 @@ function look(stageY, stageX, touch) {
   }
   hovered = regionAt(map.regions, pixel.y, pixel.x);
   legend.point(map.classes[pixel.y * map.width + pixel.x]);
-  const reading = makeReading(pixel.y, pixel.x);
   readout.hidden = touch;
-  if (touch) {
-    dock.replaceChildren(reading);
-  } else {
-    readout.replaceChildren(reading);
-    placeReadout(stageY, stageX);
-  }
+  fillReading(touch ? docked : floating, readPixel(pixel.y, pixel.x));
+  if (touch) dock.replaceChildren(docked.reading);
+  else placeReadout(stageY, stageX);
   stage.outlineChanged();
 }
 
@@ -176,15 +188,17 @@ function stopLooking() {
   if (hovered < 0) return;
   hovered = -1;
   legend.point(-1);
-  dock.replaceChildren(make("span", "pw-hint", hint()));
+  dock.replaceChildren(hintLine);
   stage.outlineChanged();
 }
 
-function hint() {
-  return touchOnly
+const hintLine = make(
+  "span",
+  "pw-hint",
+  touchOnly
     ? "Drag on the photo to read it. Tap a pixel to ask why. Pinch to zoom."
-    : "Point at the photo to read it. Click a pixel to ask why. Scroll to zoom.";
-}
+    : "Point at the photo to read it. Click a pixel to ask why. Scroll to zoom.",
+);
 
 // The pin.
 
@@ -503,9 +517,12 @@ async function load(value) {
   loading?.abort();
   loading = new AbortController();
   const ticket = ++latest;
+  const start = performance.now();
   try {
     const loaded = await loadValue(value, loading.signal);
-    if (ticket === latest) showResult(value, loaded);
+    if (ticket !== latest) return;
+    showResult(value, loaded);
+    loadMs = performance.now() - start;
   } catch (error) {
     if (ticket === latest) showVeil("error", "The result could not be shown", error.message);
   }
@@ -528,7 +545,7 @@ stageBox.setAttribute(
   "Enter pins the pixel in the middle, arrow keys move the pin by one pixel, with Shift by ten, " +
     "Escape removes it. Plus and minus zoom, 0 shows the whole photo.",
 );
-dock.replaceChildren(make("span", "pw-hint", hint()));
+dock.replaceChildren(hintLine);
 /** For tests and the curious: the decoded map and the settings, read-only by convention. */
 root.pixelwise = {
   get map() {
@@ -539,6 +556,9 @@ root.pixelwise = {
   },
   get pin() {
     return pin;
+  },
+  get loadMs() {
+    return loadMs;
   },
   get hidden() {
     return [...hiddenNames];
