@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 import torchvision.models
 from torch import nn
-from torchvision.models.segmentation.deeplabv3 import ASPP as TorchvisionASPP
+from torchvision.models.segmentation import deeplabv3 as torchvisions
 
 from segmentation.deeplabv3plus import (
     ALIGN_CORNERS,
@@ -78,9 +78,7 @@ def test_head_has_the_articles_layers_in_the_articles_order():
 
 def test_epsilon_is_kerass_in_the_head_and_torchs_in_the_encoder():
     network = deeplabv3plus_resnet18()
-    found = {
-        name: module.eps for name, module in network.named_modules() if hasattr(module, "eps")
-    }
+    found = {name: module.eps for name, module in network.named_modules() if hasattr(module, "eps")}
     assert {eps for name, eps in found.items() if name.startswith("head.")} == {1e-3}
     assert {eps for name, eps in found.items() if name.startswith("encoder.")} == {1e-5}
     assert BATCH_NORM_EPSILON == 1e-3
@@ -138,7 +136,7 @@ def test_bilinear_corners_are_half_pixel_centres():
 def test_aspp_agrees_with_torchvisions_with_copied_weights():
     torch.manual_seed(1)
     ours = randomise_norms(ASPP(10, 6, atrous_rates=(2, 4, 6)))
-    theirs = TorchvisionASPP(10, [2, 4, 6], 6).eval()
+    theirs = torchvisions.ASPP(10, [2, 4, 6], 6).eval()
     for module in theirs.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.eps = BATCH_NORM_EPSILON
@@ -208,7 +206,10 @@ def test_small_networks_are_small():
         build: sum(p.numel() for p in build().parameters())
         for build in (deeplabv3plus_resnet18, deeplabv3plus_mobilenet_v3_large)
     }
-    assert counts == {deeplabv3plus_resnet18: 3_096_869, deeplabv3plus_mobilenet_v3_large: 1_008_605}
+    assert counts == {
+        deeplabv3plus_resnet18: 3_096_869,
+        deeplabv3plus_mobilenet_v3_large: 1_008_605,
+    }
 
 
 def test_coarse_logits_are_what_is_upsampled():
