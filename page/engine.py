@@ -131,7 +131,7 @@ class Engine:
             if name in (known, Path(known).name, Path(known).stem):
                 return known
         raise ModelError(
-            f"There is no model {name[:60]!r} on this page. Choose one of: "
+            f"There is no model {name[:200]!r} on this page. Choose one of: "
             + ", ".join(Path(known).name for known in self.names())
             + "."
         )

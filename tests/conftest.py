@@ -1,10 +1,15 @@
 """Fixtures that more than one test file uses."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("PIXELWISE_SHARED", ROOT.parent / "shared"))
@@ -30,3 +35,31 @@ def tiny_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tiny import save_program
 
     return save_program(tmp_path_factory.mktemp("program") / "colour_net.pt2")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator["Browser"]:
+    """A headless Chromium; skips where there is none, unless PIXELWISE_REQUIRE_BROWSER is set."""
+    from chromium import find_chromium, launch_options
+    from playwright.sync_api import sync_playwright
+
+    if find_chromium() is None and not os.environ.get("PIXELWISE_REQUIRE_BROWSER"):
+        pytest.skip("no Chromium on this machine: install it (apt install chromium)")
+    with sync_playwright() as play:
+        browser = play.chromium.launch(**launch_options())
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: "Browser") -> Iterator["Page"]:
+    """An empty page of 1440 x 900; a script error in it fails the test."""
+    errors: list[str] = []
+    context = browser.new_context(
+        viewport={"width": 1440, "height": 900}, color_scheme="light", accept_downloads=True
+    )
+    page = context.new_page()
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    context.close()
+    assert not errors

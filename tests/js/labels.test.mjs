@@ -10,7 +10,13 @@ import {
   tableRows,
   toCsv,
 } from "../../viewer/measure.js";
-import { contourAlpha, makeStyle, paintLabels, paintOutline, unsureLevel } from "../../viewer/paint.js";
+import {
+  contourAlpha,
+  makeStyle,
+  paintLabels,
+  paintOutline,
+  unsureLevel,
+} from "../../viewer/paint.js";
 import {
   backgroundIndex,
   completeCategories,
@@ -90,7 +96,12 @@ test("regions are those of a flood fill, with their areas and boxes", () => {
         box[2] = Math.max(box[2], y + 1);
         box[3] = Math.max(box[3], x + 1);
         assert.equal(regionAt(map.regions, y, x), region);
-        for (const [dy, dx] of [[0, 1], [1, 0], [0, -1], [-1, 0]]) {
+        for (const [dy, dx] of [
+          [0, 1],
+          [1, 0],
+          [0, -1],
+          [-1, 0],
+        ]) {
           const [ny, nx] = [y + dy, x + dx];
           const to = ny * width + nx;
           if (ny < 0 || nx < 0 || ny >= height || nx >= width) continue;
@@ -146,7 +157,12 @@ test("edges with a reach of one are exactly the pixels with a different neighbou
   const edges = findEdges(screen, 1);
   for (let y = 0; y < 20; y++) {
     for (let x = 0; x < 30; x++) {
-      const differs = [[0, 1], [1, 0], [0, -1], [-1, 0]].some(([dy, dx]) => {
+      const differs = [
+        [0, 1],
+        [1, 0],
+        [0, -1],
+        [-1, 0],
+      ].some(([dy, dx]) => {
         const [ny, nx] = [y + dy, x + dx];
         if (ny < 0 || nx < 0 || ny >= 20 || nx >= 30) return false;
         return map.classes[ny * 30 + nx] !== map.classes[y * 30 + x];
@@ -157,7 +173,11 @@ test("edges with a reach of one are exactly the pixels with a different neighbou
 });
 
 function paint(map, settings, hidden = new Set()) {
-  const screen = sampleScreen(makeScreen(map.height, map.width), map, { scale: 1, top: 0, left: 0 });
+  const screen = sampleScreen(makeScreen(map.height, map.width), map, {
+    scale: 1,
+    top: 0,
+    left: 0,
+  });
   const colors = paletteColors(CATEGORIES, "safe");
   const style = makeStyle({ ...SETTINGS, ...settings }, colors, hidden, 0);
   if (style.contour) findEdges(screen, 1);
@@ -232,7 +252,10 @@ test("areas, means and unsure counts are those of the pixels", () => {
     return { index, pixels: levels.length, mean: levels.reduce((a, b) => a + b) / levels.length };
   });
   wanted.sort((a, b) => b.pixels - a.pixels);
-  assert.deepEqual(areas.map((area) => area.index), wanted.map((area) => area.index));
+  assert.deepEqual(
+    areas.map((area) => area.index),
+    wanted.map((area) => area.index),
+  );
   areas.forEach((area, i) => {
     assert.equal(area.pixels, wanted[i].pixels);
     assert.ok(Math.abs(area.confidence - wanted[i].mean / 255) < 1e-9);

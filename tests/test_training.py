@@ -1,0 +1,193 @@
+"""Recipes from end to end on coloured shapes: learning, going on after a kill, measuring."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from shapes import make_shapes
+
+from segmentation.networks import build_network
+from training import evaluate, train
+from training.checkpoint import load_checkpoint
+from training.recipe import make_parser
+
+CLASSES = ["--num-classes", "4", "--model", "deeplabv3plus_resnet18"]
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders "train", "val" and "unlabelled"."""
+    root = tmp_path_factory.mktemp("shapes")
+    make_shapes(root / "train", 48, seed=1)
+    make_shapes(root / "val", 12, seed=2)
+    make_shapes(root / "unlabelled", 12, seed=3, masks=False)
+    return root
+
+
+def arguments(shapes: Path, out: Path, *more: str) -> list[str]:
+    return [
+        *["--data", str(shapes / "train"), "--out", str(out), *CLASSES],
+        *["--quiet", "--device", "cpu", "--size", "64", "--batch", "8", *more],
+    ]
+
+
+def log(out: Path) -> list[dict]:
+    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+
+
+def test_a_short_run_learns_shapes(shapes, tmp_path, capsys):
+    out = tmp_path / "run"
+    more = ["--steps", "70", "--ema", "0.9", "--val", str(shapes / "val"), "--eval-every", "40"]
+    assert train.main(arguments(shapes, out, *more, "--eval-size", "72")) == 0
+    lines = log(out)
+    assert [line["step"] for line in lines] == [40, 70]
+    assert lines[-1]["samples"] == 560
+    assert lines[-1]["miou"] > 0.6
+    assert lines[-1]["pixel_accuracy"] > 0.8
+
+    # The same figures from the command line, of the same averaged weights.
+    capsys.readouterr()
+    result = tmp_path / "figures.json"
+    measured = evaluate.main(
+        [
+            *["--data", str(shapes / "val"), *CLASSES, "--weights", str(out / "checkpoint.pt")],
+            *["--size", "72", "--quiet", "--device", "cpu", "--json", str(result)],
+        ]
+    )
+    assert measured == 0
+    figures = json.loads(result.read_text())
+    assert figures["miou"] == pytest.approx(lines[-1]["miou"], abs=2e-4)
+    assert figures["photos"] == 12
+    assert sum(row["photos"] for row in figures["classes"].values()) >= 12 + 12
+    printed = capsys.readouterr().out
+    assert f"mean IoU          {figures['miou']:.4f}" in printed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["deeplabv3plus_resnet18", "unet"])
+def test_a_two_minute_run_learns_shapes_well(model, shapes, tmp_path):
+    out = tmp_path / "run"
+    more = ["--minutes", "2", "--ema", "0.95", "--val", str(shapes / "val"), "--eval-size", "72"]
+    more += ["--model", model, "--eval-every", "100000"]
+    more += ["--lr", "3e-4"] if model == "unet" else []
+    assert train.main(arguments(shapes, out, *more)) == 0
+    assert log(out)[-1]["miou"] > 0.9
+
+
+class KilledError(Exception):
+    """Stands for a kill between two checkpoints."""
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "muon"])
+def test_a_killed_run_goes_on_to_the_same_state(optimizer, shapes, tmp_path, monkeypatch):
+    more = ["--steps", "6", "--save-every", "2", "--threads", "1", "--optimizer", optimizer]
+    more += ["--size", "32:0.5,48", "--lr", "1e-3"]
+    whole, halves = tmp_path / "whole", tmp_path / "halves"
+    assert train.main(arguments(shapes, whole, *more)) == 0
+
+    step = train.Trainer.train_step
+
+    def killed(trainer: train.Trainer) -> float:
+        if trainer.step == 5:
+            raise KilledError
+        return step(trainer)
+
+    monkeypatch.setattr(train.Trainer, "train_step", killed)
+    with pytest.raises(KilledError):
+        train.main(arguments(shapes, halves, *more))
+    assert load_checkpoint(halves / "checkpoint.pt")["step"] == 4
+    monkeypatch.undo()
+    assert train.main(arguments(shapes, halves, *more)) == 0
+
+    one, other = (load_checkpoint(folder / "checkpoint.pt") for folder in (whole, halves))
+    assert one["step"] == other["step"] == 6
+    for part in ("network", "average", "optimizers"):
+        assert tensors(one[part]) == tensors(other[part])
+
+
+def tensors(value: object) -> object:
+    """Nested state with each tensor as its bytes."""
+    if isinstance(value, torch.Tensor):
+        return value.numpy().tobytes()
+    if isinstance(value, dict):
+        return {key: tensors(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [tensors(item) for item in value]
+    return value
+
+
+def test_a_student_learns_from_a_teacher_alone(shapes, tmp_path, monkeypatch):
+    """Unlabelled photos only, and a teacher that knows one thing: everything is class 2."""
+    from training import teacher as teaching
+
+    def stub(name: str, device: torch.device, size: int) -> teaching.Teacher:
+        def network(batch: torch.Tensor) -> torch.Tensor:
+            logits = torch.zeros(len(batch), 4, 9, 9)
+            logits[:, 2] = 5.0
+            return logits
+
+        return teaching.Teacher(network, (0.5,) * 3, (0.5,) * 3, size, f"stub-{name}")
+
+    monkeypatch.setattr(train, "load_teacher", stub)
+    for view in ("photo", "crop"):
+        out = tmp_path / view
+        more = ["--steps", "12", "--teacher", "all2", "--teacher-view", view, "--ema", "0.5"]
+        more += ["--data", str(shapes / "unlabelled"), "--teacher-size", "65", "--size", "32"]
+        assert train.main(arguments(shapes, out, *more)) == 0
+        network = build_network("deeplabv3plus_resnet18", 4)
+        network.load_state_dict(load_checkpoint(out / "checkpoint.pt")["average"]["network"])
+        given = network.eval()(torch.randn(1, 3, 32, 32))["out"].argmax(1)
+        assert (given == 2).float().mean() > 0.9
+    assert list((tmp_path / "photo").glob("teacher-stub-all2-*.maps.npy"))
+
+
+def test_init_starts_from_a_files_weights(shapes, tmp_path):
+    torch.manual_seed(5)
+    state = build_network("deeplabv3plus_resnet18", 4).state_dict()
+    torch.save(state, tmp_path / "start.pth")
+    options = make_parser().parse_args(
+        arguments(shapes, tmp_path / "run", "--init", str(tmp_path / "start.pth"))
+    )
+    trainer = train.Trainer(options)
+    for key, value in trainer.average.network.state_dict().items():
+        assert torch.equal(value, state[key]), key
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--data", "nowhere"], "JPEGImages is no folder"),
+        (["--init", "nowhere.pth"], "nowhere.pth"),
+        (["--val", "nowhere"], "JPEGImages is no folder"),
+    ],
+)
+def test_the_command_says_what_is_wrong(more, message, shapes, tmp_path, capsys):
+    assert train.main(arguments(shapes, tmp_path / "run", *more)) == 1
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--size", "100"], "size 100 is no multiple of 16"),
+        (["--size", "96:0.5,128:0.4"], "the shares must rise, and the last be 1"),
+        (["--size", "large"], "'large' is no SIZE or SIZE:SHARE"),
+        (["--boost", "3"], "'3' is no INDEX:FACTOR"),
+        (["--model", "segnet"], "invalid choice: 'segnet'"),
+        (["--steps", "3", "--minutes", "3"], "not allowed with"),
+    ],
+)
+def test_the_command_line_is_checked(more, message, shapes, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        make_parser().parse_args(arguments(shapes, tmp_path / "run", *more))
+    assert message in capsys.readouterr().err
+
+
+def test_evaluate_says_what_is_wrong(shapes, capsys):
+    data = ["--data", str(shapes / "unlabelled"), "--model", "embedded"]
+    assert evaluate.main(data) == 1
+    assert "has no masks in SegmentationClass" in capsys.readouterr().err
+    data = ["--data", str(shapes / "val"), "--model", "unet", "--weights", "x.pth"]
+    assert evaluate.main(data) == 1
+    assert "--weights needs --size" in capsys.readouterr().err
