@@ -160,8 +160,10 @@ def _stretch(values: np.ndarray, low: float, high: float) -> Image.Image:
 
 def _over_white(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """rint((a * rgb + (255 - a) * 255) / 255), exactly; 255 is odd, so there are no ties."""
-    weight = alpha.astype(np.uint32)[..., None]  # (rows, width, 1)
-    return (weight * rgb + (255 - weight) * 255 + 127) // 255
+    weight = alpha.astype(np.uint16)[..., None]  # (rows, width, 1)
+    mixed = weight * rgb  # (rows, width, 3) uint16, at most 65,152 in what follows
+    mixed += (255 - weight) * 255 + 127
+    return (mixed + 1 + (mixed >> 8)) >> 8  # mixed // 255 for all values up to 65,534
 
 
 def _to_srgb(color: Image.Image, transform: ImageCms.ImageCmsTransform | None) -> Image.Image:
