@@ -12,7 +12,8 @@ let open = false;
 /** A margin in words: how far the first class is ahead of the second. */
 function marginWords(value) {
   const points = (value.margin * 100).toFixed(1) + " points ahead of " + value.bars[1].name;
-  const words = value.margin < 0.1 ? "a close call" : value.margin < 0.5 ? "a lead" : "a clear lead";
+  const words =
+    value.margin < 0.1 ? "a close call" : value.margin < 0.5 ? "a lead" : "a clear lead";
   return points + ", " + words;
 }
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 from gradio.component_meta import ComponentMeta, updateable
+from gradio.events import Dependency, EventListener
 
 FOLDER = Path(__file__).parent
 SCRIPTS = (
@@ -64,9 +65,7 @@ class LabelViewer(gr.HTML, metaclass=_NoStub):
     The value is what `build_value` makes; `{"status": "working", "text": ..., "fraction": ...}`
     and `{"status": "error", "text": ...}` cover the last picture, None empties the viewer.
 
-    Events beside Gradio's own: `pin` with `{"y", "x", "id"}` (the photo's own pixels, the value's
-    id) when a pixel is pinned or its pin moved, and `unpin`. Listen to `pin` with
-    `trigger_mode="always_last"`, or pins set while an answer is under way are lost.
+    Events beside Gradio's own: `pin` and `unpin`.
 
     Args:
         value: see above.
@@ -92,6 +91,21 @@ class LabelViewer(gr.HTML, metaclass=_NoStub):
         super().__init__(
             value, elem_id=elem_id, empty_title=empty_title, empty_text=empty_text, **kwargs
         )
+
+    def pin(self, *args: Any, **kwargs: Any) -> Dependency:
+        """Listen to a pixel being pinned, or its pin being moved.
+
+        A `gr.EventData` argument has y and x (the photo's own pixels) and id (the value's).
+        Takes what every Gradio event takes; `trigger_mode` is "always_last" unless given, as the
+        pin may move on while an answer is under way, and it is the last place that counts.
+        """
+        kwargs.setdefault("trigger_mode", "always_last")
+        return EventListener("pin").listener(self, *args, **kwargs)
+
+    def unpin(self, *args: Any, **kwargs: Any) -> Dependency:
+        """Listen to the pin being removed, by a person or by a result of another size."""
+        kwargs.setdefault("trigger_mode", "always_last")
+        return EventListener("unpin").listener(self, *args, **kwargs)
 
     def api_info(self) -> dict[str, Any]:
         """The value's JSON type."""

@@ -127,7 +127,7 @@ export async function decodeLabelPng(bytes) {
   for (;;) {
     const { done, value } = await reader.read();
     if (done) break;
-    for (let at = 0; at < value.length && y < height; ) {
+    for (let at = 0; at < value.length && y < height;) {
       const take = Math.min(line.length - filled, value.length - at);
       line.set(value.subarray(at, at + take), filled);
       filled += take;

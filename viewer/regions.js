@@ -77,7 +77,7 @@ export function findRegions(classes, height, width) {
     rowStart.push(ends.length);
     const first = y * width;
     const last = first + width;
-    for (let at = first; at < last; ) {
+    for (let at = first; at < last;) {
       const value = classes[at];
       do at++;
       while (at < last && classes[at] === value);

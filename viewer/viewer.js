@@ -165,7 +165,8 @@ function placeReadout(y, x) {
     at < room / 2
       ? "min(" + (at + gap) + "px, calc(" + room + "px - 100%))"
       : "max(0px, calc(" + (at - gap) + "px - 100%))";
-  readout.style.transform = "translate(" + along(x, stage.width) + "," + along(y, stage.height) + ")";
+  readout.style.transform =
+    "translate(" + along(x, stage.width) + "," + along(y, stage.height) + ")";
 }
 
 function look(stageY, stageX, touch) {
@@ -227,8 +228,17 @@ function setPin(y, x, delay = 0) {
     trigger("pin", { y, x, id: shown.id });
     const pixel = readPixel(y, x);
     find(".pw-spoken").textContent =
-      "Pinned row " + y + ", column " + x + ": " + pixel.name + " " + percent(pixel.confidence) +
-      ", then " + pixel.runnerUp + ".";
+      "Pinned row " +
+      y +
+      ", column " +
+      x +
+      ": " +
+      pixel.name +
+      " " +
+      percent(pixel.confidence) +
+      ", then " +
+      pixel.runnerUp +
+      ".";
   };
   if (delay) pinTimer = setTimeout(tell, delay);
   else tell();
@@ -310,10 +320,15 @@ function zoomAtPin(factor) {
 
 // Controls.
 
-listenToSlider(find(".pw-opacity"), find(".pw-opacity-value"), (value) => value + " %", (value) => {
-  settings.opacity = value / 100;
-  repaint();
-});
+listenToSlider(
+  find(".pw-opacity"),
+  find(".pw-opacity-value"),
+  (value) => value + " %",
+  (value) => {
+    settings.opacity = value / 100;
+    repaint();
+  },
+);
 listenToSlider(
   find(".pw-threshold"),
   find(".pw-threshold-value"),
@@ -385,7 +400,12 @@ async function save(what) {
     picture: async () => {
       const edge = Math.round((settings.split * stage.width - stage.view.left) / stage.view.scale);
       const from = settings.compare ? Math.min(map.width, Math.max(0, edge)) : 0;
-      const still = makeStyle({ ...settings, focus: -1 }, colors(), hiddenIndices(), map.background);
+      const still = makeStyle(
+        { ...settings, focus: -1 },
+        colors(),
+        hiddenIndices(),
+        map.background,
+      );
       return [await toPng(composePicture(map, stage.levels[0], still, from)), "picture.png"];
     },
     labels: async () => [
