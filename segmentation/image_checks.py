@@ -21,6 +21,9 @@ _MOST_SLOW_BYTES = 4_000_000
 # Strips or tiles of a TIFF, each of which Pillow keeps as several objects.
 _MOST_TILES = 200_000
 
+# Within coded pixels, 0xFF is followed by 0 or by a restart marker.
+_JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+
 _TIFF_TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
 _TIFF_TYPE_BYTES |= {13: 4, 16: 8, 17: 8, 18: 8}
 _TIFF_TILE_TAGS = (273, 279, 324, 325)
@@ -136,11 +139,24 @@ def _check_jpeg(data: bytes) -> str | None:
         at += 2 + max(2, length)
     if pieces > _MOST_PIECES:
         return f"has more than {_MOST_PIECES:,} pieces before its pixels"
-    if data.count(b"\xff\xda", at) > _MOST_SCANS:
+    if _jpeg_scans(data, at) > _MOST_SCANS:
         return f"has more than {_MOST_SCANS} scans"
     if exif_is_costly(b"".join(exif)):
         return "has EXIF data that claims more than there is"
     return None
+
+
+def _jpeg_scans(data: bytes, at: int) -> int:
+    """Scans from the first one at `at` to the end of the picture; a phone may append a film."""
+    scans = 0
+    while (
+        scans <= _MOST_SCANS and data[at : at + 1] == b"\xff" and data[at + 1 : at + 2] != b"\xd9"
+    ):
+        scans += data[at + 1 : at + 2] == b"\xda"
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        marker = _JPEG_MARKER.search(data, at)
+        at = marker.start() if marker else len(data)
+    return scans
 
 
 def _check_png(data: bytes) -> str | None:

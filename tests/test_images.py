@@ -145,6 +145,13 @@ def test_a_phone_photo_with_a_second_picture_inside_is_its_first(pixels):
     assert photo.notes == ()
 
 
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_film_appended_by_a_phone_is_no_part_of_the_photo(pixels, rng, progressive):
+    data = encode(Image.fromarray(pixels), "JPEG", progressive=progressive)
+    film = b"\xff\xda" * 100 + rng.bytes(100_000)
+    np.testing.assert_array_equal(open_image(data + film), open_image(data))
+
+
 def test_a_photo_passes_through():
     photo = Photo(np.zeros((2, 2, 3), np.uint8), ("noted",))
     assert open_photo(photo) is photo

@@ -91,10 +91,10 @@ def test_all_entries_differ_and_background_is_black(name):
 @pytest.mark.parametrize("vision", VISION)
 def test_safe_palette_stays_apart_for_every_kind_of_vision(vision):
     matrix = VISION[vision]
-    # 21.5 is the measured least; VOC's first 21 fall to 4 and less for colour-blind eyes.
+    # 21.5 is the measured least; VOC's first 21 fall to 0.9 to 2.1 for colour-blind eyes.
     assert smallest_distance(safe_palette()[:21], matrix) >= 21
     if vision != "normal":
-        assert smallest_distance(voc_palette()[:21], matrix) < 10
+        assert smallest_distance(voc_palette()[:21], matrix) < 3
 
 
 def test_categories_are_torchvisions():
