@@ -1,0 +1,54 @@
+"""Importing the app builds the page and starts nothing."""
+
+import subprocess
+import sys
+
+from server import ROOT
+
+PROBE = """
+import socket, sys, threading
+
+def refuse(*args, **kwargs):
+    raise SystemExit(f"a connection was tried: {args}")
+
+socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
+before = threading.active_count()
+import app
+import gradio
+assert isinstance(app.demo, gradio.Blocks)
+assert threading.active_count() == before, threading.enumerate()
+assert not app.demo.is_running
+assert not app.demo.engine._segmenters
+names = [fn.api_name for fn in app.demo.fns.values() if fn.api_visibility == "public"]
+assert names == ["segment"], names
+print("quiet")
+"""
+
+
+def test_importing_the_app_starts_nothing(tmp_path):
+    run = subprocess.run(
+        [sys.executable, "-c", PROBE],
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "GRADIO_TEMP_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert run.stdout.strip().endswith("quiet"), run.stdout + run.stderr
+    assert not list(tmp_path.rglob("*.pth"))
+
+
+def test_help_is_worth_reading():
+    run = subprocess.run(
+        [sys.executable, "app.py", "--help"], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert run.returncode == 0
+    assert "python app.py --share --auth ana:secret" in run.stdout
+
+
+def test_segmentation_knows_nothing_of_gradio():
+    probe = "import sys, segmentation; assert 'gradio' not in sys.modules; print('without')"
+    run = subprocess.run(
+        [sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert run.stdout.strip() == "without", run.stderr
