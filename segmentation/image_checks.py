@@ -5,12 +5,7 @@ import struct
 from collections.abc import Callable, Iterator
 
 from segmentation.errors import ImageError
-
-# Counting goes no further than this; a message then says "1,000" for "1,000 or more".
-_MOST_FRAMES = 1000
-
-# Pillow reads these piece by piece in Python. A large photo has hundreds to some thousands.
-_MOST_PIECES = 50_000
+from segmentation.image_headers import MOST_PIECES, first_gif_picture
 
 # Each scan of a progressive JPEG passes over the whole picture. Encoders write about ten.
 _MOST_SCANS = 64
@@ -50,69 +45,6 @@ def check_structure(subject: str, kind: str, data: bytes) -> None:
         )
 
 
-def header_size(kind: str, data: bytes) -> tuple[int, int] | None:
-    """The (width, height) that a PNG, GIF or WebP claims; None for others and broken headers.
-
-    Pillow's WebP decoder takes memory for the claimed size as soon as it is opened.
-    """
-    try:
-        if kind == "PNG" and data[12:16] == b"IHDR":
-            return struct.unpack_from(">II", data, 16)
-        if kind == "GIF":
-            return struct.unpack_from("<HH", data, 6)
-        if kind == "WEBP":
-            return _webp_size(data)
-    except struct.error:
-        return None
-    return None
-
-
-def _webp_size(data: bytes) -> tuple[int, int] | None:
-    chunk = data[12:16]
-    if chunk == b"VP8X":  # 24 bits each, minus one
-        width = int.from_bytes(data[24:27], "little") + 1
-        return width, int.from_bytes(data[27:30], "little") + 1
-    if chunk == b"VP8L":  # 14 bits each, minus one, after a signature byte
-        (bits,) = struct.unpack_from("<I", data, 21)
-        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    if chunk == b"VP8 ":  # 14 bits each, after a frame tag and a start code of three bytes each
-        width, height = struct.unpack_from("<HH", data, 26)
-        return width & 0x3FFF, height & 0x3FFF
-    return None
-
-
-def count_gif_frames(data: bytes) -> int:
-    """How many pictures a GIF holds, by walking its blocks; 1,000 stands for any more.
-
-    Args:
-        data: The file's bytes; a broken file is counted as far as it goes.
-    """
-    frames, at = 0, 13 + _color_table(data, 10)
-    while at < len(data) and frames < _MOST_FRAMES:
-        if data[at] == 0x2C:  # a picture: position and size, maybe colours, code size, data
-            frames += 1
-            at = _skip_blocks(data, at + 11 + _color_table(data, at + 9))
-        elif data[at] == 0x21:  # an extension
-            at = _skip_blocks(data, at + 2)
-        else:  # the trailer, or junk
-            break
-    return frames
-
-
-def _color_table(data: bytes, at: int) -> int:
-    """Bytes of the colour table that the flags at a position announce."""
-    if at >= len(data) or not data[at] & 0x80:
-        return 0
-    return 3 << ((data[at] & 7) + 1)
-
-
-def _skip_blocks(data: bytes, at: int) -> int:
-    """The position after a chain of length-prefixed blocks."""
-    while at < len(data) and data[at]:
-        at += data[at] + 1
-    return at + 1
-
-
 def exif_is_costly(data: bytes) -> bool:
     """Whether reading an EXIF block would take far more memory than the block has bytes."""
     while data.startswith(b"Exif\0\0"):
@@ -122,7 +54,7 @@ def exif_is_costly(data: bytes) -> bool:
 
 def _check_jpeg(data: bytes) -> str | None:
     at, pieces, exif = 2, 0, []
-    while at + 4 <= len(data) and pieces <= _MOST_PIECES:
+    while at + 4 <= len(data) and pieces <= MOST_PIECES:
         pieces += 1
         if data[at] != 0xFF or data[at + 1] in (0, 0xFF):  # junk and padding, a byte at a time
             at += 1
@@ -137,8 +69,8 @@ def _check_jpeg(data: bytes) -> str | None:
         if marker == 0xE1 and data[at + 4 : at + 10] == b"Exif\0\0":
             exif.append(data[at + 4 + (6 if exif else 0) : at + 2 + length])
         at += 2 + max(2, length)
-    if pieces > _MOST_PIECES:
-        return f"has more than {_MOST_PIECES:,} pieces before its pixels"
+    if pieces > MOST_PIECES:
+        return f"has more than {MOST_PIECES:,} pieces before its pixels"
     if _jpeg_scans(data, at) > _MOST_SCANS:
         return f"has more than {_MOST_SCANS} scans"
     if exif_is_costly(b"".join(exif)):
@@ -163,22 +95,15 @@ def _check_png(data: bytes) -> str | None:
     at, pieces = 8, 0
     while at + 8 <= len(data):
         pieces += 1
-        if pieces > _MOST_PIECES:
-            return f"has more than {_MOST_PIECES:,} chunks"
+        if pieces > MOST_PIECES:
+            return f"has more than {MOST_PIECES:,} chunks"
         at += 12 + int.from_bytes(data[at : at + 4], "big")
     return None
 
 
 def _check_gif(data: bytes) -> str | None:
-    at, pieces = 13 + _color_table(data, 10), 0
-    while at + 2 < len(data) and data[at] == 0x21:  # extensions before the first picture
-        at += 2
-        while at < len(data) and data[at]:
-            at += data[at] + 1
-            pieces += 1
-            if pieces > _MOST_PIECES:
-                return f"has more than {_MOST_PIECES:,} blocks before its first picture"
-        at += 1
+    if first_gif_picture(data)[1] > MOST_PIECES:
+        return f"has more than {MOST_PIECES:,} blocks before its first picture"
     return None
 
 
@@ -197,7 +122,7 @@ def _check_tiff(data: bytes) -> str | None:
             claimed += min(size, len(data))
             if tag in _TIFF_TILE_TAGS and count > _MOST_TILES:
                 return f"has {count:,} strips or tiles"
-            if pieces > _MOST_PIECES or claimed > 2 * len(data) + (1 << 20):
+            if pieces > MOST_PIECES or claimed > 2 * len(data) + (1 << 20):
                 return "has directories that claim more than there is"
             if tag in _TIFF_DIRECTORY_TAGS and len(offsets) < 4:
                 offsets.append(value)

@@ -21,8 +21,9 @@ from PIL import (
 )
 
 from segmentation.errors import ImageError
-from segmentation.image_checks import check_structure, count_gif_frames, header_size
+from segmentation.image_checks import check_structure
 from segmentation.image_files import ACCEPTED, read_source, sniff
+from segmentation.image_headers import MOST_FRAMES, count_gif_frames, header_size
 from segmentation.image_modes import to_rgb
 
 # The plugins are called by what the bytes are, so that no other of Pillow's is ever reached; nor
@@ -179,7 +180,8 @@ def _frame_notes(image: Image.Image, data: bytes | None) -> list[str]:
         frames = getattr(image, "n_frames", 1)  # as the header says
     else:
         frames = 1
-    return [f"animated: first of {frames:,} frames shown"] if frames > 1 else []
+    count = f"at least {frames:,}" if frames == MOST_FRAMES else f"{frames:,}"
+    return [f"animated: first of {count} frames shown"] if frames > 1 else []
 
 
 def _check_size(subject: str, width: int, height: int, max_megapixels: float | None) -> None:
@@ -223,6 +225,13 @@ def _only_image_errors(subject: str) -> Iterator[None]:
         raise
     except MemoryError as error:
         raise ImageError(f"{subject} needs more memory than there is: make it smaller.") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        # Only where the limit here was raised beyond Pillow's, which some decoders ask again.
+        most = (Image.MAX_IMAGE_PIXELS or 0) * 2 / 1e6
+        raise ImageError(
+            f"{subject} has more pixels than Pillow decodes ({most:.0f} megapixels): "
+            "make it smaller first."
+        ) from error
     except Exception as error:
         if isinstance(error, EOFError) or "truncated" in str(error).lower():
             raise ImageError(

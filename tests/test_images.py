@@ -127,7 +127,7 @@ def test_a_gif_of_very_many_frames_is_not_counted_to_the_end():
     one = encode(Image.new("P", (1, 1)), "GIF")
     frame = one[one.index(b",", 13) : -1]
     photo = open_photo(one[:-1] + frame * 300_000 + b";")
-    assert photo.notes == ("animated: first of 1,000 frames shown",)
+    assert photo.notes == ("animated: first of at least 1,000 frames shown",)
 
 
 def test_pages_of_a_tiff_are_mentioned():
@@ -218,6 +218,16 @@ def test_the_size_is_read_from_the_header_before_anything_is_decoded(form):
     assert "60,000 x 60,000 pixels (3,600.0 megapixels)" in str(caught.value)
     assert "the limit is 64 megapixels" in str(caught.value)
     assert time.perf_counter() - started < 1
+
+
+def test_a_gif_whose_first_picture_reaches_beyond_its_screen_is_measured_by_it():
+    data = bytearray(encode(Image.new("P", (8, 8)), "GIF", comment=b"a comment before it"))
+    at = data.index(b",", 13)
+    data[at + 5 : at + 9] = struct.pack("<HH", 60_000, 50_000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ImageError, match="60,000 x 50,000 pixels"):
+            open_photo(bytes(data))
 
 
 def test_a_webp_claiming_much_is_refused_before_it_takes_memory():
@@ -379,7 +389,8 @@ def test_a_size_of_zero_is_told_with_the_numbers():
     [
         *(OSError, SyntaxError, ValueError, struct.error, EOFError, OverflowError, MemoryError),
         *(zlib.error, IndexError, KeyError, RecursionError, TypeError, AttributeError),
-        *(Image.DecompressionBombError, Image.UnidentifiedImageError, NotImplementedError),
+        *(Image.DecompressionBombError, Image.DecompressionBombWarning),
+        *(Image.UnidentifiedImageError, NotImplementedError),
     ],
 )
 def test_whatever_a_decoder_raises_becomes_an_image_error(error, monkeypatch):
