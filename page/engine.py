@@ -15,7 +15,7 @@ from .options import Options
 if TYPE_CHECKING:
     import numpy as np
 
-    from segmentation import Photo, Segmentation, Segmenter
+    from segmentation import ModelCard, Photo, Segmentation, Segmenter
 
 EMBEDDED = "embedded"
 MAX_LOADED = 2  # networks kept in memory; the ResNet-101 is 240 MB
@@ -38,7 +38,7 @@ class Answer:
         key: names this answer; equal photo bytes, model and size give an equal key.
         photo: the picture as it was read.
         result: what the network made of it.
-        palette: (256, 3) uint8, the answering model's colours.
+        card: the answering model's.
         asked: the model that was asked for.
         notes: what the person should know, a sentence each.
         waiting: the model asked for is still being fetched.
@@ -47,10 +47,17 @@ class Answer:
     key: str
     photo: "Photo"
     result: "Segmentation"
-    palette: "np.ndarray"
+    card: "ModelCard"
     asked: str
     notes: tuple[str, ...] = ()
     waiting: bool = False
+
+    @property
+    def palette(self) -> "np.ndarray":
+        """(256, 3) uint8, the answering model's colours."""
+        from segmentation import palette_from_card
+
+        return palette_from_card(self.card.palette, len(self.card.categories))
 
     @property
     def nbytes(self) -> int:
@@ -181,7 +188,7 @@ class Engine:
         Raises:
             PixelwiseError: the photo, the model or its weights cannot be used.
         """
-        from segmentation import has_embedded, open_photo, palette_from_card
+        from segmentation import has_embedded, open_photo
 
         name = self.resolve(name)
         report("Reading the photo …", None)
@@ -206,10 +213,9 @@ class Engine:
             with self._running:
                 result = segmenter.predict(photo, size=size)
             card = segmenter.model.card
-            palette = palette_from_card(card.palette, len(card.categories))
         else:
-            result, palette = known.result, known.palette
-        answer = Answer(key, photo, result, palette, name, tuple(notes), waiting)
+            result, card = known.result, known.card
+        answer = Answer(key, photo, result, card, name, tuple(notes), waiting)
         self._answers.put(answer)
         return answer
 

@@ -7,8 +7,10 @@ from typing import Any
 import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 
+from viewer import NoStub
 
-class PhotoInput(gr.Image):
+
+class PhotoInput(gr.Image, metaclass=NoStub):
     """A `gr.Image` that hands over the uploaded file as it came.
 
     Gradio's own preprocessing decodes the picture: it would refuse formats that we read, lose the

@@ -4,9 +4,10 @@ import html
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .engine import EMBEDDED, Answer
+
 if TYPE_CHECKING:
     from .downloads import Download
-    from .engine import Answer
 
 TITLE = "Pixelwise"
 MASTHEAD = (
@@ -14,6 +15,7 @@ MASTHEAD = (
 )
 API_ALPHA = 0.6
 FORGOTTEN = "This result is no longer kept here. Label the photo again to ask about its pixels."
+GOOD_ENOUGH = 60.0  # mean IoU in percent below which the page calls the built-in model a sketch
 BUSY = "Something went wrong on this side; the photo was not labelled. Try it once more."
 
 
@@ -32,7 +34,7 @@ def model_label(name: str) -> str:
     return " · ".join(parts)
 
 
-def run_facts(answer: "Answer") -> str:
+def run_facts(answer: Answer) -> str:
     """Which model and device answered, how long it took, and what else to know; HTML."""
     result = answer.result
     height, width = result.class_map.shape
@@ -40,7 +42,18 @@ def run_facts(answer: "Answer") -> str:
         f"<strong>{html.escape(result.model)}</strong> on {html.escape(result.device)} · "
         f"{height} × {width} px · {result.seconds:.2f} s"
     )
-    return "<br>".join([facts, *(html.escape(note) for note in answer.notes)])
+    notes = [*answer.notes, *built_in_note(answer)]
+    return "<br>".join([facts, *(html.escape(note) for note in notes)])
+
+
+def built_in_note(answer: Answer) -> list[str]:
+    """What the built-in model is and how good it is, where it answered."""
+    if answer.result.model != EMBEDDED:
+        return []
+    card = answer.card
+    good = f", mean IoU {card.miou:.0f} % on held-back photos" if card.miou is not None else ""
+    sketch = " Take it as a sketch." if (card.miou or 0) < GOOD_ENOUGH else ""
+    return [f"This is the built-in {card.name}: small, trained from scratch{good}.{sketch}"]
 
 
 def download_offer(download: "Download") -> dict[str, Any]:

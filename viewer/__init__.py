@@ -4,7 +4,7 @@
 `build_value` and `pixel_value` make their values from a `segmentation.Segmentation`.
 """
 
-from viewer.component import LabelViewer, PixelBars
+from viewer.component import LabelViewer, NoStub, PixelBars
 from viewer.payload import build_value, pixel_value
 
-__all__ = ["LabelViewer", "PixelBars", "build_value", "pixel_value"]
+__all__ = ["LabelViewer", "NoStub", "PixelBars", "build_value", "pixel_value"]

@@ -51,15 +51,16 @@ def join_scripts(names: Sequence[str]) -> str:
     return "\n".join(parts)
 
 
-class _NoStub(ComponentMeta):
+class NoStub(ComponentMeta):
     """Gradio's metaclass, without the `.pyi` file that it writes beside each component's source."""
 
     def __new__(cls, name: str, bases: tuple[type, ...], attrs: dict[str, Any]) -> type:
-        attrs["__init__"] = updateable(attrs["__init__"])
+        if "__init__" in attrs:
+            attrs["__init__"] = updateable(attrs["__init__"])
         return ABCMeta.__new__(cls, name, bases, attrs)
 
 
-class LabelViewer(gr.HTML, metaclass=_NoStub):
+class LabelViewer(gr.HTML, metaclass=NoStub):
     """A photo with its label map: hover, fade, toggle, threshold, compare, zoom, save.
 
     The value is what `build_value` makes; `{"status": "working", "text": ..., "fraction": ...}`
@@ -112,7 +113,7 @@ class LabelViewer(gr.HTML, metaclass=_NoStub):
         return {"type": "object"}
 
 
-class PixelBars(gr.HTML, metaclass=_NoStub):
+class PixelBars(gr.HTML, metaclass=NoStub):
     """The probabilities of all classes at one pixel, with margin and entropy in words.
 
     The value is what `pixel_value` makes; `{"error": text}` shows the text, None the invitation.
