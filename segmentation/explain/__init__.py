@@ -1,0 +1,118 @@
+"""From a pixel's label back to why: what a network's parts did with a photo.
+
+Everything here takes networks, tensors and arrays and returns arrays; nothing draws or serves.
+
+`parts` takes a network apart, `aspp` is the microscope for its pyramid, `receptive` asks what a
+pixel looks at, `features` what each stage holds, `evidence` turns logits into maps, `compare` and
+`grade` set class maps side by side, `perturb` breaks photos on purpose, `heat` colours numbers.
+"""
+
+from segmentation.explain.aspp import Aspp, Branch, Taps, ablated, aspp_of, cell_of, sampling_taps
+from segmentation.explain.compare import (
+    SIZES,
+    Step,
+    agreement,
+    changed_pixels,
+    disagreement,
+    joint_classes,
+    sweep_sizes,
+)
+from segmentation.explain.evidence import (
+    ClassScore,
+    class_map_of,
+    class_scores,
+    entropy_map,
+    probability_maps,
+)
+from segmentation.explain.features import (
+    FeatureMap,
+    Stage,
+    feature_maps,
+    recorded,
+    stages_of,
+    strongest_channels,
+    three_components,
+)
+from segmentation.explain.grade import (
+    EXTRA,
+    IGNORE,
+    MISSED,
+    NEITHER,
+    RIGHT,
+    Grade,
+    grade,
+    verdicts,
+)
+from segmentation.explain.heat import HEAT, heat
+from segmentation.explain.parts import (
+    Encoded,
+    ExplainError,
+    decode,
+    encode,
+    family,
+    has_halves,
+    has_skip,
+    without_skip,
+)
+from segmentation.explain.perturb import PERTURBATIONS, Perturbation
+from segmentation.explain.receptive import (
+    effective_receptive_field,
+    energy_box,
+    sample_at,
+    scale_box,
+    theoretical_receptive_field,
+)
+
+__all__ = [
+    "EXTRA",
+    "HEAT",
+    "IGNORE",
+    "MISSED",
+    "NEITHER",
+    "PERTURBATIONS",
+    "RIGHT",
+    "SIZES",
+    "Aspp",
+    "Branch",
+    "ClassScore",
+    "Encoded",
+    "ExplainError",
+    "FeatureMap",
+    "Grade",
+    "Perturbation",
+    "Stage",
+    "Step",
+    "Taps",
+    "ablated",
+    "agreement",
+    "aspp_of",
+    "cell_of",
+    "changed_pixels",
+    "class_map_of",
+    "class_scores",
+    "decode",
+    "disagreement",
+    "effective_receptive_field",
+    "encode",
+    "energy_box",
+    "entropy_map",
+    "family",
+    "feature_maps",
+    "grade",
+    "has_halves",
+    "has_skip",
+    "heat",
+    "joint_classes",
+    "probability_maps",
+    "recorded",
+    "sample_at",
+    "sampling_taps",
+    "scale_box",
+    "stages_of",
+    "strongest_channels",
+    "sweep_sizes",
+    "theoretical_receptive_field",
+    "three_components",
+    "verdicts",
+    "without_skip",
+]

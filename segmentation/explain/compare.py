@@ -1,0 +1,116 @@
+"""Class maps side by side: what changed, who agrees with whom, where they differ."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from segmentation.categories import display_name
+from segmentation.explain.parts import ExplainError
+from segmentation.result import Segmentation
+
+SIZES = (130, 260, 520, 780, 1040)
+"""Shorter sides of the resolution walk, in pixels."""
+
+
+def changed_pixels(
+    before: np.ndarray, after: np.ndarray, valid: np.ndarray | None = None
+) -> tuple[np.ndarray, float]:
+    """Where two class maps differ.
+
+    Args:
+        before: (H, W) uint8.
+        after: (H, W) uint8.
+        valid: (H, W) bool, the pixels that count; all of them if None.
+
+    Returns:
+        changed: (H, W) bool, false where `valid` is.
+        share: changed pixels as a share of the valid ones, in [0, 1].
+    """
+    _same_size(before, after)
+    changed = before != after
+    if valid is None:
+        return changed, float(changed.mean())
+    changed &= valid
+    return changed, float(changed.sum() / max(1, valid.sum()))
+
+
+def joint_classes(
+    class_maps: Sequence[np.ndarray], categories: Sequence[Sequence[str]]
+) -> tuple[list[np.ndarray], tuple[str, ...]]:
+    """Give class maps of several models one numbering, by the names that they show.
+
+    Args:
+        class_maps: (H, W) uint8 each.
+        categories: the raw class names of each.
+
+    Returns:
+        The maps as (H, W) int32, and the shown names by the joint number.
+    """
+    names: dict[str, int] = {}
+    renumbered = []
+    for class_map, own in zip(class_maps, categories, strict=True):
+        table = np.array(
+            [names.setdefault(display_name(name), len(names)) for name in own], np.int32
+        )
+        renumbered.append(table[class_map])
+    return renumbered, tuple(names)
+
+
+def agreement(class_maps: Sequence[np.ndarray]) -> np.ndarray:
+    """Share of pixels on which each pair agrees: (n, n) float64, symmetric, 1 on the diagonal."""
+    count = len(class_maps)
+    table = np.eye(count)
+    for i in range(count):
+        for j in range(i):
+            _same_size(class_maps[i], class_maps[j])
+            table[i, j] = table[j, i] = float((class_maps[i] == class_maps[j]).mean())
+    return table
+
+
+def disagreement(class_maps: Sequence[np.ndarray]) -> np.ndarray:
+    """How many different answers each pixel got, less one: (H, W) uint8; 0 where all agree."""
+    if not class_maps:
+        raise ExplainError("there is nothing to compare: give at least one class map")
+    stacked = np.sort(np.stack(class_maps), axis=0)  # (n, H, W)
+    return (stacked[1:] != stacked[:-1]).sum(axis=0).astype(np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One resolution of the walk.
+
+    Attributes:
+        size: shorter side that the network saw, in pixels.
+        result: its labels at the photo's full size.
+        changed: share of pixels that differ from the reference, in [0, 1].
+    """
+
+    size: int
+    result: Segmentation
+    changed: float
+
+
+def sweep_sizes(
+    label: Callable[[int], Segmentation],
+    reference: Segmentation,
+    sizes: Iterable[int] = SIZES,
+) -> Iterator[Step]:
+    """Label one photo at several resolutions, one after the other.
+
+    Args:
+        label: shorter side in pixels to result.
+        reference: what the others are compared with: the model's own size.
+        sizes: shorter sides.
+    """
+    for size in sizes:
+        result = label(size)
+        yield Step(size, result, changed_pixels(reference.class_map, result.class_map)[1])
+
+
+def _same_size(first: np.ndarray, second: np.ndarray) -> None:
+    if first.shape != second.shape:
+        raise ExplainError(
+            f"class maps of {first.shape} and {second.shape} pixels cannot be compared: label the "
+            "same photo"
+        )

@@ -1,0 +1,206 @@
+"""What the feature maps hold at each stage: the strongest channels, and three colours for all."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torchvision.models.segmentation._utils import _SimpleSegmentationModel
+from torchvision.models.segmentation.lraspp import LRASPP
+
+from segmentation.deeplabv3plus import DeepLabV3Plus
+from segmentation.explain.parts import ExplainError, family
+from segmentation.unet import UNet
+
+PCA_SEED = 0
+PCA_STEPS = 8  # of subspace iteration; three components of a photo's features settle in four
+CONTRAST = (0.01, 0.99)  # the quantiles that become black and full colour
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """One place in a network.
+
+    Attributes:
+        name: short, for people: "layer1", "ASPP", "decoder".
+        part: "encoder" or "decoder".
+        module: its output is the stage's feature map.
+    """
+
+    name: str
+    part: str
+    module: nn.Module
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureMap:
+    """What came out of a stage for one photo.
+
+    Attributes:
+        name, part: the stage's.
+        features: (c, h, w) float32 on the CPU.
+        stride: (vertical, horizontal) pixels of the network's input per cell.
+    """
+
+    name: str
+    part: str
+    features: Tensor
+    stride: tuple[float, float]
+
+
+def stages_of(network: nn.Module) -> list[Stage]:
+    """The stages of a network worth looking at, in the order in which they run.
+
+    Raises:
+        ExplainError: the network hides its stages.
+    """
+    if isinstance(network, DeepLabV3Plus):
+        head = network.head
+        return [
+            *_encoder_stages(network.encoder),
+            Stage("ASPP", "decoder", head.aspp),
+            Stage("skip, projected", "decoder", head.low_level_project),
+            Stage("decoder", "decoder", head.decoder),
+        ]
+    if isinstance(network, LRASPP):
+        return [
+            *_encoder_stages(network.backbone),
+            Stage("head", "decoder", network.classifier.cbr),
+        ]
+    if isinstance(network, _SimpleSegmentationModel):
+        inner = list(network.classifier.children())
+        name = "ASPP" if type(inner[0]).__name__ == "ASPP" else "head"
+        first = inner[0] if name == "ASPP" else inner[-2]
+        return [*_encoder_stages(network.backbone), Stage(name, "decoder", first)]
+    if isinstance(network, UNet):
+        down = [
+            Stage(f"down {i}", "encoder", block) for i, block in enumerate(network.contracting, 1)
+        ]
+        up = [Stage(f"up {i}", "decoder", block) for i, block in enumerate(network.expanding, 1)]
+        return [*down, *up]
+    raise ExplainError(
+        f"the stages of this model, an {family(network)}, cannot be seen from outside"
+        if family(network) == "exported program"
+        else f"we do not know the stages of a {family(network)}"
+    )
+
+
+def _encoder_stages(encoder: nn.Module) -> list[Stage]:
+    """ResNet: the end of each layer; MobileNet: the last block before each halving, and the end."""
+    children = dict(encoder.named_children())
+    if "layer1" in children:
+        return [
+            Stage(name, "encoder", _last(module))
+            for name, module in children.items()
+            if name.startswith("layer")
+        ]
+    blocks = list(children["features"].children() if "features" in children else encoder.children())
+    names = [f"block {i}" for i in range(len(blocks))]
+    before = [i - 1 for i, block in enumerate(blocks) if i and _halves(block)]
+    kept = sorted({*before, len(blocks) - 1})
+    return [Stage(names[i], "encoder", blocks[i]) for i in kept]
+
+
+def _last(module: nn.Module) -> nn.Module:
+    """The last block of a stage: an encoder may run the blocks without the stage around them."""
+    return list(module.children())[-1] if isinstance(module, nn.Sequential) else module
+
+
+def _halves(block: nn.Module) -> bool:
+    return any(isinstance(m, nn.Conv2d) and max(m.stride) > 1 for m in block.modules())
+
+
+@contextmanager
+def recorded(stages: list[Stage]) -> Iterator[dict[str, Tensor]]:
+    """While the block runs, a dict fills with each stage's output (N, c, h, w), copied."""
+    found: dict[str, Tensor] = {}
+
+    def keep(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
+        # a copy, as an operation further on may write over the output
+        return lambda _module, _inputs, out: found.update(
+            {name: out.detach().float().cpu().clone()}
+        )
+
+    handles = []
+    try:
+        for stage in stages:
+            handles.append(stage.module.register_forward_hook(keep(stage.name)))
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def feature_maps(network: nn.Module, batch: Tensor) -> list[FeatureMap]:
+    """Run a photo and keep the feature map of every stage.
+
+    Args:
+        network: see `stages_of`.
+        batch: (1, 3, h, w).
+    """
+    stages = stages_of(network)
+    with torch.inference_mode(), recorded(stages) as found:
+        network(batch)
+    height, width = batch.shape[-2:]
+    maps = []
+    for stage in stages:
+        features = found[stage.name][0]  # (c, h, w)
+        stride = (height / features.shape[1], width / features.shape[2])
+        maps.append(FeatureMap(stage.name, stage.part, features, stride))
+    return maps
+
+
+def strongest_channels(features: Tensor, count: int = 6) -> list[tuple[int, np.ndarray]]:
+    """The channels with the most energy (mean square), strongest first.
+
+    Args:
+        features: (c, h, w).
+        count: how many at most.
+
+    Returns:
+        (channel, (h, w) float32 in [0, 1]) pairs; 1 is the channel's largest absolute value.
+    """
+    energy = features.float().pow(2).mean(dim=(1, 2))  # (c,)
+    order = torch.argsort(energy, descending=True, stable=True)[:count].tolist()
+    pictures = []
+    for channel in order:
+        values = features[channel].float().abs()
+        pictures.append((channel, (values / values.max().clamp(min=1e-12)).numpy()))
+    return pictures
+
+
+def three_components(features: Tensor) -> tuple[np.ndarray, float]:
+    """All channels in one picture: the three main components as red, green and blue.
+
+    Principal components by subspace iteration from a seeded start, so that equal features give
+    equal pictures; each component's sign is the one that makes its largest weight positive.
+
+    Args:
+        features: (c, h, w).
+
+    Returns:
+        picture: (h, w, 3) float32 in [0, 1]; missing components (c < 3) are 0.
+        share: how much of the features' variance the three hold, in [0, 1].
+    """
+    channels, height, width = features.shape
+    cells = features.float().flatten(1).T  # (h * w, c)
+    cells = cells - cells.mean(dim=0)
+    total = cells.pow(2).sum().item()
+    count = min(3, channels)
+    generator = torch.Generator().manual_seed(PCA_SEED)
+    basis = torch.randn(channels, min(channels, count + 3), generator=generator)
+    for _ in range(PCA_STEPS):
+        basis = torch.linalg.qr(cells.T @ (cells @ basis)).Q  # (c, count + 3)
+    _, _, rotation = torch.linalg.svd(cells @ basis, full_matrices=False)
+    weights = (basis @ rotation.T)[:, :count]  # (c, count)
+    largest = weights.abs().argmax(dim=0)
+    weights = weights * weights[largest, torch.arange(count)].sign()
+    values = cells @ weights  # (h * w, count)
+    share = values.pow(2).sum().item() / total if total > 0 else 0.0
+    picture = np.zeros((height * width, 3), np.float32)
+    low, high = (np.quantile(values.numpy(), q, axis=0) for q in CONTRAST)
+    picture[:, :count] = ((values.numpy() - low) / np.maximum(high - low, 1e-12)).clip(0, 1)
+    return picture.reshape(height, width, 3), min(1.0, share)

@@ -1,0 +1,145 @@
+"""Ways to break a network on purpose: each changes a photo and knows which pixels still match."""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+BLUR_SHARE = 1 / 50  # radius of the blur as a share of the shorter side
+SHRINK = 8
+PATCH_SHARE = 0.4  # sides of the patch as a share of the photo's sides
+PATCH_GREY = 127
+JPEG_QUALITY = 5
+
+Picture = Callable[[np.ndarray], np.ndarray]
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Perturbation:
+    """A change of a photo, and how its labels are brought back to compare them.
+
+    Attributes:
+        name: a key.
+        title: what a button says.
+        apply: (H, W, 3) uint8 to the changed picture, uint8, any size.
+        back: the changed picture's class map, and (H, W), to an (H, W) class map; where the
+            changed picture no longer shows a pixel it is 0.
+        valid: (H, W) to (H, W) bool: the pixels that both pictures show.
+    """
+
+    name: str
+    title: str
+    apply: Picture
+    back: Callable[[np.ndarray, Size], np.ndarray]
+    valid: Callable[[Size], np.ndarray]
+
+
+def blur(image: np.ndarray) -> np.ndarray:
+    """Gaussian blur of a fiftieth of the shorter side."""
+    radius = max(1.0, min(image.shape[:2]) * BLUR_SHARE)
+    return np.asarray(Image.fromarray(image).filter(ImageFilter.GaussianBlur(radius)))
+
+
+def shrink(image: np.ndarray) -> np.ndarray:
+    """An eighth of each side: the network enlarges it again, the detail is gone."""
+    height, width = image.shape[:2]
+    small = (max(1, width // SHRINK), max(1, height // SHRINK))
+    return np.asarray(Image.fromarray(image).resize(small, Image.Resampling.BOX))
+
+
+def grey(image: np.ndarray) -> np.ndarray:
+    """Without colour: luma of ITU-R 601 in all three channels."""
+    return np.asarray(Image.fromarray(image).convert("L").convert("RGB"))
+
+
+def corner(image: np.ndarray) -> np.ndarray:
+    """The top left quarter alone."""
+    height, width = image.shape[:2]
+    return np.ascontiguousarray(image[: (height + 1) // 2, : (width + 1) // 2])
+
+
+def patch(image: np.ndarray) -> np.ndarray:
+    """A grey rectangle over the middle."""
+    covered = image.copy()
+    covered[_middle(image.shape[:2])] = PATCH_GREY
+    return covered
+
+
+def jpeg(image: np.ndarray) -> np.ndarray:
+    """Saved as a JPEG of quality 5 and read again."""
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=JPEG_QUALITY)
+    return np.asarray(Image.open(file).convert("RGB"))
+
+
+def _middle(size: Size) -> tuple[slice, slice]:
+    inner = (round(side * PATCH_SHARE) for side in size)
+    return tuple(
+        slice((side - length) // 2, (side - length) // 2 + length)
+        for side, length in zip(size, inner, strict=True)
+    )
+
+
+def _turned(quarters: int) -> Perturbation:
+    degrees = quarters * 90
+    return Perturbation(
+        f"rotate_{degrees}",
+        f"Rotate {degrees}°",
+        lambda image: np.ascontiguousarray(np.rot90(image, quarters)),
+        lambda class_map, _size: np.ascontiguousarray(np.rot90(class_map, -quarters)),
+        _everywhere,
+    )
+
+
+def _everywhere(size: Size) -> np.ndarray:
+    return np.ones(size, bool)
+
+
+def _in_place(class_map: np.ndarray, _size: Size) -> np.ndarray:
+    return class_map
+
+
+def _enlarged(class_map: np.ndarray, size: Size) -> np.ndarray:
+    """Nearest neighbour, at half-pixel centres."""
+    rows, columns = (
+        (2 * np.arange(n) + 1) * own // (2 * n)
+        for n, own in zip(size, class_map.shape, strict=True)
+    )
+    return class_map[rows[:, None], columns[None]]
+
+
+def _corner_back(class_map: np.ndarray, size: Size) -> np.ndarray:
+    whole = np.zeros(size, class_map.dtype)
+    whole[: class_map.shape[0], : class_map.shape[1]] = class_map
+    return whole
+
+
+def _corner_valid(size: Size) -> np.ndarray:
+    valid = np.zeros(size, bool)
+    valid[: (size[0] + 1) // 2, : (size[1] + 1) // 2] = True
+    return valid
+
+
+def _patch_valid(size: Size) -> np.ndarray:
+    valid = np.ones(size, bool)
+    valid[_middle(size)] = False
+    return valid
+
+
+PERTURBATIONS: dict[str, Perturbation] = {
+    one.name: one
+    for one in (
+        _turned(1),
+        _turned(2),
+        Perturbation("blur", "Blur", blur, _in_place, _everywhere),
+        Perturbation("shrink", "Shrink to 1/8", shrink, _enlarged, _everywhere),
+        Perturbation("grey", "Grey", grey, _in_place, _everywhere),
+        Perturbation("corner", "Crop to a corner", corner, _corner_back, _corner_valid),
+        Perturbation("patch", "Cover the middle", patch, _in_place, _patch_valid),
+        Perturbation("jpeg_5", "JPEG quality 5", jpeg, _in_place, _everywhere),
+    )
+}
+"""Every perturbation by its name, in the order of the lesson."""

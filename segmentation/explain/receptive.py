@@ -1,0 +1,181 @@
+"""What a pixel's answer depends on: in theory, by the layers' geometry; in effect, by gradients.
+
+The theoretical receptive field follows every operation of a forward pass and keeps, for each row
+and each column of each feature map, the first and the last row and column of the input that reach
+it. The effective one (arXiv 1701.04128) is the gradient of the pixel's logit with respect to the
+input: how much each input pixel really moves the answer.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from segmentation.explain.parts import ExplainError
+from segmentation.explain.spans import Spans, SpanTracker
+
+Box = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Where a photo's pixel lies in a grid of logits: up to four cells with bilinear weights.
+
+    Attributes:
+        rows, columns: two neighbouring indices each.
+        weights: (2, 2) weights that add up to 1, rows first.
+    """
+
+    rows: tuple[int, int]
+    columns: tuple[int, int]
+    weights: tuple[tuple[float, float], tuple[float, float]]
+
+
+def sample_at(pixel: tuple[int, int], grid: tuple[int, int], photo_size: tuple[int, int]) -> Sample:
+    """The cells that bilinear upsampling (half-pixel centres) mixes for a photo's pixel.
+
+    Args:
+        pixel: (y, x) in the photo.
+        grid: (h, w) of the logits.
+        photo_size: (H, W) of the photo.
+    """
+    (top, bottom, below), (left, right, beside) = (
+        _neighbours(at, cells, pixels)
+        for at, cells, pixels in zip(pixel, grid, photo_size, strict=True)
+    )
+    weights = (
+        ((1 - below) * (1 - beside), (1 - below) * beside),
+        (below * (1 - beside), below * beside),
+    )
+    return Sample((top, bottom), (left, right), weights)
+
+
+def _neighbours(at: int, cells: int, pixels: int) -> tuple[int, int, float]:
+    if not 0 <= at < pixels:
+        raise ExplainError(f"position {at} lies outside the photo, which has {pixels}")
+    position = max(0.0, (at + 0.5) * cells / pixels - 0.5)
+    first = min(int(position), cells - 1)
+    return first, min(first + 1, cells - 1), min(position - first, 1.0)
+
+
+def effective_receptive_field(
+    network: nn.Module,
+    batch: Tensor,
+    pixel: tuple[int, int],
+    photo_size: tuple[int, int],
+    index: int,
+) -> np.ndarray:
+    """How much each input pixel moves one class's logit at one pixel.
+
+    Args:
+        network: batch to {"out": logits}.
+        batch: (1, 3, h, w) as the network sees the photo.
+        pixel: (y, x) in the photo.
+        photo_size: (H, W) of the photo.
+        index: the class whose logit is asked.
+
+    Returns:
+        (h, w) float32, the absolute gradient added over the three colours, adding up to 1; all
+        zero where nothing moves the logit.
+
+    Raises:
+        ExplainError: the network lets no gradient through.
+    """
+    asked = batch.detach().clone().requires_grad_(True)
+    try:
+        with torch.enable_grad():
+            logits = network(asked)["out"][0]  # (C, h', w')
+            sample = sample_at(pixel, logits.shape[-2:], photo_size)
+            value = sum(
+                weight * logits[index, row, column]
+                for row, line in zip(sample.rows, sample.weights, strict=True)
+                for column, weight in zip(sample.columns, line, strict=True)
+            )
+            (gradient,) = torch.autograd.grad(value, asked)
+    except RuntimeError as error:
+        raise ExplainError(
+            "this model gives no gradient, so nobody can tell from outside which pixels moved its "
+            f"answer ({str(error).splitlines()[0][:120]})"
+        ) from error
+    field = gradient[0].abs().sum(dim=0).double().cpu()  # (h, w)
+    total = field.sum()
+    return (field / total if total > 0 else field).float().numpy()
+
+
+def theoretical_receptive_field(
+    network: nn.Module,
+    batch: Tensor,
+    pixel: tuple[int, int],
+    photo_size: tuple[int, int],
+    *,
+    pooling: bool = True,
+) -> Box | None:
+    """The box of input pixels that can reach the logits of one pixel at all.
+
+    It follows kernel, stride, padding and dilation of every operation along every path.
+
+    Args:
+        network: batch to {"out": logits}.
+        batch: (1, 3, h, w); its values do not matter.
+        pixel: (y, x) in the photo.
+        photo_size: (H, W) of the photo.
+        pooling: False leaves out paths through a mean over the whole map (image pooling,
+            squeeze-and-excite), which see everything: what convolutions alone can reach.
+
+    Returns:
+        (top, left, bottom, right) in pixels of the batch, half-open, cut at its edges; None where
+        no path is left.
+    """
+    tracker = SpanTracker(pooling=pooling)
+    asked = batch.detach().clone()
+    with torch.no_grad(), tracker:
+        tracker.follow(asked, Spans.of_input(asked.shape[-2], asked.shape[-1]))
+        logits = network(asked)["out"]
+    spans = tracker.spans_of(logits)
+    sample = sample_at(pixel, logits.shape[-2:], photo_size)
+    weights = np.array(sample.weights)
+    reached = []
+    for lines, cells, axis in ((spans.rows, sample.rows, 1), (spans.columns, sample.columns, 0)):
+        used = np.array(cells)[weights.sum(axis=axis) > 0]  # a neighbour of weight 0 is not read
+        first, last = lines[used, 0].min(), lines[used, 1].max()
+        if first > last:
+            return None
+        reached.append((int(first), int(last) + 1))
+    (top, bottom), (left, right) = reached
+    return top, left, bottom, right
+
+
+def energy_box(field: np.ndarray, share: float = 0.9) -> Box:
+    """The smallest box, cut at equal tails on each side, that holds this share per axis.
+
+    Args:
+        field: (h, w) of values from 0 on.
+        share: of the field's sum along each axis, in (0, 1].
+
+    Returns:
+        (top, left, bottom, right), half-open.
+    """
+    bounds = []
+    for axis in (1, 0):
+        line = np.cumsum(field.sum(axis=axis, dtype=np.float64))
+        if line[-1] <= 0:
+            return 0, 0, field.shape[0], field.shape[1]
+        tail = (1 - share) / 2
+        first = int(np.searchsorted(line / line[-1], tail, side="right"))
+        last = int(np.searchsorted(line / line[-1], 1 - tail, side="left"))
+        bounds.append((first, min(last, len(line) - 1) + 1))
+    (top, bottom), (left, right) = bounds
+    return top, left, bottom, right
+
+
+def scale_box(box: Box, size: tuple[int, int], onto: tuple[int, int]) -> Box:
+    """A box on a picture of `size` (h, w) as a box on the same picture at another size."""
+    top, left, bottom, right = box
+    (h, w), (height, width) = size, onto
+    return (
+        round(top * height / h),
+        round(left * width / w),
+        round(bottom * height / h),
+        round(right * width / w),
+    )

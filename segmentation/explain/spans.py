@@ -1,0 +1,231 @@
+"""Follows, through a running network, which rows and columns of the input reach which cells."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from segmentation.explain.parts import ExplainError
+
+NOTHING = (1 << 40, -1)  # first after last: no input reaches this cell
+
+
+@dataclass(frozen=True, eq=False)
+class Spans:
+    """The input rows and columns that reach each row and column of a feature map.
+
+    Attributes:
+        rows: (h, 2) int64, first and last input row; first > last for none.
+        columns: (w, 2) int64, the same for columns.
+    """
+
+    rows: np.ndarray
+    columns: np.ndarray
+
+    @staticmethod
+    def of_input(height: int, width: int) -> "Spans":
+        """Each input pixel is reached by itself."""
+        return Spans(*(np.stack([np.arange(n)] * 2, axis=1) for n in (height, width)))
+
+    def each(self, change: Callable[[np.ndarray, int], np.ndarray]) -> "Spans":
+        """Apply `change(lines, axis)` to rows (axis 0) and columns (axis 1)."""
+        return Spans(change(self.rows, 0), change(self.columns, 1))
+
+
+class SpanTracker(TorchDispatchMode):
+    """Runs operations as they are and notes the spans of what they make.
+
+    Args:
+        pooling: whether a mean over the whole map counts.
+    """
+
+    NAME = "_pixelwise_spans"
+
+    def __init__(self, *, pooling: bool = True) -> None:
+        super().__init__()
+        self.pooling = pooling
+
+    def follow(self, tensor: Tensor, spans: Spans) -> None:
+        """Note the spans of a tensor (N, C, h, w)."""
+        setattr(tensor, self.NAME, spans)
+
+    def spans_of(self, tensor: Tensor) -> Spans:
+        """The spans of a tensor that came out.
+
+        Raises:
+            ExplainError: it does not depend on what was followed.
+        """
+        spans = getattr(tensor, self.NAME, None)
+        if spans is None:
+            raise ExplainError("the logits do not come from the photo along a path we can follow")
+        return spans
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run the operation, then note where its result comes from."""
+        out = func(*args, **(kwargs or {}))
+        result = out[0] if isinstance(out, tuple | list) and out else out
+        if isinstance(result, Tensor):
+            spans = self._spans(func.overloadpacket.__name__, args, kwargs or {}, result)
+            if spans is not None:
+                for tensor in out if isinstance(out, tuple | list) else [out]:
+                    if isinstance(tensor, Tensor):
+                        self.follow(tensor, spans)
+        return out
+
+    def _spans(self, name: str, args: Any, kwargs: Any, out: Tensor) -> Spans | None:
+        known = [
+            spans
+            for tensor in _tensors(args)
+            if (spans := getattr(tensor, self.NAME, None)) is not None
+        ]
+        if not known:
+            return None
+        source = known[0]
+        if name in ("convolution", "_convolution"):
+            return _convolved(source, args, out)
+        if name in ("max_pool2d_with_indices", "max_pool2d", "avg_pool2d"):
+            return _pooled(source, args, out)
+        if name.startswith("upsample_") and "2d" in name:
+            return source.each(lambda lines, axis: _stretched(lines, out.shape[2 + axis], args[2:]))
+        if name == "index_select" and args[1] % args[0].ndim >= 2:
+            picked = args[2].cpu().numpy()
+            here = args[1] % args[0].ndim - 2
+            return source.each(lambda lines, axis: lines[picked] if axis == here else lines)
+        if name == "slice" and args[0].ndim == 4 and len(args) > 1 and args[1] % 4 >= 2:
+            cut = slice(*(list(args[2:]) + [None] * 3)[:3])
+            here = args[1] % 4 - 2
+            return source.each(lambda lines, axis: lines[cut] if axis == here else lines)
+        if name == "constant_pad_nd":
+            return _padded(source, args[1])
+        if name in ("mean", "_adaptive_avg_pool2d", "adaptive_avg_pool2d", "sum"):
+            return source.each(lambda lines, _axis: _whole(lines, self.pooling))
+        return _joined(known, out)
+
+
+def _tensors(args: Any) -> list[Tensor]:
+    found = []
+    for arg in args:
+        if isinstance(arg, Tensor):
+            found.append(arg)
+        elif isinstance(arg, list | tuple):
+            found += [part for part in arg if isinstance(part, Tensor)]
+    return found
+
+
+def _union(lines: np.ndarray, picks: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """Join the lines that each result reads: picks and valid are (n, taps)."""
+    picks = picks.clip(0, len(lines) - 1)
+    first = np.where(valid, lines[picks, 0], NOTHING[0]).min(axis=1)
+    last = np.where(valid, lines[picks, 1], NOTHING[1]).max(axis=1)
+    return np.stack([first, last], axis=1)
+
+
+def _window(
+    lines: np.ndarray, length: int, *, kernel: int, stride: int, padding: int, dilation: int
+) -> np.ndarray:
+    """Result i reads i * stride - padding + dilation * tap, where that lies on the map."""
+    starts = np.arange(length)[:, None] * stride - padding
+    picks = starts + np.arange(kernel)[None] * dilation
+    return _union(lines, picks, (picks >= 0) & (picks < len(lines)))
+
+
+def _transposed(
+    lines: np.ndarray, length: int, *, kernel: int, stride: int, padding: int, dilation: int
+) -> np.ndarray:
+    """Result o gets i * stride - padding + dilation * tap = o, for whole i on the map."""
+    shifted = np.arange(length)[:, None] + padding - np.arange(kernel)[None] * dilation
+    picks = shifted // stride
+    return _union(lines, picks, (shifted % stride == 0) & (picks >= 0) & (picks < len(lines)))
+
+
+def _pair(value: Any, axis: int) -> int:
+    value = [value] if isinstance(value, int) else list(value)
+    return int(value[axis % len(value)])
+
+
+def _convolved(source: Spans, args: Any, out: Tensor) -> Spans:
+    weight, stride, padding, dilation, transposed = args[1], args[3], args[4], args[5], args[6]
+    window = _transposed if transposed else _window
+    return source.each(
+        lambda lines, axis: window(
+            lines,
+            out.shape[2 + axis],
+            kernel=weight.shape[2 + axis],
+            stride=_pair(stride, axis),
+            padding=_pair(padding, axis),
+            dilation=_pair(dilation, axis),
+        )
+    )
+
+
+def _pooled(source: Spans, args: Any, out: Tensor) -> Spans:
+    kernel = args[1]
+    stride = args[2] if len(args) > 2 and args[2] else kernel
+    padding = args[3] if len(args) > 3 else 0
+    return source.each(
+        lambda lines, axis: _window(
+            lines,
+            out.shape[2 + axis],
+            kernel=_pair(kernel, axis),
+            stride=_pair(stride, axis),
+            padding=_pair(padding, axis),
+            dilation=1,
+        )
+    )
+
+
+def _stretched(lines: np.ndarray, length: int, rest: Any) -> np.ndarray:
+    """Bilinear upsampling reads two neighbours; a neighbour of weight 0 does not count."""
+    if len(lines) == length:
+        return lines
+    corners = bool(rest and rest[0] is True)
+    if corners:
+        position = np.arange(length) * ((len(lines) - 1) / max(1, length - 1))
+    else:
+        position = ((np.arange(length) + 0.5) * len(lines) / length - 0.5).clip(0)
+    left = np.floor(position).astype(np.int64)
+    picks = np.stack([left, left + 1], axis=1)
+    valid = np.stack([np.ones(length, bool), (position > left) & (left + 1 < len(lines))], axis=1)
+    return _union(lines, picks, valid)
+
+
+def _padded(source: Spans, amounts: Any) -> Spans:
+    """Padding (left, right, top, bottom) adds lines that nothing reaches; a negative one cuts."""
+    left, right, top, bottom = (list(amounts) + [0] * 4)[:4]
+
+    def pad(lines: np.ndarray, axis: int) -> np.ndarray:
+        before, after = (top, bottom) if axis == 0 else (left, right)
+        lines = lines[max(0, -before) : len(lines) - max(0, -after)]
+        extra = [np.tile(NOTHING, (max(0, n), 1)) for n in (before, after)]
+        return np.concatenate([extra[0], lines, extra[1]])
+
+    return source.each(pad)
+
+
+def _whole(lines: np.ndarray, counts: bool) -> np.ndarray:
+    if not counts:
+        return np.array([NOTHING])
+    return np.array([[lines[:, 0].min(), lines[:, 1].max()]])
+
+
+def _joined(known: list[Spans], out: Tensor) -> Spans:
+    """An operation cell by cell: a map of one cell is spread over the others."""
+
+    def join(axis: int) -> np.ndarray:
+        sets = [spans.rows if axis == 0 else spans.columns for spans in known]
+        length = out.shape[2 + axis] if out.ndim == 4 else 1
+        if any(len(lines) not in (1, length) for lines in sets):
+            sets = [_whole(lines, True) for lines in sets]  # a shape we cannot follow: all of it
+        sets = [np.broadcast_to(lines, (length, 2)) for lines in sets]
+        return np.stack(
+            [
+                np.min([lines[:, 0] for lines in sets], axis=0),
+                np.max([lines[:, 1] for lines in sets], axis=0),
+            ],
+            axis=1,
+        )
+
+    return Spans(join(0), join(1))
