@@ -66,11 +66,12 @@ def build_demo(options: Options) -> gr.Blocks:
                     elem_id="size",
                 )
                 facts = gr.HTML("", elem_id="run-facts")
+                fetched = gr.HTML("", elem_id="fetch-note")
                 offer = gr.Button("", visible=False, variant="primary", elem_id="upgrade")
             with gr.Column(scale=3, min_width=320, elem_id="stage-column"):
                 viewer = LabelViewer(elem_id="viewer")
                 bars = PixelBars(elem_id="bars")
-        shown = [viewer, facts, key, offer, timer]
+        shown = [viewer, facts, key, fetched, offer, timer]
         run = {"fn": handlers.label, "inputs": [photo, model, size], "outputs": shown}
         quietly = {"show_progress": "hidden", "api_visibility": "private"}
         gr.on(
@@ -80,7 +81,9 @@ def build_demo(options: Options) -> gr.Blocks:
             trigger_mode="always_last",
             concurrency_id="network",
         )
-        timer.tick(handlers.watch_download, [model], [offer, timer], **quietly, queue=False)
+        timer.tick(
+            handlers.watch_download, [model], [fetched, offer, timer], **quietly, queue=False
+        )
         viewer.pin(handlers.pixel, [key], [bars], **quietly, queue=False)
         _add_api(handlers)
         demo.engine = engine

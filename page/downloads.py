@@ -37,7 +37,7 @@ class Download:
         if self.error:
             return str(self.error)
         if self.ended:
-            return f"{self.name} is ready."
+            return f"The weights of {self.name} are here."
         total = f" of {self.total / 1e6:.0f}" if self.total else ""
         return f"Downloading the weights of {self.name}: {self.done / 1e6:.0f}{total} MB …"
 

@@ -71,8 +71,8 @@ class Handlers:
         """Label the photo and say what is happening meanwhile.
 
         Yields:
-            Values for the viewer, the facts line, the answer's key, the offer to run again and the
-            timer that watches a download.
+            Values for the viewer, the facts line, the answer's key, the note on a download, the
+            offer to run again and the timer that watches.
         """
         if not photo:
             yield None, "", "", *_no_offer()
@@ -106,16 +106,18 @@ class Handlers:
         offer = self._offer(answer.asked) if answer.waiting else _no_offer()
         return value, words.run_facts(answer), answer.key, *offer
 
-    def _offer(self, name: str) -> tuple[Any, Any]:
-        """The offer to run again with a model that is on its way, and the timer that watches it."""
+    def _offer(self, name: str) -> tuple[Any, Any, Any]:
+        """How a model's weights are doing, the offer to run again, the timer that watches them."""
         download = self.engine.downloads.get(name)
         if download is None:
             return _no_offer()
-        words_of_it = words.download_offer(download)
-        return gr.update(visible=True, **words_of_it), gr.Timer(active=not download.ended)
+        button = gr.update(
+            visible=download.ended, value=words.run_again(download), interactive=download.ended
+        )
+        return words.download_note(download), button, gr.Timer(active=not download.ended)
 
-    def watch_download(self, model: str) -> tuple[Any, Any]:
-        """What the offer to run again says while the model's weights arrive; the timer's tick."""
+    def watch_download(self, model: str) -> tuple[Any, Any, Any]:
+        """What the page says while the model's weights arrive; the timer's tick."""
         return self._offer(self.engine.resolve(model))
 
     def pixel(self, key: str, event: gr.EventData) -> dict[str, Any] | None:
@@ -161,8 +163,8 @@ class Handlers:
         return str(Path(save_bytes_to_cache(data, name, self.cache)))
 
 
-def _no_offer() -> tuple[Any, Any]:
-    return gr.update(visible=False), gr.Timer(active=False)
+def _no_offer() -> tuple[Any, Any, Any]:
+    return "", gr.update(visible=False), gr.Timer(active=False)
 
 
 def _png(image: np.ndarray) -> bytes:

@@ -2,7 +2,7 @@
 
 import html
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .engine import EMBEDDED, Answer
 
@@ -56,16 +56,19 @@ def built_in_note(answer: Answer) -> list[str]:
     return [f"This is the built-in {card.name}: small, trained from scratch{good}.{sketch}"]
 
 
-def download_offer(download: "Download") -> dict[str, Any]:
-    """The offer to run the photo again: its label and whether it can be taken."""
+def download_note(download: "Download") -> str:
+    """How a model's weights are doing, while another one answers; HTML."""
+    return html.escape(error_text(download.sentence()))
+
+
+def run_again(download: "Download") -> str:
+    """What the button below the note offers."""
     if download.error:
-        return {"value": f"Try again to fetch {download.name}", "interactive": True}
-    if download.ended:
-        return {"value": f"Run this photo again with {download.name}", "interactive": True}
-    return {"value": download.sentence(), "interactive": False}
+        return f"Try again to fetch {download.name}"
+    return f"Run this photo again with {download.name}"
 
 
-def error_text(error: Exception) -> str:
+def error_text(error: Exception | str) -> str:
     """An error that we raised, as the page shows it: plain text, first letter large."""
     text = str(error)
     return text[:1].upper() + text[1:]

@@ -138,7 +138,7 @@ def test_the_built_in_model_answers_while_weights_arrive(no_weights):
     assert not download.finished.is_set()
     go.set()
     assert download.finished.wait(5)
-    assert download.sentence() == "deeplabv3_resnet50 is ready."
+    assert download.sentence() == "The weights of deeplabv3_resnet50 are here."
 
 
 def test_without_a_stand_in_the_download_is_awaited_and_reported(no_weights):

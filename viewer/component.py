@@ -55,6 +55,7 @@ class NoStub(ComponentMeta):
     """Gradio's metaclass, without the `.pyi` file that it writes beside each component's source."""
 
     def __new__(cls, name: str, bases: tuple[type, ...], attrs: dict[str, Any]) -> type:
+        """Make the class as Gradio does, events and all, but write nothing."""
         if "__init__" in attrs:
             attrs["__init__"] = updateable(attrs["__init__"])
         return ABCMeta.__new__(cls, name, bases, attrs)
