@@ -23,6 +23,8 @@ def model_label(name: str) -> str:
     """How the model choice names a model: title, published accuracy, what must be fetched."""
     from segmentation import MODELS, find_weights
 
+    if name == EMBEDDED:
+        return "Built-in DeepLabV3+ · no download"
     spec = MODELS.get(name)
     if spec is None:
         return Path(name).stem
@@ -58,7 +60,13 @@ def built_in_note(answer: Answer) -> list[str]:
 
 def download_note(download: "Download") -> str:
     """How a model's weights are doing, while another one answers; HTML."""
-    return html.escape(error_text(download.sentence()))
+    said = html.escape(error_text(download.sentence()))
+    if not download.error:
+        return said
+    return (
+        f"The weights of {html.escape(download.name)} could not be fetched."
+        f"<details><summary>Why, and what to do</summary>{said}</details>"
+    )
 
 
 def run_again(download: "Download") -> str:

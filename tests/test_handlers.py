@@ -88,7 +88,10 @@ def test_words_of_a_download():
     assert words.download_note(download) == "The weights of deeplabv3_resnet50 are here."
     assert words.run_again(download) == "Run this photo again with deeplabv3_resnet50"
     download.error = WeightsError("looked in <here>")
-    assert words.download_note(download) == "Looked in &lt;here&gt;"
+    assert words.download_note(download) == (
+        "The weights of deeplabv3_resnet50 could not be fetched."
+        "<details><summary>Why, and what to do</summary>Looked in &lt;here&gt;</details>"
+    )
     assert words.run_again(download) == "Try again to fetch deeplabv3_resnet50"
 
 
