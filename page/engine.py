@@ -4,7 +4,8 @@ import hashlib
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +43,7 @@ class Answer:
         asked: the model that was asked for.
         notes: what the person should know, a sentence each.
         waiting: the model asked for is still being fetched.
+        size: the shorter side that was asked for, in pixels, or None.
     """
 
     key: str
@@ -51,6 +53,12 @@ class Answer:
     asked: str
     notes: tuple[str, ...] = ()
     waiting: bool = False
+    size: int | None = None
+
+    @property
+    def answering(self) -> str:
+        """The model that answered: `Engine.segmenter` knows it by this name."""
+        return EMBEDDED if self.waiting else self.asked
 
     @property
     def palette(self) -> "np.ndarray":
@@ -215,9 +223,15 @@ class Engine:
             card = segmenter.model.card
         else:
             result, card = known.result, known.card
-        answer = Answer(key, photo, result, card, name, tuple(notes), waiting)
+        answer = Answer(key, photo, result, card, name, tuple(notes), waiting, size)
         self._answers.put(answer)
         return answer
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """While the block runs, no other forward pass does: hooks may hang on a network."""
+        with self._running:
+            yield
 
     def recall(self, key: str) -> Answer | None:
         """An earlier answer, while it is still kept."""

@@ -309,3 +309,15 @@ def test_the_heat_scale_rises_evenly_in_lightness():
     assert (np.diff(grey) >= 0).all()
     assert grey[-1] - grey[0] > 150
     np.testing.assert_array_equal(explain.heat(np.array([[-1.0, 2.0, np.nan]]))[0, 2], scale[0])
+
+
+def test_equal_logits_give_an_equal_result(tiny_program):
+    import segmentation
+
+    result = segmentation.load(tiny_program, device="cpu").predict(tiny.photo())
+    again = explain.with_logits(result, result.logits[None].clone())
+    np.testing.assert_array_equal(again.class_map, result.class_map)
+    np.testing.assert_array_equal(again.confidence, result.confidence)
+    shifted = result.logits.clone()
+    shifted[tiny.DOG] += 1000
+    assert (explain.with_logits(result, shifted).class_map == tiny.DOG).all()

@@ -52,6 +52,7 @@ from segmentation.explain.parts import (
     family,
     has_halves,
     has_skip,
+    with_logits,
     without_skip,
 )
 from segmentation.explain.perturb import PERTURBATIONS, Perturbation
@@ -114,5 +115,6 @@ __all__ = [
     "theoretical_receptive_field",
     "three_components",
     "verdicts",
+    "with_logits",
     "without_skip",
 ]

@@ -6,7 +6,7 @@ lets a person switch parts of the head off and on at the price of the head alone
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,8 @@ from torchvision.models.segmentation.lraspp import LRASPP
 
 from segmentation.deeplabv3plus import DeepLabV3Plus
 from segmentation.errors import PixelwiseError
+from segmentation.postprocess import decide
+from segmentation.result import Segmentation
 from segmentation.unet import UNet
 
 
@@ -83,6 +85,20 @@ def decode(network: nn.Module, encoded: Encoded) -> Tensor:
         else:
             logits = network.classifier(features["out"])
         return F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
+
+
+def with_logits(result: Segmentation, logits: Tensor) -> Segmentation:
+    """The same photo's result with other logits, decided as `Segmenter.predict` decides.
+
+    Args:
+        result: the plain result.
+        logits: (1, C, h, w) or (C, h, w).
+    """
+    logits = logits.detach().reshape(logits.shape[-3:]).float().cpu()
+    class_map, confidence, runner_up = decide(logits, result.class_map.shape)
+    return replace(
+        result, class_map=class_map, confidence=confidence, runner_up=runner_up, logits=logits
+    )
 
 
 def family(network: nn.Module) -> str:
