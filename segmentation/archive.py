@@ -15,6 +15,7 @@ import torch
 from torch.export.pt2_archive import PT2ArchiveReader, PT2ArchiveWriter
 
 from segmentation.errors import ModelError
+from segmentation.zips import why_broken
 
 MAX_CARD_BYTES = 1 << 20
 MAX_GRAPH_BYTES = 64 << 20
@@ -55,6 +56,10 @@ class Archive:
     """The parts of an opened `.pt2` file, read by the reader that torch itself uses."""
 
     def __init__(self, file: BinaryIO) -> None:
+        problem = why_broken(file)
+        if problem:
+            raise ModelError(problem)
+        file.seek(0)
         try:
             self._reader = PT2ArchiveReader(file)
             self.names = frozenset(self._reader.get_file_names())
@@ -158,7 +163,7 @@ def _checked(value: Any, key: str = "") -> Any:
     if isinstance(value, dict):
         if set(value) == {"type", "index"}:
             return {"type": "cpu", "index": None}  # loaded on the CPU, moved later
-        return {_checked_key(k, key): _checked_entry(k, v) for k, v in value.items()}
+        return {_checked_key(k): _checked_entry(k, v) for k, v in value.items()}
     if isinstance(value, list):
         return [_checked(item, key) for item in value]
     if isinstance(value, str):
@@ -166,9 +171,8 @@ def _checked(value: Any, key: str = "") -> Any:
     return value
 
 
-def _checked_key(name: str, parent: str) -> str:
-    pattern = _SYMBOL if parent == "range_constraints" else _PATH
-    if not pattern.fullmatch(name) or name in _REFUSED_KEYS:
+def _checked_key(name: str) -> str:
+    if not _PATH.fullmatch(name) or name in _REFUSED_KEYS:
         raise ModelError(f"its graph has an entry {name[:80]!r}, which is not allowed")
     return name
 
@@ -178,6 +182,8 @@ def _checked_entry(key: str, value: Any) -> Any:
         return {}
     if key == "guards_code":
         return []
+    if key == "range_constraints":  # bounds of sums and products follow from their symbols'
+        value = {name: bounds for name, bounds in value.items() if _SYMBOL.fullmatch(name)}
     if key == "module_call_graph":
         return _checked([entry for entry in value if entry.get("fqn") == ""], key)
     return _checked(value, key)

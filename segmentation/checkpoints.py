@@ -20,6 +20,7 @@ from torch import Tensor
 from segmentation.download import Progress, download, terminal_progress
 from segmentation.errors import WeightsError
 from segmentation.filelock import file_lock
+from segmentation.zips import why_broken
 
 FOLDER_VARIABLE = "PIXELWISE_WEIGHTS"
 log = logging.getLogger(__name__)
@@ -163,6 +164,8 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise WeightsError(f"there is no weights file {str(path)!r}: check the path")
     check_hash(path)
+    if hash_in_name(path) is None and zipfile.is_zipfile(path) and (problem := why_broken(path)):
+        raise WeightsError(f"{path} cannot be used: {problem}. Fetch or save it again")
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

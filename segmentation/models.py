@@ -192,7 +192,7 @@ def _fill(network: nn.Module, state: dict[str, Tensor], path: Path, name: str) -
         )
     for key, value in expected.items():
         given = state.get(key, torch.zeros((), dtype=value.dtype))
-        if given.is_floating_point() != value.is_floating_point():
+        if value.is_floating_point() and not given.is_floating_point():
             raise WeightsError(f"the weights in {path} do not fit {name}: {key} is {given.dtype}")
         state[key] = given.to(value.dtype)  # float16 files are read as float32
     network.load_state_dict(state, assign=True)

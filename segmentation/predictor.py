@@ -106,7 +106,7 @@ class Segmenter:
             # the longer side reaches its bound, the shorter follows as far as a network can see
             natural = tuple(max(MIN_SIDE, round(side * scale)) for side in natural)
         if self.model.square:
-            natural = (min(natural), min(natural))
+            natural = (short, short)
         return sides[0].nearest(natural[0]), sides[1].nearest(natural[1])
 
     def _forward(self, batch: Tensor) -> Tensor:

@@ -95,6 +95,7 @@ def load_program(path: str | os.PathLike[str], device: torch.device) -> Program:
             f"{path}: the program takes {tuple(value.shape)} of {value.dtype}, not (N, 3, H, W) "
             "of floats"
         )
+    _check_classes(program, card, path)
     if device.type != "cpu":
         program = move_to_device_pass(program, device)
     batch, height, width = (_side(program, value.shape[i]) for i in (0, 2, 3))
@@ -186,6 +187,18 @@ def _side(program: ExportedProgram, length: Any) -> Side:
     high = int(bounds.upper) if bounds is not None and bounds.upper < 1 << 15 else 1 << 15
     smallest, largest = (int(expression.subs(symbol, value)) for value in (low, high))
     return Side(smallest, largest, int(expression.subs(symbol, low + 1)) - smallest)
+
+
+def _check_classes(program: ExportedProgram, card: ModelCard, path: str | os.PathLike[str]) -> None:
+    """Refuse a card whose categories are not as many as the program's classes."""
+    outputs = set(program.graph_signature.user_outputs)
+    values = [node.meta.get("val") for node in program.graph.nodes if node.name in outputs]
+    classes = [value.shape[1] for value in values if isinstance(value, Tensor) and value.ndim == 4]
+    if classes and len(card.categories) not in classes:
+        raise ModelError(
+            f"{path}: the program answers with {classes[0]} classes, but its card lists "
+            f"{len(card.categories)} categories: correct the card"
+        )
 
 
 def _shape(value: object) -> str:
