@@ -22,6 +22,8 @@ from segmentation.overlay import blend
 from segmentation.palette import PALETTES, colorize, palette_from_card, write_indexed_png
 from segmentation.predictor import Segmenter, load
 
+MAX_STEM_BYTES = 200  # names may have 255 bytes, and ours are longer than the photo's
+
 DESCRIPTION = """\
 Label every pixel of photos. For each PHOTO, writes <stem>_labels.png (an indexed PNG: the class of
 each pixel, in the palette's colours) and <stem>_overlay.png into DIR, and prints one JSON object:
@@ -64,13 +66,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if segmenter.note:
         _complain(f"note: {segmenter.note}")
     status = 0
-    taken: set[str] = set()
+    names = _Names(folder, options.photos)
     for photo in options.photos:
         try:
-            line = _label(photo, segmenter, palette, folder, options.alpha, taken)
-            print(json.dumps(line, ensure_ascii=False), flush=True)
-        except BrokenPipeError:
-            raise
+            line = _label(photo, segmenter, palette, names, options.alpha)
+            print(json.dumps(line), flush=True)
+        except BrokenPipeError:  # whoever read the lines has gone
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+            return 1
         except PixelwiseError as error:
             status = _complain(f"{photo}: {error}")
         except OSError as error:
@@ -84,32 +87,48 @@ def _label(
     photo: str,
     segmenter: Segmenter,
     palette: np.ndarray,
-    folder: Path,
+    names: "_Names",
     alpha: float,
-    taken: set[str],
 ) -> dict[str, object]:
     """Label one photo, write its two files, and return what is printed."""
     opened = open_photo(photo)
     for note in opened.notes:
         _complain(f"{photo}: note: {note}")
     result = segmenter.predict(opened)
-    stem = _free_stem(Path(photo).stem, taken)
+    labels_path, overlay_path = names.of(photo)
     colors = colorize(result.class_map, palette)  # (H, W, 3) uint8
     overlay = io.BytesIO()
     Image.fromarray(blend(opened.image, colors, alpha)).save(overlay, "PNG", compress_level=1)
-    _write(folder / f"{stem}_labels.png", write_indexed_png(result.class_map, palette))
-    _write(folder / f"{stem}_overlay.png", overlay.getvalue())
+    _write(labels_path, write_indexed_png(result.class_map, palette))
+    _write(overlay_path, overlay.getvalue())
     return {"image": photo, **result.to_json()}
 
 
-def _free_stem(stem: str, taken: set[str]) -> str:
-    """The photo's stem, numbered where an earlier photo of this run has the same."""
-    name, number = stem, 1
-    while name.casefold() in taken:  # some disks do not tell capitals apart
-        number += 1
-        name = f"{stem}_{number}"
-    taken.add(name.casefold())
-    return name
+class _Names:
+    """Names for the files of each photo; none stands for two photos, none is itself a photo."""
+
+    def __init__(self, folder: Path, photos: Sequence[str]) -> None:
+        self._folder = folder
+        self._taken: set[str] = set()
+        self._photos = {Path(os.path.abspath(photo)) for photo in photos}
+
+    def of(self, photo: str) -> tuple[Path, Path]:
+        """Label map and overlay: the photo's stem, numbered where that is taken."""
+        stem = os.fsdecode(os.fsencode(Path(photo).stem)[:MAX_STEM_BYTES])
+        name, number = stem, 1
+        while not self._is_free(name):
+            number += 1
+            name = f"{stem}_{number}"
+        self._taken.add(name.casefold())
+        return self._paths(name)
+
+    def _paths(self, name: str) -> tuple[Path, Path]:
+        return self._folder / f"{name}_labels.png", self._folder / f"{name}_overlay.png"
+
+    def _is_free(self, name: str) -> bool:
+        if name.casefold() in self._taken:  # some disks do not tell capitals apart
+            return False
+        return not any(Path(os.path.abspath(path)) in self._photos for path in self._paths(name))
 
 
 def _write(path: Path, data: bytes) -> None:
