@@ -125,7 +125,7 @@ def measure(url: str, executable: str, megapixels: int, samples: int) -> dict[st
         page.wait_for_timeout(500)
         row: dict[str, Any] = {
             "bytes": {r.url.rsplit("/", 1)[1]: r.sizes()["responseBodySize"] for r in files},
-            "load_ms": page.evaluate("document.querySelector('.pw').pixelwise.loadMs"),
+            "load_ms": page.evaluate("document.querySelector('.pw').pixelwise.loader.milliseconds"),
             "canvas": page.evaluate(
                 "(c => [c.height, c.width])(document.querySelector('canvas.pw-labels'))"
             ),

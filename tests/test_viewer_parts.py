@@ -66,7 +66,8 @@ def test_the_files_follow_the_house_style():
             continue
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             assert len(line) <= 100, f"{path.name}:{number} is longer than 100 columns"
-            assert line == line.rstrip() and "\t" not in line, f"{path.name}:{number}"
+            assert line == line.rstrip(), f"{path.name}:{number} ends in spaces"
+            assert "\t" not in line, f"{path.name}:{number} has a tab"
 
 
 def test_value_describes_result_and_photo(tmp_path):
@@ -92,7 +93,8 @@ def test_photo_goes_out_without_metadata_and_hardly_changed(tmp_path):
     value = build_value(result, photo, cache=str(tmp_path), key="k")
     image = Image.open(value["photo"]["path"])
     assert image.format == "JPEG"
-    assert not image.getexif() and "icc_profile" not in image.info
+    assert not image.getexif()
+    assert "icc_profile" not in image.info
     assert np.abs(np.asarray(image).astype(int) - photo).mean() < 4
 
 

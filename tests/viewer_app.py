@@ -40,6 +40,7 @@ class ViewerApp:
         # The same shapes under other names: what another model on the same photo would send.
         result, photo = self.results["first"]
         self.results["late"] = (replace(result, model="late"), photo)
+        self.values: dict[str, dict[str, Any]] = {}
         self.pins: list[dict[str, Any]] = []
         self.numbers = itertools.count(1)
         self.current = "first"
@@ -48,10 +49,10 @@ class ViewerApp:
 
     def _value(self, name: str) -> dict[str, Any]:
         self.current = name
-        result, photo = self.results[name]
-        value = build_value(result, photo, cache=self.demo.GRADIO_CACHE, key=name)
-        value["seq"] = 0 if name == "late" else next(self.numbers)
-        return value
+        if name not in self.values:
+            result, photo = self.results[name]
+            self.values[name] = build_value(result, photo, cache=self.demo.GRADIO_CACHE, key=name)
+        return {**self.values[name], "seq": 0 if name == "late" else next(self.numbers)}
 
     def _own(self) -> dict[str, Any]:
         result, photo, palette = own_classes()

@@ -25,6 +25,10 @@ SCRIPTS = (
     "controls.js",
     "save.js",
     "loading.js",
+    "reading.js",
+    "veil.js",
+    "pin.js",
+    "keys.js",
     "viewer.js",
 )
 """The viewer's scripts, each after the ones it uses."""

@@ -119,5 +119,16 @@ export async function toggleFullScreen(root) {
       root.classList.add("pw-cover");
     }
   }
-  return document.fullscreenElement === root || root.classList.contains("pw-cover");
+  document.dispatchEvent(new Event("fullscreenchange"));
+}
+
+/** Keep the button's state true, whoever ends full screen; Escape uncovers the page too. */
+export function showFullScreen(root, button) {
+  document.addEventListener("fullscreenchange", () => {
+    const on = document.fullscreenElement === root || root.classList.contains("pw-cover");
+    button.setAttribute("aria-pressed", String(on));
+  });
+  root.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && root.classList.contains("pw-cover")) toggleFullScreen(root);
+  });
 }

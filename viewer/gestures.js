@@ -9,7 +9,7 @@ const DOUBLE_REACH = 32;
  * @param {HTMLElement} box
  * @param {{look: (y: number, x: number, touch: boolean) => void, leave: () => void,
  *   pin: (y: number, x: number) => void, pan: (down: number, right: number) => void,
- *   zoom: (factor: number, y: number, x: number) => void,
+ *   zoom: (factor: number, y: number, x: number, down?: number, right?: number) => void,
  *   canZoomOut: () => boolean, toggleZoom: (y: number, x: number) => void}} act all in CSS pixels
  *   of the stage
  */
@@ -43,8 +43,7 @@ export function listenToPointers(box, act) {
     const middle = ([a, b]) => ({ y: (a.y + b.y) / 2, x: (a.x + b.x) / 2 });
     const from = middle(before);
     const to = middle(after);
-    act.pan(to.y - from.y, to.x - from.x);
-    act.zoom(spread(after) / spread(before), to.y, to.x);
+    act.zoom(spread(after) / spread(before), to.y, to.x, to.y - from.y, to.x - from.x);
   };
 
   box.addEventListener("pointerdown", (event) => {

@@ -1,4 +1,4 @@
-// From a value to a picture in memory: fetch, decode, measure.
+// From a value to a picture in memory: fetch, decode, measure; and in which order they may show.
 
 import { countLevels, measureAreas } from "./measure.js";
 import { backgroundIndex, completeCategories } from "./palette.js";
@@ -21,7 +21,7 @@ async function fetchFile(file, what, signal) {
  * @returns {Promise<{map: object, bitmap: ImageBitmap}>} map: the three planes, regions, areas,
  *   counts, categories and the background's index
  */
-export async function loadValue(value, signal) {
+async function loadValue(value, signal) {
   if (typeof DecompressionStream === "undefined") {
     throw new Error(
       "This browser is too old to read the label map (Chrome 80, Firefox 113, Safari 16.4 can).",
@@ -42,4 +42,61 @@ export async function loadValue(value, signal) {
   map.categories = completeCategories(value.categories);
   map.background = backgroundIndex(map.categories);
   return { map, bitmap: await photo };
+}
+
+/**
+ * Sorts incoming values: results are loaded, and one that comes late never replaces a newer one.
+ *
+ * Late has two meanings: fetched or decoded more slowly than the one asked for after it (a ticket
+ * tells), or sent later by the server although it was asked for before (value.seq tells, where the
+ * server gives one).
+ */
+export class Loader {
+  /**
+   * @param {{show: (value: object, loaded: object) => void, clear: () => void,
+   *   failed: (text: string) => void, working: (text: string, fraction: number | null) => void,
+   *   error: (text: string) => void}} act
+   */
+  constructor(act) {
+    this.act = act;
+    this.ticket = 0;
+    this.newest = -Infinity;
+    this.cancel = null;
+    /** How long the last result took from its value to the picture, in milliseconds. */
+    this.milliseconds = 0;
+  }
+
+  /** Take a value as Gradio hands it over: a result, a status, or null. */
+  receive(value) {
+    if (!value) {
+      this.cancel?.abort();
+      this.ticket++;
+      this.act.clear();
+    } else if (value.status === "working") {
+      this.act.working(value.text || "", value.fraction ?? null);
+    } else if (value.status === "error") {
+      this.act.error(value.text || "");
+    } else {
+      this.load(value);
+    }
+  }
+
+  async load(value) {
+    if (typeof value.seq === "number") {
+      if (value.seq < this.newest) return;
+      this.newest = value.seq;
+    }
+    this.cancel?.abort();
+    this.cancel = new AbortController();
+    const ticket = ++this.ticket;
+    const start = performance.now();
+    try {
+      const loaded = await loadValue(value, this.cancel.signal);
+      if (ticket !== this.ticket) return;
+      this.act.show(value, loaded);
+      this.milliseconds = performance.now() - start;
+    } catch (error) {
+      if (ticket === this.ticket) this.act.failed(error.message);
+    }
+  }
 }

@@ -1,6 +1,8 @@
 // Saving: the picture as it is seen but at the photo's own size, the label map, and the tables.
 
+import { tableRows, toCsv } from "./measure.js";
 import { paintLabels } from "./paint.js";
+import { encodeIndexedPng } from "./png.js";
 import { findEdges, makeScreen, sampleScreen } from "./screen.js";
 
 const STRIP_PIXELS = 1.5e6;
@@ -88,4 +90,29 @@ export function toTableJson(value, rows, unsure) {
     table.unsure = { below: unsure.threshold / 100, pixels: unsure.unsurePixels };
   }
   return JSON.stringify(table, null, 2) + "\n";
+}
+
+/**
+ * Make one of the files that can be saved.
+ * @param {"picture" | "labels" | "csv" | "json"} what
+ * @param {{value: object, map: object, photo: CanvasImageSource, style: object, from: number,
+ *   colors: number[][], threshold: number, unsurePixels: number}} result
+ * @returns {Promise<{blob: Blob, name: string}>}
+ */
+export async function makeFile(what, result) {
+  const { value, map } = result;
+  const rows = tableRows(map.areas, map.categories);
+  const makers = {
+    picture: () => toPng(composePicture(map, result.photo, result.style, result.from)),
+    labels: () => encodeIndexedPng(map.classes, map.height, map.width, result.colors),
+    csv: () => new Blob([toCsv(rows)], { type: "text/csv" }),
+    json: () => new Blob([toTableJson(value, rows, result)], { type: "application/json" }),
+  };
+  const names = {
+    picture: "picture.png",
+    labels: "labels.png",
+    csv: "table.csv",
+    json: "table.json",
+  };
+  return { blob: await makers[what](), name: "pixelwise-" + names[what] };
 }

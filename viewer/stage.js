@@ -88,6 +88,11 @@ export class Stage {
     return fitView(this.map.height, this.map.width, this.height, this.width).scale;
   }
 
+  /** Whether the whole photo is seen. */
+  get isWhole() {
+    return this.view.scale <= this.fitScale * 1.001;
+  }
+
   /** Follow the stage's size; a view that showed the whole photo goes on doing so. */
   resize(refit = false) {
     // Read once here: asking the page for it while something moves would cost a layout each time.
@@ -121,18 +126,23 @@ export class Stage {
     this.onView();
   }
 
-  /** Magnify around a point of the stage (its middle when none is given). */
-  zoom(factor, y = this.height / 2, x = this.width / 2) {
+  /**
+   * Magnify around a point of the stage, its middle unless given; a pinch also shifts, in the same
+   * step, because at the limits a shift alone would be undone.
+   */
+  zoom(factor, y = this.height / 2, x = this.width / 2, down = 0, right = 0) {
     if (!this.map) return;
+    const { view } = this;
     // The limits are applied to the factor first, so that the point stays where it is.
     const { scale } = clampView(
-      { ...this.view, scale: this.view.scale * factor },
+      { ...view, scale: view.scale * factor },
       this.map.height,
       this.map.width,
       this.height,
       this.width,
     );
-    this.setView(zoomView(this.view, scale / this.view.scale, y, x));
+    const shifted = { scale: view.scale, top: view.top + down, left: view.left + right };
+    this.setView(zoomView(shifted, scale / view.scale, y, x));
   }
 
   /** Shift by CSS pixels. */
@@ -199,7 +209,8 @@ export class Stage {
     let level = 0;
     while (level + 1 < this.levels.length && shown * 2 ** (level + 1) <= 1) level++;
     context.imageSmoothingEnabled = true;
-    context.imageSmoothingQuality = shown < 1 ? "medium" : "high";
+    // Two neighbours are enough down to half the size, and several times faster than more.
+    context.imageSmoothingQuality = shown * 2 ** level < 0.5 ? "medium" : "low";
     context.clearRect(0, 0, canvas.width, canvas.height);
     context.drawImage(
       this.levels[level],
