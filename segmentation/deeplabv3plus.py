@@ -63,6 +63,28 @@ def resize_bilinear(features: Tensor, size: Sequence[int]) -> Tensor:
     return F.interpolate(features, size=size, mode="bilinear", align_corners=ALIGN_CORNERS)
 
 
+class DepthwiseConv2d(nn.Conv2d):
+    """A depthwise 3 x 3 convolution that keeps the size: one kernel for each channel.
+
+    Args:
+        channels: Channels in and out.
+        rate: Atrous rate.
+    """
+
+    def __init__(self, channels: int, rate: int) -> None:
+        options = {"padding": rate, "dilation": rate, "groups": channels, "bias": False}
+        super().__init__(channels, channels, 3, **options)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Convolve features (N, channels, h, w)."""
+        if self.training and self.dilation[0] >= max(features.shape[-2:]):
+            # On a map this small all taps but the centre's read padding. Training crops often are
+            # so small, and this is ten times faster on CPUs. Only there: an exported program must
+            # not choose by size.
+            return features * self.weight[:, 0, 1, 1, None, None].to(features.dtype)
+        return super().forward(features)
+
+
 def conv_norm_relu(
     in_channels: int,
     out_channels: int,
@@ -81,15 +103,13 @@ def conv_norm_relu(
         separable: Split a 3 x 3 into a depthwise 3 x 3 at the rate and a 1 x 1 (arXiv 1802.02611,
             section 3.1).
     """
-    padding = rate * (kernel_size // 2)
-    options = {"kernel_size": kernel_size, "padding": padding, "dilation": rate, "bias": False}
-    if separable and kernel_size > 1:
-        layers = [
-            nn.Conv2d(in_channels, in_channels, groups=in_channels, **options),
-            nn.Conv2d(in_channels, out_channels, 1, bias=False),
-        ]
+    if separable and kernel_size == 3:
+        pointwise = nn.Conv2d(in_channels, out_channels, 1, bias=False)
+        layers: list[nn.Module] = [DepthwiseConv2d(in_channels, rate), pointwise]
     else:
-        layers = [nn.Conv2d(in_channels, out_channels, **options)]
+        padding = rate * (kernel_size // 2)
+        options = {"padding": padding, "dilation": rate, "bias": False}
+        layers = [nn.Conv2d(in_channels, out_channels, kernel_size, **options)]
     norm = nn.BatchNorm2d(out_channels, eps=BATCH_NORM_EPSILON)
     return nn.Sequential(*layers, norm, nn.ReLU(inplace=True))
 
@@ -305,3 +325,17 @@ def _initialise(head: nn.Module) -> None:
         if isinstance(module, nn.Conv2d) and module.bias is None:
             mode = "fan_out" if module.groups == 1 else "fan_in"  # fan_out ignores the groups
             nn.init.kaiming_normal_(module.weight, mode=mode, nonlinearity="relu")
+        if isinstance(module, DepthwiseConv2d) and module.dilation[0] > 1:
+            _keep_centre(module)
+
+
+@torch.no_grad()
+def _keep_centre(module: DepthwiseConv2d) -> None:
+    """Start an atrous kernel from its centre tap alone.
+
+    Small crops never reach the outer taps of a high rate, so those would stay at their random
+    values, and be noise on the first larger photo.
+    """
+    centre = torch.zeros_like(module.weight)
+    centre[:, :, 1, 1] = 1.0
+    module.weight.mul_(centre)

@@ -14,6 +14,7 @@ from segmentation.deeplabv3plus import (
     BATCH_NORM_EPSILON,
     DeepLabV3Plus,
     DeepLabV3PlusHead,
+    DepthwiseConv2d,
     SqueezeExcite,
     deeplabv3plus_mobilenet_v3_large,
     deeplabv3plus_resnet18,
@@ -230,3 +231,21 @@ def test_encoder_keeps_torchvisions_names():
     assert {name for name in names if name.startswith(("layer4", "fc"))}.isdisjoint(
         encoder.state_dict()
     )
+
+
+def test_separable_atrous_kernels_start_from_their_centre():
+    head = DeepLabV3PlusHead(8, 8, num_classes=2, channels=8, separable=True)
+    for branch in head.aspp.convs[1:]:
+        taps = branch[0].weight.detach().abs().sum((0, 1))
+        assert taps[1, 1] > 0
+        assert taps.sum() == taps[1, 1]
+    assert (head.decoder[1][0].weight != 0).all()
+
+
+def test_depthwise_shortcut_on_small_maps_is_exact():
+    conv = DepthwiseConv2d(4, 6)
+    for size in ((6, 5), (7, 6)):
+        features = torch.randn(2, 4, *size)
+        plain = F.conv2d(features, conv.weight, padding=6, dilation=6, groups=4)
+        torch.testing.assert_close(conv.train()(features), plain)
+        torch.testing.assert_close(conv.eval()(features), plain)

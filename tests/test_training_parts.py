@@ -212,6 +212,14 @@ def test_orthogonalised_matrices_have_like_singular_values(shape):
     torch.testing.assert_close(kept.sort().values, singular.sort().values, atol=2e-3, rtol=0)
 
 
+def test_orthogonalising_a_matrix_of_low_rank_leaves_the_null_space_alone():
+    torch.manual_seed(0)
+    out = orthogonalise(torch.randn(64, 3) @ torch.randn(3, 200))
+    singular = torch.linalg.svdvals(out)
+    assert singular[2] > 0.6
+    assert singular[3] < 1e-3
+
+
 def test_muon_takes_kernels_and_leaves_the_rest_to_adamw():
     network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Conv2d(8, 8, 3, groups=8))
     rest, muon = make_optimizers(network, "muon", learning_rate=0.1, weight_decay=0.01)

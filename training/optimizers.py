@@ -56,26 +56,32 @@ def orthogonalise(matrix: Tensor, iterations: int = 5) -> Tensor:
     """A matrix (m, n) with the same singular vectors and singular values near one.
 
     Each iteration multiplies by an odd polynomial of the matrix. What it multiplies by depends on
-    the Gram matrix alone, so the iterations run on that square, and the long side is touched twice
-    in all.
+    the Gram matrix alone, so the iterations run on that small square, and the long side is touched
+    twice in all. In float32 only: half precision makes small eigenvalues of the Gram matrix
+    negative, and those the polynomial blows up.
     """
     a, b, c = 3.4445, -4.7750, 2.0315  # coefficients of the quintic, from the Muon article
     tall = matrix.shape[0] > matrix.shape[1]
-    wide = matrix.T if tall else matrix
+    wide = (matrix.T if tall else matrix).float()
     wide = wide / (wide.norm() + 1e-7)
     gram = wide @ wide.T
-    identity = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
-    factor = identity
-    for _ in range(iterations):
-        step = a * identity + b * gram + c * gram @ gram
-        factor = step @ factor
-        gram = step @ gram @ step
+    factor = None
+    for i in range(iterations):
+        step = torch.addmm(gram, gram, gram, beta=b, alpha=c)
+        step.diagonal().add_(a)
+        factor = step if factor is None else step @ factor
+        if i < iterations - 1:
+            gram = step @ gram @ step
     wide = factor @ wide
     return wide.T if tall else wide
 
 
 def make_optimizers(
-    network: nn.Module, name: str, *, learning_rate: float, weight_decay: float
+    network: nn.Module,
+    name: str,
+    *,
+    learning_rate: float,
+    weight_decay: float,
 ) -> list[torch.optim.Optimizer]:
     """Build the optimizers of a network; each group keeps its base rate in "base_lr".
 

@@ -49,6 +49,7 @@ class Trainer:
             torch.set_num_threads(options.threads)
         torch.manual_seed(options.seed)
         self.device = pick_training_device(options.device)
+        self.half = fast_bfloat16(self.device)
         network = build_network(options.model, options.num_classes)
         if options.init:
             network.load_state_dict(initial_weights(options.init, options.model))
@@ -60,7 +61,6 @@ class Trainer:
             weight_decay=options.weight_decay,
         )
         self.average = WeightAverage(self.network, options.ema)
-        self.half = fast_bfloat16(self.device)
         self.step, self.samples_seen, self.elapsed = 0, 0, 0.0
         self.history: list[dict[str, Any]] = []
         self.checkpoint = options.out / "checkpoint.pt"
