@@ -26,8 +26,8 @@ CARD = "extra/model.json"
 WEIGHTS = ("data/weights/", "data/weights/model_weights_config.json")
 CONSTANTS = ("data/constants/", "data/constants/model_constants_config.json")
 
-_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
-_PATH = re.compile(r"\w+(\.\w+)*|", re.ASCII)
+_PATH = re.compile(r"\w+(\.\w+)*|", re.ASCII)  # of a parameter in its module
+_NAME = re.compile(r"[A-Za-z_]\w*|", re.ASCII)  # of a variable in the code that torch makes
 _PAYLOAD = re.compile(r"(weight|tensor)_\d{1,9}", re.ASCII)
 _SYMBOL = re.compile(r"[a-z]{1,4}\d{1,9}", re.ASCII)
 _OPERATOR = re.compile(r"torch\.ops\.(aten|prims|torchvision)\.\w+\.\w+", re.ASCII)
@@ -49,6 +49,8 @@ _EXPRESSION = re.compile(
 )
 _TREES = {"builtins.tuple", "builtins.list", "builtins.dict", "collections.OrderedDict"}
 _REFUSED_KEYS = {"as_operator", "as_custom_obj", "custom_obj", "as_nested_tensors"}
+_NAME_KEYS = {"name", "as_name", "user_input_name", "forward_arg_names"}
+_NAMED = {"tensor_values", "sym_int_values", "sym_float_values", "sym_bool_values"}
 _TEXT_KEYS = {"as_string", "as_strings", "torch_version", "verifiers"}
 
 
@@ -163,7 +165,8 @@ def _checked(value: Any, key: str = "") -> Any:
     if isinstance(value, dict):
         if set(value) == {"type", "index"}:
             return {"type": "cpu", "index": None}  # loaded on the CPU, moved later
-        return {_checked_key(k): _checked_entry(k, v) for k, v in value.items()}
+        names = _NAME if key in _NAMED else _PATH
+        return {_checked_key(k, names): _checked_entry(k, v) for k, v in value.items()}
     if isinstance(value, list):
         return [_checked(item, key) for item in value]
     if isinstance(value, str):
@@ -171,8 +174,8 @@ def _checked(value: Any, key: str = "") -> Any:
     return value
 
 
-def _checked_key(name: str) -> str:
-    if not _PATH.fullmatch(name) or name in _REFUSED_KEYS:
+def _checked_key(name: str, names: re.Pattern[str]) -> str:
+    if not names.fullmatch(name) or name in _REFUSED_KEYS:
         raise ModelError(f"its graph has an entry {name[:80]!r}, which is not allowed")
     return name
 
@@ -199,7 +202,7 @@ def _check_string(text: str, key: str) -> None:
     elif key in _TEXT_KEYS:
         if len(text) > 200 or not text.isprintable():
             raise ModelError(f"its graph holds an odd string, {text[:80]!r}")
-    elif not _PATH.fullmatch(text):
+    elif not (_NAME if key in _NAME_KEYS else _PATH).fullmatch(text):
         raise ModelError(f"its graph holds a name that is not allowed: {text[:80]!r}")
 
 

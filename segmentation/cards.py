@@ -90,8 +90,8 @@ def check_card(fields: Any) -> ModelCard:
             f"number from {MIN_SIZE} to 4096"
         )
     name = _text(fields, "name")
-    if not name.strip():
-        raise ModelError("the card's name is empty")
+    if not name.strip() or len(name) > 100 or not name.isprintable():
+        raise ModelError(f"the card's name is {name!r:.80}, not one of 1 to 100 letters")
     return ModelCard(
         name=name,
         categories=categories,
@@ -111,7 +111,8 @@ def _categories(value: Any) -> tuple[str, ...]:
         found = f"{len(value)} of them" if isinstance(value, list | tuple) else repr(value)[:80]
         raise ModelError(f"the card's categories must be a list of 2 to 256 names; found {found}")
     for index, name in enumerate(value):
-        if not isinstance(name, str) or not name.strip() or len(name) > 100:
+        good = isinstance(name, str) and name.strip() and len(name) <= 100 and name.isprintable()
+        if not good:
             raise ModelError(
                 f"category {index} of the card is {name!r:.80}, not a name of 1 to 100 letters"
             )

@@ -152,18 +152,23 @@ def check_hash(path: Path) -> None:
         )
 
 
-def read_state_dict(path: Path) -> dict[str, Tensor]:
+def read_state_dict(path: Path, *, verified: bool = False) -> dict[str, Tensor]:
     """Read a state dict as data (`weights_only=True`): nothing in the file is ever run.
 
     A dict under "model" or "state_dict" is unwrapped (training scripts save so), and a "module."
     before every key is dropped (DataParallel).
+
+    Args:
+        path: the file.
+        verified: its hash was checked just now.
 
     Raises:
         WeightsError: there is no such file, it is broken, or it is no state dict.
     """
     if not path.is_file():
         raise WeightsError(f"there is no weights file {str(path)!r}: check the path")
-    check_hash(path)
+    if not verified:
+        check_hash(path)
     if hash_in_name(path) is None and zipfile.is_zipfile(path) and (problem := why_broken(path)):
         raise WeightsError(f"{path} cannot be used: {problem}. Fetch or save it again")
     try:

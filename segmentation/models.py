@@ -70,6 +70,8 @@ def load_model(
         WeightsError: its weights cannot be had, are broken, or do not fit.
         DeviceError: no such device here.
     """
+    if not isinstance(name_or_path, str | os.PathLike):
+        raise ModelError(f"a model is named by text or a path, not by {name_or_path!r:.60}")
     target = pick_device(device)
     if is_program(name_or_path):
         if weights is not None:
@@ -92,9 +94,10 @@ def load_model(
         if weights is not None:
             raise ModelError("the embedded model has its own weights: name a network with weights=")
         return _load_embedded(target)
-    path = (
-        Path(weights).expanduser() if weights is not None else fetch_weights(MODELS[name], progress)
-    )
+    if weights is not None:
+        path = Path(weights).expanduser()
+    else:
+        path = fetch_weights(MODELS[name], progress)
     if MODELS[name].url:
         published = get_model_weights(name).DEFAULT
         network = _build_published(name)
@@ -103,7 +106,7 @@ def load_model(
         card = _own_card(name, path)
         network = _on_meta(lambda: build_network(name, len(card.categories)))
         transforms = card.transforms()
-    _fill(network, read_state_dict(path), path, name)
+    _fill(network, read_state_dict(path, verified=weights is None), path, name)
     return Model(name, _ready(network, target), card, transforms, target)
 
 

@@ -134,7 +134,7 @@ class ProgramNetwork(nn.Module):
 @contextmanager
 def _opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """The file, and its name before every message."""
-    path = Path(path)
+    path = Path(path).expanduser()
     try:
         size = path.stat().st_size
         if not path.is_file():
@@ -146,7 +146,7 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     except FileNotFoundError as error:
         raise ModelError(f"there is no file {str(path)!r}: check the path") from error
     except OSError as error:
-        raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
+        raise ModelError(f"cannot use {path}: {error.strerror or error}") from error
     except PixelwiseError as error:
         raise ModelError(f"{path} cannot be used: {error}") from error
 

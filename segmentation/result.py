@@ -131,8 +131,7 @@ class Segmentation:
     def areas(self) -> list[Area]:
         """Classification: every class that has a pixel (background too), largest first."""
         flat = self.class_map.ravel()
-        counts = np.bincount(flat, minlength=len(self.categories))
-        sums = _sums(flat, self.confidence.ravel(), len(self.categories))
+        counts, sums = _tally(flat, self.confidence.ravel(), len(self.categories))
         order = sorted(np.flatnonzero(counts).tolist(), key=lambda i: (-counts[i], i))
         return [
             Area(
@@ -140,7 +139,7 @@ class Segmentation:
                 name=self.categories[i],
                 pixels=int(counts[i]),
                 fraction=int(counts[i]) / flat.size,
-                confidence=min(1.0, sums[i] / int(counts[i])),
+                confidence=min(1.0, float(sums[i] / counts[i])),
             )
             for i in order
         ]
@@ -240,10 +239,13 @@ class Segmentation:
         return y, x
 
 
-def _sums(class_map: np.ndarray, confidence: np.ndarray, classes: int) -> list[float]:
-    """Sum of confidence for each class, in float64, in blocks so that no large copy is made."""
-    sums = np.zeros(classes)
+def _tally(
+    class_map: np.ndarray, confidence: np.ndarray, classes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels and sum of confidence of each class; in blocks, since bincount makes wide copies."""
+    counts, sums = np.zeros(classes, np.int64), np.zeros(classes)
     for start in range(0, class_map.size, 1 << 20):
         block = slice(start, start + (1 << 20))
+        counts += np.bincount(class_map[block], minlength=classes)
         sums += np.bincount(class_map[block], confidence[block], minlength=classes)
-    return sums.tolist()
+    return counts, sums

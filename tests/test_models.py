@@ -193,6 +193,8 @@ def test_unknown_names_suggest_known_ones(tmp_path):
     (tmp_path / "net.onnx").write_bytes(b"x")
     with pytest.raises(ModelError, match=r"must be an exported program \(.pt2\)"):
         load_model(tmp_path / "net.onnx")
+    with pytest.raises(ModelError, match="named by text or a path, not by 5"):
+        load_model(5)
 
 
 def test_weights_beside_what_carries_its_own_are_refused(tmp_path):

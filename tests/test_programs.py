@@ -175,7 +175,7 @@ def test_sides_snap_to_what_a_program_takes():
     ("change", "message"),
     [
         ({"name": None}, "lacks the field 'name'"),
-        ({"name": "  "}, "name is empty"),
+        ({"name": "  "}, "name is '  ', not one of 1 to 100"),
         ({"name": 3}, "name is not a text"),
         ({"categories": None}, "lacks the field 'categories'"),
         ({"categories": "cat dog"}, "categories must be a list of 2 to 256 names; found 'cat dog'"),
@@ -183,6 +183,7 @@ def test_sides_snap_to_what_a_program_takes():
         ({"categories": ["a"] * 257}, "found 257 of them"),
         ({"categories": ["a", 7]}, "category 1 of the card is 7"),
         ({"categories": ["a", "b" * 101]}, "category 1 of the card"),
+        ({"categories": ["a", "b\x1b[2J"]}, r"category 1 of the card is 'b\\x1b"),
         ({"mean": [0.5, 0.5]}, r"mean is \[0.5, 0.5\]: it must be three finite numbers"),
         ({"mean": [0.5, 0.5, float("nan")]}, "mean is .*nan"),
         ({"mean": [0.5, 0.5, "0.5"]}, "mean is "),
@@ -323,6 +324,12 @@ def with_evil_name(graph: dict, mark: Path) -> None:
     graph.update(changed)
 
 
+def with_dotted_name(graph: dict, mark: Path) -> None:
+    changed = json.loads(json.dumps(graph).replace('"batch"', '"torch.load"'))
+    graph.clear()
+    graph.update(changed)
+
+
 def with_evil_tree(graph: dict, mark: Path) -> None:
     tree = {
         "type": "collections.defaultdict",
@@ -345,6 +352,7 @@ EVIL_GRAPHS = {
     ),
     "size": (with_evil_size, "no plain arithmetic"),
     "name": (with_evil_name, "a name that is not allowed"),
+    "name of a function": (with_dotted_name, "'torch.load'"),
     "tree": (with_evil_tree, "inputs or outputs are of type 'collections.defaultdict'"),
 }
 
