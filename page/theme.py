@@ -5,7 +5,7 @@ from typing import Any
 
 import gradio as gr
 
-CSS = Path(__file__).with_name("page.css")
+CSS = [Path(__file__).with_name(name) for name in ("page.css", "classroom.css")]
 SCRIPT = Path(__file__).with_name("page.js")
 FONTS = ["ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
 MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
@@ -48,4 +48,4 @@ def theme() -> gr.themes.Base:
 def looks() -> dict[str, Any]:
     """What `launch()` and `mount_gradio_app()` take to show the page as it is meant."""
     script = SCRIPT.read_text(encoding="utf-8")
-    return {"theme": theme(), "css_paths": [CSS], "js": script, "head": HEAD}
+    return {"theme": theme(), "css_paths": CSS, "js": script, "head": HEAD}

@@ -1,0 +1,304 @@
+"""The classroom: nine views that lead from a pixel's label back to why."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from segmentation import PixelwiseError, display_name
+from segmentation.explain import PERTURBATIONS
+from viewer import PixelBars, pixel_value
+
+from . import classroom_words as words
+from .classroom_boards import FOLDER, Board, Easel
+from .classroom_compare import Compare
+from .classroom_grade import Grader
+from .classroom_lab import Lab, NotYetError, chosen, palette_of
+from .classroom_look import Look, default_class
+from .classroom_runs import Runs
+from .engine import Answer, Engine
+
+QUIETLY: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+HEAVY: dict[str, Any] = {**QUIETLY, "concurrency_id": "classroom", "concurrency_limit": 1}
+"""One heavy view at a time; the engine lets a visitor's photo in between two of its steps."""
+
+TITLE = "Classroom"
+OWN_LABEL = -1
+STOPPED = "document.querySelectorAll('#classroom .cl-status').forEach((e) => e.remove())"
+RESTORE = """() => { try {
+  if (sessionStorage.getItem("pixelwise-projector"))
+    document.documentElement.classList.add("pw-projector");
+} catch {} }"""
+
+
+class Classroom:
+    """Builds the classroom's part of the page inside a `gr.Blocks`.
+
+    Args:
+        engine: answers the photos.
+        demo: the page.
+        rooms: the page's tabs, one of which the classroom is.
+        key: names the answer that the main view shows.
+        photo: the main view's photo input; an example chosen here goes there.
+        examples: the folder of the example photos.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        demo: gr.Blocks,
+        rooms: gr.Tabs,
+        key: gr.State,
+        photo: gr.Image,
+        examples: Path,
+    ) -> None:
+        lab = Lab(engine)
+        self.lab, self.key, self.photo, self.examples = lab, key, photo, examples
+        self.look, self.runs = Look(lab), Runs(lab, examples)
+        self.comparison, self.grader = Compare(lab), Grader(lab, examples)
+        self.rooms = rooms
+        self.pixel = gr.State(None)
+        self.open = gr.State(False)  # whether the classroom is the room that shows
+        self.shown = gr.State("")  # the answer that it shows
+        with gr.Column(elem_id="classroom"):
+            self._build()
+        self._listen()
+        demo.load(None, None, None, js=RESTORE, **QUIETLY)
+
+    def _build(self) -> None:
+        nav = (FOLDER / "classroom_nav.js").read_text(encoding="utf-8")
+        Board(words.masthead(), js_on_load=nav, elem_id="cl-head")
+        with gr.Row(elem_id="cl-body"):
+            with gr.Column(scale=1, min_width=300, elem_id="cl-side"):
+                with gr.Row(elem_id="cl-examples") as self.offered:
+                    self.taken = [
+                        (gr.Button(path.stem.replace("_", " "), size="sm"), path)
+                        for path in sorted(self.examples.glob("*.jpg"))
+                    ]
+                self.picker = Board(words.note(words.NO_PHOTO, "invite"), elem_id="cl-picker")
+                self.bars = PixelBars(elem_id="cl-bars")
+            with gr.Column(scale=3, min_width=320, elem_id="cl-views"):
+                self.boards = {
+                    number: self._view(number) for number in range(1, len(words.VIEWS) + 1)
+                }
+        Board(words.glossary(), elem_id="cl-glossary")
+
+    def _view(self, number: int) -> Board:
+        """A view: introduction, what can be set, a board for the answer."""
+        with gr.Column(elem_id=f"cl-view-{number}", elem_classes="cl-view"):
+            Board(words.intro(number), elem_classes="cl-intro")
+            getattr(self, f"_controls_{number}", lambda: None)()
+            board = Board(elem_id=f"cl-board-{number}")
+            if number == 9:
+                self._controls_foreign()
+        return board
+
+    def _controls_2(self) -> None:
+        self.shown_class = gr.Dropdown([], label="Heat map of", elem_id="cl-class")
+
+    def _controls_3(self) -> None:
+        self.look_inside = gr.Button("Open the microscope", variant="primary", elem_id="cl-open")
+        self.switches = gr.CheckboxGroup(
+            [], label="Branches that are on", visible=False, elem_id="cl-branches"
+        )
+
+    def _controls_4(self) -> None:
+        with gr.Row(elem_classes="cl-controls"):
+            self.asked_class = gr.Dropdown([], label="Ask for the logit of", elem_id="cl-asked")
+            self.trace, self.stop_trace = _run_and_stop("Follow the gradient", "cl-trace")
+
+    def _controls_5(self) -> None:
+        with gr.Row(elem_classes="cl-controls"):
+            self.dissect, self.stop_dissect = _run_and_stop("Look inside", "cl-dissect")
+
+    def _controls_6(self) -> None:
+        with gr.Row(elem_classes="cl-controls"):
+            self.walk, self.stop_walk = _run_and_stop("Run all five sizes", "cl-walk")
+
+    def _controls_7(self) -> None:
+        with gr.Row(elem_classes="cl-controls"):
+            self.models = gr.Dropdown(
+                [], label="Two or three models", multiselect=True, elem_id="cl-models"
+            )
+            self.contest, self.stop_contest = _run_and_stop("Compare", "cl-contest")
+
+    def _controls_8(self) -> None:
+        self.painted_class = gr.Dropdown([], label="You paint", elem_id="cl-painted")
+        self.easel = Easel(elem_id="cl-easel")
+
+    def _controls_9(self) -> None:
+        with gr.Row(elem_id="cl-breaks"):
+            self.breaks = [
+                (gr.Button(one.title, size="sm", elem_id=f"cl-break-{name}"), [name])
+                for name, one in PERTURBATIONS.items()
+            ]
+            every = gr.Button("All eight", size="sm", variant="primary", elem_id="cl-break-all")
+            self.breaks.append((every, list(PERTURBATIONS)))
+            self.stop_break = gr.Button("Stop", size="sm", elem_id="cl-break-stop")
+
+    def _controls_foreign(self) -> None:
+        Board(
+            "<h3>Nothing of the 20 classes</h3><p>Two example photos show nothing that the "
+            "network was taught, and it must answer anyway.</p>",
+            elem_classes="cl-intro",
+        )
+        with gr.Row(elem_classes="cl-controls"):
+            self.strangers = [
+                (gr.Button(name.capitalize(), size="sm", elem_id=f"cl-foreign-{name}"), name)
+                for name in words.NOTHING_HERE
+            ]
+        self.foreign = Board(elem_id="cl-board-foreign")
+
+    def _listen(self) -> None:
+        self._listen_to_photo()
+        key, pixel, boards = self.key, self.pixel, self.boards
+        self.shown_class.input(
+            self.look.maps, [key, self.shown_class], boards[2], **QUIETLY, concurrency_limit=4
+        )
+        opened = self.look_inside.click(self.open_microscope, [key], [self.switches], **QUIETLY)
+        seen = [key, pixel, self.switches]
+        opened.then(self.look.microscope, seen, boards[3], **HEAVY)
+        self.switches.input(
+            self.look.microscope, seen, boards[3], **HEAVY, trigger_mode="always_last"
+        )
+        asked = [key, pixel, self.asked_class]
+        heavy = [
+            ([self.trace], self.stop_trace, self.look.receptive, asked, boards[4]),
+            ([self.dissect], self.stop_dissect, self.runs.inside, [key], boards[5]),
+            ([self.walk], self.stop_walk, self.runs.resolution, [key], boards[6]),
+            ([self.contest], self.stop_contest, self.comparison.run, [key, self.models], boards[7]),
+        ]
+        for buttons, stop, run, inputs, board in heavy:
+            _stoppable(stop, [button.click(run, inputs, board, **HEAVY) for button in buttons])
+        self.easel.graded(self.grade, [key, self.painted_class], boards[8], **QUIETLY)
+        runs = [
+            button.click(self._breaking(names), [key], boards[9], **HEAVY)
+            for button, names in self.breaks
+        ]
+        _stoppable(self.stop_break, runs)
+        for button, name in self.strangers:
+            button.click(self._foreign(name), [key], self.foreign, **HEAVY)
+
+    def _listen_to_photo(self) -> None:
+        refreshed = [
+            *(self.picker, self.bars, self.pixel, *self.boards.values(), self.switches),
+            *(self.shown_class, self.asked_class, self.models, self.painted_class, self.easel),
+        ]
+        run = {"fn": self.refresh, "outputs": [self.shown, *refreshed]}
+        inputs = [self.key, self.shown, self.open]
+        self.rooms.select(self.enter, None, self.open, **QUIETLY).then(
+            **run, inputs=inputs, **QUIETLY
+        )
+        self.key.change(**run, inputs=inputs, **QUIETLY, trigger_mode="always_last")
+        for button, path in self.taken:
+            button.click(lambda path=path: str(path), None, self.photo, **QUIETLY)
+        for board in (self.picker, *self.boards.values()):
+            chosen_now = board.pick(self.picked, [self.key], [self.pixel, self.bars], **QUIETLY)
+            chosen_now.then(
+                self.follow, [self.key, self.pixel, self.switches], self.boards[3], **HEAVY
+            )
+
+    def enter(self, event: gr.SelectData) -> bool:
+        """Whether the room that was opened is the classroom."""
+        return event.value == TITLE
+
+    def refresh(self, key: str, shown: str, is_open: bool) -> Any:
+        """Everything that hangs on the photo, when another one is shown and somebody looks."""
+        if not is_open or key == shown:
+            return [gr.skip()] * (9 + len(self.boards))
+        cleared = [gr.update(value="") for _ in self.boards]
+        off = gr.update(choices=[], value=[], visible=False)
+        try:
+            answer = self.lab.answer(key)
+        except NotYetError as error:
+            empty = gr.update(choices=[], value=None)
+            picker = words.note(str(error), "invite")
+            return [key, picker, None, None, *cleared, off, *[empty] * 4, None]
+        cleared[0] = _last(self.look.steps(key))
+        cleared[1] = _last(self.look.maps(key, None))
+        picker = _last(self.look.picker(key))
+        return [key, picker, None, None, *cleared, off, *self._choices(key, answer)]
+
+    def _choices(self, key: str, answer: Answer) -> list[Any]:
+        """What the menus offer for this photo, and the easel."""
+        categories = answer.result.categories
+        classes = [(display_name(name), index) for index, name in enumerate(categories)]
+        drawn = self.grader.classes(key)
+        return [
+            gr.update(choices=classes, value=default_class(answer.result)),
+            gr.update(choices=[("the pixel's own label", OWN_LABEL), *classes], value=OWN_LABEL),
+            gr.update(choices=self.comparison.choices(key), value=self.comparison.first(key)),
+            gr.update(choices=drawn, value=drawn[0][1] if drawn else None),
+            self.grader.easel(key),
+        ]
+
+    def picked(self, key: str, event: gr.EventData) -> tuple[Any, Any]:
+        """The chosen pixel and its probabilities."""
+        try:
+            answer = self.lab.answer(key)
+            y, x = chosen((event._data["y"], event._data["x"]), answer)
+        except (PixelwiseError, KeyError, TypeError, ValueError):
+            return None, {"error": words.LABEL_FIRST}
+        return [y, x], pixel_value(answer.result, y, x, palette_of(answer))
+
+    def open_microscope(self, key: str) -> Any:
+        """The switches, all on; the view itself says why there are none."""
+        try:
+            names = self.look.branches(key)
+        except PixelwiseError:
+            return gr.update(choices=[], value=[], visible=False)
+        return gr.update(choices=names, value=names, visible=True)
+
+    def follow(self, key: str, pixel: Any, on: list[str]) -> Iterator[Any]:
+        """Move the microscope with the pixel, once it is open."""
+        if not (key and self.lab.has_encoded(key) and on):
+            yield gr.skip()
+            return
+        yield from self.look.microscope(key, pixel, on)
+
+    def grade(self, key: str, index: int | None, event: gr.EventData) -> Iterator[str]:
+        """The grade of what the easel sent."""
+        yield from self.grader.graded(key, index, event._data.get("paint"))
+
+    def _breaking(self, names: list[str]) -> Any:
+        def run(key: str) -> Iterator[str]:
+            yield from self.runs.broken(key, names)
+
+        return run
+
+    def _foreign(self, name: str) -> Any:
+        def run(key: str) -> Iterator[str]:
+            yield from self.runs.foreign(key, name)
+
+        return run
+
+
+def build(
+    engine: Engine,
+    *,
+    demo: gr.Blocks,
+    rooms: gr.Tabs,
+    key: gr.State,
+    photo: gr.Image,
+    examples: Path,
+) -> Classroom:
+    """Put the classroom into the page that is being built; see `Classroom`."""
+    return Classroom(engine, demo=demo, rooms=rooms, key=key, photo=photo, examples=examples)
+
+
+def _run_and_stop(title: str, elem_id: str) -> tuple[gr.Button, gr.Button]:
+    return (
+        gr.Button(title, variant="primary", elem_id=elem_id),
+        gr.Button("Stop", elem_id=f"{elem_id}-stop"),
+    )
+
+
+def _stoppable(stop: gr.Button, runs: list[Any]) -> None:
+    stop.click(None, None, None, js=f"() => {{ {STOPPED} }}", cancels=runs, **QUIETLY)
+
+
+def _last(steps: Iterator[str]) -> str:
+    *_, last = steps
+    return last

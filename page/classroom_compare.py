@@ -1,0 +1,133 @@
+"""The classroom's seventh view: two or three models side by side."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from segmentation import MODELS, PixelwiseError, Segmentation
+from segmentation.explain import agreement, disagreement, joint_classes
+from segmentation.models import count_parameters
+
+from . import classroom_figures as fig
+from . import classroom_words as words
+from .classroom_lab import Lab, NotYetError, palette_of, told
+from .engine import Answer
+
+MAX_COMPARED = 3
+OTHER_SIZE = 2  # a model can be compared with itself at this part or multiple of its size
+
+
+class Compare:
+    """Compares models, each named as "model" or "model@size".
+
+    Args:
+        lab: finds answers and networks.
+    """
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+
+    def choices(self, key: str) -> list[tuple[str, str]]:
+        """What can be compared: (shown, value) pairs; value is "model" or "model@size"."""
+        engine = self.lab.engine
+        pairs = []
+        for name in engine.names():
+            fetch = "" if engine.is_ready(name) else ", to be fetched"
+            pairs.append((Path(name).stem + fetch, name))
+        answer = self.lab.answer(key)
+        small = answer.card.resize // OTHER_SIZE
+        for size in (small, answer.card.resize * OTHER_SIZE):
+            shown = f"{Path(answer.answering).stem} seeing {size} px"
+            pairs.append((shown, f"{answer.answering}@{size}"))
+        return pairs
+
+    @told
+    def run(self, key: str, chosen: Sequence[str]) -> Iterator[str]:
+        """Two or three models on one photo: labels, where they disagree, what is known of them."""
+        answer = self.lab.answer(key)
+        if not 2 <= len(chosen) <= MAX_COMPARED:
+            raise NotYetError(f"Choose two or {MAX_COMPARED} models.")
+        image = answer.photo.image
+        figures, found, facts, sorry = [], [], [], ""
+        for number, choice in enumerate(chosen):
+            name, _, size = choice.partition("@")
+            shown = Path(name).stem + (f" at {size} px" if size else "")
+            yield _side_by_side(figures) + sorry + words.working(f"{shown} …", number, len(chosen))
+            try:
+                other = self.lab.engine.segment(
+                    answer.photo, name, int(size) if size else None, stand_in=False
+                )
+            except PixelwiseError as error:
+                sorry += words.note(
+                    f"<strong>{words.escape(shown)}</strong> cannot answer: " + words.escape(error),
+                    "sorry",
+                )
+                continue
+            figures.append(
+                fig.label_figure(
+                    image,
+                    other.result,
+                    palette_of(other),
+                    f"<strong>{words.escape(shown)}</strong> ",
+                )
+            )
+            found.append((words.escape(shown), other.result))
+            facts.append(_known(shown, name, other))
+        table = fig.table(
+            ("Model", "mIoU", "Parameters", "Shown", "This photo"), facts, "What is known of them"
+        )
+        yield _side_by_side(figures) + sorry + (_verdict(image, found) if found else "") + table
+
+    def first(self, key: str) -> list[str]:
+        """What is chosen at first: two models that are here, or one at two sizes."""
+        answer = self.lab.answer(key)
+        engine = self.lab.engine
+        here = [n for n in engine.names() if n != answer.answering and engine.is_ready(n)]
+        other = here[0] if here else f"{answer.answering}@{answer.card.resize * OTHER_SIZE}"
+        return [answer.answering, other]
+
+
+def _side_by_side(figures: Sequence[str]) -> str:
+    return fig.row(*figures, linked=True, classes="cl-three") if figures else ""
+
+
+def _known(shown: str, name: str, other: Answer) -> tuple[str, ...]:
+    card = other.card
+    published = MODELS[name].miou if name in MODELS else None
+    miou = card.miou if card.miou is not None else published
+    source = "published" if published is not None else "measured by its makers"
+    parameters = card.parameters or (count_parameters(name) if name in MODELS else None)
+    return (
+        words.escape(shown),
+        f"{miou:.1f} <small>{source}</small>" if miou is not None else "nobody has measured it",
+        f"{parameters / 1e6:.1f} million" if parameters else "unknown",
+        f"{other.size or card.resize} px",
+        words.seconds(other.result.seconds),
+    )
+
+
+def _verdict(image: np.ndarray, found: Sequence[tuple[str, Segmentation]]) -> str:
+    """Where the models disagree, and how often each two agree."""
+    names, results = zip(*found, strict=True)
+    maps, _ = joint_classes([r.class_map for r in results], [r.categories for r in results])
+    table = agreement(maps)
+    differ = disagreement(maps)
+    rows = [
+        (name, *(_cell(i, j, table[i, j]) for j in range(len(names))))
+        for i, name in enumerate(names)
+    ]
+    return fig.row(
+        fig.frame(
+            fig.marked(image, differ > 0),
+            f"<strong>They disagree on {words.percent(float((differ > 0).mean()))}</strong> of the "
+            "pixels.",
+            alt="Where the models disagree",
+        ),
+        fig.table(("", *names), rows, "Share of pixels on which two agree"),
+        classes="cl-pair",
+    )
+
+
+def _cell(i: int, j: int, value: float) -> str:
+    return "–" if i == j else words.percent(value)

@@ -1,0 +1,218 @@
+"""Drawings of the classroom's first views: boxes, masks, taps and tables, as HTML and SVG."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from segmentation import Region, Segmentation, display_name
+from segmentation.explain import Taps, class_scores
+
+from . import classroom_figures as fig
+from . import classroom_words as words
+from .engine import Answer
+
+FAINT = 0.05  # classes that reach this score somewhere are named even where they win no pixel
+MASK_SIDE = 320
+MARGIN = 0.75  # of the photo's side: taps farther out are drawn at this edge
+BRANCH_COLORS = ("#f8fafc", "#5eead4", "#fbbf24", "#f472b6", "#93c5fd", "#c4b5fd")
+
+
+def count(number: int, thing: str) -> str:
+    """A number of things, in words."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
+def classification(answer: Answer, palette: np.ndarray) -> str:
+    """The first picture: every class with its score."""
+    scores = [s for s in class_scores(answer.result) if s.fraction > 0 or s.best >= FAINT]
+    rows = "".join(
+        f'<li data-link="c{s.index}" tabindex="0" class="{"" if s.fraction else "cl-faint"}">'
+        f'<i style="background:{fig.color(palette, s.index)}"></i>'
+        f"<span>{words.escape(display_name(s.name))}</span>"
+        f'<meter min="0" max="1" value="{s.best:.3f}">{s.best:.0%}</meter>'
+        f"<b>{s.best:.0%}</b><small>"
+        + (f"{words.percent(s.fraction)} of the pixels" if s.fraction else "wins no pixel")
+        + "</small></li>"
+        for s in scores
+    )
+    return (
+        f'<figure class="cl-figure"><ul class="cl-scores">{rows}</ul><figcaption>'
+        "<strong>1 Classification</strong> What? Each class with its best score anywhere in the "
+        "photo.</figcaption></figure>"
+    )
+
+
+def rect(box: tuple[int, int, int, int], classes: str, extra: str = "") -> str:
+    """A box (top, left, bottom, right) as SVG."""
+    top, left, bottom, right = box
+    return (
+        f'<rect class="{classes}" x="{left}" y="{top}" width="{right - left}" '
+        f'height="{bottom - top}" {extra}/>'
+    )
+
+
+def region_box(region: Region, palette: np.ndarray, size: tuple[int, int]) -> str:
+    """A region's box with its name."""
+    color = fig.color(palette, region.index)
+    top, left, _, _ = region.box
+    letters = max(size) / 28
+    name = words.escape(display_name(region.name))
+    return (
+        f'<g data-link="c{region.index}" class="cl-box">'
+        + rect(region.box, "cl-box-halo")
+        + rect(region.box, "cl-box-line", f'stroke="{color}"')
+        + f'<text x="{left + letters * 0.4:g}" y="{top + letters * 1.2:g}" '
+        f'font-size="{letters:g}">{name} {region.confidence:.0%}</text></g>'
+    )
+
+
+def region_mask(region: Region, palette: np.ndarray) -> str:
+    """A region as runs of pixels, a rectangle each, in one path."""
+    top, left, bottom, _ = region.box
+    step = max(1, max(region.size) // MASK_SIDE)
+    path = []
+    for y in range(step // 2, bottom - top, step):
+        line = np.diff(np.concatenate([[0], region.crop[y].astype(np.int8), [0]]))
+        for start, end in zip(np.flatnonzero(line > 0), np.flatnonzero(line < 0), strict=True):
+            at = top + y - step // 2
+            path.append(f"M{left + start} {at}h{end - start}v{step}h{start - end}z")
+    color = fig.color(palette, region.index)
+    return f'<path data-link="c{region.index}" class="cl-mask" fill="{color}" d="{"".join(path)}"/>'
+
+
+def cross(at: tuple[int, int], size: tuple[int, int]) -> str:
+    """The chosen pixel."""
+    y, x, r = at[0] + 0.5, at[1] + 0.5, max(size) / 60
+    return f'<path class="cl-cross" d="M{x - r} {y}h{2 * r}M{x} {y - r}v{2 * r}"/>'
+
+
+def taps_figure(
+    image: np.ndarray,
+    taps: Sequence[Taps],
+    at: tuple[int, int],
+    on: Sequence[str],
+    size: tuple[int, int],
+    cell_size: np.ndarray,
+) -> str:
+    """The photo in the middle of its padding, with the taps of the branches that are on."""
+    height, width = size
+    points = [t.points for t in taps if t.branch in on and len(t.points)]
+    reach = np.concatenate([*points, [(0, 0), (height, width)]])
+    limit = MARGIN * max(size)
+    pad = np.array([2, 2]) * max(size) / 60
+    low = np.maximum(reach.min(axis=0) - pad, -limit)
+    high = np.minimum(reach.max(axis=0) + pad, np.array(size) + limit)
+    radius = max(high - low) / 75
+    marks = []
+    for taps_of, color in zip(taps, BRANCH_COLORS, strict=False):
+        if taps_of.branch not in on:
+            continue
+        if taps_of.whole:
+            marks.append(f'<rect class="cl-pooled" width="{width}" height="{height}"/>')
+        for (y, x), inside in zip(taps_of.points, taps_of.inside, strict=True):
+            beyond = y < low[0] or x < low[1] or y > high[0] or x > high[1]
+            y, x = np.clip((y, x), low + radius, high - radius)
+            kind = "cl-tap" if inside else "cl-tap cl-tap-out"
+            if beyond:
+                kind += " cl-tap-far"
+            marks.append(
+                f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}" '
+                f'style="--tap:{color}"/>'
+            )
+    cell = np.floor(np.array(at) / cell_size) * cell_size
+    marks.append(
+        f'<rect class="cl-cell" x="{cell[1]:.1f}" y="{cell[0]:.1f}" '
+        f'width="{cell_size[1]:.1f}" height="{cell_size[0]:.1f}"/>'
+    )
+    key = "".join(
+        f'<li><i style="background:{color}"></i>{words.escape(t.branch)}</li>'
+        for t, color in zip(taps, BRANCH_COLORS, strict=False)
+        if t.branch in on
+    )
+    return fig.frame(
+        fig.shrunk(image),
+        "<strong>Taps</strong> filled: on the photo; crossed ring: in the padding; dashed: farther "
+        f'out than drawn. <ul class="cl-chips">{key}</ul>',
+        alt="The photo with the sampling taps of each branch around the chosen pixel",
+        photo_size=size,
+        drawing="".join(marks),
+        view=(float(low[1]), float(low[0]), float(high[1] - low[1]), float(high[0] - low[0])),
+        classes="cl-taps",
+    )
+
+
+def taps_table(
+    taps: Sequence[Taps],
+    on: Sequence[str],
+    grid: tuple[int, int],
+    stride: float,
+    cell: tuple[int, int],
+) -> str:
+    """What each branch reads, in words."""
+    rows = []
+    for t in taps:
+        outside = int((~t.inside).sum())
+        if t.whole:
+            reads = f"the mean of all {grid[0] * grid[1]} cells"
+        elif outside:
+            reads = f"{len(t.inside) - outside} cells; <b>{outside} taps in the padding</b>"
+        else:
+            reads = count(len(t.inside), "cell")
+        rows.append((words.escape(t.branch), "on" if t.branch in on else "off", reads))
+    return fig.table(
+        ("Branch", "", "It reads"),
+        rows,
+        f"The feature map has {grid[0]} × {grid[1]} cells at {words.linked('[[stride]]')} "
+        f"{stride:.3g}; your pixel lies in cell ({cell[0]}, {cell[1]}).",
+    )
+
+
+def two_bars(answer: Answer, result: Segmentation, at: tuple[int, int], off: Sequence[str]) -> str:
+    """The pixel's probabilities with all branches on, and without those that are off."""
+    before, after = answer.result.probabilities_at(*at), result.probabilities_at(*at)
+    order = np.argsort(-np.maximum(before, after), kind="stable")[:5]
+    rows = [
+        (
+            words.escape(display_name(answer.result.categories[i])),
+            _meter(before[i]),
+            *([_meter(after[i])] if off else []),
+        )
+        for i in order
+    ]
+    head = ("Class", "All branches", *(["As switched"] if off else []))
+    return fig.table(head, rows, f"Your pixel, row {at[0]}, column {at[1]}")
+
+
+def _meter(value: float) -> str:
+    return f'<meter min="0" max="1" value="{value:.4f}"></meter> {value:.1%}'
+
+
+def fields_text(
+    whole: tuple[int, int, int, int] | None,
+    layers: tuple[int, int, int, int] | None,
+    core: tuple[int, int, int, int],
+    seen: Sequence[int],
+) -> str:
+    """What the boxes are, in numbers of the network's own pixels."""
+
+    def span(box: tuple[int, int, int, int]) -> str:
+        return f"{box[2] - box[0]} × {box[3] - box[1]} px"
+
+    parts = [
+        "<dt><i class='cl-key-effect'></i>In effect</dt><dd>Nine tenths of the gradient, along "
+        f"each side, lie within {span(core)}.</dd>"
+    ]
+    if layers:
+        parts.append(
+            "<dt><i class='cl-key-theory'></i>In theory</dt><dd>Convolutions and pooling windows "
+            f"can see {span(layers)} from here, cut at the photo's edge.</dd>"
+        )
+    if whole and whole != layers:
+        parts.append(
+            f"<dt>With means over the whole map</dt><dd>{words.linked('[[pooling|Image pooling]]')}"
+            f" and the like see {span(whole)}: everything, but blurred into one vector.</dd>"
+        )
+    return (
+        f'<dl class="cl-facts">{"".join(parts)}<dt>The network saw</dt>'
+        f"<dd>{seen[0]} × {seen[1]} px, height × width.</dd></dl>"
+    )

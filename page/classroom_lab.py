@@ -1,0 +1,136 @@
+"""What the classroom's views share: the answer they explain, its network, what is kept of it."""
+
+import functools
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from segmentation import PixelwiseError, Segmenter, palette_from_card
+from segmentation.explain import Encoded, encode, family
+
+from . import classroom_words as words
+from .engine import Answer, Engine
+
+MAX_ENCODED = 4  # photos whose features are kept, all visitors together
+MAX_ENCODED_BYTES = 256 * 2**20
+
+Pixel = tuple[int, int] | None
+log = logging.getLogger(__name__)
+
+
+class NotYetError(PixelwiseError):
+    """Something has to be chosen first; the message is HTML of our own making."""
+
+
+class Lab:
+    """Finds an answer and its network again, and keeps the features that its first run made.
+
+    Args:
+        engine: answers the photos.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._encoded: OrderedDict[str, Encoded] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def answer(self, key: str) -> Answer:
+        """The answer that the page shows.
+
+        Raises:
+            NotYetError: no photo was labelled, or its result is gone.
+        """
+        if not key:
+            raise NotYetError(words.NO_PHOTO)
+        answer = self.engine.recall(key)
+        if answer is None:
+            raise NotYetError(words.LABEL_FIRST)
+        return answer
+
+    def segmenter(self, answer: Answer) -> Segmenter:
+        """The network that gave the answer, with its preprocessing."""
+        return self.engine.segmenter(answer.answering)
+
+    def batch(self, answer: Answer) -> torch.Tensor:
+        """The photo as that network saw it: (1, 3, h, w) on the network's device."""
+        segmenter = self.segmenter(answer)
+        image = Image.fromarray(answer.photo.image)
+        batch = segmenter.preprocess(image, size=answer.size or segmenter.size)
+        return batch.to(segmenter.model.device)
+
+    def encoded(self, answer: Answer) -> Encoded:
+        """The encoder's features of the photo, from memory where they are still kept."""
+        with self._lock:
+            kept = self._encoded.get(answer.key)
+        if kept is None:
+            network = self.segmenter(answer).model.network
+            with self.engine.alone():
+                kept = encode(network, self.batch(answer))
+            self._keep(answer.key, kept)
+        return kept
+
+    def has_encoded(self, key: str) -> bool:
+        """Whether the features of an answer are at hand."""
+        with self._lock:
+            return key in self._encoded
+
+    def _keep(self, key: str, encoded: Encoded) -> None:
+        with self._lock:
+            self._encoded[key] = encoded
+            while len(self._encoded) > MAX_ENCODED or (
+                len(self._encoded) > 1
+                and sum(e.nbytes for e in self._encoded.values()) > MAX_ENCODED_BYTES
+            ):
+                self._encoded.popitem(last=False)
+
+    def who(self, answer: Answer) -> str:
+        """A line that names the model that a view explains."""
+        network = self.segmenter(answer).model.network
+        name, kind = words.escape(answer.result.model), words.escape(family(network))
+        size = f", shown {answer.size} px" if answer.size else ""
+        return words.note(f"This explains <strong>{name}</strong> ({kind}{size}).", "model")
+
+
+def palette_of(answer: Answer) -> np.ndarray:
+    """The answering model's colours: (256, 3) uint8."""
+    return palette_from_card(answer.card.palette, len(answer.card.categories))
+
+
+def chosen(pixel: Any, answer: Answer) -> tuple[int, int]:
+    """The pixel that was clicked, as (y, x) inside the photo.
+
+    Raises:
+        NotYetError: none was.
+    """
+    if not pixel:
+        raise NotYetError(words.PICK_FIRST)
+    y, x = (int(value) for value in pixel)
+    return (
+        min(max(y, 0), answer.result.height - 1),
+        min(max(x, 0), answer.result.width - 1),
+    )
+
+
+def told(view: Callable[..., Iterator[str]]) -> Callable[..., Iterator[str]]:
+    """Make a view's errors into sentences of the page: it yields HTML, whatever happens."""
+
+    @functools.wraps(view)
+    def run(*args: Any, **kwargs: Any) -> Iterator[str]:
+        try:
+            yield from view(*args, **kwargs)
+        except NotYetError as error:
+            yield words.note(str(error), "invite")
+        except PixelwiseError as error:
+            text = str(error)
+            yield words.note(words.escape(text[:1].upper() + text[1:] + "."), "sorry")
+        except Exception:
+            log.exception("a view of the classroom failed")
+            yield words.note("Something went wrong on this side. Try it once more.", "sorry")
+
+    return run
