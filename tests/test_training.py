@@ -9,7 +9,7 @@ import torch
 from shapes import make_shapes
 
 from segmentation.networks import build_network
-from training import evaluate, train
+from training import evaluate, feed, train
 from training.checkpoint import load_checkpoint
 from training.recipe import make_parser
 
@@ -139,7 +139,7 @@ def test_a_student_learns_from_a_teacher_alone(shapes, tmp_path, monkeypatch):
 
         return teaching.Teacher(network, (0.5,) * 3, (0.5,) * 3, size, f"stub-{name}")
 
-    monkeypatch.setattr(train, "load_teacher", stub)
+    monkeypatch.setattr(feed, "load_teacher", stub)
     for view in ("photo", "crop"):
         out = tmp_path / view
         more = ["--steps", "12", "--teacher", "all2", "--teacher-view", view, "--ema", "0.5"]
@@ -150,6 +150,9 @@ def test_a_student_learns_from_a_teacher_alone(shapes, tmp_path, monkeypatch):
         given = network.eval()(torch.randn(1, 3, 32, 32))["out"].argmax(1)
         assert (given == 2).float().mean() > 0.9
     assert list((tmp_path / "photo").glob("teacher-stub-all2-*.maps.npy"))
+    more = ["--steps", "1", "--teacher", "all2", "--num-classes", "5", "--size", "32"]
+    with pytest.raises(ValueError, match="tells 4 classes apart, the student 5"):
+        train.Trainer(make_parser().parse_args(arguments(shapes, tmp_path / "other", *more)))
 
 
 def test_init_starts_from_a_files_weights(shapes, tmp_path):

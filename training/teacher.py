@@ -8,18 +8,17 @@ with a GPU.
 """
 
 import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.export.passes
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from training.data import Sample, decode
+from training.setup import fast_bfloat16
 
 BATCH = 4
 
@@ -57,35 +56,20 @@ class Teacher:
         return logits.float().softmax(1)
 
 
-def fast_bfloat16(device: torch.device) -> bool:
-    """Whether half precision pays on a device: CUDA always, CPUs with bfloat16 arithmetic."""
-    if device.type == "cpu":
-        capabilities = torch.backends.cpu.get_cpu_capability()
-        return "AVX512" in capabilities and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return device.type == "cuda"
-
-
 def load_teacher(name: str, device: torch.device, size: int) -> Teacher:
     """Load a teacher by a model's name or an exported program's path.
 
     Args:
-        name: What `segmentation.models.load_model` understands, or a `.pt2` with its card.
+        name: What `segmentation.models.load_model` understands; may be a `.pt2` with its card.
         device: Where it runs.
         size: Side of the square it looks at.
     """
-    path = Path(name)
-    if path.suffix == ".pt2":
-        extra = {"model.json": ""}
-        program = torch.export.load(path, extra_files=extra)
-        card = json.loads(extra["model.json"])
-        key = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-        network = torch.export.passes.move_to_device_pass(program, device).module()
-        return Teacher(network, tuple(card["mean"]), tuple(card["std"]), size, key)
-    from segmentation.models import load_model
+    from segmentation.models import load_model  # heavy, and a run without a teacher needs it not
 
     model = load_model(name, device=device)
-    network: nn.Module = model.network
-    return Teacher(network, tuple(model.card.mean), tuple(model.card.std), size, model.card.name)
+    path = Path(name)
+    key = hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.is_file() else model.card.name
+    return Teacher(model.network, tuple(model.card.mean), tuple(model.card.std), size, key)
 
 
 class TeacherMaps:

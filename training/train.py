@@ -13,27 +13,22 @@ import torch
 from torch import Tensor
 
 from segmentation.networks import build_network
-from training.augment import Augmentation
 from training.checkpoint import load_checkpoint, save_checkpoint
-from training.data import Photos, Sample, find_samples, load_photos
+from training.data import find_samples
 from training.evaluate import figures, measure
-from training.losses import balance_classes, soft_cross_entropy
+from training.feed import Feed
+from training.losses import soft_cross_entropy
 from training.optimizers import make_optimizers
 from training.progress import Bar
-from training.recipe import SIZE_STEP, describe, make_parser
+from training.recipe import describe, make_parser
 from training.schedule import WeightAverage, learning_rate_factor
-from training.setup import eval_transforms, initial_weights, pick_training_device, voc_categories
-from training.teacher import (
-    Teacher,
-    TeacherMaps,
-    corners_aligned,
+from training.setup import (
+    eval_transforms,
     fast_bfloat16,
-    load_teacher,
-    map_shape,
+    initial_weights,
+    pick_training_device,
+    voc_categories,
 )
-from training.views import Views, classes_shown, drawing_weights
-
-CANVAS_PER_VIEW = 1.375
 
 
 class Trainer:
@@ -66,31 +61,8 @@ class Trainer:
         self.checkpoint = options.out / "checkpoint.pt"
         if self.checkpoint.is_file():
             self._restore(load_checkpoint(self.checkpoint))
-        self._find_data()
-
-    def _find_data(self) -> None:
-        """List the photos and let the teacher look at them."""
-        options = self.options
-        self.samples: list[Sample] = find_samples(options.data, partial_prefixes=options.partial)
-        if options.unlabelled:
-            self.samples += find_samples(options.unlabelled)
+        self.feed = Feed(options, self.device)
         self.val_samples = find_samples(options.val) if options.val else []
-        self.teacher: Teacher | None = None
-        self.maps: TeacherMaps | None = None
-        if options.teacher:
-            self.teacher = load_teacher(options.teacher, self.device, options.teacher_size)
-            if options.teacher_view == "photo":
-                self._ask_teacher(self.teacher)
-        self.views: Views | None = None
-
-    def _ask_teacher(self, teacher: Teacher) -> None:
-        """Fill the maps of the photos that the teacher has not seen in an earlier run."""
-        shape = map_shape(teacher, self.device)
-        names = [sample.name for sample in self.samples]
-        self.maps = TeacherMaps(self.options.cache or self.options.out, teacher.key, names, shape)
-        bar = Bar("teacher", quiet=self.options.quiet)
-        self.maps.fill(teacher, self.samples, device=self.device, progress=bar)
-        bar.close()
 
     def progress(self) -> float:
         """Share of the training done, by steps or by the clock."""
@@ -103,36 +75,6 @@ class Trainer:
         progress = self.progress()
         return next(p.size for p in self.options.size if progress < p.until or p.until == 1.0)
 
-    def prepare(self, size: int) -> None:
-        """Decode the photos for views of this size."""
-        options = self.options
-        side = round(CANVAS_PER_VIEW * size / SIZE_STEP) * SIZE_STEP
-        bar = Bar(f"decode at {side} px", quiet=options.quiet)
-        photos: Photos = load_photos(self.samples, side, progress=bar).to(self.device)
-        bar.close()
-        maps = self.maps.maps if self.maps else None
-        self.views = Views(
-            photos=photos,
-            weights=drawing_weights(
-                classes_shown(photos, maps, options.num_classes),
-                photos.labelled,
-                options.boost,
-                options.unlabelled_weight,
-            ),
-            num_classes=options.num_classes,
-            augmentation=Augmentation(area=(options.least_area, 1.0)),
-            truth=options.truth,
-            seed=options.seed,
-            maps=maps,
-            maps_aligned=maps is not None and corners_aligned(options.teacher_size, maps.shape[-1]),
-            teacher=None if self.maps else self.teacher,
-        )
-        self.class_weights = None
-        if options.balance:
-            drawn = [self.views.batch(-1 - i, 64, 64, 4)[1].mean((0, 2, 3)) for i in range(16)]
-            frequencies = torch.stack(drawn).mean(0)
-            self.class_weights = balance_classes(frequencies, options.balance)
-
     def forward(self, batch: Tensor) -> Tensor:
         """Logits of a batch, at the network's own stride where it can give them."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
@@ -141,18 +83,15 @@ class Trainer:
 
     def train_step(self) -> float:
         """Learn from one batch; returns its loss."""
-        size = self.size()
-        if self.views is None or self.size_prepared != size:
-            self.prepare(size)
-            self.size_prepared = size
-        options = self.options
+        options, size = self.options, self.size()
+        self.feed.prepare(size)
         stride = 4 if hasattr(self.network, "coarse_logits") else 1
-        batch, targets = self.views.batch(self.step, options.batch, size, stride)
+        batch, targets = self.feed.batch(self.step, options.batch, stride)
         batch = batch.contiguous(memory_format=torch.channels_last)
         factor = learning_rate_factor(
             self.progress(), schedule=options.schedule, warmup=options.warmup
         )
-        loss = soft_cross_entropy(self.forward(batch), targets, self.class_weights)
+        loss = soft_cross_entropy(self.forward(batch), targets, self.feed.class_weights)
         loss.backward()
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:

@@ -16,10 +16,8 @@ from training.augment import (
 )
 from training.data import Photos
 from training.losses import mix_targets
+from training.setup import IMAGENET_MEAN, IMAGENET_STD
 from training.teacher import Teacher, sample_maps
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 @dataclass
