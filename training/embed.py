@@ -80,7 +80,9 @@ def commit() -> str:
     return done.stdout.strip()
 
 
-def embed(checkpoint: Path, val: Path, folder: Path, *, size: int, quiet: bool) -> dict[str, Any]:
+def embed(
+    checkpoint: Path, val: Path, folder: Path, *, size: int, note: str = "", quiet: bool = False
+) -> dict[str, Any]:
     """Write the embedded model and its card.
 
     Args:
@@ -88,6 +90,7 @@ def embed(checkpoint: Path, val: Path, folder: Path, *, size: int, quiet: bool) 
         val: Folder in VOC layout to measure on.
         folder: Where the three files go.
         size: Shorter side at which it is measured and used.
+        note: What else the card must say of the training.
         quiet: No progress bar.
 
     Returns:
@@ -130,7 +133,8 @@ def embed(checkpoint: Path, val: Path, folder: Path, *, size: int, quiet: bool) 
             "recipe": recipe_for_card(recipe),
             "command": training_command(recipe),
             "commit": commit(),
-            "initialisation": "random",
+            "initialisation": recipe["init"] or "random",
+            "note": note,
         },
         "known_failures": known_failures({"size": size, **result}),
     }
@@ -156,6 +160,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--val", type=Path, required=True, help="folder in VOC layout to measure on")
     add("--size", type=int, required=True, help="shorter side at which the model is used")
     add("--out", type=Path, default=FOLDER, help="folder to write to")
+    add("--note", default="", help="what else the card must say of the training")
     add("--quiet", action="store_true", help="no progress bar")
     return parser
 
@@ -165,7 +170,12 @@ def main(arguments: list[str] | None = None) -> int:
     options = make_parser().parse_args(arguments)
     try:
         card = embed(
-            options.checkpoint, options.val, options.out, size=options.size, quiet=options.quiet
+            options.checkpoint,
+            options.val,
+            options.out,
+            size=options.size,
+            note=options.note,
+            quiet=options.quiet,
         )
     except (OSError, ValueError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -46,14 +46,16 @@ def describe_model(card: dict[str, Any]) -> str:
         f"| {name} | {row['iou']:.3f} | {row['photos']} |"
         for name, row in numbers["classes"].items()
     )
+    megabytes = card["bytes"] / 1e6
     failures = "\n".join(f"- {failure}" for failure in card["known_failures"])
+    note = f"\n{trained['note']}\n" if trained.get("note") else ""
     miou_7 = f"mean IoU of seven classes {numbers['miou_7']:.3f}, " if "miou_7" in numbers else ""
     return f"""# The embedded model
 
-`{card["network"]}`, {card["parameters"]:,} parameters, half precision, {card["bytes"] / 1e6:.1f}
-MB. Made by `python -m training.embed`; this page and `embedded.json` are written by it.
+`{card["network"]}`, {card["parameters"]:,} parameters, half precision, {megabytes:.1f} MB.
+`python -m training.embed` wrote this page, `embedded.pth` and its card `embedded.json`.
 
-**How good it is** (on {numbers["photos"]} validation photos, shorter side {numbers["size"]} px):
+**How good it is**, on {numbers["photos"]} validation photos, shorter side {numbers["size"]} px:
 {miou_7}pixel accuracy {numbers["pixel_accuracy"]:.3f},
 mean IoU of all the classes shown {numbers["miou"]:.3f}.
 The seven classes are background, cat, cow, dog, horse, person and sheep.
@@ -70,10 +72,11 @@ The same figures again: `python -m training.evaluate --data ../shared/photos/val
 
 ## How it was made
 
-From random weights: none of any published network is in it. {trained["samples"]:,} crops,
+From random weights: none of any published network is in it. {trained["samples"]:,} views,
 {trained["steps"]:,} steps, {trained["minutes"]} minutes, commit {trained["commit"] or "unknown"}.
-Ground truth where there is one; elsewhere, and mixed in, the probabilities of the teacher.
-
+Ground truth where there is one, mixed with the probabilities of the teacher; elsewhere the
+teacher's alone.
+{note}
 ```
 {trained["command"]}
 ```
