@@ -18,7 +18,7 @@ from segmentation.models import Model, load_model
 from segmentation.postprocess import decide
 from segmentation.result import Segmentation
 
-MAX_ASPECT = 4.0  # a longer panorama is shown smaller, whole, so that memory stays bounded
+MAX_ASPECT = 2.5  # a longer panorama is shown smaller, whole, so that memory stays bounded
 MAX_PIXELS = 6 << 20  # of what the network is shown: 2048 x 3072
 MIN_SIDE = 33  # networks of stride 32 see at least two cells
 

@@ -50,7 +50,7 @@ def noise(height: int, width: int) -> Image.Image:
     [
         (QUICK, (120, 160)),
         (QUICK, (700, 333)),
-        (QUICK, (100, 400)),  # the longest that is no panorama
+        (QUICK, (100, 250)),  # the longest that is no panorama
         ("deeplabv3_mobilenet_v3_large", (90, 131)),
         ("deeplabv3_resnet50", (48, 48)),
     ],
@@ -110,11 +110,11 @@ def test_a_bad_picture_is_an_error_and_the_next_one_works(tiny):
         ((120, 160), 240, (240, 320)),
         ((4000, 3000), 32, (42, 32)),
         ((10, 10), 2048, (2048, 2048)),
-        ((100, 400), None, (520, 2080)),
-        ((100, 500), None, (416, 2080)),  # a panorama keeps its shape
-        ((500, 100), 100, (400, 80)),
-        ((1, 5000), None, (33, 2080)),  # a line is as tall as a network needs
-        ((5000, 1), None, (2080, 33)),
+        ((100, 250), None, (520, 1300)),
+        ((100, 500), None, (260, 1300)),  # a panorama keeps its shape
+        ((500, 100), 100, (250, 50)),
+        ((1, 5000), None, (33, 1300)),  # a line is as tall as a network needs
+        ((5000, 1), None, (1300, 33)),
         ((1, 1), None, (520, 520)),
     ],
 )
