@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import re
+import time
 
 import numpy as np
 import pytest
@@ -185,10 +186,11 @@ def phone(hand):
     assert not hand.errors
 
 
-def fingers(driver, kind, *points):
-    """Send one touch event with these fingers, [(x, y), ...] on the page."""
+def fingers(driver, kind, *points, at=None):
+    """Send one touch event with these fingers, (x, y) on the page, as if at a time in seconds."""
     found = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(points)]
-    driver.touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": found})
+    event = {"type": kind, "touchPoints": found} | ({"timestamp": at} if at else {})
+    driver.touch.send("Input.dispatchTouchEvent", event)
 
 
 def color(index, palette=None):
@@ -531,8 +533,10 @@ def test_6_pinch_and_double_tap(phone):
     assert phone.read("v.view.scale") == pytest.approx(3 * fit, rel=0.05)
     assert np.allclose(phone.place(row, column), (x, y), atol=2)
     assert phone.read("v.pin") is None
-    for _ in range(2):
-        phone.page.touchscreen.tap(x, y)
+    now = time.time()
+    for start in (now, now + 0.15):
+        fingers(phone, "touchStart", (x, y), at=start)
+        fingers(phone, "touchEnd", at=start + 0.05)
     phone.page.wait_for_function(
         "fit => document.querySelector('.pw').pixelwise.view.scale === fit", arg=fit
     )

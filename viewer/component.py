@@ -22,6 +22,7 @@ SCRIPTS = (
     "stage.js",
     "gestures.js",
     "legend.js",
+    "hidden.js",
     "controls.js",
     "save.js",
     "loading.js",
@@ -29,6 +30,7 @@ SCRIPTS = (
     "veil.js",
     "pin.js",
     "keys.js",
+    "panel.js",
     "viewer.js",
 )
 """The viewer's scripts, each after the ones it uses."""

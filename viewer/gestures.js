@@ -25,6 +25,15 @@ export function listenToPointers(box, act) {
   };
   const ours = (event) => !event.target.closest(".pw-divider, .pw-empty, .pw-veil");
 
+  /** Go on hearing a pointer that leaves the stage; one that a script made up cannot be held. */
+  const hold = (pointerId) => {
+    try {
+      box.setPointerCapture(pointerId);
+    } catch {
+      // It is heard while it stays on the stage.
+    }
+  };
+
   const tap = (event, at) => {
     const again =
       lastTap &&
@@ -50,7 +59,7 @@ export function listenToPointers(box, act) {
     if (!ours(event) || (event.pointerType === "mouse" && event.button !== 0)) return;
     const at = place(event);
     down.set(event.pointerId, { ...at, startY: at.y, startX: at.x });
-    box.setPointerCapture?.(event.pointerId);
+    hold(event.pointerId);
     if (down.size === 1) {
       moved = false;
       pinching = false;

@@ -4,7 +4,8 @@ import { stagePoint } from "./view.js";
 
 const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 const PAN_PART = 0.1;
-const ZOOM_STEP = 1.5;
+/** How much a key press or a click on a button magnifies. */
+export const ZOOM_STEP = 1.5;
 
 /** What the keys do, for screen readers. */
 export const KEYS_IN_WORDS =

@@ -12,6 +12,11 @@ export function make(tag, name, text) {
   return made;
 }
 
+/** The result in one sentence, for the eye and for screen readers; lines break between classes. */
+export function fillSummary(box, words) {
+  box.replaceChildren(...words.flatMap((text, i) => [i ? ", " : "", make("span", "", text)]));
+}
+
 /** A colour's square. It never stands without its name beside it. */
 function makeSwatch() {
   const swatch = make("span", "pw-swatch");
@@ -57,6 +62,7 @@ function makeRow(area, category, act) {
   toggle.dataset.index = area.index;
   const share = make("span", "pw-share", percent(area.fraction, 1));
   const sure = make("span", "pw-sure", percent(area.confidence) + " sure");
+  sure.title = "Mean confidence of its pixels";
   const bar = make("span", "pw-bar");
   bar.style.setProperty("--pw-part", area.fraction);
   toggle.append(makeSwatch(), make("span", "pw-name", category.name), share, bar, sure);

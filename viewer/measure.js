@@ -46,6 +46,27 @@ export function countUnsure(counts, level) {
   return pixels;
 }
 
+/**
+ * What the map says about one pixel.
+ * @param {object} map the decoded label map with its categories
+ * @param {number} y
+ * @param {number} x
+ * @param {number} level confidence (0 to 255) below which a pixel is unsure
+ * @returns {{index: number, name: string, confidence: number, runnerUp: string, unsure: boolean}}
+ */
+export function readPixel(map, y, x, level) {
+  const at = y * map.width + x;
+  const index = map.classes[at];
+  return {
+    index,
+    name: map.categories[index].name,
+    // The highest level stands for all that rounds to it: nothing is wholly certain.
+    confidence: Math.min(254.5, map.confidence[at]) / 255,
+    runnerUp: map.categories[map.runnerUp[at]].name,
+    unsure: map.confidence[at] < level,
+  };
+}
+
 /** A share in words a person reads at a glance: "<1 %", "12 %", "12.3 %". */
 export function percent(fraction, digits = 0) {
   const least = 10 ** -digits;

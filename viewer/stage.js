@@ -1,4 +1,8 @@
 // The picture itself: three canvases (photo, labels, outline) that share one view.
+//
+// Everything is drawn at the screen's resolution, never at the photo's. A photo of 12 megapixels
+// therefore costs no more than one of 1: it is drawn from copies halved in size, its labels are
+// sampled (screen.js), and what the pointer reads comes from the full-size map all the same.
 
 import { paintLabels, paintOutline } from "./paint.js";
 import { findEdges, makeScreen, sampleScreen } from "./screen.js";

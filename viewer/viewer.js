@@ -4,15 +4,16 @@
 // in scope, once for each viewer on the page. The HTML around is static, so that a new value never
 // rebuilds it: settings, focus and scroll position stay.
 
-import { listenToChoice, listenToDivider, listenToMenu, listenToSlider } from "./controls.js";
-import { showFullScreen, toggleFullScreen } from "./controls.js";
+import { listenToMenu, showFullScreen, toggleFullScreen } from "./controls.js";
 import { listenToPointers } from "./gestures.js";
-import { KEYS_IN_WORDS, listenToKeys } from "./keys.js";
-import { Legend, make } from "./legend.js";
+import { HiddenClasses } from "./hidden.js";
+import { KEYS_IN_WORDS, ZOOM_STEP, listenToKeys } from "./keys.js";
+import { Legend, fillSummary } from "./legend.js";
 import { Loader } from "./loading.js";
-import { countUnsure, describeAreas, percent } from "./measure.js";
+import { countUnsure, describeAreas, percent, readPixel } from "./measure.js";
 import { makeStyle, unsureLevel } from "./paint.js";
 import { paletteColors } from "./palette.js";
+import { listenToPanel } from "./panel.js";
 import { Pin } from "./pin.js";
 import { Readout } from "./reading.js";
 import { regionAt } from "./regions.js";
@@ -36,8 +37,7 @@ const settings = {
   compare: false,
   split: 0.5,
 };
-/** Names of hidden classes: they mean the same in the next photo and with another model. */
-const hiddenNames = new Set();
+const hidden = new HiddenClasses();
 let value = null;
 let map = null;
 let style = null;
@@ -51,17 +51,15 @@ const pin = new Pin(find(".pw-pin"), stage, pinned, unpinned);
 
 // Settings.
 
-const rawName = (index) => map.categories[index].raw;
 const hex = (index) => map.categories[index][settings.palette];
 const colors = () => paletteColors(map.categories, settings.palette);
-const hidden = () =>
-  new Set(map.categories.filter(({ raw }) => hiddenNames.has(raw)).map(({ index }) => index));
 const unsurePixels = () => countUnsure(map.counts, unsureLevel(settings.threshold));
-const present = () => makeStyle(settings, colors(), hidden(), map.background);
+const makeTables = (changes) =>
+  makeStyle({ ...settings, ...changes }, colors(), hidden.indices(map.categories), map.background);
 
 function repaint() {
   if (!map) return;
-  style = present();
+  style = makeTables();
   stage.labelsChanged();
 }
 
@@ -69,7 +67,7 @@ function updateLegend() {
   if (!map) return;
   legend.update({
     hex,
-    hidden: hidden(),
+    hidden: hidden.indices(map.categories),
     threshold: settings.threshold,
     unsurePixels: unsurePixels(),
     pixels: map.height * map.width,
@@ -83,15 +81,15 @@ function settingsChanged() {
 
 const legend = new Legend(find(".pw-legend"), {
   toggle(index) {
-    if (!hiddenNames.delete(rawName(index))) hiddenNames.add(rawName(index));
+    hidden.toggle(map, index);
     settingsChanged();
   },
   isolate(index) {
-    const others = map.areas.filter((area) => area.index !== index).map((area) => area.index);
-    const alone = others.every((other) => hiddenNames.has(rawName(other)));
-    if (alone && !hiddenNames.has(rawName(index))) hiddenNames.clear();
-    else others.forEach((other) => hiddenNames.add(rawName(other)));
-    hiddenNames.delete(rawName(index));
+    hidden.isolate(map, index);
+    settingsChanged();
+  },
+  showAll() {
+    hidden.showAll();
     settingsChanged();
   },
   focus(index) {
@@ -99,27 +97,14 @@ const legend = new Legend(find(".pw-legend"), {
     settings.focus = index;
     repaint();
   },
-  showAll() {
-    hiddenNames.clear();
-    settingsChanged();
-  },
 });
 
 // Looking and pinning.
 
-/** What the map says about one pixel. */
-function readPixel(y, x) {
-  const at = y * map.width + x;
-  const index = map.classes[at];
-  return {
-    index,
-    name: map.categories[index].name,
-    color: hex(index),
-    confidence: map.confidence[at] / 255,
-    runnerUp: map.categories[map.runnerUp[at]].name,
-    unsure: map.confidence[at] < unsureLevel(settings.threshold),
-  };
-}
+const readHere = (y, x) => ({
+  ...readPixel(map, y, x, unsureLevel(settings.threshold)),
+  color: hex(map.classes[y * map.width + x]),
+});
 
 function look(y, x, touch) {
   const at = stage.pixelAt(y, x);
@@ -127,7 +112,7 @@ function look(y, x, touch) {
     stopLooking();
     return;
   }
-  const pixel = readPixel(at.y, at.x);
+  const pixel = readHere(at.y, at.x);
   hovered = regionAt(map.regions, at.y, at.x);
   legend.point(pixel.index);
   readout.show(pixel, touch ? null : { y, x, height: stage.height, width: stage.width });
@@ -152,7 +137,7 @@ function viewChanged() {
 /** The server knows the whole distribution at a pixel; it is told which one. */
 function pinned({ y, x }) {
   trigger("pin", { y, x, id: value.id });
-  const { name, confidence, runnerUp } = readPixel(y, x);
+  const { name, confidence, runnerUp } = readHere(y, x);
   const place = "Pinned row " + y + ", column " + x;
   const words = [place + ": " + name + " " + percent(confidence), "then " + runnerUp + "."];
   find(".pw-spoken").textContent = words.join(", ");
@@ -183,68 +168,34 @@ listenToKeys(stageBox, stage, pin);
 
 // Controls.
 
-const asPercent = (number) => number + " %";
-listenToSlider(find(".pw-opacity"), find(".pw-opacity-value"), asPercent, (number) => {
-  settings.opacity = number / 100;
-  repaint();
+listenToPanel(root, settings, {
+  painted: repaint,
+  changed: settingsChanged,
+  buttons: {
+    "zoom-in": () => stage.zoom(ZOOM_STEP),
+    "zoom-out": () => stage.zoom(1 / ZOOM_STEP),
+    fit: () => stage.fit(),
+    full: () => toggleFullScreen(root),
+  },
 });
-const asThreshold = (number) => (number ? asPercent(number) : "off");
-listenToSlider(find(".pw-threshold"), find(".pw-threshold-value"), asThreshold, (number) => {
-  settings.threshold = number;
-  settingsChanged();
-});
-for (const group of root.querySelectorAll(".pw-choice")) {
-  listenToChoice(group, (setting, choice) => {
-    settings[setting] = choice;
-    settingsChanged();
-    if (setting !== "palette") return;
-    // The bars of the pinned pixel follow without asking the server.
-    document.dispatchEvent(new CustomEvent("pixelwise-palette", { detail: choice }));
-  });
-}
-
-function setSplit(split) {
-  settings.split = split;
-  root.style.setProperty("--pw-split", split);
-  find(".pw-divider").setAttribute("aria-valuenow", String(Math.round(split * 100)));
-  find(".pw-divider").setAttribute("aria-valuetext", Math.round(split * 100) + " % photo");
-}
-listenToDivider(find(".pw-divider"), stageBox, () => settings.split, setSplit);
-
-function compare(button) {
-  settings.compare = !settings.compare;
-  root.dataset.compare = String(settings.compare);
-  button.setAttribute("aria-pressed", String(settings.compare));
-  root.querySelectorAll(".pw-divider, .pw-side").forEach((part) => {
-    part.hidden = !settings.compare;
-  });
-  // Left at an edge, the divider would come back unseen.
-  if (settings.split < 0.05 || settings.split > 0.95) setSplit(0.5);
-}
-
-const actions = {
-  "zoom-in": () => stage.zoom(1.5),
-  "zoom-out": () => stage.zoom(1 / 1.5),
-  fit: () => stage.fit(),
-  compare,
-  full: () => toggleFullScreen(root),
-};
-for (const [name, action] of Object.entries(actions)) {
-  const button = find("[data-act=" + name + "]");
-  button.addEventListener("click", () => map && action(button));
-}
 showFullScreen(root, find("[data-act=full]"));
+
+/** The photo's column under the divider, where the labels begin; 0 without a divider. */
+function firstLabelled() {
+  if (!settings.compare) return 0;
+  const edge = (settings.split * stage.width - stage.view.left) / stage.view.scale;
+  return Math.min(map.width, Math.max(0, Math.round(edge)));
+}
 
 listenToMenu(find(".pw-menu"), async (what) => {
   if (!map) return;
-  const edge = Math.round((settings.split * stage.width - stage.view.left) / stage.view.scale);
   try {
     const { blob, name } = await makeFile(what, {
       value,
       map,
       photo: stage.levels[0],
-      style: makeStyle({ ...settings, focus: -1 }, colors(), hidden(), map.background),
-      from: settings.compare ? Math.min(map.width, Math.max(0, edge)) : 0,
+      style: makeTables({ focus: -1 }),
+      from: firstLabelled(),
       colors: colors(),
       threshold: settings.threshold,
       unsurePixels: unsurePixels(),
@@ -257,24 +208,10 @@ listenToMenu(find(".pw-menu"), async (what) => {
 
 // Values.
 
-/** Keep what still makes sense with the new result: hidden classes by name, the pin by size. */
-function carryOver(after) {
-  const names = after.areas.map((area) => after.categories[area.index].raw);
-  if (names.every((name) => hiddenNames.has(name))) {
-    names.forEach((name) => hiddenNames.delete(name));
-  }
-  if (map?.height !== after.height || map?.width !== after.width) pin.remove();
-}
-
-/** The result in one sentence, for the eye and for screen readers; lines break between classes. */
-function describe() {
-  const words = describeAreas(map.areas, map.categories, map.background);
-  const parts = words.flatMap((text, i) => [i ? ", " : "", make("span", "", text)]);
-  find(".pw-summary").replaceChildren(...parts);
-}
-
 function showResult(next, loaded) {
-  carryOver(loaded.map);
+  // What still makes sense is kept: hidden classes by name, the pin while the size is the same.
+  hidden.meet(loaded.map);
+  if (map?.height !== loaded.map.height || map?.width !== loaded.map.width) pin.remove();
   ({ map } = loaded);
   value = next;
   hovered = -1;
@@ -285,11 +222,11 @@ function showResult(next, loaded) {
   find("[data-setting=background]").disabled = map.background < 0;
   find(".pw-size").textContent = map.width + " × " + map.height;
   find(".pw-note").textContent = value.note || "";
-  describe();
+  fillSummary(find(".pw-summary"), describeAreas(map.areas, map.categories, map.background));
   legend.fill(map.areas, map.categories);
   veil.hide(true);
   updateLegend();
-  style = present();
+  style = makeTables();
   stage.show(map, loaded.bitmap);
   const at = pin.at || value.pinned;
   if (at) pin.set(at.y, at.x);
@@ -339,7 +276,7 @@ root.pixelwise = {
     return pin.at;
   },
   get hidden() {
-    return [...hiddenNames];
+    return [...hidden.names];
   },
 };
 watch("value", () => loader.receive(props.value));

@@ -7,9 +7,11 @@ import {
   describeAreas,
   measureAreas,
   percent,
+  readPixel,
   tableRows,
   toCsv,
 } from "../../viewer/measure.js";
+import { HiddenClasses } from "../../viewer/hidden.js";
 import {
   contourAlpha,
   makeStyle,
@@ -304,4 +306,41 @@ test("views: fit, zoom around a point, limits, and pixels there and back", () =>
   const at = stagePoint(near, 30, 60);
   assert.deepEqual(pixelAt(near, at.y, at.x, 100, 200), { y: 30, x: 60 });
   assert.equal(pixelAt(fit, 10, 10, 100, 200), null);
+});
+
+test("a pixel is read with its names, and never called wholly certain", () => {
+  const map = {
+    width: 2,
+    categories: CATEGORIES,
+    classes: [0, 2],
+    confidence: [255, 100],
+    runnerUp: [1, 0],
+  };
+  const table = readPixel(map, 0, 1, 128);
+  assert.deepEqual(
+    [table.index, table.name, table.runnerUp, table.unsure],
+    [2, "dining table", "background", true],
+  );
+  assert.equal(percent(table.confidence), "39 %");
+  assert.equal(percent(readPixel(map, 0, 0, 128).confidence), ">99 %");
+});
+
+test("hidden classes go by name: toggle, isolate, all back, and never a blank photo", () => {
+  const areas = [{ index: 0 }, { index: 1 }, { index: 2 }];
+  const map = { categories: CATEGORIES, areas };
+  const hidden = new HiddenClasses();
+  hidden.toggle(map, 1);
+  assert.deepEqual([...hidden.indices(CATEGORIES)], [1]);
+  hidden.toggle(map, 1);
+  assert.equal(hidden.names.size, 0);
+  hidden.isolate(map, 2);
+  assert.deepEqual([...hidden.names].sort(), ["__background__", "cat"]);
+  hidden.isolate(map, 2);
+  assert.equal(hidden.names.size, 0);
+  hidden.isolate(map, 2);
+  // The next photo holds nothing but a hidden class: it is shown.
+  hidden.meet({ categories: CATEGORIES, areas: [{ index: 1 }] });
+  assert.deepEqual([...hidden.names], ["__background__"]);
+  hidden.showAll();
+  assert.equal(hidden.indices(CATEGORIES).size, 0);
 });
