@@ -10,11 +10,13 @@ from pathlib import Path
 import gradio as gr
 
 from page import words
+from page.crowd import Crowd, add_doors
 from page.engine import Engine
+from page.folder import own_folder
 from page.handlers import Handlers
 from page.options import Options, parse_options
 from page.photo_input import PhotoInput
-from page.theme import looks
+from page.server import force_exit_later, set_up_logging, start, stop, wait_for_signal
 from viewer import LabelViewer, PixelBars
 
 EXAMPLES = Path(__file__).parent / "examples"
@@ -32,7 +34,8 @@ def build_demo(options: Options) -> gr.Blocks:
     """
     engine = Engine(options)
     with gr.Blocks(title=words.TITLE, analytics_enabled=False) as demo:
-        handlers = Handlers(engine, demo.GRADIO_CACHE)
+        crowd = Crowd(options.max_queue, options.time_limit)
+        handlers = Handlers(engine, demo.GRADIO_CACHE, crowd)
         gr.HTML(words.MASTHEAD, elem_id="masthead")
         key = gr.State("")
         timer = gr.Timer(1.0, active=False)
@@ -54,8 +57,8 @@ def build_demo(options: Options) -> gr.Blocks:
                     elem_id="examples",
                 )
                 model = gr.Dropdown(
-                    [(words.model_label(name), name) for name in engine.names()],
-                    value=engine.default,
+                    [(words.model_label(name), Path(name).name) for name in engine.names()],
+                    value=Path(engine.default).name,
                     label="Model",
                     elem_id="model",
                 )
@@ -86,7 +89,9 @@ def build_demo(options: Options) -> gr.Blocks:
         )
         viewer.pin(handlers.pixel, [key], [bars], **quietly, queue=False)
         _add_api(handlers)
-        demo.engine = engine
+        demo.engine, demo.crowd = engine, crowd
+        later = {"label": handlers.label_later, "segment": handlers.segment_later}
+        demo.doors = add_doors(demo, later)
     return demo
 
 
@@ -111,26 +116,20 @@ def _add_api(handlers: Handlers) -> None:
 
 
 def main() -> None:
-    """Read the command line, open the page, then get the first model ready behind it."""
+    """Read the command line, open the page, get the first model ready, serve until told to end."""
+    global demo
     options = parse_options()
-    page = demo if options == Options() else build_demo(options)
-    page.queue(default_concurrency_limit=1, max_size=64)
-    page.launch(
-        server_name=options.host,
-        server_port=options.port,
-        share=options.share,
-        auth=options.auth,
-        max_file_size=int(options.max_upload_mb * 2**20),
-        enable_monitoring=False,
-        run_history=False,
-        prevent_thread_lock=True,
-        **looks(),
-    )
-    threading.Thread(target=page.engine.warm_up, name="warm-up", daemon=True).start()
-    page.block_thread()
+    set_up_logging(options.log_level)
+    with own_folder():
+        demo = build_demo(options)
+        site = start(demo, options)
+        threading.Thread(target=demo.engine.warm_up, name="warm-up", daemon=True).start()
+        wait_for_signal()
+        force_exit_later()
+        stop(site)
 
-
-demo = build_demo(Options())
 
 if __name__ == "__main__":
     main()
+else:
+    demo = build_demo(Options())

@@ -4,7 +4,7 @@ import hashlib
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from .downloads import Downloads
 from .options import Options
+from .work import Report, quiet, taking
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,12 +24,8 @@ MAX_LOADED = 2  # networks kept in memory; the ResNet-101 is 240 MB
 MAX_RESULTS = 48  # results kept for pixel questions, all visitors together
 MAX_RESULT_BYTES = 512 * 2**20
 
-Report = Callable[[str, float | None], None]
+IN_TURN = "Another photo is being labelled, yours is next …"
 log = logging.getLogger(__name__)
-
-
-def quiet(text: str, fraction: float | None = None) -> None:
-    """A report that goes nowhere."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +162,7 @@ class Engine:
         """The loaded model, fetched and read at the first call."""
         from segmentation import load
 
-        with self._loading:
+        with taking(self._loading, report, IN_TURN):
             if name not in self._segmenters:
                 report(f"Reading the weights of {Path(name).stem} …", None)
                 own = self.options.weights if name == self.options.model else None
@@ -217,8 +214,8 @@ class Engine:
             if not self.is_ready(answering):
                 self.downloads.wait(answering, report)
             segmenter = self.segmenter(answering, report)
-            report("Labelling every pixel …", None)
-            with self._running:
+            with taking(self._running, report, IN_TURN):
+                report("Labelling every pixel …", None)
                 result = segmenter.predict(photo, size=size)
             card = segmenter.model.card
         else:

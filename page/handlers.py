@@ -2,12 +2,10 @@
 
 import io
 import logging
-import queue
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import gradio as gr
 import numpy as np
@@ -18,41 +16,11 @@ from segmentation import PixelwiseError, blend, colorize, write_indexed_png
 from viewer import build_value, pixel_value
 
 from . import words
-from .engine import Answer, Engine, Report
+from .crowd import Crowd
+from .engine import Answer, Engine
+from .work import StoppedError, finish, free_memory, with_reports
 
-T = TypeVar("T")
 log = logging.getLogger(__name__)
-
-
-def with_reports(work: Callable[[Report], T]) -> Iterator[tuple[str, float | None] | T]:
-    """Run `work` in a thread and yield what it reports, then what it returns.
-
-    Args:
-        work: takes a function to report to: (what is happening, fraction done or None).
-
-    Raises:
-        Whatever `work` raises.
-    """
-    reports: queue.Queue[tuple[str, float | None] | None] = queue.Queue()
-    outcome: list[T] = []
-    failure: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            outcome.append(work(lambda text, fraction=None: reports.put((text, fraction))))
-        except BaseException as error:  # raised again below, in the caller's thread
-            failure.append(error)
-        finally:
-            reports.put(None)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    while (report := reports.get()) is not None:
-        yield report
-    thread.join()
-    if failure:
-        raise failure[0]
-    yield outcome[0]
 
 
 class Handlers:
@@ -61,13 +29,17 @@ class Handlers:
     Args:
         engine: answers the photos.
         cache: Gradio's folder for files that visitors may fetch.
+        crowd: who waits, and for how long they may.
     """
 
-    def __init__(self, engine: Engine, cache: str) -> None:
+    def __init__(self, engine: Engine, cache: str, crowd: Crowd | None = None) -> None:
         self.engine = engine
         self.cache = cache
+        self.crowd = crowd or Crowd()
 
-    def label(self, photo: str | None, model: str, size: int) -> Iterator[tuple[Any, ...]]:
+    def label(
+        self, photo: str | None, model: str, size: int, request: gr.Request | None = None
+    ) -> Iterator[tuple[Any, ...]]:
         """Label the photo and say what is happening meanwhile.
 
         Yields:
@@ -78,20 +50,51 @@ class Handlers:
             yield None, "", "", *_no_offer()
             return
         unchanged = (gr.skip(), gr.skip(), *_no_offer())
+        text, fraction, start = "", None, time.perf_counter()
         try:
             for step in with_reports(
-                lambda report: self.engine.segment(photo, model, size or None, report=report)
+                lambda report: self.engine.segment(photo, model, size or None, report=report),
+                **self._limits(request),
             ):
-                if not isinstance(step, Answer):
-                    text, fraction = step
-                    yield {"status": "working", "text": text, "fraction": fraction}, *unchanged
-                    continue
-                yield self._shown(step)
+                if isinstance(step, Answer):
+                    self.crowd.served(time.perf_counter() - start)
+                    yield self._shown(step)
+                    return
+                text, fraction = step or (text, fraction)
+                yield {"status": "working", "text": text, "fraction": fraction}, *unchanged
+        except StoppedError:
+            log.info("a visitor left while their photo was being labelled")
         except Exception as error:
-            if not isinstance(error, PixelwiseError):
-                log.exception("labelling failed")
-            text = words.error_text(error) if isinstance(error, PixelwiseError) else words.BUSY
-            yield {"status": "error", "text": text}, *unchanged
+            yield {"status": "error", "text": self._told(error)}, *unchanged
+
+    def _limits(self, request: gr.Request | None) -> dict[str, Any]:
+        """How long a request may work, and how to know that its visitor has left."""
+        session = getattr(request, "session_hash", None)
+        return {"seconds": self.crowd.time_limit, "gone": lambda: self.crowd.has_left(session)}
+
+    def _told(self, error: Exception) -> str:
+        """What the visitor is told of an error; what only we should know goes to the log."""
+        if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+            log.warning("out of memory: %s", error)
+            free_memory()
+            return words.NO_MEMORY
+        if isinstance(error, PixelwiseError):
+            if words.is_memory_error(error):
+                free_memory()
+            return words.error_text(error)
+        log.error("labelling failed", exc_info=error)
+        return words.BUSY
+
+    def label_later(
+        self, photo: Any, model: Any, size: Any, request: gr.Request
+    ) -> tuple[Any, ...]:
+        """The answer of `label` to those who are turned away."""
+        text = self.crowd.refusal(request)
+        return {"status": "error", "text": text}, gr.skip(), gr.skip(), *_no_offer()
+
+    def segment_later(self, image: Any, model: Any, request: gr.Request) -> None:
+        """The answer of `segment` to those who are turned away."""
+        raise gr.Error(self.crowd.refusal(request), title="Busy", print_exception=False)
 
     def _shown(self, answer: Answer) -> tuple[Any, ...]:
         value = build_value(
@@ -118,7 +121,10 @@ class Handlers:
 
     def watch_download(self, model: str) -> tuple[Any, Any, Any]:
         """What the page says while the model's weights arrive; the timer's tick."""
-        return self._offer(self.engine.resolve(model))
+        try:
+            return self._offer(self.engine.resolve(model))
+        except PixelwiseError:
+            return _no_offer()
 
     def pixel(self, key: str, event: gr.EventData) -> dict[str, Any] | None:
         """The distribution over the classes at the pixel that a visitor pinned."""
@@ -132,13 +138,16 @@ class Handlers:
         except (PixelwiseError, KeyError, TypeError, ValueError) as error:
             return {"error": words.error_text(error)}
 
-    def segment(self, image: str, model: str) -> tuple[str, str, dict[str, Any]]:
+    def segment(
+        self, image: str, model: str, request: gr.Request | None = None
+    ) -> tuple[str, str, dict[str, Any]]:
         """Label a photo; for programs.
 
         Args:
-            image: the photo's path or address.
+            image: the photo's file.
             model: a model's name, or an empty string for the page's default. Where that default
                 still needs a download, the built-in model answers and the JSON names it.
+            request: who asks; Gradio gives it.
 
         Returns:
             The label map (an indexed PNG of class indices at the photo's size), the overlay (a PNG)
@@ -146,10 +155,17 @@ class Handlers:
         """
         if not image:
             raise gr.Error("No photo came with this call.", print_exception=False)
+        start = time.perf_counter()
         try:
-            answer = self.engine.segment(image, model, stand_in=not model)
-        except PixelwiseError as error:
-            raise gr.Error(words.error_text(error), print_exception=False) from error
+            answer = finish(
+                lambda report: self.engine.segment(image, model, report=report, stand_in=not model),
+                **self._limits(request),
+            )
+        except StoppedError:
+            raise gr.Error("You have left.", print_exception=False) from None
+        except Exception as error:
+            raise gr.Error(self._told(error), print_exception=False) from error
+        self.crowd.served(time.perf_counter() - start)
         result, palette = answer.result, answer.palette
         colors = colorize(result.class_map, palette)
         overlay = blend(answer.photo.image, colors, words.API_ALPHA)

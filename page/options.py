@@ -1,7 +1,9 @@
 """What a person can set on the command line."""
 
 import argparse
-from collections.abc import Sequence
+import os
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +37,12 @@ class Options:
         auth: (user, password), or None for an open page.
         max_upload_mb: largest accepted upload in megabytes.
         max_megapixels: largest accepted picture in megapixels.
+        max_queue: photos that may wait.
+        time_limit: seconds that a photo may wait, and seconds that it may take.
+        keep_minutes: uploaded and produced files are removed after this time.
+        cache_mb: size of these files together, in megabytes.
+        embed: origins whose pages may show this one in a frame; "*" means any.
+        log_level: "error", "warning", "info" or "debug".
     """
 
     model: str | None = None
@@ -47,6 +55,25 @@ class Options:
     auth: tuple[str, str] | None = None
     max_upload_mb: float = 32.0
     max_megapixels: float = 64.0
+    max_queue: int = 32
+    time_limit: float = 120.0
+    keep_minutes: float = 60.0
+    cache_mb: float = 512.0
+    embed: tuple[str, ...] = ()
+    log_level: str = "warning"
+
+    @property
+    def shared(self) -> bool:
+        """Whether a public link is asked for, here or by GRADIO_SHARE."""
+        if self.share is None:
+            return os.environ.get("GRADIO_SHARE", "").lower() == "true"
+        return self.share
+
+
+SHARED = {"max_upload_mb": 10.0, "max_megapixels": 24.0, "max_queue": 16}
+"""Tighter limits where a public link is asked for, unless other ones are given."""
+LOG_LEVELS = ("error", "warning", "info", "debug")
+HUGGING_FACE = ("https://huggingface.co", "https://*.hf.space")
 
 
 def _auth(text: str) -> tuple[str, str]:
@@ -80,6 +107,18 @@ def _positive(text: str) -> float:
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return value
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) <= 10_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 10000")
+    return int(text)
+
+
+def _origin(text: str) -> str:
+    if text != "*" and not re.fullmatch(r"https?://[\w*.-]+(:\d{1,5})?", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} is no origin such as https://example.org, or *")
+    return text
 
 
 def _existing(text: str) -> str:
@@ -139,21 +178,40 @@ def parser() -> argparse.ArgumentParser:
     server.add_argument(
         "--auth", type=_auth, metavar="USER:PASSWORD", help="ask visitors for this name and word"
     )
-    server.add_argument(
-        "--max-upload-mb",
-        type=_positive,
-        default=default.max_upload_mb,
-        metavar="MB",
-        help=f"refuse larger files (default: {default.max_upload_mb:g})",
-    )
-    server.add_argument(
-        "--max-megapixels",
-        type=_positive,
-        default=default.max_megapixels,
-        metavar="MP",
-        help=f"refuse larger pictures (default: {default.max_megapixels:g})",
-    )
+    _add_limits(parse.add_argument_group("limits"), default)
     return parse
+
+
+def _add_limits(limits: argparse._ArgumentGroup, default: Options) -> None:
+    def add(name: str, kind: Callable[[str], object], metavar: str, text: str) -> None:
+        field = name.removeprefix("--").replace("-", "_")
+        value, tight = getattr(default, field), SHARED.get(field)
+        shared = f", {tight:g} with --share" if tight else ""
+        limits.add_argument(
+            name, type=kind, metavar=metavar, help=f"{text} (default: {value:g}{shared})"
+        )
+
+    add("--max-upload-mb", _positive, "MB", "refuse larger files")
+    add("--max-megapixels", _positive, "MP", "refuse larger pictures")
+    add("--max-queue", _count, "N", "photos that may wait; the next one is asked to come back")
+    add("--time-limit", _positive, "S", "seconds that a photo may wait, and may take")
+    add("--keep-minutes", _positive, "MIN", "remove uploads and results after this time")
+    add("--cache-mb", _positive, "MB", "room for uploads and results; the oldest go first")
+    limits.add_argument(
+        "--embed",
+        type=_origin,
+        action="append",
+        metavar="ORIGIN|*",
+        help="let pages of this origin show the page in a frame; may be given more than once "
+        "(default: nobody; on Hugging Face Spaces, huggingface.co)",
+    )
+    limits.add_argument(
+        "--log-level",
+        choices=LOG_LEVELS,
+        default=default.log_level,
+        help="what standard error is told; only debug names visitors' addresses "
+        f"(default: {default.log_level})",
+    )
 
 
 def parse_options(arguments: Sequence[str] | None = None) -> Options:
@@ -165,4 +223,7 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
     Returns:
         The options. Exits with status 2 and a line of explanation where one is wrong.
     """
-    return Options(**vars(parser().parse_args(arguments)))
+    given = {k: v for k, v in vars(parser().parse_args(arguments)).items() if v is not None}
+    given["embed"] = tuple(given.get("embed", HUGGING_FACE if "SPACE_ID" in os.environ else ()))
+    tight = SHARED if Options(share=given.get("share")).shared else {}
+    return Options(**{**tight, **given})

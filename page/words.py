@@ -17,6 +17,35 @@ API_ALPHA = 0.6
 FORGOTTEN = "This result is no longer kept here. Label the photo again to ask about its pixels."
 GOOD_ENOUGH = 60.0  # mean IoU in percent below which the page calls the built-in model a sketch
 BUSY = "Something went wrong on this side; the photo was not labelled. Try it once more."
+FULL = "There are too many files on this side at the moment. Try again in a minute."
+NO_ROOM = "The file could not be stored on this side. Try again later."
+CLOSING = "This page is being closed. Try again later."
+NO_MEMORY = (
+    "There was not enough memory for this photo on this side. Choose a smaller size or a smaller "
+    "photo; the next one is not affected."
+)
+
+
+def busy(waiting: int, seconds: int | None) -> str:
+    """What somebody is told who finds the queue full.
+
+    Args:
+        waiting: how many photos wait.
+        seconds: how long it will take until they are done, where that can be told.
+    """
+    when = "in a minute" if seconds is None else f"in about {seconds} s"
+    return f"Busy: {waiting} photos are waiting. Try again {when}."
+
+
+def waited(seconds: float) -> str:
+    """What somebody is told who has waited in vain."""
+    return f"Your photo has waited {seconds:.0f} s without its turn coming."
+
+
+def is_memory_error(error: BaseException) -> bool:
+    """Whether an error of ours stands for too little memory."""
+    cause = error.__cause__
+    return isinstance(cause, MemoryError) or "alloc" in str(cause) or "memory" in str(cause)
 
 
 def model_label(name: str) -> str:

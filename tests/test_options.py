@@ -12,7 +12,9 @@ def test_every_option_arrives(tmp_path):
     weights.touch()
     options = parse_options(
         f"--model fcn_resnet50 --device cpu --weights {weights} --size 390 --host 0.0.0.0 "
-        "--port 8123 --share --auth ana:se:cret --max-upload-mb 5.5 --max-megapixels 9".split()
+        "--port 8123 --share --auth ana:se:cret --max-upload-mb 5.5 --max-megapixels 9 "
+        "--max-queue 7 --time-limit 30 --keep-minutes 5 --cache-mb 100 --log-level debug "
+        "--embed https://example.org --embed http://localhost:3000".split()
     )
     assert options == Options(
         model="fcn_resnet50",
@@ -25,7 +27,28 @@ def test_every_option_arrives(tmp_path):
         auth=("ana", "se:cret"),
         max_upload_mb=5.5,
         max_megapixels=9.0,
+        max_queue=7,
+        time_limit=30.0,
+        keep_minutes=5.0,
+        cache_mb=100.0,
+        embed=("https://example.org", "http://localhost:3000"),
+        log_level="debug",
     )
+
+
+def test_a_shared_page_has_tighter_limits_unless_told_otherwise(monkeypatch):
+    options = parse_options(["--share", "--max-megapixels", "50"])
+    assert (options.max_upload_mb, options.max_megapixels, options.max_queue) == (10, 50, 16)
+    monkeypatch.setenv("GRADIO_SHARE", "True")
+    options = parse_options([])
+    assert options.shared
+    assert (options.max_upload_mb, options.max_megapixels, options.max_queue) == (10, 24, 16)
+
+
+def test_on_a_space_hugging_face_may_frame_the_page(monkeypatch):
+    monkeypatch.setenv("SPACE_ID", "ana/pixelwise")
+    assert parse_options([]).embed == ("https://huggingface.co", "https://*.hf.space")
+    assert parse_options(["--embed", "*"]).embed == ("*",)
 
 
 @pytest.mark.parametrize(
@@ -37,6 +60,10 @@ def test_every_option_arrives(tmp_path):
         ("--port 70000", "'70000' is not a port from 1 to 65535"),
         ("--max-upload-mb 0", "'0' is not a number above 0"),
         ("--max-upload-mb nan", "'nan' is not a number above 0"),
+        ("--max-queue 0", "'0' is not a whole number from 1 to 10000"),
+        ("--time-limit never", "'never' is not a number above 0"),
+        ("--embed example.org", "'example.org' is no origin such as https://example.org, or *"),
+        ("--embed https://a.org;script-src", "is no origin"),
         ("--weights /no/such/file", "no file at '/no/such/file'"),
     ],
 )
@@ -59,8 +86,15 @@ def test_help_names_every_option_and_the_defaults():
         "share",
         "auth",
         "max-upload-mb",
+        "max-megapixels",
+        "max-queue",
+        "time-limit",
+        "keep-minutes",
+        "cache-mb",
+        "embed",
+        "log-level",
     ]:
         assert f"--{option}" in text
     assert "PIXELWISE_WEIGHTS" in text
     assert "GRADIO_SERVER_PORT" in text
-    assert "(default: 32)" in text
+    assert "(default: 32, 10 with --share)" in " ".join(text.split())

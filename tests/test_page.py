@@ -62,7 +62,9 @@ def legend(page) -> dict[str, float]:
 QUARTERS = {"background": 25.0, "cat": 25.0, "dog": 25.0, "person": 25.0}
 
 
-def test_a_photo_is_labelled_and_the_download_equals_the_api(page, app_url, client, photo_file):
+def test_a_photo_is_labelled_and_the_download_equals_the_api(
+    page, app_url, client, photo_file, tiny_program
+):
     drop(page, app_url, photo_file)
     wait_ready(page)
     assert legend(page) == pytest.approx(QUARTERS, abs=1)
@@ -74,18 +76,18 @@ def test_a_photo_is_labelled_and_the_download_equals_the_api(page, app_url, clie
         handle_file(photo_file), "colour_net", api_name="/segment"
     )
     np.testing.assert_array_equal(saved, np.asarray(Image.open(labels)))
-    here = segmentation.load(tiny_path(facts, app_url), device="cpu").predict(photo_file)
+    assert facts["model"] == "colour_net"
+    here = segmentation.load(tiny_program, device="cpu").predict(photo_file)
     np.testing.assert_array_equal(saved, here.class_map)
     assert Image.open(overlay).size == (192, 128)
 
 
-def tiny_path(facts, app_url) -> str:
-    """The program's path, as the page's model choice names it."""
-    assert facts["model"] == "colour_net"
+def test_the_page_tells_no_folder_of_this_machine(app_url, tiny_program):
     with urllib.request.urlopen(app_url + "/config") as answer:
         config = json.load(answer)
     choice = next(c for c in config["components"] if c["props"].get("elem_id") == "model")
-    return choice["props"]["value"]
+    assert choice["props"]["value"] == "colour_net.pt2"
+    assert str(tiny_program.parent) not in json.dumps(choice)
 
 
 def test_the_page_says_who_answered(page, app_url, photo_file):

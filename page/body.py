@@ -1,0 +1,172 @@
+"""What a request may carry: bounded in bytes, in time, and in what files it names."""
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from .folder import is_inside
+
+IDLE_SECONDS = 20.0
+"""How long a body may stand still."""
+DRAIN_BYTES = 64 << 20
+DRAIN_SECONDS = 2.0
+
+NO_ADDRESS = "This server fetches nothing from an address: upload the file itself."
+
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+
+_SCHEME = re.compile(r"\s*[a-z][a-z0-9+.-]+:", re.IGNORECASE)  # two letters: C:\ is a drive
+_DATA = re.compile(r"\s*data:", re.IGNORECASE)
+
+
+class RefusedError(Exception):
+    """A request that gets an answer and goes no further.
+
+    Args:
+        status: HTTP status.
+        text: what the visitor is told.
+    """
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+        self.text = text
+
+
+class Body:
+    """Hands a request's body on as it arrives, and no more of it than is allowed.
+
+    Args:
+        receive: where it comes from.
+        most: bytes.
+        seconds: for all of it.
+        length: the Content-Length header, or None.
+        subject: how a message calls it.
+    """
+
+    def __init__(
+        self, receive: Receive, most: int, seconds: float, length: str | None, subject: str
+    ) -> None:
+        self._receive = receive
+        self._most = most
+        self._end = time.monotonic() + seconds
+        self._subject = subject
+        self._drains = True
+        self.size = 0
+        self.finished = False
+        self.refused: RefusedError | None = None
+        if length is not None and not (length.isascii() and length.isdigit()):
+            raise RefusedError(400, "The Content-Length header is no number.")
+        if length is not None and int(length) > most:
+            self._drains = int(length) <= DRAIN_BYTES
+            self.refused = self._too_large()
+
+    async def receive(self) -> Message:
+        """The next message; after a refusal, as if the visitor had gone."""
+        if self.refused:
+            return {"type": "http.disconnect"}
+        try:
+            message = await self._next()
+        except RefusedError as refused:
+            self.refused = refused
+            return {"type": "http.disconnect"}
+        return message
+
+    async def _next(self) -> Message:
+        if self.finished:
+            return await self._receive()  # waits until the visitor leaves
+        left = min(IDLE_SECONDS, self._end - time.monotonic())
+        try:
+            message = await asyncio.wait_for(self._receive(), max(left, 0.0))
+        except TimeoutError:
+            raise RefusedError(408, f"{self._subject} did not arrive in time. Try again.") from None
+        self.size += len(message.get("body", b""))
+        if self.size > self._most:
+            raise self._too_large()
+        self.finished = message["type"] != "http.request" or not message.get("more_body", False)
+        return message
+
+    async def whole(self) -> bytes:
+        """All of it.
+
+        Raises:
+            RefusedError: too large, too slow, or broken off.
+        """
+        parts = []
+        if self.refused:
+            raise self.refused
+        while not self.finished:
+            message = await self._next()
+            if message["type"] != "http.request":
+                raise RefusedError(400, f"{self._subject} was broken off.")
+            parts.append(message.get("body", b""))
+        return b"".join(parts)
+
+    async def drain(self) -> None:
+        """Throw away a little of what is still coming: many programs read no answer before."""
+        if not self._drains:
+            return
+        end, left = time.monotonic() + DRAIN_SECONDS, DRAIN_BYTES
+        while not self.finished and left > 0 and time.monotonic() < end:
+            try:
+                message = await asyncio.wait_for(self._receive(), end - time.monotonic())
+            except TimeoutError:
+                return
+            left -= len(message.get("body", b""))
+            self.finished = message["type"] != "http.request" or not message.get("more_body")
+
+    def _too_large(self) -> RefusedError:
+        return RefusedError(413, too_large(self._subject, self._most))
+
+
+def too_large(subject: str, most: int) -> str:
+    """What somebody is told whose file or message is too large."""
+    return f"{subject} is larger than {most / 2**20:g} MB, the limit of this page."
+
+
+def read_call(data: bytes, folder: Path) -> dict[str, Any]:
+    """A call's JSON, where it is an object and names no file but an uploaded one.
+
+    Args:
+        data: the body.
+        folder: where uploads lie.
+
+    Raises:
+        RefusedError: it is no such thing.
+    """
+    try:
+        call = json.loads(data)
+    except (ValueError, RecursionError):
+        raise RefusedError(400, "The body of this call is no JSON.") from None
+    if not isinstance(call, dict):
+        raise RefusedError(400, "The body of this call is no JSON object.")
+    todo: list[Any] = [call]
+    while todo:
+        value = todo.pop()
+        if isinstance(value, dict):
+            _check_file(value, folder)
+            todo += value.values()
+        elif isinstance(value, list):
+            todo += value
+    return call
+
+
+def _check_file(value: dict[str, Any], folder: Path) -> None:
+    """Refuse a description of a file that was not uploaded here, or that lies elsewhere."""
+    path, url = value.get("path"), value.get("url")
+    if isinstance(path, str) and path:
+        if _SCHEME.match(path):
+            raise RefusedError(403, NO_ADDRESS)
+        if not is_inside(path, folder):
+            raise RefusedError(
+                403,
+                "A call may name only files that were uploaded here, and they are kept for "
+                "a while only. Upload the file again.",
+            )
+    elif isinstance(url, str) and _SCHEME.match(url) and not _DATA.match(url):
+        raise RefusedError(403, NO_ADDRESS)

@@ -1,0 +1,199 @@
+"""Starts the page for people one does not know, and ends it in order."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from starlette.middleware import Middleware
+
+from .crowd import Crowd, move_late, waiting
+from .folder import Janitor
+from .guard import Guard, Site
+from .options import Options
+from .theme import looks
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+SWEEP_SECONDS = 20.0
+LAST_SECONDS = 4.0
+"""How long photos that are being labelled when the page is closed may take."""
+DEADLINE_SECONDS = 9.0
+
+log = logging.getLogger(__name__)
+
+
+def make_site(demo: "gr.Blocks", options: Options) -> Site:
+    """What the guard must know of a page that `build_demo` built."""
+    folder = Path(demo.GRADIO_CACHE)
+    janitor = Janitor(
+        folder,
+        options.keep_minutes * 60,
+        int(options.cache_mb * 2**20),
+        lambda: set().union(*(block.keep_in_cache for block in demo.blocks.values())),
+    )
+    return Site(
+        demo=demo,
+        folder=folder,
+        crowd=demo.crowd,
+        janitor=janitor,
+        max_upload_bytes=int(options.max_upload_mb * 2**20),
+        embed=options.embed,
+        doors=demo.doors,
+    )
+
+
+def app_kwargs(site: Site) -> dict[str, Any]:
+    """What `launch(app_kwargs=...)`, or `FastAPI(...)` around a mounted page, takes."""
+
+    @asynccontextmanager
+    async def lifespan(app: Any) -> AsyncIterator[None]:
+        tasks = [asyncio.create_task(_sweep(site)), asyncio.create_task(_watch_line(site))]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    return {
+        "middleware": [Middleware(Guard, site=site)],
+        "lifespan": lifespan,
+        "docs_url": None,
+        "redoc_url": None,
+        "openapi_url": None,
+    }
+
+
+async def _sweep(site: Site) -> None:
+    while True:
+        try:
+            await anyio.to_thread.run_sync(site.janitor.sweep)
+        except OSError as error:
+            log.warning("the temporary folder cannot be tidied: %s", error)
+        await asyncio.sleep(SWEEP_SECONDS)
+
+
+async def _watch_line(site: Site) -> None:
+    while True:
+        await asyncio.sleep(min(1.0, site.crowd.time_limit / 4))
+        try:
+            await move_late(site.demo, site.doors, site.crowd.time_limit)
+        except Exception:  # a fault here must not end the watch
+            log.exception("watching the queue failed")
+
+
+def start(demo: "gr.Blocks", options: Options, *, quiet: bool = False) -> Site:
+    """Serve the page; returns as soon as it is reachable.
+
+    Args:
+        demo: what `build_demo` built.
+        options: what was set on the command line.
+        quiet: print no addresses.
+    """
+    site = make_site(demo, options)
+    # Our own limit comes first; Gradio's is a net below it.
+    demo.queue(default_concurrency_limit=1, max_size=4 * options.max_queue + 64, api_open=False)
+    demo.launch(
+        server_name=options.host,
+        server_port=options.port,
+        share=options.share,
+        auth=options.auth,
+        max_file_size=site.max_upload_bytes,
+        enable_monitoring=False,
+        run_history=False,
+        mcp_server=False,
+        ssr_mode=False,  # its front server would pass by the guard
+        num_workers=0,
+        state_session_capacity=1000,
+        prevent_thread_lock=True,
+        quiet=quiet,
+        app_kwargs=app_kwargs(site),
+        **looks(),
+    )
+    if options.shared:
+        print(_about_share(demo.share_url, options), flush=True)
+        demo.share = False  # or the page would take its scripts from another host
+    return site
+
+
+def _about_share(url: str | None, options: Options) -> str:
+    """Whether there is a public link, and what it means."""
+    if url is None:
+        return (
+            "No public link: Gradio's relay could not be reached (the lines above say why). "
+            f"The page goes on for this machine only, at most {options.max_upload_mb:g} MB and "
+            f"{options.max_megapixels:g} megapixels a photo."
+        )
+    said = f"Public link: {url} (the page keeps to {options.max_upload_mb:g} MB, "
+    said += f"{options.max_megapixels:g} megapixels, {options.max_queue} waiting)."
+    if not options.auth:
+        said += (
+            "\nAnyone who has or guesses this link can use this machine's processor through it, "
+            "until you stop the page. Add --auth USER:PASSWORD to let in only those you tell."
+        )
+    return said
+
+
+def wait_for_signal() -> str:
+    """Sleep until somebody wants the page to end.
+
+    Returns:
+        The signal's name.
+    """
+    told = threading.Event()
+    name: list[str] = []
+
+    def tell(number: int, frame: Any) -> None:
+        name.append(signal.Signals(number).name)
+        told.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, tell)
+    while not told.wait(0.2):  # a wait without end would not hear signals on Windows
+        pass
+    return name[0]
+
+
+def stop(site: Site, *, finished: Callable[[], None] | None = None) -> None:
+    """End the page: no new photo is taken, those at work may end, the rest is told.
+
+    Args:
+        site: what `start` returned.
+        finished: called at the end.
+    """
+    crowd: Crowd = site.crowd
+    crowd.closing = True
+    end = time.monotonic() + LAST_SECONDS
+    queue = site.demo._queue
+    while time.monotonic() < end and (queue.get_active_worker_count() or waiting(site.demo)):
+        time.sleep(0.05)
+    with contextlib.redirect_stdout(sys.stderr):
+        site.demo.close(verbose=False)
+    if finished:
+        finished()
+
+
+def force_exit_later(seconds: float = DEADLINE_SECONDS) -> None:
+    """End the process at the latest then, whatever hangs."""
+    timer = threading.Timer(seconds, os._exit, (0,))
+    timer.daemon = True
+    timer.start()
+
+
+def set_up_logging(level: str) -> None:
+    """Log to standard error: nothing of a photo, and no visitor's address but with "debug"."""
+    logging.basicConfig(
+        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    for name in ("page", "segmentation", "viewer"):
+        logging.getLogger(name).setLevel(level.upper())
