@@ -9,7 +9,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from page import words
+from page import classroom, words
 from page.crowd import Crowd, add_doors
 from page.engine import Engine
 from page.folder import own_folder
@@ -39,41 +39,46 @@ def build_demo(options: Options) -> gr.Blocks:
         gr.HTML(words.MASTHEAD, elem_id="masthead")
         key = gr.State("")
         timer = gr.Timer(1.0, active=False)
-        with gr.Row(elem_id="main"):
-            with gr.Column(scale=1, min_width=300, elem_id="side"):
-                photo = PhotoInput(
-                    label="Photo",
-                    placeholder="Drop a photo anywhere on this page\nor click to choose one",
-                    sources=["upload", "clipboard", "webcam"],
-                    height=240,
-                    alt_text="The photo to label",
-                    buttons=[],
-                    elem_id="photo",
+        with gr.Tabs(elem_id="rooms") as rooms:
+            with gr.Tab("Label", id="label"), gr.Row(elem_id="main"):
+                with gr.Column(scale=1, min_width=300, elem_id="side"):
+                    photo = PhotoInput(
+                        label="Photo",
+                        placeholder="Drop a photo anywhere on this page\nor click to choose one",
+                        sources=["upload", "clipboard", "webcam"],
+                        height=240,
+                        alt_text="The photo to label",
+                        buttons=[],
+                        elem_id="photo",
+                    )
+                    gr.Examples(
+                        [[str(path)] for path in sorted(EXAMPLES.glob("*.jpg"))],
+                        inputs=[photo],
+                        label="Or try one of these",
+                        elem_id="examples",
+                    )
+                    model = gr.Dropdown(
+                        [(words.model_label(name), Path(name).name) for name in engine.names()],
+                        value=Path(engine.default).name,
+                        label="Model",
+                        elem_id="model",
+                    )
+                    size = gr.Dropdown(
+                        _sizes(options.size),
+                        value=options.size or 0,
+                        label="Shorter side that the network sees",
+                        elem_id="size",
+                    )
+                    facts = gr.HTML("", elem_id="run-facts")
+                    fetched = gr.HTML("", elem_id="fetch-note")
+                    offer = gr.Button("", visible=False, variant="primary", elem_id="upgrade")
+                with gr.Column(scale=3, min_width=320, elem_id="stage-column"):
+                    viewer = LabelViewer(elem_id="viewer")
+                    bars = PixelBars(elem_id="bars")
+            with gr.Tab(classroom.TITLE, id="classroom"):
+                classroom.build(
+                    engine, demo=demo, rooms=rooms, key=key, photo=photo, examples=EXAMPLES
                 )
-                gr.Examples(
-                    [[str(path)] for path in sorted(EXAMPLES.glob("*.jpg"))],
-                    inputs=[photo],
-                    label="Or try one of these",
-                    elem_id="examples",
-                )
-                model = gr.Dropdown(
-                    [(words.model_label(name), Path(name).name) for name in engine.names()],
-                    value=Path(engine.default).name,
-                    label="Model",
-                    elem_id="model",
-                )
-                size = gr.Dropdown(
-                    _sizes(options.size),
-                    value=options.size or 0,
-                    label="Shorter side that the network sees",
-                    elem_id="size",
-                )
-                facts = gr.HTML("", elem_id="run-facts")
-                fetched = gr.HTML("", elem_id="fetch-note")
-                offer = gr.Button("", visible=False, variant="primary", elem_id="upgrade")
-            with gr.Column(scale=3, min_width=320, elem_id="stage-column"):
-                viewer = LabelViewer(elem_id="viewer")
-                bars = PixelBars(elem_id="bars")
         shown = [viewer, facts, key, fetched, offer, timer]
         run = {"fn": handlers.label, "inputs": [photo, model, size], "outputs": shown}
         quietly = {"show_progress": "hidden", "api_visibility": "private"}

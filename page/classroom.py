@@ -207,7 +207,7 @@ class Classroom:
     def refresh(self, key: str, shown: str, is_open: bool) -> Any:
         """Everything that hangs on the photo, when another one is shown and somebody looks."""
         if not is_open or key == shown:
-            return [gr.skip()] * (9 + len(self.boards))
+            return [gr.skip()] * (10 + len(self.boards))
         cleared = [gr.update(value="") for _ in self.boards]
         off = gr.update(choices=[], value=[], visible=False)
         try:

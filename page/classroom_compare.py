@@ -96,7 +96,7 @@ def _known(shown: str, name: str, other: Answer) -> tuple[str, ...]:
     card = other.card
     published = MODELS[name].miou if name in MODELS else None
     miou = card.miou if card.miou is not None else published
-    source = "published" if published is not None else "measured by its makers"
+    source = "published" if published is not None else "as its card says"
     parameters = card.parameters or (count_parameters(name) if name in MODELS else None)
     return (
         words.escape(shown),
@@ -125,7 +125,7 @@ def _verdict(image: np.ndarray, found: Sequence[tuple[str, Segmentation]]) -> st
             alt="Where the models disagree",
         ),
         fig.table(("", *names), rows, "Share of pixels on which two agree"),
-        classes="cl-pair",
+        classes="cl-pair cl-small",
     )
 
 

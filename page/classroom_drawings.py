@@ -12,8 +12,9 @@ from . import classroom_words as words
 from .engine import Answer
 
 FAINT = 0.05  # classes that reach this score somewhere are named even where they win no pixel
+MOST = 9  # classes named at most
 MASK_SIDE = 320
-MARGIN = 0.75  # of the photo's side: taps farther out are drawn at this edge
+MARGIN = 0.6  # of the photo's side: taps farther out are drawn at this edge
 BRANCH_COLORS = ("#f8fafc", "#5eead4", "#fbbf24", "#f472b6", "#93c5fd", "#c4b5fd")
 
 
@@ -24,7 +25,7 @@ def count(number: int, thing: str) -> str:
 
 def classification(answer: Answer, palette: np.ndarray) -> str:
     """The first picture: every class with its score."""
-    scores = [s for s in class_scores(answer.result) if s.fraction > 0 or s.best >= FAINT]
+    scores = [s for s in class_scores(answer.result) if s.fraction > 0 or s.best >= FAINT][:MOST]
     rows = "".join(
         f'<li data-link="c{s.index}" tabindex="0" class="{"" if s.fraction else "cl-faint"}">'
         f'<i style="background:{fig.color(palette, s.index)}"></i>'
@@ -102,7 +103,7 @@ def taps_figure(
     pad = np.array([2, 2]) * max(size) / 60
     low = np.maximum(reach.min(axis=0) - pad, -limit)
     high = np.minimum(reach.max(axis=0) + pad, np.array(size) + limit)
-    radius = max(high - low) / 75
+    radius = max(high - low) / 60
     marks = []
     for taps_of, color in zip(taps, BRANCH_COLORS, strict=False):
         if taps_of.branch not in on:
@@ -119,6 +120,13 @@ def taps_figure(
                 f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}" '
                 f'style="--tap:{color}"/>'
             )
+            if not inside:
+                arm = radius * 0.55
+                marks.append(
+                    f'<path class="cl-missed" style="--tap:{color}" d="M{x - arm:.1f} '
+                    f"{y - arm:.1f}l{2 * arm:.1f} {2 * arm:.1f}m0 {-2 * arm:.1f}l{-2 * arm:.1f} "
+                    f'{2 * arm:.1f}"/>'
+                )
     cell = np.floor(np.array(at) / cell_size) * cell_size
     marks.append(
         f'<rect class="cl-cell" x="{cell[1]:.1f}" y="{cell[0]:.1f}" '
@@ -155,7 +163,9 @@ def taps_table(
         if t.whole:
             reads = f"the mean of all {grid[0] * grid[1]} cells"
         elif outside:
-            reads = f"{len(t.inside) - outside} cells; <b>{outside} taps in the padding</b>"
+            reads = (
+                f"{count(len(t.inside) - outside, 'cell')}; <b>{outside} taps in the padding</b>"
+            )
         else:
             reads = count(len(t.inside), "cell")
         rows.append((words.escape(t.branch), "on" if t.branch in on else "off", reads))

@@ -49,7 +49,7 @@ class Look:
             palette_of(answer),
             "Click a pixel, or move it with the arrow keys. ",
             classes="cl-picker",
-        ) + self.lab.who(answer)
+        )
 
     @told
     def steps(self, key: str) -> Iterator[str]:
@@ -151,9 +151,13 @@ class Look:
                     alt="Where the labels changed",
                     photo_size=size,
                 ),
+                classes="cl-scope",
             )
-            + draw.taps_table(taps, on, grid, stride, cell_of(at, grid, size))
-            + draw.two_bars(answer, result, at, off)
+            + fig.row(
+                draw.taps_table(taps, on, grid, stride, cell_of(at, grid, size)),
+                draw.two_bars(answer, result, at, off),
+                classes="cl-pair",
+            )
         )
 
     @told
@@ -190,7 +194,9 @@ class Look:
             photo_size=size,
             drawing=drawing + draw.cross(at, size),
         )
-        yield self.lab.who(answer) + fig.row(picture, draw.fields_text(whole, layers, core, seen))
+        yield self.lab.who(answer) + fig.row(
+            picture, draw.fields_text(whole, layers, core, seen), classes="cl-pair"
+        )
 
 
 def default_class(result: Segmentation) -> int:

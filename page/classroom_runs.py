@@ -146,7 +146,7 @@ class Runs:
             shown += fig.row(
                 fig.label_figure(answer.photo.image, answer.result, palette, "<b>Before</b> "),
                 fig.label_figure(image, result, palette, "<b>After</b> ", pick=False),
-                classes="cl-pair",
+                classes="cl-pair cl-small",
             )
         yield shown + words.note(
             "Counted over the pixels that both pictures show, each brought back to its place."
@@ -166,7 +166,7 @@ class Runs:
                 fig.label_figure(
                     answer.photo.image, answer.result, palette_of(answer), "", pick=False
                 ),
-                classes="cl-pair",
+                classes="cl-pair cl-small",
             )
             + words.note(f"{words.NOTHING_HERE[name]} {words.SURE}")
         )
