@@ -1,7 +1,7 @@
 // From a value to a picture in memory: fetch, decode, measure; and in which order they may show.
 
 import { countLevels, measureAreas } from "./measure.js";
-import { backgroundIndex, completeCategories } from "./palette.js";
+import { backgroundIndex, completeCategories, paletteColors } from "./palette.js";
 import { decodeLabelPng, nextTask } from "./png.js";
 import { findRegions } from "./regions.js";
 
@@ -19,7 +19,7 @@ async function fetchFile(file, what, signal) {
  * @param {object} value photo, labels, height, width, categories (see viewer/payload.py)
  * @param {AbortSignal} signal
  * @returns {Promise<{map: object, bitmap: ImageBitmap}>} map: the three planes, regions, areas,
- *   counts, categories and the background's index
+ *   counts, categories, colors and the background's index
  */
 async function loadValue(value, signal) {
   if (typeof DecompressionStream === "undefined") {
@@ -40,6 +40,10 @@ async function loadValue(value, signal) {
   map.counts = countLevels(map.classes, map.confidence);
   map.areas = measureAreas(map.counts);
   map.categories = completeCategories(value.categories);
+  map.colors = {
+    voc: paletteColors(map.categories, "voc"),
+    safe: paletteColors(map.categories, "safe"),
+  };
   map.background = backgroundIndex(map.categories);
   return { map, bitmap: await photo };
 }

@@ -12,7 +12,6 @@ import { Legend, fillSummary } from "./legend.js";
 import { Loader } from "./loading.js";
 import { countUnsure, describeAreas, percent, readPixel } from "./measure.js";
 import { makeStyle, unsureLevel } from "./paint.js";
-import { paletteColors } from "./palette.js";
 import { listenToPanel } from "./panel.js";
 import { Pin } from "./pin.js";
 import { Readout } from "./reading.js";
@@ -52,7 +51,7 @@ const pin = new Pin(find(".pw-pin"), stage, pinned, unpinned);
 // Settings.
 
 const hex = (index) => map.categories[index][settings.palette];
-const colors = () => paletteColors(map.categories, settings.palette);
+const colors = () => map.colors[settings.palette];
 const unsurePixels = () => countUnsure(map.counts, unsureLevel(settings.threshold));
 const makeTables = (changes) =>
   makeStyle({ ...settings, ...changes }, colors(), hidden.indices(map.categories), map.background);
