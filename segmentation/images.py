@@ -24,7 +24,7 @@ from segmentation.errors import ImageError
 from segmentation.image_checks import check_structure
 from segmentation.image_files import ACCEPTED, read_source, sniff
 from segmentation.image_headers import MOST_FRAMES, count_gif_frames, header_size
-from segmentation.image_modes import to_rgb
+from segmentation.image_modes import load_webp, to_rgb
 
 # The plugins are called by what the bytes are, so that no other of Pillow's is ever reached; nor
 # is `Image.open`, whose bomb check would answer before the limit here can.
@@ -164,7 +164,10 @@ def _decode(
 ) -> Photo:
     _check_size(subject, *image.size, max_megapixels)
     notes = _frame_notes(image, data)
-    image.load()
+    if image.format == "WEBP":
+        image = load_webp(image)
+    else:
+        image.load()
     png_depth = data[24] if data and image.format == "PNG" else None
     pixels, more = to_rgb(image, png_depth)
     return Photo(pixels, (*notes, *more))
