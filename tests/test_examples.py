@@ -3,13 +3,15 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from segmentation.images import open_photo
+from segmentation.palette import read_indexed_png
 
 FOLDER = Path(__file__).resolve().parent.parent / "examples"
-PHOTOS = sorted(path for path in FOLDER.iterdir() if path.suffix != ".md")
+PHOTOS = sorted(path for path in FOLDER.iterdir() if path.is_file() and path.suffix != ".md")
 CREDITS = (FOLDER / "CREDITS.md").read_text(encoding="utf-8")
 SIZES = {
     "astronaut.jpg": (512, 512),
@@ -47,3 +49,13 @@ def test_each_photo_is_a_moderate_jpeg_without_metadata(path):
 
 def test_every_credit_has_its_photo():
     assert set(re.findall(r"^\| `([^`]+)` \|", CREDITS, re.M)) == {path.name for path in PHOTOS}
+
+
+@pytest.mark.parametrize("path", sorted((FOLDER / "truth").glob("*.png")), ids=lambda p: p.name)
+def test_each_truth_fits_its_photo_and_is_credited(path):
+    truth = read_indexed_png(path)
+    with Image.open(FOLDER / f"{path.stem}.jpg") as photo:
+        assert truth.shape == (photo.height, photo.width)
+    assert set(np.unique(truth)) <= {*range(21), 255}
+    assert 0.2 < (truth > 0).mean() < 0.95
+    assert f"`truth/{path.name}`" in CREDITS
