@@ -1,10 +1,11 @@
 """The classroom: nine views that lead from a pixel's label back to why."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.processing_utils import save_bytes_to_cache
 
 from segmentation import PixelwiseError, display_name
 from segmentation.explain import PERTURBATIONS
@@ -58,7 +59,7 @@ class Classroom:
         self.lab, self.key, self.photo, self.examples = lab, key, photo, examples
         self.look, self.runs = Look(lab), Runs(lab, examples)
         self.comparison, self.grader = Compare(lab), Grader(lab, examples)
-        self.rooms = rooms
+        self.rooms, self.cache = rooms, demo.GRADIO_CACHE
         self.pixel = gr.State(None)
         self.open = gr.State(False)  # whether the classroom is the room that shows
         self.shown = gr.State("")  # the answer that it shows
@@ -193,7 +194,7 @@ class Classroom:
         )
         self.key.change(**run, inputs=inputs, **QUIETLY, trigger_mode="always_last")
         for button, path in self.taken:
-            button.click(lambda path=path: str(path), None, self.photo, **QUIETLY)
+            button.click(self._example(path), None, self.photo, **QUIETLY)
         for board in (self.picker, *self.boards.values()):
             chosen_now = board.pick(self.picked, [self.key], [self.pixel, self.bars], **QUIETLY)
             chosen_now.then(
@@ -262,13 +263,21 @@ class Classroom:
         """The grade of what the easel sent."""
         yield from self.grader.graded(key, index, event._data.get("paint"))
 
-    def _breaking(self, names: list[str]) -> Any:
+    def _example(self, path: Path) -> Callable[[], str]:
+        """Hands an example photo to the main view, by way of the cache, as uploads go."""
+
+        def take() -> str:
+            return str(save_bytes_to_cache(path.read_bytes(), path.name, self.cache))
+
+        return take
+
+    def _breaking(self, names: list[str]) -> Callable[[str], Iterator[str]]:
         def run(key: str) -> Iterator[str]:
             yield from self.runs.broken(key, names)
 
         return run
 
-    def _foreign(self, name: str) -> Any:
+    def _foreign(self, name: str) -> Callable[[str], Iterator[str]]:
         def run(key: str) -> Iterator[str]:
             yield from self.runs.foreign(key, name)
 

@@ -1,0 +1,159 @@
+"""Measures what the lesson says one will see, and writes it there.
+
+Run it as `python -m docs.lesson_numbers`.
+
+Uses the functions behind the classroom's views, the embedded model and the example photos. Run it
+again whenever the embedded model changes; `--check` only says whether that is needed.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+import segmentation
+from segmentation import Segmentation, Segmenter, display_name, explain, read_indexed_png
+from segmentation.catalog import EMBEDDED_FOLDER
+
+ROOT = Path(__file__).resolve().parent.parent
+LESSON = ROOT / "docs" / "lesson.md"
+BEGIN, END = "<!-- numbers begin -->", "<!-- numbers end -->"
+PHOTOS = ("astronaut", "chelsea", "coffee", "grace_hopper", "rocket")
+TRUTHS = {"astronaut": 15, "chelsea": 8}
+
+
+def fingerprint() -> str:
+    """The first letters of the embedded weights' hash, as its card has it."""
+    fields = json.loads((EMBEDDED_FOLDER / "embedded.json").read_text(encoding="utf-8"))
+    return str(fields.get("sha256", "unknown"))[:12]
+
+
+def percent(share: float) -> str:
+    """A share in words."""
+    return f"{share * 100:.0f} %"
+
+
+def found(result: Segmentation) -> str:
+    """The classes with at least one per cent of the pixels."""
+    return ", ".join(
+        f"{display_name(a.name)} {percent(a.fraction)}"
+        for a in result.areas()
+        if a.fraction >= 0.01
+    )
+
+
+def changed(before: Segmentation, after: Segmentation) -> float:
+    """Share of pixels whose label differs."""
+    return explain.changed_pixels(before.class_map, after.class_map)[1]
+
+
+def steps_and_grades(segmenter: Segmenter) -> Iterator[tuple[str, str]]:
+    """Views 1 and 8: what is found in each example, and how good that is where we know."""
+    for name in PHOTOS:
+        result = segmenter.predict(photo(name))
+        said = found(result)
+        if name in TRUTHS:
+            truth = read_indexed_png(ROOT / "examples" / "truth" / f"{name}.png")
+            index = TRUTHS[name]
+            mark = explain.grade(result.class_map == index, truth == index, truth == explain.IGNORE)
+            said += f"; IoU of the {display_name(result.categories[index])} {mark.iou:.2f}"
+        yield f"Labels of {name.replace('_', ' ')} (views 1, 8, 9)", said
+
+
+def inner_parts(segmenter: Segmenter) -> Iterator[tuple[str, str]]:
+    """Views 3 and 5: the astronaut's labels without each branch, and without the skip."""
+    network = segmenter.model.network
+    plain = segmenter.predict(photo("astronaut"))
+    batch = segmenter.preprocess(Image.open(photo("astronaut")).convert("RGB"))
+    encoded = explain.encode(network, batch)
+    aspp = explain.aspp_of(network)
+    grid = tuple(encoded.last.shape[-2:])
+    size = plain.class_map.shape
+    middle = (size[0] // 2, size[1] // 2)
+    taps = explain.sampling_taps(aspp, middle, grid, size)
+    outside = ", ".join(
+        f"{t.branch} {int((~t.inside).sum())} of {len(t.inside)}" for t in taps if not t.whole
+    )
+    yield "Feature map that the ASPP reads (view 3)", f"{grid[0]} × {grid[1]} cells"
+    yield "Taps in the padding for the middle pixel (view 3)", outside
+    for branch in aspp.branches:
+        with explain.ablated(network, [branch.name]):
+            cut = explain.with_logits(plain, explain.decode(network, encoded))
+        yield f"Changed without {branch.name} (view 3)", percent(changed(plain, cut))
+    if explain.has_skip(network):
+        with torch.inference_mode(), explain.without_skip(network):
+            cut = explain.with_logits(plain, network(batch)["out"])
+        yield "Changed without the skip (view 5)", percent(changed(plain, cut))
+
+
+def sizes_and_breaks(segmenter: Segmenter) -> Iterator[tuple[str, str]]:
+    """Views 6, 7 and 9: the astronaut at five sizes, and broken in eight ways."""
+    plain = segmenter.predict(photo("astronaut"))
+    steps = explain.sweep_sizes(lambda s: segmenter.predict(photo("astronaut"), size=s), plain)
+    yield (
+        "Changed at each size (view 6)",
+        ", ".join(f"{step.size} px {percent(step.changed)}" for step in steps),
+    )
+    twice = segmenter.predict(photo("astronaut"), size=2 * segmenter.model.card.resize)
+    table = explain.agreement([plain.class_map, twice.class_map])
+    yield "Agreement with itself at twice its size (view 7)", percent(float(table[0, 1]))
+    image = np.asarray(Image.open(photo("astronaut")).convert("RGB"))
+    for one in explain.PERTURBATIONS.values():
+        after = segmenter.predict(one.apply(image))
+        share = explain.changed_pixels(
+            plain.class_map,
+            one.back(after.class_map, plain.class_map.shape),
+            one.valid(plain.class_map.shape),
+        )[1]
+        yield f"{one.title} (view 9)", f"{percent(share)} changed; now {found(after)}"
+
+
+def photo(name: str) -> str:
+    """An example photo's path."""
+    return str(ROOT / "examples" / f"{name}.jpg")
+
+
+def table() -> str:
+    """All numbers as Markdown, with the model that they are of."""
+    segmenter = segmentation.load("embedded", device="cpu")
+    card = segmenter.model.card
+    rows = [
+        *steps_and_grades(segmenter),
+        *inner_parts(segmenter),
+        *sizes_and_breaks(segmenter),
+    ]
+    lines = [f"| {what} | {value} |" for what, value in rows]
+    return "\n".join(
+        [
+            f"Measured with the embedded model {fingerprint()} ({card.name}, shown {card.resize} px"
+            f") on torch {torch.__version__.split('+')[0]}, one CPU; the photo is the astronaut "
+            "where none is named.",
+            "",
+            "| what | seen |",
+            "|---|---|",
+            *lines,
+        ]
+    )
+
+
+def main() -> int:
+    """Read the command line; write the numbers, or say whether they are of the shipped model."""
+    parse = argparse.ArgumentParser(description="Measure the lesson's numbers and write them.")
+    parse.add_argument("--check", action="store_true", help="change nothing; 1 if they are old")
+    options = parse.parse_args()
+    text = LESSON.read_text(encoding="utf-8")
+    head, _, rest = text.partition(BEGIN)
+    numbers, _, tail = rest.partition(END)
+    if options.check:
+        return 0 if fingerprint() in numbers else 1
+    LESSON.write_text(f"{head}{BEGIN}\n\n{table()}\n\n{END}{tail}", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
