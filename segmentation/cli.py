@@ -252,5 +252,6 @@ def _alpha(text: str) -> float:
 
 def _complain(message: str) -> int:
     """One line on standard error; returns the exit status that goes with it."""
-    print(" ".join(message.split()), file=sys.stderr, flush=True)
+    line = "".join(c if c.isprintable() else "?" for c in " ".join(message.split()))
+    print(line, file=sys.stderr, flush=True)  # a file's name may hold a terminal's commands
     return 1
