@@ -14,12 +14,18 @@ from published import save_random
 LIMIT_MB = 400  # above the loaded model, its first small photo included
 
 CHILD = """
-import json, resource, sys
+import json, pathlib, resource, sys
 import numpy as np
 import segmentation
 
-scale = 2**20 if sys.platform == "darwin" else 2**10  # macOS counts bytes, Linux kilobytes
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale
+def peak():
+    status = pathlib.Path("/proc/self/status")
+    if status.exists():  # ru_maxrss would start at the size of the process that forked this one
+        line = next(l for l in status.read_text().splitlines() if l.startswith("VmHWM"))
+        return int(line.split()[1]) / 2**10
+    scale = 2**20 if sys.platform == "darwin" else 2**10  # macOS counts bytes, Linux kilobytes
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale
+
 segmenter = segmentation.load(sys.argv[1], device="cpu", weights=sys.argv[2])
 segmenter.predict(np.zeros((64, 64, 3), np.uint8), size=32)
 before = peak()
