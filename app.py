@@ -92,7 +92,9 @@ def build_demo(options: Options) -> gr.Blocks:
         timer.tick(
             handlers.watch_download, [model], [fetched, offer, timer], **quietly, queue=False
         )
-        viewer.pin(handlers.pixel, [key], [bars], **quietly, queue=False)
+        viewer.pin(
+            handlers.pixel, [key], [bars], **quietly, queue=False, trigger_mode="always_last"
+        )
         _add_api(handlers)
         demo.engine, demo.crowd = engine, crowd
         later = {"label": handlers.label_later, "segment": handlers.segment_later}
