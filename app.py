@@ -95,6 +95,7 @@ def build_demo(options: Options) -> gr.Blocks:
         viewer.pin(
             handlers.pixel, [key], [bars], **quietly, queue=False, trigger_mode="always_last"
         )
+        viewer.unpin(lambda: None, None, [bars], **quietly, queue=False)
         _add_api(handlers)
         demo.engine, demo.crowd = engine, crowd
         later = {"label": handlers.label_later, "segment": handlers.segment_later}

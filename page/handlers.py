@@ -50,6 +50,7 @@ class Handlers:
             yield None, "", "", *_no_offer()
             return
         unchanged = (gr.skip(), gr.skip(), *_no_offer())
+        asked = time.monotonic_ns()  # a result that was asked for earlier never covers a later one
         text, fraction, start = "", None, time.perf_counter()
         try:
             for step in with_reports(
@@ -58,7 +59,7 @@ class Handlers:
             ):
                 if isinstance(step, Answer):
                     self.crowd.served(time.perf_counter() - start)
-                    yield self._shown(step)
+                    yield self._shown(step, asked)
                     return
                 text, fraction = step or (text, fraction)
                 yield {"status": "working", "text": text, "fraction": fraction}, *unchanged
@@ -96,7 +97,7 @@ class Handlers:
         """The answer of `segment` to those who are turned away."""
         raise gr.Error(self.crowd.refusal(request), title="Busy", print_exception=False)
 
-    def _shown(self, answer: Answer) -> tuple[Any, ...]:
+    def _shown(self, answer: Answer, asked: int) -> tuple[Any, ...]:
         value = build_value(
             answer.result,
             answer.photo.image,
@@ -105,7 +106,7 @@ class Handlers:
             palette=answer.palette,
             note=" ".join(answer.notes),
         )
-        value["seq"] = time.monotonic_ns()
+        value["seq"] = asked
         offer = self._offer(answer.asked) if answer.waiting else _no_offer()
         return value, words.run_facts(answer), answer.key, *offer
 
