@@ -105,14 +105,16 @@ def taps_figure(
     high = np.minimum(reach.max(axis=0) + pad, np.array(size) + limit)
     radius = max(high - low) / 60
     marks = []
-    for taps_of, color in zip(taps, BRANCH_COLORS, strict=False):
+    for place, (taps_of, color) in enumerate(zip(taps, BRANCH_COLORS, strict=False), 1):
         if taps_of.branch not in on:
             continue
         if taps_of.whole:
             marks.append(f'<rect class="cl-pooled" width="{width}" height="{height}"/>')
         for (y, x), inside in zip(taps_of.points, taps_of.inside, strict=True):
             beyond = y < low[0] or x < low[1] or y > high[0] or x > high[1]
-            y, x = np.clip((y, x), low + radius, high - radius)
+            # larger rates nearer to the edge, so that taps brought back from afar stay apart
+            edge = radius * (1 + 2.4 * (len(taps) - 1 - place)) if beyond else radius
+            y, x = np.clip((y, x), low + edge, high - edge)
             kind = "cl-tap" if inside else "cl-tap cl-tap-out"
             if beyond:
                 kind += " cl-tap-far"

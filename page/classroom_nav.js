@@ -24,8 +24,13 @@ function project(on) {
 box.innerHTML = props.value;
 box.addEventListener("click", (event) => {
   const pressed = event.target.closest("button");
-  if (pressed?.dataset.view) open(pressed.dataset.view);
-  else if (pressed?.matches(".cl-projector")) {
+  if (pressed?.dataset.view) {
+    open(pressed.dataset.view);
+    // on a phone the view lies below the photo
+    if (matchMedia("(max-width: 900px)").matches) {
+      document.querySelector("#cl-view-" + pressed.dataset.view).scrollIntoView({ block: "start" });
+    }
+  } else if (pressed?.matches(".cl-projector")) {
     project(!document.documentElement.classList.contains("pw-projector"));
   }
 });

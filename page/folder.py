@@ -14,7 +14,7 @@ from pathlib import Path
 
 VARIABLE = "GRADIO_TEMP_DIR"
 YOUNG_SECONDS = 60.0
-"""A younger file is never removed: somebody may be about to fetch it."""
+"""A younger file is never removed: somebody may be about to read or fetch it."""
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +74,7 @@ class Janitor:
         keep_seconds: older files go.
         max_bytes: where the files are more than this together, the oldest go.
         kept: paths that stay, such as the page's example photos; asked at each sweep.
+        young_seconds: a younger file never goes; a photo may wait for so long to be read.
     """
 
     def __init__(
@@ -82,9 +83,11 @@ class Janitor:
         keep_seconds: float,
         max_bytes: int,
         kept: Callable[[], Iterable[str]] = tuple,
+        young_seconds: float = YOUNG_SECONDS,
     ) -> None:
         self.folder = folder
-        self.keep_seconds = max(keep_seconds, YOUNG_SECONDS)
+        self.young_seconds = max(young_seconds, YOUNG_SECONDS)
+        self.keep_seconds = max(keep_seconds, self.young_seconds)
         self.max_bytes = max_bytes
         self.kept = kept
         self._bytes = 0
@@ -132,11 +135,12 @@ class Janitor:
         return removed
 
     def _goes(self, file: _Found, total: int) -> bool:
-        if file.seconds <= YOUNG_SECONDS:
-            return False
         # A finished upload is moved into a folder of its own; one here was broken off.
-        broken_off = file.path.parent == self.folder
-        return broken_off or file.seconds > self.keep_seconds or total > self.max_bytes
+        if file.path.parent == self.folder and file.seconds > YOUNG_SECONDS:
+            return True
+        if file.seconds <= self.young_seconds:
+            return False
+        return file.seconds > self.keep_seconds or total > self.max_bytes
 
     def _files(self, now: float, kept: set[str]) -> Iterator[_Found]:
         for folder, _, names in os.walk(self.folder):

@@ -9,7 +9,7 @@ import json
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from . import words
+from .answer import Answer, Send
 from .body import Body, Message, Receive, RefusedError, read_call, too_large
 from .crowd import LINE, Crowd, waiting
 from .folder import Janitor, is_inside
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     import gradio as gr
 
 Scope = dict[str, Any]
-Send = Callable[[Message], Awaitable[None]]
 
 API = "/gradio_api"
 FILES_AT_ONCE = 8
@@ -98,7 +98,7 @@ class Guard:
             return
         start = time.perf_counter()
         path = scope["path"].removeprefix(scope.get("root_path", "")) or "/"
-        answer = _Answer(send, security_headers(self.site.embed, is_file="/file=" in path))
+        answer = Answer(send, security_headers(self.site.embed, is_file="/file=" in path))
         try:
             self._check_route(scope, path)
             await self._pass_on(scope, path, receive, answer)
@@ -120,7 +120,7 @@ class Guard:
         if path.startswith(at) and not is_inside(path[len(at) :], self.site.folder):
             raise RefusedError(403, "There is no such file here, or it is no longer kept.")
 
-    async def _pass_on(self, scope: Scope, path: str, receive: Receive, answer: "_Answer") -> None:
+    async def _pass_on(self, scope: Scope, path: str, receive: Receive, answer: "Answer") -> None:
         if scope["method"] != "POST":
             with self._listening(scope, path):
                 await self.app(scope, receive, answer.send)
@@ -138,7 +138,7 @@ class Guard:
             await body.drain()
             await answer.refuse(refused)
 
-    async def _post(self, scope: Scope, path: str, body: Body, answer: "_Answer") -> None:
+    async def _post(self, scope: Scope, path: str, body: Body, answer: "Answer") -> None:
         if path == "/login":
             await self._log_in(scope, body, answer)
         elif path == f"{API}/upload":
@@ -158,14 +158,14 @@ class Guard:
             most += self.site.max_upload_bytes * 4 // 3
         return Body(receive, most, seconds, _header(scope, b"content-length"), subject)
 
-    async def _log_in(self, scope: Scope, body: Body, answer: "_Answer") -> None:
+    async def _log_in(self, scope: Scope, body: Body, answer: "Answer") -> None:
         """One at a time, and after a wrong word a pause: so that nobody tries many."""
         async with self._logins:
             await self.app(scope, body.receive, answer.send)
             if answer.status != 200:
                 await asyncio.sleep(LOGIN_PAUSE)
 
-    async def _upload(self, scope: Scope, body: Body, answer: "_Answer") -> None:
+    async def _upload(self, scope: Scope, body: Body, answer: "Answer") -> None:
         if not self.site.janitor.has_room():
             raise RefusedError(503, words.FULL)
         answer.replace = {413: too_large("This file", self.site.max_upload_bytes)}
@@ -179,9 +179,7 @@ class Guard:
         finally:
             self.site.janitor.received(body.size)
 
-    async def _call(
-        self, scope: Scope, match: re.Match[str], body: Body, answer: "_Answer"
-    ) -> None:
+    async def _call(self, scope: Scope, match: re.Match[str], body: Body, answer: "Answer") -> None:
         site, crowd = self.site, self.site.crowd
         if crowd.closing:
             raise RefusedError(503, words.CLOSING)
@@ -233,60 +231,6 @@ class Guard:
         elif log.isEnabledFor(logging.INFO):
             shown = path.split("=")[0][:60]
             log.info("%s %s %d %.3f s", scope["method"], shown, status, seconds)
-
-
-class _Answer:
-    """Adds the headers, keeps redirects here, and answers in the app's place where need be."""
-
-    def __init__(self, send: Send, headers: dict[str, str]) -> None:
-        self._send = send
-        self._headers = [(k.encode(), v.encode()) for k, v in headers.items()]
-        self.status = 0
-        self.replace: dict[int, str] = {}
-        self.instead: RefusedError | None = None
-
-    async def send(self, message: Message) -> None:
-        """Pass one message of the app on, unless its answer is to be replaced by `instead`."""
-        if self.instead:
-            return
-        if message["type"] == "http.response.start":
-            if message["status"] in self.replace:
-                self.instead = RefusedError(message["status"], self.replace[message["status"]])
-                return
-            self.status = message["status"]
-            ours = {name for name, _ in self._headers}
-            kept = [(k, v) for k, v in message.get("headers", []) if k.lower() not in ours]
-            message = {**message, "headers": [*map(_stay_here, kept), *self._headers]}
-        await self._send(message)
-
-    async def refuse(self, refused: RefusedError) -> None:
-        """Answer with a status and a sentence and hang up, unless an answer has begun."""
-        if self.status:
-            return
-        self.status = refused.status
-        plain = refused.status == 413  # the page shows an upload's answer as it is
-        both = {"detail": refused.text, "error": refused.text}
-        text = (refused.text if plain else json.dumps(both)).encode()
-        kind = b"text/plain; charset=utf-8" if plain else b"application/json"
-        headers = [
-            (b"content-type", kind),
-            (b"content-length", b"%d" % len(text)),
-            (b"connection", b"close"),
-        ]
-        if refused.status in (429, 503):
-            headers.append((b"retry-after", b"10"))
-        start = {"type": "http.response.start", "status": refused.status}
-        await self._send({**start, "headers": [*headers, *self._headers]})
-        await self._send({"type": "http.response.body", "body": text})
-
-
-def _stay_here(header: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
-    """A redirect leads to a path of this page, whatever host a visitor claims to have asked."""
-    name, value = header
-    if name.lower() != b"location":
-        return header
-    path = re.sub(rb"^[a-z][a-z0-9+.-]*://[^/?#]*", b"", value, flags=re.IGNORECASE)
-    return name, b"/" + path.lstrip(b"/\\")
 
 
 def _header(scope: Scope, name: bytes) -> str | None:

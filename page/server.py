@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ctypes
 import logging
 import os
 import signal
@@ -41,6 +42,7 @@ def make_site(demo: "gr.Blocks", options: Options) -> Site:
         options.keep_minutes * 60,
         int(options.cache_mb * 2**20),
         lambda: set().union(*(block.keep_in_cache for block in demo.blocks.values())),
+        young_seconds=options.time_limit + 30,
     )
     return Site(
         demo=demo,
@@ -78,9 +80,24 @@ async def _sweep(site: Site) -> None:
     while True:
         try:
             await anyio.to_thread.run_sync(site.janitor.sweep)
+            await anyio.to_thread.run_sync(trim_memory)
         except OSError as error:
             log.warning("the temporary folder cannot be tidied: %s", error)
         await asyncio.sleep(SWEEP_SECONDS)
+
+
+def trim_memory() -> None:
+    """Give free memory back to the system, where glibc would keep it for each thread."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).malloc_trim(0)
+
+
+def few_arenas() -> None:
+    """Let all threads share two pools of memory (glibc), or what one frees no other may use."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).mallopt(-8, 2)  # M_ARENA_MAX
 
 
 async def _watch_line(site: Site) -> None:
@@ -101,6 +118,7 @@ def start(demo: "gr.Blocks", options: Options, *, quiet: bool = False) -> Site:
         quiet: print no addresses.
     """
     site = make_site(demo, options)
+    few_arenas()
     # Our own limit comes first; Gradio's is a net below it.
     demo.queue(default_concurrency_limit=1, max_size=4 * options.max_queue + 64, api_open=False)
     demo.launch(

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import itertools
 import re
 from pathlib import Path
 
@@ -304,3 +305,33 @@ def test_small_maps_keep_labels():
 def test_the_chart_says_its_numbers():
     html = sweep_chart([(130, 0.05, 0.4), (520, 1.25, 0.0)], 520)
     assert "130 px: 50 ms, 40 % changed; 520 px: 1.2 s, 0 % changed" in html
+
+
+# ---- the lesson
+
+
+LESSON = EXAMPLES.parent / "docs" / "lesson.md"
+
+
+def test_the_lesson_walks_through_every_view_in_45_minutes():
+    lesson = LESSON.read_text(encoding="utf-8")
+    for number, (title, _) in enumerate(words.VIEWS, 1):
+        assert f"view {number}" in lesson or f"views {number}" in lesson or f"**{number}" in lesson
+        assert title in lesson or number in (3, 4)  # these two share a heading
+    spans = [tuple(map(int, m)) for m in re.findall(r"^## (\d+) to (\d+) min", lesson, re.M)]
+    assert spans[0][0] == 0
+    assert spans[-1][1] == 45
+    assert all(before[1] == after[0] for before, after in itertools.pairwise(spans))
+
+
+def test_the_lessons_numbers_are_of_the_model_that_ships():
+    from docs.lesson_numbers import BEGIN, END, fingerprint, inner_parts
+    from segmentation import has_embedded, load
+
+    numbers = LESSON.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0]
+    if not has_embedded() or fingerprint() not in numbers:
+        pytest.skip("the built-in model changed: run python -m docs.lesson_numbers")
+    for what, seen in inner_parts(load("embedded", device="cpu")):
+        written = re.search(rf"^\| {re.escape(what)} \| (.*) \|$", numbers, re.M)[1]
+        here, there = (list(map(int, re.findall(r"\d+", text))) for text in (seen, written))
+        assert here == pytest.approx(there, abs=1), what  # CPUs round differently
