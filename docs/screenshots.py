@@ -9,8 +9,8 @@ import tempfile
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
-from tests.chromium import launch_options
 
+from tests.chromium import launch_options
 from tests.server import ROOT, running_app
 
 SCREENS = {

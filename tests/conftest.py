@@ -40,8 +40,9 @@ def tiny_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def browser() -> Iterator["Browser"]:
     """A headless Chromium; skips where there is none, unless PIXELWISE_REQUIRE_BROWSER is set."""
-    from chromium import find_chromium, launch_options
     from playwright.sync_api import sync_playwright
+
+    from chromium import find_chromium, launch_options
 
     if find_chromium() is None and not os.environ.get("PIXELWISE_REQUIRE_BROWSER"):
         pytest.skip("no Chromium on this machine: install it (apt install chromium)")

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import tiny
 from PIL import Image
+
+import tiny
 from server import free_port
 
 API = "/gradio_api"

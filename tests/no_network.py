@@ -15,8 +15,9 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from chromium import launch_options
 from playwright.sync_api import Page, sync_playwright
+
+from chromium import launch_options
 from server import ROOT, free_port
 
 REFUSING = "http://127.0.0.1:9"  # the discard port: nobody listens

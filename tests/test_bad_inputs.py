@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bad_inputs import Case, cases
-from inside import running_inside
 from PIL import Image
 
+from bad_inputs import Case, cases
+from inside import running_inside
 from page import words
 from segmentation import ImageError
 from segmentation.cli import main

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from published import publishing
 
+from published import publishing
 from segmentation import WeightsError, fetch_weights, filelock, find_weights
 from segmentation import download as download_module
 from segmentation.checkpoints import hash_in_name, hub_folder, read_state_dict

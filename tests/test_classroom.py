@@ -5,10 +5,10 @@ import re
 
 import pytest
 import torch
-from server import running_app
 
 from segmentation.categories import VOC_CATEGORIES
 from segmentation.deeplabv3plus import deeplabv3plus_resnet18
+from server import running_app
 
 pytestmark = pytest.mark.browser
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny
 import torch
 from PIL import Image
 
+import tiny
 from page import classroom_words as words
 from page.classroom_chart import sweep_chart
 from page.classroom_compare import Compare

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
 from PIL import Image
-from published import QUICK, publishing, save_random
-from tiny import photo, save_program
 
 import segmentation
+from conftest import ROOT
+from published import QUICK, publishing, save_random
 from segmentation import MODELS, blend, colorize, read_indexed_png, safe_palette, voc_palette
 from segmentation.cli import main
+from tiny import photo, save_program
 
 
 @pytest.fixture(autouse=True)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from shapes import make_shapes
 
 from segmentation.networks import build_network
+from shapes import make_shapes
 from training import embed, evaluate
 from training.checkpoint import save_checkpoint
 from training.recipe import describe

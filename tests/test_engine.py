@@ -3,10 +3,10 @@ import threading
 
 import numpy as np
 import pytest
-import tiny
 from PIL import Image
 
 import segmentation
+import tiny
 from page.engine import EMBEDDED, Engine
 from page.handlers import with_reports
 from page.options import Options

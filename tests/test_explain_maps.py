@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-import tiny
 import torch
 from PIL import Image
 from torch import nn
 
+import tiny
 from segmentation import explain
 from segmentation.explain import ExplainError
 from segmentation.unet import UNet

@@ -3,10 +3,10 @@
 import threading
 
 import pytest
-import tiny
 from PIL import Image
 
 import segmentation
+import tiny
 from page import words
 from page.downloads import Download
 from page.engine import Engine

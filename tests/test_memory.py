@@ -7,8 +7,9 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT
 from PIL import Image
+
+from conftest import ROOT
 from published import save_random
 
 LIMIT_MB = 400  # above the loaded model, its first small photo included

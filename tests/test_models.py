@@ -2,14 +2,14 @@ import json
 
 import pytest
 import torch
-from published import QUICK, publishing, random_network, save_random
-from tiny import save_program
 from torchvision.models import get_model_weights
 
 import segmentation
+from published import QUICK, publishing, random_network, save_random
 from segmentation import MODELS, ModelError, WeightsError, catalog, load_model
 from segmentation.models import count_parameters
 from segmentation.networks import build_network
+from tiny import save_program
 
 TORCHVISION = (
     "deeplabv3_resnet101",

@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
+
 import tiny
 from chromium import find_chromium
-from PIL import Image
 
 pytestmark = pytest.mark.browser
 

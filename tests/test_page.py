@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
-from server import running_app
 
 import segmentation
+import tiny
+from server import running_app
 
 pytestmark = pytest.mark.browser
 

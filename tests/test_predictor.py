@@ -3,16 +3,16 @@ import io
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
 from PIL import Image
-from published import QUICK, random_network, save_random
-from tiny import photo, save_program
 from torchvision.models import get_model_weights
 
 import segmentation
+from conftest import ROOT
+from published import QUICK, random_network, save_random
 from segmentation import ImageError, ModelError, WeightsError, catalog, predictor
 from segmentation.models import Model
 from segmentation.predictor import MAX_ASPECT, MAX_PIXELS, Segmenter
+from tiny import photo, save_program
 
 
 @pytest.fixture(autouse=True)

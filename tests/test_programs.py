@@ -6,16 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tamper
 import torch
-from tiny import ColourNet, card, photo, save_program
 from torch import nn
 from torch.export import Dim
 
 import segmentation
+import tamper
 from segmentation import ModelError
 from segmentation.cards import parse_card
 from segmentation.programs import Side, load_program, read_card
+from tiny import ColourNet, card, photo, save_program
 
 CPU = torch.device("cpu")
 FREE = ({2: Dim.AUTO, 3: Dim.AUTO},)

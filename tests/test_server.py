@@ -10,11 +10,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-import tiny
 import torch
-from inside import API, file_data, png, running_inside
 from PIL import Image
 
+import tiny
+from inside import API, file_data, png, running_inside
 from page.crowd import Crowd
 from page.headers import security_headers
 from page.work import StoppedError, TooLongError, finish, with_reports

@@ -8,9 +8,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from shapes import make_shapes
 from torch import nn
 
+from shapes import make_shapes
 from training.augment import (
     Augmentation,
     draw_windows,

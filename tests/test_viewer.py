@@ -10,10 +10,10 @@ import time
 import numpy as np
 import pytest
 from PIL import Image
-from viewer_app import ViewerApp, own_classes
 
 from benchmarks.viewer import MEASURE
 from segmentation.palette import read_indexed_png, safe_palette, voc_palette
+from viewer_app import ViewerApp, own_classes
 
 pytestmark = pytest.mark.browser
 

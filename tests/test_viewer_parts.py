@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from viewer_app import own_classes
 
 from benchmarks.made_up import made_up_result
 from segmentation.errors import PixelwiseError
@@ -17,6 +16,7 @@ from segmentation.labelmap import decode_label_map
 from segmentation.palette import safe_palette, voc_palette
 from viewer import LabelViewer, PixelBars, build_value, pixel_value
 from viewer.component import BARS_SCRIPTS, SCRIPTS, join_scripts
+from viewer_app import own_classes
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "viewer"
