@@ -121,6 +121,9 @@ def start(demo: "gr.Blocks", options: Options, *, quiet: bool = False) -> Site:
     few_arenas()
     # Our own limit comes first; Gradio's is a net below it.
     demo.queue(default_concurrency_limit=1, max_size=4 * options.max_queue + 64, api_open=False)
+    # Its statistics of all calls would be counted anew after each; nobody sees them here.
+    demo._queue.ANAYLTICS_CACHE_FREQUENCY = sys.maxsize
+    demo._queue.ANALYTICS_MAX_EVENTS = 1
     demo.launch(
         server_name=options.host,
         server_port=options.port,

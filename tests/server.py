@@ -23,7 +23,16 @@ def free_port() -> int:
 
 @contextmanager
 def running_app(*arguments: str, folder: Path, **environment: str) -> Iterator[str]:
-    """Run `app.py` with these arguments; yields its address.
+    """Run `app.py` with these arguments; yields its address. See `start_app`."""
+    with start_app(*arguments, folder=folder, **environment) as (url, _):
+        yield url
+
+
+@contextmanager
+def start_app(
+    *arguments: str, folder: Path, **environment: str
+) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
+    """Run `app.py` with these arguments; yields its address and its process.
 
     Args:
         arguments: words for the command line.
@@ -51,7 +60,7 @@ def running_app(*arguments: str, folder: Path, **environment: str) -> Iterator[s
     url = f"http://127.0.0.1:{port}"
     try:
         _wait(app, url, log)
-        yield url
+        yield url, app
     finally:
         app.terminate()
         try:

@@ -71,6 +71,13 @@ def test_a_young_file_never_goes(tmp_path):
     assert names(tmp_path) == set()
 
 
+def test_a_photo_may_wait_for_its_turn(tmp_path):
+    put(tmp_path / "a" / "photo.png", 5000)
+    janitor = Janitor(tmp_path, 60, 1000, young_seconds=150)
+    assert janitor.sweep(time.time() + 140) == 0
+    assert janitor.sweep(time.time() + 160) == 1
+
+
 def test_an_upload_that_was_broken_off_goes_after_a_minute(tmp_path):
     put(tmp_path / "tmpabc123")
     put(tmp_path / "d" / "photo.png")

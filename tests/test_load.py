@@ -1,0 +1,72 @@
+"""The crowd of `benchmarks.load` in its short form, and that it goes nowhere else."""
+
+import argparse
+import subprocess
+import sys
+
+import pytest
+
+from benchmarks.load import crowd, growth, table
+from inside import running_inside
+from server import ROOT
+
+
+def options(**changes):
+    given = {"requests": 30, "minutes": 1.0, "visitors": 10, "mix": "mixed", "seed": 3}
+    return argparse.Namespace(**{**given, "largest": 480, **changes})
+
+
+@pytest.fixture(scope="module")
+def app(tiny_program, tmp_path_factory):
+    with running_inside(tiny_program, tmp_path_factory.mktemp("cache")) as app:
+        yield app
+
+
+def test_a_mixed_crowd_loses_nothing(app):
+    tally, seconds = crowd(app.url, options(), None)
+    assert sum(tally.outcomes.values()) == 30
+    allowed = {
+        "good: labelled",
+        "good: asked to come back",
+        "slow: labelled",
+        "slow: asked to come back",
+        "bad: told what is wrong",
+        "bad: asked to come back",
+        "leaves: gone",
+        "looks: seen",
+    }
+    assert set(tally.outcomes) <= allowed
+    assert {name.split(":")[0] for name in tally.outcomes} >= {"good", "bad", "leaves"}
+    assert not [code for code in tally.statuses if code >= 400]
+    text = table(tally, seconds, {"machine": "this one"})
+    assert "| lost | 0 |" in text
+    assert "| answers of 5xx | 0 |" in text
+    assert "| machine | this one |" in text
+
+
+def test_growth_compares_the_end_with_a_warm_start():
+    steady = [(float(n), 100.0 if n < 20 else 200.0) for n in range(100)]
+    assert growth(steady) == "200 MB after warm-up, 200 MB at the end (+0.0%)"
+    assert growth(steady[:5]) == "too short to tell"
+
+
+def test_no_other_machine_is_visited():
+    run = subprocess.run(
+        [sys.executable, "-m", "benchmarks.load", "--url", "http://192.0.2.1/"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert run.returncode == 2
+    assert "is another machine" in run.stderr
+
+
+@pytest.mark.parametrize("words", [["--requests", "1000000"], ["--minutes", "600"]])
+def test_the_crowd_is_bounded(words, monkeypatch, capsys):
+    from benchmarks.load import parse
+
+    monkeypatch.setattr(sys, "argv", ["load", *words])
+    with pytest.raises(SystemExit):
+        parse()
+    assert "is not above 0 and up to" in capsys.readouterr().err
