@@ -139,6 +139,7 @@ def start(demo: "gr.Blocks", options: Options, *, quiet: bool = False) -> Site:
         prevent_thread_lock=True,
         quiet=quiet,
         app_kwargs=app_kwargs(site),
+        _frontend=False,  # no wait for a whole page within 3 s, which a busy machine may miss
         **looks(),
     )
     if options.shared:
