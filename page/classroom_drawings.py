@@ -155,7 +155,7 @@ def taps_table(
     taps: Sequence[Taps],
     on: Sequence[str],
     grid: tuple[int, int],
-    stride: float,
+    stride: int,
     cell: tuple[int, int],
 ) -> str:
     """What each branch reads, in words."""
@@ -175,7 +175,7 @@ def taps_table(
         ("Branch", "", "It reads"),
         rows,
         f"The feature map has {grid[0]} × {grid[1]} cells at {words.linked('[[stride]]')} "
-        f"{stride:.3g}; your pixel lies in cell ({cell[0]}, {cell[1]}).",
+        f"{stride}; your pixel lies in cell ({cell[0]}, {cell[1]}).",
     )
 
 

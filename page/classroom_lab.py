@@ -128,9 +128,20 @@ def told(view: Callable[..., Iterator[str]]) -> Callable[..., Iterator[str]]:
             yield words.note(str(error), "invite")
         except PixelwiseError as error:
             text = str(error)
-            yield words.note(words.escape(text[:1].upper() + text[1:] + "."), "sorry")
+            yield _who_asked(args) + words.note(
+                words.escape(text[:1].upper() + text[1:] + "."), "sorry"
+            )
         except Exception:
             log.exception("a view of the classroom failed")
             yield words.note("Something went wrong on this side. Try it once more.", "sorry")
 
     return run
+
+
+def _who_asked(args: tuple[Any, ...]) -> str:
+    """The line that names the model of a view called as (view, key, ...); empty without one."""
+    try:
+        lab = args[0].lab
+        return lab.who(lab.answer(args[1]))
+    except (AttributeError, IndexError, PixelwiseError):
+        return ""

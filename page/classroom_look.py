@@ -15,6 +15,7 @@ from segmentation.explain import (
     effective_receptive_field,
     energy_box,
     entropy_map,
+    nominal_stride,
     sampling_taps,
     scale_box,
     theoretical_receptive_field,
@@ -137,7 +138,7 @@ class Look:
         taps = sampling_taps(aspp, at, grid, size)
         changed, share = changed_pixels(answer.result.class_map, result.class_map)
         palette, image = palette_of(answer), answer.photo.image
-        stride = encoded.input_size[0] / grid[0]
+        stride = nominal_stride(encoded.input_size[0], grid[0])
         silent = f"Without {', '.join(off)}" if off else "All branches on"
         yield (
             self.lab.who(answer)

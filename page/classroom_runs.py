@@ -176,7 +176,7 @@ def _stage(found: FeatureMap) -> str:
     channels, height, width = found.features.shape
     picture, share = three_components(found.features)
     strong = strongest_channels(found.features, CHANNELS)
-    stride = words.linked(f"[[stride]] {found.stride[0]:.3g}")
+    stride = words.linked(f"[[stride]] {found.stride}")
     pictures = [
         fig.frame(
             _enlarged((picture * 255).round().astype(np.uint8)),

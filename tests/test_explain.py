@@ -88,7 +88,7 @@ def test_branches_are_found_in_both_kinds(v3, plus):
 
 
 def test_models_without_aspp_get_a_sentence(lraspp):
-    with pytest.raises(ExplainError, match="a LR-ASPP has no atrous spatial pyramid pooling"):
+    with pytest.raises(ExplainError, match="an LR-ASPP has no atrous spatial pyramid pooling"):
         explain.aspp_of(lraspp)
     with pytest.raises(ExplainError, match="an exported program runs as one piece"):
         explain.aspp_of(ProgramNetwork(nn.Identity(), torch.float32, 1))
@@ -237,14 +237,14 @@ def test_stages_carry_their_sizes_and_strides(plus, v3, batch):
     assert list(found) == ["layer1", "layer2", "layer3", "ASPP", "skip, projected", "decoder"]
     assert tuple(found["layer1"].features.shape) == (64, 24, 32)
     assert tuple(found["skip, projected"].features.shape) == (48, 24, 32)
-    assert [m.stride[0] for m in found.values()] == [4, 8, 16, 16, 4, 4]
-    strides = [m.stride[0] for m in explain.feature_maps(v3, batch)]
+    assert [m.stride for m in found.values()] == [4, 8, 16, 16, 4, 4]
+    strides = [m.stride for m in explain.feature_maps(v3, batch)]
     assert strides == [2, 4, 8, 16, 16]
 
 
 def test_every_family_shows_its_stages(lraspp, batch):
     unet = seeded(lambda: UNet(channels=(4, 8, 16)))
-    assert [m.stride[0] for m in explain.feature_maps(unet, batch)] == [1, 2, 4, 2, 1]
+    assert [m.stride for m in explain.feature_maps(unet, batch)] == [1, 2, 4, 2, 1]
     assert explain.feature_maps(lraspp, batch)[-1].part == "decoder"
     fcn = fcn_resnet50(weights=None, weights_backbone=None, num_classes=3)
     assert [s.name for s in explain.stages_of(fcn)] == [f"layer{i}" for i in range(1, 5)] + ["head"]
@@ -288,3 +288,9 @@ def test_features_that_are_all_equal_give_a_flat_picture():
     picture, share = explain.three_components(torch.ones(5, 4, 4))
     assert not picture.any()
     assert share == 0
+
+
+def test_strides_are_meant_as_powers_of_two():
+    assert explain.nominal_stride(520, 33) == 16
+    assert explain.nominal_stride(520, 65) == 8
+    assert explain.nominal_stride(30, 30) == 1

@@ -16,7 +16,7 @@ from torch import nn
 from torchvision.models.segmentation import deeplabv3
 
 from segmentation.deeplabv3plus import ASPP
-from segmentation.explain.parts import ExplainError, changed_outputs, family
+from segmentation.explain.parts import ExplainError, a_family, changed_outputs, family
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +87,7 @@ def aspp_of(network: nn.Module) -> Aspp:
         raise ExplainError(
             "an exported program runs as one piece: its branches cannot be told apart from outside"
         )
-    raise ExplainError(f"a {family(network)} has no atrous spatial pyramid pooling")
+    raise ExplainError(f"{a_family(network)} has no atrous spatial pyramid pooling")
 
 
 def _branch(module: nn.Module) -> Branch:

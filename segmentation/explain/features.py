@@ -12,7 +12,7 @@ from torchvision.models.segmentation._utils import _SimpleSegmentationModel
 from torchvision.models.segmentation.lraspp import LRASPP
 
 from segmentation.deeplabv3plus import DeepLabV3Plus
-from segmentation.explain.parts import ExplainError, family
+from segmentation.explain.parts import ExplainError, a_family, nominal_stride
 from segmentation.unet import UNet
 
 PCA_SEED = 0
@@ -42,13 +42,13 @@ class FeatureMap:
     Attributes:
         name, part: the stage's.
         features: (c, h, w) float32 on the CPU.
-        stride: (vertical, horizontal) pixels of the network's input per cell.
+        stride: pixels of the network's input per cell, along each side.
     """
 
     name: str
     part: str
     features: Tensor
-    stride: tuple[float, float]
+    stride: int
 
 
 def stages_of(network: nn.Module) -> list[Stage]:
@@ -82,9 +82,7 @@ def stages_of(network: nn.Module) -> list[Stage]:
         up = [Stage(f"up {i}", "decoder", block) for i, block in enumerate(network.expanding, 1)]
         return [*down, *up]
     raise ExplainError(
-        f"the stages of this model, an {family(network)}, cannot be seen from outside"
-        if family(network) == "exported program"
-        else f"we do not know the stages of a {family(network)}"
+        f"the stages of this model, {a_family(network)}, cannot be seen from outside"
     )
 
 
@@ -144,11 +142,11 @@ def feature_maps(network: nn.Module, batch: Tensor) -> list[FeatureMap]:
     stages = stages_of(network)
     with torch.inference_mode(), recorded(stages) as found:
         network(batch)
-    height, width = batch.shape[-2:]
+    height = batch.shape[2]
     maps = []
     for stage in stages:
         features = found[stage.name][0]  # (c, h, w)
-        stride = (height / features.shape[1], width / features.shape[2])
+        stride = nominal_stride(height, features.shape[1])
         maps.append(FeatureMap(stage.name, stage.part, features, stride))
     return maps
 

@@ -4,6 +4,7 @@ An encoder turns the photo into feature maps, a head turns these into logits. Ke
 lets a person switch parts of the head off and on at the price of the head alone.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -61,7 +62,7 @@ def encode(network: nn.Module, batch: Tensor) -> Encoded:
     """
     if not has_halves(network):
         raise ExplainError(
-            f"a {family(network)} does not come apart into an encoder and a head that can be asked "
+            f"{a_family(network)} does not come apart into an encoder and a head that can be asked "
             "one by one"
         )
     with torch.inference_mode():
@@ -113,6 +114,20 @@ def family(network: nn.Module) -> str:
     return names.get(kind, kind)
 
 
+def a_family(network: nn.Module) -> str:
+    """The same with its article: "a DeepLabV3", "an LR-ASPP"."""
+    name = family(network)
+    return f"{'an' if name.startswith(('LR', 'FCN', 'e')) else 'a'} {name}"
+
+
+def nominal_stride(length: int, cells: int) -> int:
+    """Pixels of the input per cell as a network means it: the power of two nearest to the ratio.
+
+    520 pixels in 33 cells are stride 16: the last cell hangs over the edge.
+    """
+    return 2 ** max(0, round(math.log2(length / cells)))
+
+
 @contextmanager
 def changed_outputs(
     modules: Iterable[nn.Module], change: Callable[[Tensor], Tensor]
@@ -157,7 +172,7 @@ def without_skip(network: nn.Module) -> Iterator[None]:
                 handle.remove()
     else:
         raise ExplainError(
-            f"a {family(network)} has no skip connection that could be cut: its head sees the last "
+            f"{a_family(network)} has no skip connection that could be cut: its head sees the last "
             "feature map alone"
         )
 
