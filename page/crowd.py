@@ -75,8 +75,13 @@ class Crowd:
                     self._left[session] = time.monotonic()
                     self._forget()
 
+    def asks(self, session: object) -> None:
+        """A visitor asks for something: whatever was before, they are here."""
+        with self._lock:
+            self._left.pop(str(session), None)
+
     def has_left(self, session: str | None) -> bool:
-        """Whether a visitor's page listened once, and has not for some seconds.
+        """Whether a visitor's page has listened since it asked, and has not for some seconds.
 
         A page closes its connection between two questions, so a moment proves nothing; and a
         program may ask first and listen later.

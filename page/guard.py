@@ -187,6 +187,7 @@ class Guard:
         number = _function(site.demo, match["name"], call)
         in_line = number is not None and site.demo.fns[number].concurrency_id == LINE
         scope["pixelwise.arrived"] = time.monotonic()
+        crowd.asks(call.get("session_hash"))
         if not in_line:
             await self.app(_resized(scope, call), _replay(call, body.receive), answer.send)
             return

@@ -534,6 +534,18 @@ def test_who_leaves_frees_the_place(app, door, monkeypatch):
     assert app.segment(png())[0] == "complete"
 
 
+def test_who_comes_back_after_a_while_is_answered(app, monkeypatch):
+    monkeypatch.setattr("page.crowd.LEFT_SECONDS", 0.2)
+    path = app.upload(png())
+    number = next(n for n, fn in app.site.demo.fns.items() if fn.api_name == "segment")
+    for _ in range(2):
+        body = {"data": [file_data(path), ""], "fn_index": number, "session_hash": "regular"}
+        assert app.http.post(f"{API}/queue/join", json=body).status_code == 200
+        time.sleep(0.8)  # the work begins before anybody listens
+        (message,) = read_values(app, "regular")
+        assert message["success"], message
+
+
 # --- failures --------------------------------------------------------------------------------
 
 
