@@ -18,6 +18,7 @@ SCREENS = {
     "page-dark": {"viewport": {"width": 1440, "height": 960}, "color_scheme": "dark"},
     "phone-light": {"viewport": {"width": 390, "height": 844}, "color_scheme": "light"},
     "phone-dark": {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark"},
+    "classroom": {"viewport": {"width": 1440, "height": 900}, "color_scheme": "light"},
 }
 
 
@@ -32,6 +33,18 @@ def label(page: Page, url: str, photo: Path) -> None:
     box = stage.bounding_box()
     page.mouse.click(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.45)
     page.wait_for_selector("#bars .pb[data-state=ready]", timeout=30_000)
+    page.wait_for_timeout(600)
+
+
+def look_through_the_microscope(page: Page) -> None:
+    """Open the classroom's third view on the labelled photo and wait for its taps."""
+    page.get_by_role("tab", name="Classroom").click()
+    page.click(".cl-step[data-view='3']")
+    frame = page.locator("#cl-picker .cl-frame")
+    box = frame.bounding_box()
+    frame.click(position={"x": box["width"] * 0.5, "y": box["height"] * 0.45})
+    page.click("#cl-open")
+    page.wait_for_selector("#cl-board-3 circle.cl-tap", state="attached", timeout=60_000)
     page.wait_for_timeout(600)
 
 
@@ -50,9 +63,12 @@ def main() -> None:
     ):
         browser = play.chromium.launch(**launch_options())
         for name in options.only:
+            viewport = SCREENS[name]["viewport"]
             page = browser.new_context(**SCREENS[name]).new_page()
             label(page, url, options.photo)
-            page.screenshot(path=options.out / f"{name}.png", full_page=name.startswith("phone"))
+            if name == "classroom":
+                look_through_the_microscope(page)
+            page.screenshot(path=options.out / f"{name}.png", full_page=viewport["width"] < 900)
             page.context.close()
         browser.close()
 

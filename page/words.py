@@ -82,7 +82,7 @@ def built_in_note(answer: Answer) -> list[str]:
     if answer.result.model != EMBEDDED:
         return []
     card = answer.card
-    good = f", mean IoU {card.miou:.0f} % on held-back photos" if card.miou is not None else ""
+    good = f", mean IoU {card.miou:.0f} % on validation photos" if card.miou is not None else ""
     sketch = " Take it as a sketch." if (card.miou or 0) < GOOD_ENOUGH else ""
     return [f"This is the built-in {card.name}: small, trained from scratch{good}.{sketch}"]
 
