@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 EMBEDDED = "embedded"
 MAX_LOADED = 2  # networks kept in memory; the ResNet-101 is 240 MB
 MAX_RESULTS = 48  # results kept for pixel questions, all visitors together
-MAX_RESULT_BYTES = 512 * 2**20
+MAX_RESULT_BYTES = 192 * 2**20
 
 IN_TURN = "Another photo is being labelled, yours is next …"
 log = logging.getLogger(__name__)
