@@ -305,7 +305,10 @@ def _run_and_stop(title: str, elem_id: str) -> tuple[gr.Button, gr.Button]:
 
 
 def _stoppable(stop: gr.Button, runs: list[Any]) -> None:
-    stop.click(None, None, None, js=f"() => {{ {STOPPED} }}", cancels=runs, **QUIETLY)
+    # A step that was on its way when the button was pressed still arrives: clear up after it, too.
+    clear = f"() => {{ {STOPPED}; setTimeout(() => {STOPPED}, 250); }}"
+    ended = stop.click(None, None, None, js=clear, cancels=runs, **QUIETLY)
+    ended.then(None, None, None, js=clear, **QUIETLY)
 
 
 def _last(steps: Iterator[str]) -> str:

@@ -60,6 +60,7 @@ def page(browser: "Browser") -> Iterator["Page"]:
         viewport={"width": 1440, "height": 900}, color_scheme="light", accept_downloads=True
     )
     page = context.new_page()
+    page.set_default_timeout(90_000)  # a loaded machine is no failure
     page.on("pageerror", lambda error: errors.append(str(error)))
     yield page
     context.close()
