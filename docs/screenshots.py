@@ -13,11 +13,12 @@ from playwright.sync_api import Page, sync_playwright
 from tests.chromium import launch_options
 from tests.server import ROOT, running_app
 
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 SCREENS = {
     "page-light": {"viewport": {"width": 1440, "height": 960}, "color_scheme": "light"},
     "page-dark": {"viewport": {"width": 1440, "height": 960}, "color_scheme": "dark"},
-    "phone-light": {"viewport": {"width": 390, "height": 844}, "color_scheme": "light"},
-    "phone-dark": {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark"},
+    "phone-light": {**PHONE, "color_scheme": "light"},
+    "phone-dark": {**PHONE, "color_scheme": "dark"},
     "classroom": {"viewport": {"width": 1440, "height": 900}, "color_scheme": "light"},
 }
 
