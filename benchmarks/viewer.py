@@ -9,7 +9,6 @@ produced. Each sample starts at a random moment of a frame, as a person's hand d
 import argparse
 import json
 import platform
-import shutil
 import statistics
 import sys
 from typing import Any
@@ -17,16 +16,9 @@ from typing import Any
 import gradio as gr
 
 from benchmarks.made_up import made_up_result
+from tests.chromium import find_chromium, launch_options
 from viewer import LabelViewer, build_value
 
-CHROMIUM_FLAGS = [
-    "--no-sandbox",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 SIZES = {1: (866, 1155), 12: (3000, 4000)}
 """Megapixels to (height, width)."""
 CHANGES = ("nothing", "opacity", "toggle", "threshold", "hover", "palette", "zoom")
@@ -115,7 +107,7 @@ def measure(url: str, executable: str, megapixels: int, samples: int) -> dict[st
     from playwright.sync_api import Request, sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=CHROMIUM_FLAGS)
+        browser = playwright.chromium.launch(**{**launch_options(), "executable_path": executable})
         page = browser.new_page(viewport={"width": 1440, "height": 900})
         files: list[Request] = []
         page.on("request", lambda r: files.append(r) if "/file=" in r.url else None)
@@ -167,7 +159,7 @@ def main() -> int:
     parser.add_argument("--chromium", help="path of the browser (default: from PATH)")
     parser.add_argument("--json", help="also write every sample to this file")
     options = parser.parse_args()
-    executable = options.chromium or shutil.which("chromium") or shutil.which("google-chrome")
+    executable = options.chromium or find_chromium()
     if not executable:
         print("No Chromium found; name one with --chromium.", file=sys.stderr)
         return 2
