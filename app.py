@@ -14,9 +14,10 @@ from page.crowd import Crowd, add_doors
 from page.engine import Engine
 from page.folder import own_folder
 from page.handlers import Handlers
-from page.options import Options, parse_options
+from page.options import Options, parse_options, parser
 from page.photo_input import PhotoInput
 from page.server import force_exit_later, set_up_logging, start, stop, wait_for_signal
+from segmentation import PixelwiseError
 from viewer import LabelViewer, PixelBars
 
 EXAMPLES = Path(__file__).parent / "examples"
@@ -129,7 +130,10 @@ def main() -> None:
     options = parse_options()
     set_up_logging(options.log_level)
     with own_folder():
-        demo = build_demo(options)
+        try:
+            demo = build_demo(options)
+        except PixelwiseError as error:  # a device or a folder that is not there
+            parser().exit(2, f"app.py: error: {error}\n")
         site = start(demo, options)
         threading.Thread(target=demo.engine.warm_up, name="warm-up", daemon=True).start()
         wait_for_signal()

@@ -83,6 +83,16 @@ def _auth(text: str) -> tuple[str, str]:
     return user, password
 
 
+def _model(text: str) -> str:
+    from segmentation.catalog import MODELS, unknown_model
+
+    if Path(text).suffix.lower() == ".pt2":
+        return _existing(text)
+    if text not in MODELS:
+        raise argparse.ArgumentTypeError(unknown_model(text))
+    return text
+
+
 def _size(text: str) -> int:
     from segmentation.predictor import MAX_SIZE, MIN_SIZE
 
@@ -140,6 +150,7 @@ def parser() -> argparse.ArgumentParser:
     model = parse.add_argument_group("the network")
     model.add_argument(
         "--model",
+        type=_model,
         metavar="NAME|FILE.pt2",
         help="the first choice: a name from `python -m segmentation --list`, or an exported "
         "program with its card (default: deeplabv3_resnet101 on CUDA, "

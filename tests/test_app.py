@@ -1,7 +1,10 @@
 """Importing the app builds the page and starts nothing."""
 
+import os
 import subprocess
 import sys
+
+import pytest
 
 from server import ROOT
 
@@ -52,3 +55,25 @@ def test_segmentation_knows_nothing_of_gradio():
         [sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, timeout=120
     )
     assert run.stdout.strip() == "without", run.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "variables", "message"),
+    [
+        (["--device", "cuda:7"], {}, "device 'cuda:7' is not here"),
+        ([], {"PIXELWISE_WEIGHTS": "/no/such/folder"}, "there is no such folder"),
+    ],
+)
+def test_a_start_that_cannot_be_is_one_line(words, variables, message):
+    run = subprocess.run(
+        [sys.executable, "app.py", *words],
+        cwd=ROOT,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert run.returncode == 2
+    assert run.stderr.startswith("app.py: error: ")
+    assert message in run.stderr
+    assert "Traceback" not in run.stderr

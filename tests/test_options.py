@@ -64,6 +64,8 @@ def test_on_a_space_hugging_face_may_frame_the_page(monkeypatch):
         ("--time-limit never", "'never' is not a number above 0"),
         ("--embed example.org", "'example.org' is no origin such as https://example.org, or *"),
         ("--embed https://a.org;script-src", "is no origin"),
+        ("--model nonesuch", "there is no model 'nonesuch'"),
+        ("--model /no/such.pt2", "no file at '/no/such.pt2'"),
         ("--weights /no/such/file", "no file at '/no/such/file'"),
     ],
 )
