@@ -77,15 +77,16 @@ def build_demo(options: Options) -> gr.Blocks:
                     viewer = LabelViewer(elem_id="viewer")
                     bars = PixelBars(elem_id="bars")
             with gr.Tab(classroom.TITLE, id="classroom"):
-                classroom.build(
+                classroom.Classroom(
                     engine, demo=demo, rooms=rooms, key=key, photo=photo, examples=EXAMPLES
                 )
         shown = [viewer, facts, key, fetched, offer, timer]
-        run = {"fn": handlers.label, "inputs": [photo, model, size], "outputs": shown}
         quietly = {"show_progress": "hidden", "api_visibility": "private"}
         gr.on(
             [photo.change, model.change, size.change, offer.click],
-            **run,
+            handlers.label,
+            [photo, model, size],
+            shown,
             **quietly,
             trigger_mode="always_last",
             concurrency_id="network",

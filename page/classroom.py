@@ -284,19 +284,6 @@ class Classroom:
         return run
 
 
-def build(
-    engine: Engine,
-    *,
-    demo: gr.Blocks,
-    rooms: gr.Tabs,
-    key: gr.State,
-    photo: gr.Image,
-    examples: Path,
-) -> Classroom:
-    """Put the classroom into the page that is being built; see `Classroom`."""
-    return Classroom(engine, demo=demo, rooms=rooms, key=key, photo=photo, examples=examples)
-
-
 def _run_and_stop(title: str, elem_id: str) -> tuple[gr.Button, gr.Button]:
     return (
         gr.Button(title, variant="primary", elem_id=elem_id),

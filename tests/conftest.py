@@ -37,6 +37,17 @@ def tiny_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_program(tmp_path_factory.mktemp("program") / "colour_net.pt2")
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Small maps on a busy machine are faster without waiting for a second thread."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator["Browser"]:
     """A headless Chromium; skips where there is none, unless PIXELWISE_REQUIRE_BROWSER is set."""
