@@ -15,6 +15,7 @@ from training.augment import (
     Augmentation,
     draw_windows,
     jitter_colours,
+    paste_rectangles,
     sample_labels,
     sample_pixels,
     view_grid,
@@ -140,6 +141,23 @@ def test_the_teachers_map_is_cut_like_the_photo():
     red = F.avg_pool2d((batch[:, 0] > 0.5).float(), 4)
     assert targets[:, 3][red == 1].mean() > 0.8
     assert targets[:, 0][red == 0].mean() > 0.8
+
+
+def test_pasted_rectangles_carry_their_targets():
+    generator = torch.Generator().manual_seed(3)
+    values = torch.arange(8.0).view(8, 1, 1, 1)
+    pixels, targets = values.expand(8, 3, 32, 32), values.expand(8, 4, 8, 8)
+    mixed, mixed_targets = paste_rectangles(pixels, targets, 0.5, generator)
+    assert torch.equal(F.avg_pool2d(mixed[:, :1], 4), mixed_targets[:, :1])
+    foreign = (mixed_targets[:, 0] != values[:, 0]).flatten(1).float().mean(1)
+    assert 0 < (foreign > 0).sum() < 8  # some views, not all
+    assert foreign[foreign > 0].min() > 0.08
+    assert foreign.max() < 0.55
+    others = [set(view.unique().tolist()) for view in mixed_targets[:, 0]]
+    assert all(found <= {float(i), float((i - 1) % 8)} for i, found in enumerate(others))
+    same, same_targets = paste_rectangles(pixels, targets, 0.0, generator)
+    assert torch.equal(same, pixels)
+    assert torch.equal(same_targets, targets)
 
 
 def test_truth_and_teacher_are_mixed_where_both_speak():

@@ -19,6 +19,7 @@ class Augmentation:
         contrast: See brightness.
         saturation: See brightness.
         grey: Share of views without any colour.
+        cutmix: Share of views into which a rectangle of another one is pasted.
     """
 
     area: tuple[float, float] = (0.3, 1.0)
@@ -27,6 +28,7 @@ class Augmentation:
     contrast: float = 0.3
     saturation: float = 0.4
     grey: float = 0.05
+    cutmix: float = 0.0
 
 
 def draw_windows(aspects: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
@@ -101,3 +103,37 @@ def jitter_colours(
     mean = shade.mean((2, 3), keepdim=True)
     pixels = mean + (pixels - mean) * factors(augmentation.contrast)
     return (pixels * factors(augmentation.brightness)).clamp(0, 1)
+
+
+def paste_rectangles(
+    pixels: Tensor, targets: Tensor, share: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Paste into a share of the views a rectangle of the next view, targets alike.
+
+    CutMix (Yun et al., arXiv 1905.04899), for segmentation as in French et al. (arXiv 1906.01916):
+    what lies around an object stops telling what it is. Rectangles cover 10 to 50 % of a view and
+    lie on the targets' grid, so that no target is of two views.
+
+    Args:
+        pixels: Views (N, 3, H, W).
+        targets: Their targets (N, C, h, w); H and W are multiples of h and w.
+        share: How many of the views get a rectangle, in [0, 1].
+        generator: Source of the random numbers.
+    """
+    count, cells = len(targets), targets.shape[-1]
+    stride = pixels.shape[-1] // cells
+    chosen = torch.rand(count, generator=generator) < share
+    area = torch.empty(count).uniform_(0.1, 0.5, generator=generator)
+    stretch = torch.empty(count).uniform_(-0.7, 0.7, generator=generator).exp()
+    sides = torch.stack([(area * stretch).sqrt(), (area / stretch).sqrt()]).clamp(max=1)
+    spans = (sides * cells).round().long()  # (2, N): rows and columns, in cells
+    starts = (torch.rand(2, count, generator=generator) * (cells - spans + 1)).long()
+    steps = torch.arange(cells)
+    inside = (steps >= starts[..., None]) & (steps < (starts + spans)[..., None])  # (2, N, cells)
+    pasted = (inside[0][:, :, None] & inside[1][:, None, :] & chosen[:, None, None])[:, None]
+    pasted = pasted.to(pixels.device)  # (N, 1, cells, cells)
+    wide = pasted.repeat_interleave(stride, 2).repeat_interleave(stride, 3)
+    return (
+        torch.where(wide, pixels.roll(1, 0), pixels),
+        torch.where(pasted, targets.roll(1, 0), targets),
+    )

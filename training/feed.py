@@ -95,7 +95,7 @@ class Feed:
                 shown, photos.labelled, options.boost, options.unlabelled_weight
             ),
             num_classes=options.num_classes,
-            augmentation=Augmentation(area=(options.least_area, 1.0)),
+            augmentation=Augmentation(area=(options.least_area, 1.0), cutmix=options.cutmix),
             truth=options.truth,
             seed=options.seed,
             maps=maps,

@@ -88,6 +88,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--batch", type=int, default=32, help="views a step")
     add("--size", type=parse_sizes, default=parse_sizes("128"), help="SIZE[:SHARE],... of views")
     add("--least-area", type=float, default=0.3, help="least share of the photo in a view")
+    add("--cutmix", type=float, default=0.0, help="share of views with a piece of another one")
     add("--optimizer", choices=OPTIMIZERS, default="adamw")
     add("--lr", type=float, default=2e-3)
     add("--weight-decay", type=float, default=0.05)

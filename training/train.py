@@ -30,6 +30,9 @@ from training.setup import (
     voc_categories,
 )
 
+PAUSE_SECONDS = 60.0
+"""A step that took longer stood still (a stopped process, a closed laptop): no training time."""
+
 
 class Trainer:
     """One run: its network, optimizers, average, data and how far it is.
@@ -129,7 +132,7 @@ class Trainer:
             loss = self.train_step()
             mean_loss = loss if mean_loss == 0.0 else 0.98 * mean_loss + 0.02 * loss
             now = time.monotonic()
-            self.elapsed += now - last
+            self.elapsed += min(now - last, PAUSE_SECONDS)
             last = now
             note = f"loss {mean_loss:.3f}, {self.samples_seen} samples, {self.size()} px"
             bar(self.progress(), 1.0, note)

@@ -10,6 +10,7 @@ from training.augment import (
     Augmentation,
     draw_windows,
     jitter_colours,
+    paste_rectangles,
     sample_labels,
     sample_pixels,
     view_grid,
@@ -73,6 +74,8 @@ class Views:
         targets = mix_targets(
             labels, self._opinions(chosen, canvases, theta, coarse), self.num_classes, self.truth
         )
+        if self.augmentation.cutmix:
+            pixels, targets = paste_rectangles(pixels, targets, self.augmentation.cutmix, generator)
         mean, std = (
             torch.tensor(v, device=device)[:, None, None] for v in (IMAGENET_MEAN, IMAGENET_STD)
         )
