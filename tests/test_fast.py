@@ -146,7 +146,7 @@ def test_exact_is_bit_for_bit_the_network_as_it_is(tmp_path):
         ({"precision": "int8"}, "no precision 'int8': say float32, auto, bfloat16, float16"),
         (
             {"precision": "bfloat16", "exact": True},
-            "exact answers come in float32, not in float16",
+            "exact answers come in float32, not in bfloat16",
         ),
     ],
 )
