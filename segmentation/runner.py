@@ -94,14 +94,10 @@ class Runner:
             return single
 
     def _run(self, batch: Tensor, precision: str) -> Tensor:
-        device = self.model.device
         try:
             network = self._network(precision)
             with torch.inference_mode():
-                if device.type == "cuda":
-                    # pinned memory lets the copy run beside what the GPU still has to do
-                    batch = batch.pin_memory().to(device, non_blocking=True)
-                return network(batch.to(device))["out"].float().cpu()
+                return network(_moved(batch, self.model.device))["out"].float().cpu()
         except (MemoryError, torch.OutOfMemoryError) as error:
             raise ModelError(_too_large(self.model, batch)) from error
         except RuntimeError as error:
@@ -135,6 +131,13 @@ class Runner:
         classes = len(model.card.categories)
         autocast = model.device.type == "cuda" and precision != "float32"
         return fast_network(model.network, precision, num_classes=classes, autocast=autocast)
+
+
+def _moved(batch: Tensor, device: torch.device) -> Tensor:
+    """The batch on a device; to a GPU from pinned memory, beside what that still has to do."""
+    if device.type == "cuda":
+        return batch.pin_memory().to(device, non_blocking=True)
+    return batch.to(device)
 
 
 def _labels(logits: Tensor, batch: Tensor) -> Tensor:

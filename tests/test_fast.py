@@ -1,5 +1,6 @@
 """The quick copy of a network against the network itself; precisions; what runs a batch."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -217,6 +218,39 @@ def test_a_gpu_keeps_the_labels(name):
         used.add(found.precision)
     assert np.mean(share) >= 0.99
     assert used == {"float16" if name == "auto" else "float32"}
+
+
+def test_batches_go_to_a_gpu_from_pinned_memory_without_waiting(monkeypatch):
+    asked = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: asked.append("pinned") or self)
+    monkeypatch.setattr(
+        torch.Tensor, "to", lambda self, *where, **how: asked.append((where, how)) or self
+    )
+    batch, cuda, cpu = torch.zeros(1, 3, 4, 4), torch.device("cuda:1"), torch.device("cpu")
+    assert runner._moved(batch, cuda) is batch
+    assert asked == ["pinned", ((cuda,), {"non_blocking": True})]
+    assert runner._moved(batch, cpu) is batch
+    assert asked[2:] == [((cpu,), {})]
+
+
+def test_on_a_gpu_half_precision_is_left_to_autocast(monkeypatch, tmp_path):
+    monkeypatch.setattr(runner, "half_precision", lambda device: "float16")
+    made = []
+    monkeypatch.setattr(
+        runner, "fast_network", lambda *args, **options: made.append((args, options))
+    )
+    model = dataclasses.replace(
+        segmentation.load("embedded", device="cpu").model, device=torch.device("cuda")
+    )
+    quick = runner.Runner(model, precision="auto")
+    assert quick.precision == "float16"
+    quick._network("float16")
+    quick._network("float32")
+    assert [(args[1], options["autocast"]) for args, options in made] == [
+        ("float16", True),
+        ("float32", False),
+    ]
+    assert segmentation.Segmenter(model).batches
 
 
 def test_photos_of_one_size_go_through_the_network_together(tmp_path, monkeypatch):
