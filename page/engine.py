@@ -166,7 +166,13 @@ class Engine:
             if name not in self._segmenters:
                 report(f"Reading the weights of {Path(name).stem} …", None)
                 own = self.options.weights if name == self.options.model else None
-                self._segmenters[name] = load(name, device=self.options.device, weights=own)
+                self._segmenters[name] = load(
+                    name,
+                    device=self.options.device,
+                    weights=own,
+                    precision=self.options.precision,
+                    compiled=self.options.compile,
+                )
                 while len(self._segmenters) > MAX_LOADED:
                     self._segmenters.popitem(last=False)
             self._segmenters.move_to_end(name)
@@ -236,14 +242,12 @@ class Engine:
 
     def warm_up(self) -> None:
         """Load the model that will answer first, and run it once, so that nobody waits for it."""
-        import numpy as np
-
         from segmentation import PixelwiseError
 
         name = self.default if self.is_ready(self.default) else EMBEDDED
         try:
             with self._running:
-                self.segmenter(name).predict(np.zeros((64, 64, 3), np.uint8))
+                self.segmenter(name).warm_up()
         except PixelwiseError as error:
             log.warning("warm-up: %s", error)
 
