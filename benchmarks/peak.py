@@ -17,7 +17,7 @@ SHAPES = (
     (1024, 256, 1, 65, 65),
     (2048, 512, 1, 65, 65),
 )
-"""Input channels, output channels, kernel, height, width: convolutions of a ResNet at 520 pixels."""
+"""Convolutions of a ResNet at 520 pixels: channels in and out, kernel, height, width."""
 
 
 class Peak:

@@ -46,9 +46,9 @@ def measure_model(
         folder: for weights and exported networks.
 
     Returns:
-        "sizes" ((h, w) that the article's network and the others are shown), "flops" of the
-        article's, the preset's and our network (see `peak.count_flops`), "times" (contender to stage to seconds), "difference" (contender to
-        `engines.difference` from the exact answer).
+        "sizes" ((h, w) that the article's network and the others are shown), "flops" (see `_flops`),
+        "times" (contender to stage to seconds), "difference" (contender to `engines.difference`
+        from the exact answer).
 
     Raises:
         RuntimeError: somebody's answer in float32 is not the network's.
