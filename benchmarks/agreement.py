@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 import segmentation
-from benchmarks.output import EXAMPLES, ROOT, finish, markdown, parser, positive, result
+from benchmarks.output import EXAMPLES, ROOT, finish, parser, positive, result
+from benchmarks.tables import markdown
 from segmentation import PixelwiseError
 
 SHARED = Path(os.environ.get("PIXELWISE_SHARED", ROOT.parent / "shared"))

@@ -71,7 +71,7 @@ def our_script(segmenter: Any, data: bytes, clock: Clock) -> bytes:
     with clock("decode"):
         image = segmentation.open_photo(data).image
     with clock("preprocess"):
-        batch = segmenter.preprocess(Image.fromarray(image))
+        batch = segmenter.preprocess(Image.fromarray(image), size=segmenter.size)
     with clock("network"):
         logits = segmenter._forward(batch)[0]
     with clock("postprocess"):

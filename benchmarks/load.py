@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,9 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from benchmarks.output import finish, markdown, parser, result
+from benchmarks.output import finish, parser, result
 from benchmarks.resident import resident_mb
+from benchmarks.tables import markdown
 from benchmarks.visitors import SIDES, Tally, Visitor, bad_files, photos
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -90,7 +91,8 @@ def rows_of(tally: Tally, seconds: float) -> dict[str, str]:
 def load_report(values: dict[str, Any]) -> str:
     """The result as Markdown."""
     text = markdown(["", ""], list(values["rows"].items()))
-    return f"`{values['command']}`\n\n{text}" if "command" in values else text
+    notes = [values["note"]] if "note" in values else []
+    return "\n\n".join([f"`{values['command']}`", *notes, text])
 
 
 def growth(memory: list[tuple[float, float]]) -> str:
@@ -119,7 +121,7 @@ def own_app(options: argparse.Namespace) -> Iterator[tuple[str, int, Path]]:
 def main() -> int:
     """Read the command line, run, print the table; 1 where a request was lost or failed."""
     options = parse()
-    values = result(command=" ".join(["python -m benchmarks.load", *sys.argv[1:]]))
+    values = result(command=_command(options))
     if options.url and urlsplit(options.url).hostname not in LOOPBACK:
         print(f"{options.url} is another machine: this is for one's own only", file=sys.stderr)
         return 2
@@ -144,7 +146,17 @@ def main() -> int:
     return 1 if bad or any(code >= 500 for code in tally.statuses) else 0
 
 
-def parse() -> argparse.Namespace:
+def _command(options: argparse.Namespace) -> str:
+    """How to repeat the run: what differs from the defaults, but for where the values went."""
+    usual = vars(parse([]))
+    words = ["python -m benchmarks.load"]
+    for name, value in vars(options).items():
+        if name != "json" and value != usual[name]:
+            words.append(f"--{name.replace('_', '-')} {value}")
+    return " ".join(words)
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
 
     def bounded(kind: type, most: float) -> Any:
@@ -168,7 +180,7 @@ def parse() -> argparse.Namespace:
     command.add_argument("--settle", type=float, default=90.0, help="seconds to wait for tidying")
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--url", help="a page that runs already, on this machine")
-    return command.parse_args()
+    return command.parse_args(arguments)
 
 
 if __name__ == "__main__":

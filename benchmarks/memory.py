@@ -24,9 +24,10 @@ from benchmarks.contenders import (
     random_network,
     scripts,
 )
-from benchmarks.output import EXAMPLES, ROOT, finish, markdown, parser, result
+from benchmarks.output import EXAMPLES, ROOT, finish, parser, result
 from benchmarks.resident import peak_mb
 from benchmarks.stages import page_script
+from benchmarks.tables import markdown
 from benchmarks.timing import Clock
 
 MODEL = "deeplabv3_mobilenet_v3_large"

@@ -6,32 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.tables import machine_line
+from benchmarks.targets import Target, targets_table
 from benchmarks.timing import machine
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
 RUNS = 5
-
-
-def markdown(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A Markdown table; columns after the first are set to the right."""
-    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
-
-
-def ratio(value: float) -> str:
-    """A ratio as text, `3.41x`."""
-    return f"{value:.2f}x"
-
-
-def machine_line(facts: dict[str, Any]) -> str:
-    """The facts of `timing.machine` in one line."""
-    return (
-        f"{facts['processor']}, {facts['cores']} cores, {facts['memory_gb']:g} GB, "
-        f"{facts['instructions']}, bfloat16 {'yes' if facts['bfloat16'] else 'no'}, "
-        f"{facts['system']}, Python {facts['python']}, torch {facts['torch']} on "
-        f"{facts['threads']} threads, load {facts['load']} at the start, {facts['date']}"
-    )
 
 
 def parser(module: str, doc: str | None) -> argparse.ArgumentParser:
@@ -58,11 +39,22 @@ def result(**values: Any) -> dict[str, Any]:
     return {"machine": machine(), **values}
 
 
-def finish(values: dict[str, Any], table: str, path: Path | None) -> None:
-    """Print the machine and the table, and write the values where they are wanted."""
-    if values.get("machine"):
-        print(machine_line(values["machine"]), end="\n\n")
-    print(table, flush=True)
+def finish(
+    values: dict[str, Any], table: str, path: Path | None, targets: Sequence[Target] = ()
+) -> None:
+    """Print the machine, the table and what was promised; write the values where wanted."""
+    print(machine_line(values["machine"]), table, sep="\n\n", flush=True)
+    if targets:
+        print(f"\n{targets_table(targets)}", flush=True)
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(_rounded(values), indent=1) + "\n", encoding="utf-8")
+
+
+def _rounded(values: Any) -> Any:
+    """Times to a microsecond, shares to a millionth: more digits are noise."""
+    if isinstance(values, dict):
+        return {key: _rounded(value) for key, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [_rounded(value) for value in values]
+    return round(values, 6) if isinstance(values, float) else values

@@ -24,7 +24,7 @@ from benchmarks.article import SHORT_SIDE, article_transforms
 from benchmarks.contenders import MODELS, PRESET_SIDE, load_ours, random_network, scripts
 from benchmarks.output import EXAMPLES, RUNS, finish, parser, positive, result
 from benchmarks.peak import Peak, count_flops, count_with_zeros
-from benchmarks.speed_tables import speed_report
+from benchmarks.speed_tables import speed_report, speed_targets
 from benchmarks.timing import Clock, Work, has_bfloat16, in_turn
 from segmentation.fast import fast_network
 
@@ -46,7 +46,7 @@ def measure_model(
         folder: for weights and exported networks.
 
     Returns:
-        "sizes" ((h, w) that the article's network and the others are shown), "flops" (see `_flops`),
+        "sizes" ((h, w) that the article's network and the others are shown), "flops" (`_flops`),
         "times" (contender to stage to seconds), "difference" (contender to `engines.difference`
         from the exact answer).
 
@@ -62,7 +62,7 @@ def measure_model(
     if has_bfloat16():
         ours["bfloat16"] = load_ours(network, name, folder, precision="bfloat16", **options)
     image = Image.open(io.BytesIO(data)).convert("RGB")
-    batch = ours["default"].preprocess(image)
+    batch = ours["default"].preprocess(image, size=ours["default"].size)
     large = article_transforms(round(size * SHORT_SIDE / PRESET_SIDE))(image)
     alone = {"article_same_size": lambda array: network(torch.from_numpy(array))["out"]}
     alone |= _engines(network, batch, folder)
@@ -166,7 +166,7 @@ def main() -> None:
     )
     options = command.parse_args()
     values = measure(options)
-    finish(values, speed_report(values), options.json)
+    finish(values, speed_report(values), options.json, speed_targets(values))
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from benchmarks.output import markdown, ratio
-from benchmarks.targets import Target, targets_table
+from benchmarks.tables import markdown, ratio
+from benchmarks.targets import Target
 from benchmarks.timing import spread, total
 
 NAMES = {
@@ -49,13 +49,13 @@ def speed_report(values: dict[str, Any]) -> str:
     )
     return "\n\n".join(
         [
-            f"{values['photo']}, {values['runs']} runs in turn: median (minimum to maximum); the "
-            "ratios are of medians. The share of the peak is the quickest run's, and counts no product "
-            "with the zeros around the picture, which are most of an atrous convolution at rate 36; "
-            "the usual count does, and promises are held to that.",
+            f"{values['photo']}, {values['runs']} runs in turn: median (minimum to maximum); "
+            "stages in ms; ratios of medians. The share of the peak is the quickest run's. It "
+            "counts no product with the zeros around the picture, which are most of what an "
+            "atrous convolution at rate 36 multiplies; the usual count does, and the promise is "
+            "held to that.",
             f"Best convolution of this machine in the same run: {'; '.join(peaks)}.",
             speed_table(values),
-            targets_table(speed_targets(values)),
         ]
     )
 

@@ -15,8 +15,9 @@ from PIL import Image
 
 import segmentation
 from benchmarks.contenders import enlarged_photo, load_ours, random_network, scripts
-from benchmarks.output import EXAMPLES, RUNS, finish, markdown, parser, positive, result
-from benchmarks.targets import Target, targets_table
+from benchmarks.output import EXAMPLES, RUNS, finish, parser, positive, result
+from benchmarks.tables import markdown
+from benchmarks.targets import Target
 from benchmarks.timing import Clock, has_bfloat16, in_turn, spread
 from segmentation.postprocess import decide
 from segmentation.result import Segmentation
@@ -47,7 +48,7 @@ def page_script(segmenter: Any, data: bytes, cache: str, clock: Clock) -> dict[s
     with clock("decode"):
         image = segmentation.open_photo(data).image
     with clock("preprocess"):
-        batch = segmenter.preprocess(Image.fromarray(image))
+        batch = segmenter.preprocess(Image.fromarray(image), size=segmenter.size)
     with clock("network"):
         logits = segmenter._forward(batch)[0]
     with clock("postprocess"):
@@ -107,7 +108,6 @@ def stages_report(values: dict[str, Any]) -> str:
             f"A JPEG of {width} x {height} pixels ({values['bytes'] / 1e6:.1f} MB), "
             f"{values['runs']} runs in turn: median (minimum to maximum).",
             markdown(header, rows),
-            targets_table(stages_targets(values)),
         ]
     )
 
@@ -131,7 +131,7 @@ def main() -> None:
     )
     options = command.parse_args()
     values = measure(options)
-    finish(values, stages_report(values), options.json)
+    finish(values, stages_report(values), options.json, stages_targets(values))
 
 
 if __name__ == "__main__":

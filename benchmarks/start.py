@@ -19,8 +19,9 @@ from typing import Any
 
 import httpx
 
-from benchmarks.output import EXAMPLES, ROOT, RUNS, finish, markdown, parser, positive, result
-from benchmarks.targets import Target, targets_table
+from benchmarks.output import EXAMPLES, ROOT, RUNS, finish, parser, positive, result
+from benchmarks.tables import markdown
+from benchmarks.targets import Target
 from benchmarks.timing import Clock, in_turn, spread
 from tests.server import free_port
 
@@ -159,7 +160,6 @@ def start_report(values: dict[str, Any]) -> str:
         [
             f"{values['runs']} runs in turn, {values['photo']}: median (minimum to maximum).",
             markdown(header, rows),
-            targets_table(start_targets(values)),
         ]
     )
 
@@ -177,7 +177,7 @@ def main() -> None:
     command.add_argument("--photo", type=Path, default=EXAMPLES / "astronaut.jpg")
     options = command.parse_args()
     values = measure(options)
-    finish(values, start_report(values), options.json)
+    finish(values, start_report(values), options.json, start_targets(values))
 
 
 if __name__ == "__main__":

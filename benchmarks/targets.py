@@ -1,8 +1,9 @@
 """What is wanted, what was measured, and whether that is enough."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.output import markdown
+from benchmarks.tables import markdown
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,7 @@ class Target:
         return [self.what, bound, measured, self.beside, "yes" if self.met else "**no**"]
 
 
-def targets_table(targets: list[Target]) -> str:
-    """All of them as Markdown; an empty text where there are none."""
-    if not targets:
-        return ""
+def targets_table(targets: Sequence[Target]) -> str:
+    """All of them as Markdown."""
     rows = [target.cells() for target in targets]
     return markdown(["target", "wanted", "measured", "beside it", "met"], rows)

@@ -38,7 +38,7 @@ def test_a_mixed_crowd_loses_nothing(app):
     assert set(tally.outcomes) <= allowed
     assert {name.split(":")[0] for name in tally.outcomes} >= {"good", "bad", "leaves"}
     assert not [code for code in tally.statuses if code >= 400]
-    text = load_report({"rows": rows_of(tally, seconds) | {"machine": "this one"}})
+    text = load_report({"command": "", "rows": rows_of(tally, seconds) | {"machine": "this one"}})
     assert "| lost | 0 |" in text
     assert "| answers of 5xx | 0 |" in text
     assert "| machine | this one |" in text
