@@ -62,7 +62,7 @@ def test_an_error_not_ours_is_told_without_its_words(handlers, photo_file, monke
     def fail(*args, **kwargs):
         raise RuntimeError("<script>secret</script>")
 
-    monkeypatch.setattr(handlers.engine, "segment", fail)
+    monkeypatch.setattr(handlers.engine, "work", fail)
     *_, last = handlers.label(photo_file, "", 0)
     assert last[0] == {"status": "error", "text": words.BUSY}
     assert "secret" in caplog.text  # the log has it
