@@ -23,6 +23,9 @@ from .work import TICK_SECONDS, Report, quiet
 
 MAX_GROUP = 8
 """Photos that are run together at most."""
+RECOUNT_SECONDS = 5.0
+"""How long a place and its seconds stand while the line does not move: a text that changes each
+second is no calm one, and a screen reader would speak it each time."""
 FIRST_TICK_SECONDS = 0.02
 """A shorter wait is not worth a sentence."""
 
@@ -39,7 +42,8 @@ class Line:
         self._pace = Pace()
         self._order: FairOrder[Ticket] = FairOrder(self._pace)
         self._serving: list[Ticket] = []
-        self._places: dict[Ticket, tuple[int, float | None]] | None = None
+        self._places: dict[Ticket, tuple[int, float | None]] = {}
+        self._counted = -math.inf
         self._closed = False
         self._lock = threading.Lock()
 
@@ -167,19 +171,18 @@ class Line:
     def _place_text(self, ticket: Ticket) -> str:
         """What a visitor is told; nothing where the turn has come."""
         with self._lock:
-            if self._places is None:
+            if time.monotonic() - self._counted > RECOUNT_SECONDS:
                 self._places = self._count()
+                self._counted = time.monotonic()
             if ticket not in self._places:
                 return ""
-            number, before = self._places[ticket]
-            rest = self._rest()
-            seconds = None if before is None or rest is None else before + rest
+            number, seconds = self._places[ticket]
             return words.place(number, seconds, any(one.prepares for one in self._serving))
 
     def _count(self) -> dict[Ticket, tuple[int, float | None]]:
-        """Each one's place, and the seconds of those before it who wait, where they are known."""
+        """Each one's place, and the seconds until its turn, where they are known."""
         places: dict[Ticket, tuple[int, float | None]] = {}
-        before: float | None = 0.0
+        before = self._rest()
         for number, ticket in enumerate(self._order.in_order(), 1):
             places[ticket] = (number, before)
             expected = self._pace.expected(ticket)
@@ -209,7 +212,7 @@ class Line:
             self._call_next()
 
     def _call_next(self) -> None:
-        self._places = None
+        self._counted = -math.inf
         if self._serving or self._closed:
             return
         ticket = self._order.pop()
@@ -228,13 +231,13 @@ class Line:
                 self._order.take(one)
                 self._serve(one)
                 one.together = len(others) + 1
-            self._places = None
+            self._counted = -math.inf
             return others
 
     def _release(self, taken: list[Ticket]) -> None:
         """Let those go on whose work is done, and the others wait on at their places."""
         with self._lock:
-            self._places = None
+            self._counted = -math.inf
             for ticket in reversed(taken):
                 if ticket not in self._serving:  # its visitor has left
                     continue
