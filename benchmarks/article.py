@@ -1,107 +1,121 @@
-"""The article's script against `Segmenter.predict`: same photo, same network, same run.
-
-`python -m benchmarks.article [--model deeplabv3_resnet101] [--runs 5]` builds the network with
-seeded random weights (the time does not depend on their values), and prints seconds from the opened
-photo to labels at the photo's size, in turn, as median, minimum and maximum.
+"""The article's script and torchvision's own recipe, as others run them; with their stages timed.
 
 The article's script: Resize(640), ToTensor, Normalize, the network with its auxiliary head and with
-gradients, argmax, and a Python loop over the 21 classes for the colours.
+gradients, argmax, and a Python loop over the 21 classes for the colours. It ends in a window with
+the colours; here it ends in the same file as the others: the colours over the photo, as a PNG.
 """
 
-import argparse
-import statistics
-import tempfile
-import time
+import io
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 from torchvision import transforms
-from torchvision.models import get_model
 
-import segmentation
+from benchmarks.timing import Clock
+from segmentation.palette import voc_palette
 
-EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+SHORT_SIDE = 640
+CLASSES = 21
+ALPHA = 0.5
 
 
-def article_script(network: nn.Module, image: Image.Image, palette: np.ndarray) -> np.ndarray:
-    """The article's steps, as it writes them.
-
-    Args:
-        network: torchvision's, in eval mode.
-        image: the photo, RGB.
-        palette: (256, 3) uint8.
-
-    Returns:
-        (h, w, 3) uint8 colours, shorter side 640.
-    """
-    preprocess = transforms.Compose(
+def article_transforms(short_side: int = SHORT_SIDE) -> Callable[[Image.Image], Tensor]:
+    """The article's preprocessing: a PIL image to (3, h, w) float32, shorter side `short_side`."""
+    return transforms.Compose(
         [
-            transforms.Resize(640),
+            transforms.Resize(short_side),
             transforms.ToTensor(),
             transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
         ]
     )
-    batch = preprocess(image).unsqueeze(0)  # (1, 3, h, w)
-    logits = network(batch)["out"]  # (1, 21, h, w), with a graph for gradients behind it
-    labels = torch.argmax(logits.squeeze(), dim=0).detach().cpu().numpy()
+
+
+def decode_segmap(labels: np.ndarray) -> np.ndarray:
+    """The article's loop: (h, w) int64 class indices to (h, w, 3) uint8 colours."""
+    palette = voc_palette()
     red, green, blue = (np.zeros_like(labels).astype(np.uint8) for _ in range(3))
-    for index in range(21):
+    for index in range(CLASSES):
         chosen = labels == index
         red[chosen], green[chosen], blue[chosen] = palette[index]
     return np.stack([red, green, blue], axis=2)
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """How long `work` takes, by the wall clock."""
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
+def article_script(
+    network: nn.Module, data: bytes, clock: Clock, short_side: int = SHORT_SIDE
+) -> bytes:
+    """The article's steps, as it writes them.
+
+    Args:
+        network: torchvision's with its auxiliary head, in eval mode.
+        data: the photo's file.
+        clock: gets decode, preprocess, network, postprocess, encode.
+        short_side: what the photo's shorter side is resized to.
+
+    Returns:
+        A PNG of the photo's size, the colours over it at half opacity.
+    """
+    with clock("decode"):
+        image = Image.open(io.BytesIO(data)).convert("RGB")
+    with clock("preprocess"):
+        batch = article_transforms(short_side)(image).unsqueeze(0)  # (1, 3, h, w)
+    with clock("network"):
+        logits = network(batch)["out"]  # (1, 21, h, w), with a graph for gradients behind it
+    with clock("postprocess"):
+        labels = torch.argmax(logits.squeeze(), dim=0).detach().cpu().numpy()
+        colors = decode_segmap(labels)
+    with clock("encode"):
+        shown = Image.fromarray(colors).resize(image.size, Image.Resampling.NEAREST)
+        return png(Image.blend(image, shown, ALPHA))
 
 
-def measure(name: str, photo: Path, runs: int, size: int | None) -> dict[str, list[float]]:
-    """Time both, in turn, after one warm-up each."""
-    torch.manual_seed(0)
-    options = {} if name.startswith("lraspp") else {"aux_loss": True}
-    network = get_model(name, weights=None, weights_backbone=None, **options).eval()
-    with tempfile.TemporaryDirectory() as folder:
-        weights = Path(folder) / "random.pth"
-        torch.save(network.state_dict(), weights)
-        segmenter = segmentation.load(name, device="cpu", weights=weights, size=size)
-    image, palette = Image.open(photo).convert("RGB"), segmentation.voc_palette()
-    times: dict[str, list[float]] = {"article's script": [], "Segmenter.predict": []}
-    for run in range(runs + 1):
-        took = (
-            seconds(lambda: article_script(network, image, palette)),
-            seconds(lambda: segmenter.predict(image)),
-        )
-        if run:
-            for key, value in zip(times, took, strict=True):
-                times[key].append(value)
-    return times
+def preset_script(
+    network: nn.Module, preset: Callable[[Image.Image], Tensor], data: bytes, clock: Clock
+) -> bytes:
+    """What torchvision's documentation shows, under `inference_mode` and at the photo's size.
+
+    Args:
+        network: torchvision's with its auxiliary head, in eval mode.
+        preset: `weights.transforms()`.
+        data: the photo's file.
+        clock: gets decode, preprocess, network, postprocess, encode.
+
+    Returns:
+        As `article_script`.
+    """
+    with clock("decode"):
+        image = Image.open(io.BytesIO(data)).convert("RGB")
+    with clock("preprocess"):
+        batch = preset(image).unsqueeze(0)
+    with clock("network"), torch.inference_mode():
+        logits = network(batch)["out"]
+    with clock("postprocess"):
+        class_map = full_size_labels(logits, (image.height, image.width))
+        colors = voc_palette()[class_map]
+    with clock("encode"):
+        return png(Image.blend(image, Image.fromarray(colors), ALPHA))
 
 
-def main() -> None:
-    """Read the command line, measure and print."""
-    parse = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parse.add_argument("--model", default="deeplabv3_resnet101")
-    parse.add_argument("--photo", type=Path, default=EXAMPLES / "astronaut.jpg")
-    parse.add_argument("--runs", type=int, default=5)
-    parse.add_argument("--size", type=int, help="shorter side for Segmenter.predict")
-    options = parse.parse_args()
-    times = measure(options.model, options.photo, options.runs, options.size)
-    print(f"{options.model}, {options.photo.name}, {torch.get_num_threads()} threads, seconds")
-    base = statistics.median(times["article's script"])
-    for key, values in times.items():
-        median = statistics.median(values)
-        print(
-            f"{key:20} median {median:6.2f}  min {min(values):6.2f}  max {max(values):6.2f}  "
-            f"{base / median:4.1f}x"
-        )
+def full_size_labels(logits: Tensor, size: tuple[int, int]) -> np.ndarray:
+    """Labels at the photo's size, all logits upsampled at once.
+
+    Args:
+        logits: (1, C, h, w) floats.
+        size: (H, W) of the photo.
+
+    Returns:
+        (H, W) uint8.
+    """
+    with torch.inference_mode():
+        large = F.interpolate(logits, size, mode="bilinear", align_corners=False)
+        return large.argmax(1)[0].to(torch.uint8).numpy()
 
 
-if __name__ == "__main__":
-    main()
+def png(image: Image.Image) -> bytes:
+    """As a PNG with Pillow's defaults."""
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()

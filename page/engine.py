@@ -102,7 +102,13 @@ class Engine:
             if name not in self._segmenters:
                 report(f"Reading the weights of {Path(name).stem} …", None)
                 own = self.options.weights if name == self.options.model else None
-                self._segmenters[name] = load(name, device=self.options.device, weights=own)
+                self._segmenters[name] = load(
+                    name,
+                    device=self.options.device,
+                    weights=own,
+                    precision=self.options.precision,
+                    compiled=self.options.compile,
+                )
                 while len(self._segmenters) > MAX_LOADED:
                     self._segmenters.popitem(last=False)
             self._segmenters.move_to_end(name)
@@ -195,9 +201,8 @@ class Engine:
         else:
             with ticket.preparing():
                 segmenter = self.segmenter(ticket.model, report)
-        together = getattr(segmenter, "batches", False)
         alone = contextlib.nullcontext([ticket])
-        with self.line.gather(ticket) if together else alone as group:
+        with self.line.gather(ticket) if segmenter.batches else alone as group:
             report("Reading the photo …", None)
             read = [(one, photo) for one in group if (photo := self._read(one))]
             report("Labelling every pixel …", None)
@@ -235,13 +240,11 @@ class Engine:
 
     def warm_up(self) -> None:
         """Load the model that will answer first, and run it once, so that nobody waits for it."""
-        import numpy as np
-
         from segmentation import PixelwiseError
 
         name = self.default if self.is_ready(self.default) else EMBEDDED
         try:
             with self.line.turn(name, learns=False) as ticket, ticket.preparing():
-                self.segmenter(name).predict(np.zeros((64, 64, 3), np.uint8))
+                self.segmenter(name).warm_up()
         except PixelwiseError as error:
             log.warning("warm-up: %s", error)

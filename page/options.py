@@ -32,6 +32,8 @@ class Options:
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         weights: a file of weights for `model`, or None to look for the published ones.
         size: the shorter side in pixels that the network sees, or None for the model's own.
+        precision: "float32", "auto", "bfloat16" or "float16"; see `segmentation.Segmenter`.
+        compile: run networks through `torch.compile`.
         host, port: where to listen, or None for Gradio's defaults and environment variables.
         share: ask for a public link; None leaves it to GRADIO_SHARE.
         auth: (user, password), or None for an open page.
@@ -49,6 +51,8 @@ class Options:
     device: str = "auto"
     weights: str | None = None
     size: int | None = None
+    precision: str = "float32"
+    compile: bool = False
     host: str | None = None
     port: int | None = None
     share: bool | None = None
@@ -70,6 +74,7 @@ class Options:
         return self.share
 
 
+PRECISIONS = ("float32", "auto", "bfloat16", "float16")  # segmentation.precision has torch
 SHARED = {"max_upload_mb": 10.0, "max_megapixels": 24.0, "max_queue": 16}
 """Tighter limits where a public link is asked for, unless other ones are given."""
 LOG_LEVELS = ("error", "warning", "info", "debug")
@@ -94,7 +99,7 @@ def _model(text: str) -> str:
 
 
 def _size(text: str) -> int:
-    from segmentation.predictor import MAX_SIZE, MIN_SIZE
+    from segmentation.cards import MAX_SIZE, MIN_SIZE
 
     if not text.isdecimal() or not MIN_SIZE <= int(text) <= MAX_SIZE:
         raise argparse.ArgumentTypeError(
@@ -170,6 +175,19 @@ def parser() -> argparse.ArgumentParser:
         metavar="PX",
         help="the photo's shorter side as the network sees it; larger finds smaller things and "
         "takes longer (default: the size the model was trained for)",
+    )
+    model.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default=default.precision,
+        help="auto: half precision where this machine has it natively (about twice as fast) and "
+        f"at least 99 %% of the pixels keep their label (default: {default.precision})",
+    )
+    model.add_argument(
+        "--compile",
+        action="store_true",
+        help="run networks through torch.compile: quicker, above all on a GPU, but the first photo "
+        "of each size waits for it",
     )
     server = parse.add_argument_group("the page")
     server.add_argument(

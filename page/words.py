@@ -89,8 +89,8 @@ def run_facts(answer: "Answer") -> str:
     result = answer.result
     height, width = result.class_map.shape
     facts = (
-        f"<strong>{html.escape(result.model)}</strong> on {html.escape(result.device)} · "
-        f"{height} × {width} px · {result.seconds:.2f} s"
+        f"<strong>{html.escape(result.model)}</strong> on {html.escape(result.device)} in "
+        f"{result.precision} · {height} × {width} px · {result.seconds:.2f} s"
     )
     notes = [*answer.notes, *built_in_note(answer)]
     return "<br>".join([facts, *(html.escape(note) for note in notes)])

@@ -20,6 +20,7 @@ from segmentation.images import open_photo
 from segmentation.models import count_parameters
 from segmentation.overlay import blend
 from segmentation.palette import PALETTES, colorize, palette_from_card, write_indexed_png
+from segmentation.precision import PRECISIONS
 from segmentation.predictor import Segmenter, load
 
 MAX_STEM_BYTES = 200  # names may have 255 bytes, and ours are longer than the photo's
@@ -27,8 +28,8 @@ MAX_STEM_BYTES = 200  # names may have 255 bytes, and ours are longer than the p
 DESCRIPTION = """\
 Label every pixel of photos. For each PHOTO, writes <stem>_labels.png (an indexed PNG: the class of
 each pixel, in the palette's colours) and <stem>_overlay.png into DIR, and prints one JSON object:
-image, model, device, height, width, seconds, classes. A photo that cannot be used is reported on
-standard error and the others go on; the exit status is then 1."""
+image, model, device, precision, height, width, seconds, classes. A photo that cannot be used is
+reported on standard error and the others go on; the exit status is then 1."""
 
 EPILOG = """\
 examples:
@@ -56,7 +57,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder = Path(options.out)
         folder.mkdir(parents=True, exist_ok=True)
         segmenter = load(
-            options.model, device=options.device, weights=options.weights, size=options.size
+            options.model,
+            device=options.device,
+            weights=options.weights,
+            size=options.size,
+            exact=options.exact,
+            precision=options.precision,
         )
         palette = _palette(segmenter, options.palette)
     except PixelwiseError as error:
@@ -212,6 +218,18 @@ def _parser() -> argparse.ArgumentParser:
         default="auto",
         metavar="D",
         help="auto, cpu, cuda, cuda:N or mps (default: auto)",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="float32",
+        help="auto: half precision where this machine has it natively (about twice as fast) and "
+        "at least 99 %% of the pixels keep their label (default: float32)",
+    )
+    parser.add_argument(
+        "--exact",
+        action="store_true",
+        help="run the published network as it is: slower, and its numbers bit for bit",
     )
     parser.add_argument(
         "--weights", metavar="FILE", help="a state dict (.pth) instead of the published weights"

@@ -113,7 +113,8 @@ class ASPP(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Pool features (N, in_channels, h, w) into (N, out_channels, h, w)."""
         # Upsampling a 1 x 1 map bilinearly repeats it.
-        pooled = self.pooling(features).expand(-1, -1, *features.shape[-2:])
+        height, width = features.shape[-2:]
+        pooled = self.pooling(features).expand(-1, -1, height, width)
         branches = [pooled, *(conv(features) for conv in self.convs)]
         return self.project(torch.cat(branches, dim=1))
 

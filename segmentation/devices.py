@@ -1,4 +1,8 @@
-"""Where a network runs: CUDA, Apple's MPS, or the CPU."""
+"""Where a network runs: CUDA, Apple's MPS, or the CPU, and with how many threads there."""
+
+import math
+import os
+from pathlib import Path
 
 import torch
 
@@ -56,3 +60,29 @@ def _count(kind: str) -> tuple[int, str]:
     if not torch.backends.mps.is_built():
         return 0, "this build of torch has no MPS (it is for Macs with Apple silicon)"
     return 0, "MPS needs a Mac with Apple silicon and macOS 14 or newer"
+
+
+def fit_threads(group: Path = Path("/sys/fs/cgroup")) -> int:
+    """Use no more threads than this process may use processors; what the person set is kept.
+
+    Torch counts the machine's cores. In a container with a share of them (Docker's `--cpus`, a
+    Space, Kubernetes) the threads beyond it would make all others wait for them.
+
+    Args:
+        group: folder of the control group, version 2.
+
+    Returns:
+        How many threads torch now uses.
+    """
+    threads = torch.get_num_threads()
+    if "OMP_NUM_THREADS" in os.environ or "MKL_NUM_THREADS" in os.environ:
+        return threads
+    may = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else threads
+    try:
+        quota, period = (group / "cpu.max").read_text().split()
+        may = min(may, max(1, math.ceil(int(quota) / int(period))))
+    except (OSError, ValueError):
+        pass  # no such file, or "max": no share
+    if may < threads:
+        torch.set_num_threads(may)
+    return min(may, threads)

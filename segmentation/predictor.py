@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -9,34 +10,72 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.functional import InterpolationMode, resize
 
-from segmentation.cards import MAX_SIZE, MIN_SIZE
 from segmentation.catalog import EMBEDDED, default_model, has_embedded
+from segmentation.devices import fit_threads
 from segmentation.download import Progress
 from segmentation.errors import ModelError, WeightsError
 from segmentation.images import open_photo
 from segmentation.models import Model, load_model
 from segmentation.postprocess import decide
+from segmentation.precision import checked_precision
+from segmentation.programs import ProgramNetwork
 from segmentation.result import Segmentation
+from segmentation.runner import Runner
+from segmentation.sizes import checked_size, network_size, preset_size, shape_note
 
-MAX_ASPECT = 2.5  # a longer panorama is shown smaller, whole, so that memory stays bounded
-MAX_PIXELS = 6 << 20  # of what the network is shown: 2048 x 3072
-MIN_SIDE = 33  # networks of stride 32 see at least two cells
+WARM_UP_SIZE = 64
 
 
 class Segmenter:
     """A model that labels pictures.
 
+    By default it runs a quicker copy of the network (see `segmentation.fast`), whose labels are
+    those of the published one but for rounding: at least 99.9 % of the pixels of real photos.
+
+    Args:
+        model: the loaded model.
+        size: shorter side in pixels that `predict` shows it by default; None for its own.
+        note: what a person should know of it: why it answers and not another.
+        exact: run the published network itself, bit for bit.
+        precision: "float32"; "bfloat16" or "float16"; or "auto", half precision where this
+            machine has it natively and the first photos keep at least 99 % of their labels.
+        compiled: use `torch.compile`; seconds of waiting for each new size of photo.
+
     Attributes:
         model: the loaded model.
         size: shorter side in pixels that `predict` shows it by default; None for its own.
-        note: what a person should know of it: why it answers and not another, or that it takes
-            pictures of one size only; mostly empty.
+        note: as given, or that it takes pictures of one size only; mostly empty.
+        exact: as given.
+        batches: whether `predict_many` shows the network photos of one size together, as where
+            several at once are quicker than one after the other.
+
+    Raises:
+        ModelError: the size is out of range, or there is no such precision.
     """
 
-    def __init__(self, model: Model, *, size: int | None = None, note: str = "") -> None:
+    def __init__(
+        self,
+        model: Model,
+        *,
+        size: int | None = None,
+        note: str = "",
+        exact: bool = False,
+        precision: str = "float32",
+        compiled: bool = False,
+    ) -> None:
         self.model = model
-        self.size = _checked_size(size)
-        self.note = " ".join(filter(None, (note, _shape_note(model))))
+        self.size = checked_size(size)
+        self.note = " ".join(filter(None, (note, shape_note(model))))
+        self.exact = exact
+        # on a CPU one photo keeps every core busy (benchmarks/README.md); an exported program may
+        # take one photo at a time alone
+        self.batches = model.device.type == "cuda" and not isinstance(model.network, ProgramNetwork)
+        self._runner = Runner(model, exact=exact, precision=precision, compiled=compiled)
+
+    @property
+    def precision(self) -> str:
+        """What the network computes in: "float32", "bfloat16" or "float16"."""
+        return self._runner.precision
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -61,13 +100,47 @@ class Segmenter:
             ImageError: the picture cannot be read.
             ModelError: the size is out of range, or the network fails.
         """
-        size = _checked_size(size) or self.size
-        photo = open_photo(image)
+        return self.predict_many([image], size=size)[0]
+
+    def predict_many(self, images: Sequence[Any], *, size: int | None = None) -> list[Segmentation]:
+        """Label several pictures; see `batches`.
+
+        Args:
+            images: each as for `predict`.
+            size: as for `predict`.
+
+        Returns:
+            A result for each picture, in their order; `seconds` is each one's share.
+
+        Raises:
+            ImageError, ModelError: as `predict`, for any of them.
+        """
+        size = checked_size(size) or self.size
+        photos = [open_photo(image) for image in images]
         start = time.perf_counter()
-        height, width = photo.image.shape[:2]
-        batch = self.preprocess(Image.fromarray(photo.image), size=size)
-        logits = self._forward(batch)
-        class_map, confidence, runner_up = decide(logits, (height, width))
+        batches = [self.preprocess(Image.fromarray(p.image), size=size) for p in photos]
+        together: dict[Any, list[int]] = {}
+        for index, batch in enumerate(batches):
+            together.setdefault(batch.shape if self.batches else index, []).append(index)
+        share = (time.perf_counter() - start) / max(1, len(photos))
+        results: dict[int, Segmentation] = {}
+        for indices in together.values():
+            begun = time.perf_counter()
+            many = self._forward(torch.cat([batches[i] for i in indices]))  # (n, C, h, w)
+            each = share + (time.perf_counter() - begun) / len(indices)
+            for index, logits in zip(indices, many, strict=True):
+                results[index] = self._result(logits, photos[index].image.shape[:2], each)
+        return [results[index] for index in range(len(photos))]
+
+    def warm_up(self) -> None:
+        """Run the network once on nothing, so that the first photo need not wait for that."""
+        black = Image.new("RGB", (WARM_UP_SIZE, WARM_UP_SIZE))
+        self._runner.warm_up(self.preprocess(black, size=WARM_UP_SIZE))
+
+    def _result(self, logits: Tensor, size: tuple[int, int], seconds: float) -> Segmentation:
+        """What the network said, (C, h, w), as a result for a photo of `size`."""
+        start = time.perf_counter()
+        class_map, confidence, runner_up = decide(logits, size)
         return Segmentation(
             class_map=class_map,
             confidence=confidence,
@@ -76,7 +149,8 @@ class Segmenter:
             categories=self.model.card.categories,
             model=self.model.name,
             device=str(self.model.device),
-            seconds=time.perf_counter() - start,
+            seconds=seconds + time.perf_counter() - start,
+            precision=self.precision,
         )
 
     def preprocess(self, image: Image.Image, *, size: int | None = None) -> Tensor:
@@ -86,8 +160,8 @@ class Segmenter:
         a panorama, or the network does not take the resulting sides.
         """
         model = self.model
-        natural = _preset_size(image.height, image.width, size or model.card.resize)
-        wanted = self._network_size(natural)
+        natural = preset_size(image.height, image.width, size or model.card.resize)
+        wanted = network_size(model, natural)
         if wanted != natural:
             image = resize(
                 image, list(wanted), interpolation=InterpolationMode.BILINEAR, antialias=True
@@ -96,37 +170,13 @@ class Segmenter:
         transforms = model.transforms if size is None else model.card.transforms(size)
         return transforms(image)[None]
 
-    def _network_size(self, natural: tuple[int, int]) -> tuple[int, int]:
-        """The (h, w) that the network is shown: the preset's, within bounds and what it takes."""
-        short, long = min(natural), max(natural)
-        scale = min(1.0, MAX_ASPECT * short / long)
-        scale = min(scale, (MAX_PIXELS / (short * long * scale**2)) ** 0.5 * scale)
-        sides = self.model.sides
-        if scale < 1:
-            # the longer side reaches its bound, the shorter follows as far as a network can see
-            natural = tuple(max(MIN_SIDE, round(side * scale)) for side in natural)
-        if self.model.square:
-            natural = (short, short)
-        return sides[0].nearest(natural[0]), sides[1].nearest(natural[1])
-
     def _forward(self, batch: Tensor) -> Tensor:
-        """Run the network: (1, 3, h, w) to logits (C, h', w') float32 on the CPU."""
+        """Run the network: (N, 3, h, w) to logits (N, C, h', w') float32 on the CPU."""
         model = self.model
-        try:
-            with torch.inference_mode():
-                logits = model.network(batch.to(model.device))["out"][0].float().cpu()
-        except (MemoryError, torch.OutOfMemoryError) as error:
-            raise ModelError(_too_large(model, batch)) from error
-        except RuntimeError as error:
-            if "alloc" in str(error):
-                raise ModelError(_too_large(model, batch)) from error
+        logits = self._runner(batch)
+        if logits.shape[1] != len(model.card.categories):
             raise ModelError(
-                f"the network of {model.name} failed on a batch of {tuple(batch.shape)}: "
-                f"{str(error).strip().splitlines()[0][:200]}"
-            ) from error
-        if len(logits) != len(model.card.categories):
-            raise ModelError(
-                f"{model.name} answers with {len(logits)} classes, but its card lists "
+                f"{model.name} answers with {logits.shape[1]} classes, but its card lists "
                 f"{len(model.card.categories)} categories: correct the card"
             )
         if not torch.isfinite(logits).all():
@@ -144,6 +194,9 @@ def load(
     weights: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
     size: int | None = None,
+    exact: bool = False,
+    precision: str = "float32",
+    compiled: bool = False,
 ) -> Segmenter:
     """Load a model and get what labels pictures with it.
 
@@ -155,56 +208,23 @@ def load(
         weights: a state dict to use instead of the published one.
         progress: called with (bytes done, bytes in all or None) while weights download.
         size: shorter side in pixels to show the network by default.
+        exact: see `Segmenter`; so are `precision` and `compiled`.
+        precision: see `Segmenter`.
+        compiled: see `Segmenter`.
 
     Raises:
-        ModelError, WeightsError, DeviceError: see `load_model`.
+        ModelError, WeightsError, DeviceError: see `load_model` and `Segmenter`.
     """
-    if name_or_path is not None or weights is not None:
-        name = name_or_path if name_or_path is not None else default_model(device)
-        return Segmenter(
-            load_model(name, device=device, weights=weights, progress=progress), size=size
-        )
-    _checked_size(size)
-    name = default_model(device)
+    options = {"size": size, "exact": exact, "precision": precision, "compiled": compiled}
+    checked_size(size)
+    checked_precision(precision, exact=exact)
+    name = name_or_path if name_or_path is not None else default_model(device)
+    fit_threads()
     try:
-        return Segmenter(load_model(name, device=device, progress=progress), size=size)
+        model = load_model(name, device=device, weights=weights, progress=progress)
+        return Segmenter(model, **options)
     except WeightsError as error:
-        if not has_embedded():
+        if name_or_path is not None or weights is not None or not has_embedded():
             raise
         note = f"the small built-in model answers, because there are {error}."
-        return Segmenter(load_model(EMBEDDED, device=device), size=size, note=note)
-
-
-def _checked_size(size: int | None) -> int | None:
-    if size is None:
-        return None
-    if isinstance(size, bool) or not isinstance(size, int) or not MIN_SIZE <= size <= MAX_SIZE:
-        raise ModelError(
-            f"size is {size!r}: it is the shorter side in pixels that the network is shown, a "
-            f"whole number from {MIN_SIZE} to {MAX_SIZE}"
-        )
-    return size
-
-
-def _shape_note(model: Model) -> str:
-    height, width = model.sides
-    if height.step and width.step:
-        return "every photo is squeezed to a square for it." if model.square else ""
-    tall, wide = (side.low if not side.step else "any" for side in model.sides)
-    return (
-        f"{model.name} was exported for {tall} x {wide} pixels (height x width): every photo is "
-        "squeezed to that, and a chosen size changes nothing of it."
-    )
-
-
-def _preset_size(height: int, width: int, short: int) -> tuple[int, int]:
-    """The (h, w) that torchvision's preset makes of a picture: shorter side to `short`."""
-    long = int(short * max(height, width) / min(height, width))
-    return (short, long) if height <= width else (long, short)
-
-
-def _too_large(model: Model, batch: Tensor) -> str:
-    return (
-        f"not enough memory on {model.device} for {model.name} at {batch.shape[2]} x "
-        f"{batch.shape[3]}: choose a smaller size, a smaller model or another device"
-    )
+        return Segmenter(load_model(EMBEDDED, device=device), note=note, **options)

@@ -103,6 +103,7 @@ class Segmentation:
         model: name of the model that answered.
         device: where it ran.
         seconds: from the opened photo to this result.
+        precision: what the network computed in: "float32", "bfloat16" or "float16".
     """
 
     class_map: np.ndarray
@@ -113,6 +114,7 @@ class Segmentation:
     model: str
     device: str
     seconds: float
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         for array in (self.class_map, self.confidence, self.runner_up):
@@ -211,6 +213,7 @@ class Segmentation:
         return {
             "model": self.model,
             "device": self.device,
+            "precision": self.precision,
             "height": self.height,
             "width": self.width,
             "seconds": round(self.seconds, 4),

@@ -15,6 +15,15 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("PIXELWISE_SHARED", ROOT.parent / "shared"))
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests for a GPU step aside where there is none."""
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("no CUDA device on this machine")
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder with a real model and real photos, where a checkout has one beside it."""

@@ -51,7 +51,8 @@ def run(capsys, *arguments: str) -> tuple[int, list[dict], str]:
 def test_a_photo_becomes_two_files_and_one_line(capsys, program, picture):
     status, (line,), err = run(capsys, picture, "--model", program, "--out", "new/out")
     assert (status, err) == (0, "")
-    assert list(line) == ["image", "model", "device", "height", "width", "seconds", "classes"]
+    keys = ["image", "model", "device", "precision", "height", "width", "seconds", "classes"]
+    assert list(line) == keys
     assert (line["image"], line["model"]) == (picture, "colour_net")
     assert (line["height"], line["width"]) == (128, 192)
     result = segmentation.load(program).predict(picture)

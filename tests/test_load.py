@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from benchmarks.load import crowd, growth, table
+from benchmarks.load import crowd, growth, load_report, rows_of
 from inside import running_inside
 from server import ROOT
 
@@ -38,7 +38,7 @@ def test_a_mixed_crowd_loses_nothing(app):
     assert set(tally.outcomes) <= allowed
     assert {name.split(":")[0] for name in tally.outcomes} >= {"good", "bad", "leaves"}
     assert not [code for code in tally.statuses if code >= 400]
-    text = table(tally, seconds, {"machine": "this one"})
+    text = load_report({"command": "", "rows": rows_of(tally, seconds) | {"machine": "this one"}})
     assert "| lost | 0 |" in text
     assert "| answers of 5xx | 0 |" in text
     assert "| machine | this one |" in text

@@ -83,6 +83,8 @@ def test_help_names_every_option_and_the_defaults():
         "device",
         "weights",
         "size",
+        "precision",
+        "compile",
         "host",
         "port",
         "share",

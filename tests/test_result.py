@@ -181,6 +181,7 @@ def test_to_json_is_plain_and_complete():
     assert values == {
         "model": "made_up",
         "device": "cpu",
+        "precision": "float32",
         "height": 4,
         "width": 5,
         "seconds": 0.25,

@@ -1,0 +1,60 @@
+"""What every command here prints and writes: a Markdown table and a JSON file."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.tables import machine_line
+from benchmarks.targets import Target, targets_table
+from benchmarks.timing import machine
+
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLES = ROOT / "examples"
+RUNS = 5
+
+
+def parser(module: str, doc: str | None) -> argparse.ArgumentParser:
+    """A command line that has `--json`, as all of them have."""
+    made = argparse.ArgumentParser(
+        prog=f"python -m benchmarks.{module}",
+        description=doc,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("--json", type=Path, metavar="FILE", help="also write every value here")
+    return made
+
+
+def positive(text: str) -> int:
+    """A whole number from 1, for argparse."""
+    value = int(text) if text.isascii() and text.isdigit() else 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return value
+
+
+def result(**values: Any) -> dict[str, Any]:
+    """What a command measures, with the machine's facts; make it before measuring."""
+    return {"machine": machine(), **values}
+
+
+def finish(
+    values: dict[str, Any], table: str, path: Path | None, targets: Sequence[Target] = ()
+) -> None:
+    """Print the machine, the table and what was promised; write the values where wanted."""
+    print(machine_line(values["machine"]), table, sep="\n\n", flush=True)
+    if targets:
+        print(f"\n{targets_table(targets)}", flush=True)
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(_rounded(values), indent=1) + "\n", encoding="utf-8")
+
+
+def _rounded(values: Any) -> Any:
+    """Times to a microsecond, shares to a millionth: more digits are noise."""
+    if isinstance(values, dict):
+        return {key: _rounded(value) for key, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [_rounded(value) for value in values]
+    return round(values, 6) if isinstance(values, float) else values

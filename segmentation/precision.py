@@ -1,0 +1,44 @@
+"""In which number format a network computes, and which formats a device computes in natively."""
+
+import torch
+
+from segmentation.errors import ModelError
+
+PRECISIONS = ("float32", "auto", "bfloat16", "float16")
+"""What a person may ask for."""
+
+
+def checked_precision(name: str, *, exact: bool = False) -> str:
+    """The name, if there is such a precision and it goes with `exact`.
+
+    Raises:
+        ModelError: it does not.
+    """
+    if name not in PRECISIONS:
+        raise ModelError(f"there is no precision {name!r:.60}: say {', '.join(PRECISIONS)}")
+    if exact and name not in ("float32", "auto"):
+        raise ModelError(
+            f"exact answers come in float32, not in {name}: leave out exact or the precision"
+        )
+    return "float32" if exact else name
+
+
+def half_precision(device: torch.device) -> str | None:
+    """The half precision that a device computes in natively, or None.
+
+    On CUDA float16 (from compute capability 7.0, tensor cores): it keeps three more bits than
+    bfloat16, so more labels stay. On CPUs bfloat16, where AVX512-BF16 or AMX is there; float16
+    would be emulated, hundreds of times slower.
+    """
+    if device.type == "cuda":
+        return "float16" if torch.cuda.get_device_capability(device) >= (7, 0) else None
+    if device.type == "cpu" and has_cpu_bfloat16():
+        return "bfloat16"
+    return None
+
+
+def has_cpu_bfloat16() -> bool:
+    """Whether this processor computes in bfloat16 itself (AVX512-BF16 or AMX)."""
+    # torch keeps these questions private until its list of processor features is settled
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, bool)() for name in names)

@@ -1,0 +1,153 @@
+"""How a batch goes through a model's network: which copy of it, in which precision, and back."""
+
+import threading
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from segmentation.errors import ModelError
+from segmentation.fast import fast_network, without_auxiliary_head
+from segmentation.models import Model
+from segmentation.precision import checked_precision, half_precision
+
+AGREEMENT = 0.99
+"""Share of pixels whose label half precision must leave alone to be taken by `auto`."""
+TRIALS = 3
+"""Photos that `auto` looks at both ways before it trusts half precision."""
+
+
+class Runner:
+    """Runs a model's network.
+
+    The quick copies are made at the first batch, so that a model which is only asked to explain
+    itself costs no more memory.
+
+    Args:
+        model: the model; its own network is left as it is.
+        exact: run the published network as it is, bit for bit, in float32.
+        precision: "float32", "bfloat16", "float16", or "auto": half precision where this device
+            has it natively and where the first photos keep at least 99 % of their labels in it.
+        compiled: run the network through `torch.compile`: quicker, and seconds of waiting for
+            each new size of photo.
+
+    Raises:
+        ModelError: unknown precision, or one that does not go with `exact`.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        exact: bool = False,
+        precision: str = "float32",
+        compiled: bool = False,
+    ) -> None:
+        self.model = model
+        self.exact = exact
+        self.precision = checked_precision(precision, exact=exact)
+        self._auto = self.precision == "auto"
+        if self._auto:
+            self.precision = half_precision(model.device) or "float32"
+            self._auto = self.precision != "float32"
+        self._compiled = compiled
+        self._networks: dict[str, nn.Module] = {}
+        self._seen = self._same = 0  # pixels compared, and those with the same label
+        self._trials = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, batch: Tensor) -> Tensor:
+        """Run the network.
+
+        Args:
+            batch: (N, 3, h, w) float32 on the CPU.
+
+        Returns:
+            Logits (N, C, h', w') float32 on the CPU. `precision` tells how they came about.
+
+        Raises:
+            ModelError: not enough memory, or the network failed.
+        """
+        if self._auto and self._trials < TRIALS:
+            return self._try_both(batch)
+        return self._run(batch, self.precision)
+
+    def warm_up(self, batch: Tensor) -> None:
+        """Run every network that may answer once; what comes out is not judged."""
+        for precision in {self.precision, "float32"} if self._auto else {self.precision}:
+            self._run(batch, precision)
+
+    def _try_both(self, batch: Tensor) -> Tensor:
+        """Answer in half precision if it has left the labels alone so far, else give it up."""
+        half, single = self._run(batch, self.precision), self._run(batch, "float32")
+        with self._lock:
+            self._trials += 1
+            same = _labels(half, batch) == _labels(single, batch)
+            self._seen += same.numel()
+            self._same += int(same.sum())
+            if self._same >= AGREEMENT * self._seen and bool(torch.isfinite(half).all()):
+                if self._trials == TRIALS:
+                    self._networks.pop("float32", None)
+                return half
+            self._networks.pop(self.precision, None)
+            self._auto, self.precision = False, "float32"
+            return single
+
+    def _run(self, batch: Tensor, precision: str) -> Tensor:
+        try:
+            network = self._network(precision)
+            with torch.inference_mode():
+                return network(_moved(batch, self.model.device))["out"].float().cpu()
+        except (MemoryError, torch.OutOfMemoryError) as error:
+            raise ModelError(_too_large(self.model, batch)) from error
+        except RuntimeError as error:
+            if "alloc" in str(error):
+                raise ModelError(_too_large(self.model, batch)) from error
+            first = str(error).strip().splitlines()[0][:200]
+            if self._compiled and isinstance(error, torch._dynamo.exc.TorchDynamoException):
+                raise ModelError(
+                    f"{self.model.name} cannot be compiled on this machine ({first}): leave out "
+                    "--compile, or install what torch.compile needs (a C++ compiler)"
+                ) from error
+            raise ModelError(
+                f"the network of {self.model.name} failed on a batch of {tuple(batch.shape)}: "
+                f"{first}"
+            ) from error
+
+    def _network(self, precision: str) -> nn.Module:
+        with self._lock:
+            network = self._networks.get(precision)
+            if network is None:
+                network = self._make(precision)
+                if self._compiled:
+                    network = torch.compile(network)
+                self._networks[precision] = network
+            return network
+
+    def _make(self, precision: str) -> nn.Module:
+        model = self.model
+        if self.exact:
+            return without_auxiliary_head(model.network)
+        classes = len(model.card.categories)
+        autocast = model.device.type == "cuda" and precision != "float32"
+        return fast_network(model.network, precision, num_classes=classes, autocast=autocast)
+
+
+def _moved(batch: Tensor, device: torch.device) -> Tensor:
+    """The batch on a device; to a GPU from pinned memory, beside what that still has to do."""
+    if device.type == "cuda":
+        return batch.pin_memory().to(device, non_blocking=True)
+    return batch.to(device)
+
+
+def _labels(logits: Tensor, batch: Tensor) -> Tensor:
+    """(N, h, w) at the size that the network saw."""
+    size = batch.shape[-2:]
+    return F.interpolate(logits, size, mode="bilinear", align_corners=False).argmax(1)
+
+
+def _too_large(model: Model, batch: Tensor) -> str:
+    return (
+        f"not enough memory on {model.device} for {model.name} at {batch.shape[2]} x "
+        f"{batch.shape[3]}: choose a smaller size, a smaller model or another device"
+    )
