@@ -6,11 +6,12 @@ starts nothing: no server, no network, no weights.
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
 from page import classroom, words
-from page.crowd import Crowd, add_doors
+from page.crowd import LINE, Crowd, add_doors
 from page.engine import Engine
 from page.folder import own_folder
 from page.handlers import Handlers
@@ -35,7 +36,7 @@ def build_demo(options: Options) -> gr.Blocks:
     """
     engine = Engine(options)
     with gr.Blocks(title=words.TITLE, analytics_enabled=False) as demo:
-        crowd = Crowd(options.max_queue, options.time_limit)
+        crowd = Crowd(engine.line, options.max_queue, options.time_limit)
         handlers = Handlers(engine, demo.GRADIO_CACHE, crowd)
         gr.HTML(words.MASTHEAD, elem_id="masthead")
         key = gr.State("")
@@ -81,6 +82,7 @@ def build_demo(options: Options) -> gr.Blocks:
                     engine, demo=demo, rooms=rooms, key=key, photo=photo, examples=EXAMPLES
                 )
         shown = [viewer, facts, key, fetched, offer, timer]
+        in_line = {"concurrency_id": LINE, "concurrency_limit": options.max_queue + 1}
         quietly = {"show_progress": "hidden", "api_visibility": "private"}
         gr.on(
             [photo.change, model.change, size.change, offer.click],
@@ -89,7 +91,7 @@ def build_demo(options: Options) -> gr.Blocks:
             shown,
             **quietly,
             trigger_mode="always_last",
-            concurrency_id="network",
+            **in_line,
         )
         timer.tick(
             handlers.watch_download, [model], [fetched, offer, timer], **quietly, queue=False
@@ -98,7 +100,8 @@ def build_demo(options: Options) -> gr.Blocks:
             handlers.pixel, [key], [bars], **quietly, queue=False, trigger_mode="always_last"
         )
         viewer.unpin(lambda: None, None, [bars], **quietly, queue=False)
-        _add_api(handlers)
+        demo.unload(handlers.leave)
+        _add_api(handlers, in_line)
         demo.engine, demo.crowd = engine, crowd
         later = {"label": handlers.label_later, "segment": handlers.segment_later}
         demo.doors = add_doors(demo, later)
@@ -110,7 +113,7 @@ def _sizes(own: int | None) -> list[tuple[str, int]]:
     return [("as the model was trained", 0), *((f"{size} px", size) for size in sizes)]
 
 
-def _add_api(handlers: Handlers) -> None:
+def _add_api(handlers: Handlers, in_line: dict[str, Any]) -> None:
     """The endpoint for programs: `predict(image, model, api_name="/segment")`."""
     with gr.Column(visible=False):
         image = PhotoInput(label="image")
@@ -121,7 +124,7 @@ def _add_api(handlers: Handlers) -> None:
             [image, name],
             outputs,
             api_name="segment",
-            concurrency_id="network",
+            **in_line,
         )
 
 

@@ -18,7 +18,8 @@ from .classroom_grade import Grader
 from .classroom_lab import Lab, NotYetError, chosen, palette_of
 from .classroom_look import Look, default_class
 from .classroom_runs import Runs
-from .engine import Answer, Engine
+from .engine import Engine
+from .kept import Answer
 
 QUIETLY: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 HEAVY: dict[str, Any] = {**QUIETLY, "concurrency_id": "classroom", "concurrency_limit": 1}

@@ -12,7 +12,7 @@ from segmentation.models import count_parameters
 from . import classroom_figures as fig
 from . import classroom_words as words
 from .classroom_lab import Lab, NotYetError, palette_of, told
-from .engine import Answer
+from .kept import Answer
 
 MAX_COMPARED = 3
 OTHER_SIZE = 2  # a model can be compared with itself at this part or multiple of its size
@@ -55,9 +55,7 @@ class Compare:
             shown = Path(name).stem + (f" at {size} px" if size else "")
             yield _side_by_side(figures) + sorry + words.working(f"{shown} …", number, len(chosen))
             try:
-                other = self.lab.engine.segment(
-                    answer.photo, name, int(size) if size else None, stand_in=False
-                )
+                other = self.lab.again(answer, name, int(size) if size else None)
             except PixelwiseError as error:
                 sorry += words.note(
                     f"<strong>{words.escape(shown)}</strong> cannot answer: " + words.escape(error),

@@ -9,7 +9,7 @@ from segmentation.explain import Taps, class_scores
 
 from . import classroom_figures as fig
 from . import classroom_words as words
-from .engine import Answer
+from .kept import Answer
 
 FAINT = 0.05  # classes that reach this score somewhere are named even where they win no pixel
 MOST = 9  # classes named at most

@@ -15,7 +15,8 @@ from segmentation import PixelwiseError, Segmenter, palette_from_card
 from segmentation.explain import Encoded, encode, family
 
 from . import classroom_words as words
-from .engine import Answer, Engine
+from .engine import Engine
+from .kept import Answer
 
 MAX_ENCODED = 4  # photos whose features are kept, all visitors together
 MAX_ENCODED_BYTES = 256 * 2**20
@@ -52,6 +53,10 @@ class Lab:
         if answer is None:
             raise NotYetError(words.LABEL_FIRST)
         return answer
+
+    def again(self, answer: Answer, name: str, size: int | None) -> Answer:
+        """The same visitor's photo by a model at a size, from memory where it was run before."""
+        return self.engine.segment(answer.photo, name, size, session=answer.session, stand_in=False)
 
     def segmenter(self, answer: Answer) -> Segmenter:
         """The network that gave the answer, with its preprocessing."""

@@ -25,7 +25,7 @@ from . import classroom_figures as fig
 from . import classroom_words as words
 from .classroom_chart import sweep_chart
 from .classroom_lab import Lab, palette_of, told
-from .engine import Answer
+from .kept import Answer
 
 CHANNELS = 6
 
@@ -122,7 +122,7 @@ class Runs:
         """The same photo and model at a size; from memory where it was run before."""
         if size == answer.size:
             return answer.result
-        again = self.lab.engine.segment(answer.photo, answer.answering, size, stand_in=False)
+        again = self.lab.again(answer, answer.answering, size)
         return again.result
 
     @told
@@ -157,8 +157,9 @@ class Runs:
         """An example photo with nothing of the 20 classes, and why it is labelled anyway."""
         yield words.working("Labelling every pixel …")
         engine = self.lab.engine
-        asked = self.lab.answer(key).answering if key else None
-        answer = engine.segment(str(self.examples / f"{name}.jpg"), asked)
+        shown = self.lab.answer(key) if key else None
+        asked, session = (shown.answering, shown.session) if shown else (None, "")
+        answer = engine.segment(str(self.examples / f"{name}.jpg"), asked, session=session)
         yield (
             self.lab.who(answer)
             + fig.row(

@@ -1,6 +1,5 @@
 """Who waits, for how long, and who has left: what is needed to turn people away politely."""
 
-import math
 import threading
 import time
 from collections import Counter
@@ -8,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from . import words
+from .line import Line as NetworkLine
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -24,40 +23,32 @@ class Crowd:
     """The people on the page, as far as the server must know them.
 
     Args:
+        line: where they wait for the network.
         max_queue: how many may wait.
-        time_limit: seconds that one may wait, and seconds that one may work.
+        time_limit: seconds that one may work.
     """
 
-    def __init__(self, max_queue: int = 32, time_limit: float = 120.0) -> None:
+    def __init__(
+        self, line: NetworkLine | None = None, max_queue: int = 32, time_limit: float = 120.0
+    ) -> None:
+        self.line = NetworkLine(time_limit) if line is None else line  # an empty one is falsy
         self.max_queue = max_queue
         self.time_limit = time_limit
         self.entering = 0  # calls let in that are not in the queue yet
         self.closing = False
-        self._pace: float | None = None
         self._open: Counter[str] = Counter()
         self._left: dict[str, float] = {}
         self._lock = threading.Lock()
 
-    def served(self, seconds: float) -> None:
-        """Learn how long a photo takes: a mean that forgets slowly."""
-        with self._lock:
-            self._pace = seconds if self._pace is None else 0.8 * self._pace + 0.2 * seconds
-
-    def busy_text(self, waiting: int) -> str:
-        """What somebody is told who finds the queue full.
-
-        Args:
-            waiting: how many wait.
-        """
-        seconds = None if self._pace is None else max(1, math.ceil(waiting * self._pace))
-        return words.busy(waiting, seconds)
+    def close(self) -> None:
+        """Take nobody in any more and send away those who wait; photos at work may end."""
+        self.closing = True
+        self.line.close()
 
     def refusal(self, request: "gr.Request") -> str:
-        """What somebody is told who is turned away: at the door, or after waiting too long."""
-        scope = request.request.scope
-        waited = time.monotonic() - scope.get("pixelwise.arrived", time.monotonic())
-        text = self.busy_text(scope.get("pixelwise.waiting", self.max_queue))
-        return f"{words.waited(waited)} {text}" if waited > self.time_limit else text
+        """What somebody is told who is turned away at the door."""
+        waiting = request.request.scope.get("pixelwise.waiting", self.max_queue)
+        return self.line.busy_text(waiting)
 
     @contextmanager
     def listening(self, session: str) -> Iterator[None]:
@@ -96,10 +87,10 @@ class Crowd:
             self._left = {who: at for who, at in self._left.items() if at > limit}
 
 
-def waiting(demo: "gr.Blocks", line: str = LINE) -> int:
-    """How many calls wait in a line of Gradio's queue."""
-    found = demo._queue.event_queue_per_concurrency_id.get(line)
-    return len(found.queue) if found else 0
+def waiting(demo: "gr.Blocks") -> int:
+    """How many calls wait for the network: all that are under way but the one at work."""
+    found = demo._queue.event_queue_per_concurrency_id.get(LINE)
+    return max(0, found.current_concurrency - 1) + len(found.queue) if found else 0
 
 
 def add_doors(demo: "gr.Blocks", doors: dict[str, Any]) -> dict[int, int]:
@@ -135,32 +126,3 @@ def add_doors(demo: "gr.Blocks", doors: dict[str, Any]) -> dict[int, int]:
         )
         numbers[number] = made
     return numbers
-
-
-async def move_late(demo: "gr.Blocks", doors: dict[int, int], limit: float) -> int:
-    """Let those who have waited too long have their answer now.
-
-    Args:
-        demo: the running page.
-        doors: what `add_doors` returned.
-        limit: seconds.
-
-    Returns:
-        How many there were.
-    """
-    queue = demo._queue
-    line = queue.event_queue_per_concurrency_id.get(LINE)
-    late = [e for e in line.queue if time.monotonic() - e.enqueue_time > limit] if line else []
-    for event in late:
-        door = doors.get(event.fn._id)
-        if door is None:
-            continue
-        async with queue.delete_lock:
-            if event not in line.queue:  # its turn came
-                continue
-            line.queue.remove(event)
-            event.fn = demo.fns[door]
-            event.concurrency_id = event.fn.concurrency_id
-            queue.create_event_queue_for_fn(event.fn)
-            queue.event_queue_per_concurrency_id[DOOR].queue.append(event)
-    return len(late)

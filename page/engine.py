@@ -1,100 +1,35 @@
-"""Which model answers, and what is remembered: the one place that holds networks and results."""
+"""Which model answers: the one place that holds networks, the line before them and results."""
 
-import hashlib
+import contextlib
 import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .downloads import Downloads
+from .job import Job, predict_each
+from .kept import Answer, Kept, key_of
+from .line import Line
 from .options import Options
+from .ticket import Ticket
 from .work import Report, quiet, taking
 
 if TYPE_CHECKING:
-    import numpy as np
+    from segmentation import Photo, Segmenter
 
-    from segmentation import ModelCard, Photo, Segmentation, Segmenter
+    from .kept import Source
 
 EMBEDDED = "embedded"
 MAX_LOADED = 2  # networks kept in memory; the ResNet-101 is 240 MB
-MAX_RESULTS = 48  # results kept for pixel questions, all visitors together
-MAX_RESULT_BYTES = 192 * 2**20
 
 IN_TURN = "Another photo is being labelled, yours is next …"
+CLASSROOM = "classroom"
+"""The name under which the classroom's steps wait in the line."""
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One labelled photo.
-
-    Attributes:
-        key: names this answer; equal photo bytes, model and size give an equal key.
-        photo: the picture as it was read.
-        result: what the network made of it.
-        card: the answering model's.
-        asked: the model that was asked for.
-        notes: what the person should know, a sentence each.
-        waiting: the model asked for is still being fetched.
-        size: the shorter side that was asked for, in pixels, or None.
-    """
-
-    key: str
-    photo: "Photo"
-    result: "Segmentation"
-    card: "ModelCard"
-    asked: str
-    notes: tuple[str, ...] = ()
-    waiting: bool = False
-    size: int | None = None
-
-    @property
-    def answering(self) -> str:
-        """The model that answered: `Engine.segmenter` knows it by this name."""
-        return EMBEDDED if self.waiting else self.asked
-
-    @property
-    def palette(self) -> "np.ndarray":
-        """(256, 3) uint8, the answering model's colours."""
-        from segmentation import palette_from_card
-
-        return palette_from_card(self.card.palette, len(self.card.categories))
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes that keeping this answer costs."""
-        result = self.result
-        arrays = (self.photo.image, result.class_map, result.confidence, result.runner_up)
-        return sum(a.nbytes for a in arrays) + result.logits.nbytes
-
-
-@dataclass
-class _Answers:
-    """The last answers, bounded in number and bytes; the oldest leave first."""
-
-    most: int = MAX_RESULTS
-    most_bytes: int = MAX_RESULT_BYTES
-    kept: "OrderedDict[str, Answer]" = field(default_factory=OrderedDict)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def get(self, key: str) -> Answer | None:
-        with self.lock:
-            if key in self.kept:
-                self.kept.move_to_end(key)
-            return self.kept.get(key)
-
-    def put(self, answer: Answer) -> None:
-        with self.lock:
-            self.kept[answer.key] = answer
-            self.kept.move_to_end(answer.key)
-            while len(self.kept) > self.most or (
-                len(self.kept) > 1 and sum(a.nbytes for a in self.kept.values()) > self.most_bytes
-            ):
-                self.kept.popitem(last=False)
 
 
 class Engine:
@@ -106,10 +41,11 @@ class Engine:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.downloads = Downloads()
-        self._answers = _Answers()
+        self.kept = Kept()
+        self.line = Line(options.time_limit)
         self._segmenters: OrderedDict[str, Segmenter] = OrderedDict()
         self._loading = threading.Lock()
-        self._running = threading.Lock()  # one forward pass at a time: it takes every core anyway
+        self._remembering = threading.Lock()
 
     @property
     def default(self) -> str:
@@ -178,67 +114,129 @@ class Engine:
             self._segmenters.move_to_end(name)
             return self._segmenters[name]
 
-    def segment(
+    def segment(self, source: "Source", name: str | None = None, *args: Any, **kw: Any) -> Answer:
+        """As `answering`, and at once out of the line again."""
+        with self.answering(source, name, *args, **kw) as answer:
+            return answer
+
+    @contextmanager
+    def answering(
         self,
-        source: str | bytes,
+        source: "Source",
         name: str | None = None,
         size: int | None = None,
         *,
+        session: str = "",
         report: Report = quiet,
         stand_in: bool = True,
-    ) -> Answer:
-        """Label a photo.
+    ) -> Iterator[Answer]:
+        """Label a photo, and keep the place at the network while the block runs.
+
+        What is made of an answer at its full size belongs into the block: so there is one such
+        photo in memory at a time, however many wait.
 
         Args:
-            source: a file's path, or its bytes.
+            source: a file's path, its bytes, or a `Photo`.
             name: the model; None means the page's default.
             size: the shorter side that the network sees, in pixels; None means the model's own.
-            report: called with (what is happening, fraction done or None).
+            session: who asks: an equal question of theirs has its answer from memory. "" means
+                that nobody will ask again.
+            report: told what is happening, and the place in the line.
             stand_in: let the built-in model answer while the asked one is being fetched.
 
-        Raises:
-            PixelwiseError: the photo, the model or its weights cannot be used.
-        """
-        from segmentation import has_embedded, open_photo
+        Yields:
+            The answer.
 
-        name = self.resolve(name)
-        report("Reading the photo …", None)
-        photo = open_photo(
-            source,
-            max_bytes=int(self.options.max_upload_mb * 2**20),
-            max_megapixels=self.options.max_megapixels,
-        )
-        waiting = stand_in and has_embedded() and not self.is_ready(name)
-        notes = list(photo.notes)
+        Raises:
+            PixelwiseError: the photo, the model or its weights cannot be used, or the turn did
+                not come in time.
+        """
+        from segmentation.images import check_photo
+
+        check_photo(source, **self._limits)
+        job = self._job(source, self.resolve(name), size, session, stand_in)
+        known = self.kept.get(job.key)
+        if known is not None:
+            with taking(self._remembering, report, IN_TURN):
+                yield replace(known, asked=job.asked, waiting=job.waiting)
+            return
+        if not self.is_ready(job.answering):
+            self.downloads.wait(job.answering, report)
+        with self.line.turn(job.answering, size, report=report, item=job) as ticket:
+            if ticket.outcome is None:
+                self.work(ticket, report)
+            if isinstance(ticket.outcome, Exception):
+                raise ticket.outcome
+            yield replace(ticket.outcome, asked=job.asked, waiting=job.waiting)
+
+    def _job(
+        self, source: "Source", asked: str, size: int | None, session: str, stand_in: bool
+    ) -> Job:
+        from segmentation import has_embedded
+
+        waiting = stand_in and has_embedded() and not self.is_ready(asked)
         if waiting:
-            self.downloads.start(name)
-            notes.append(f"{name} is not on this machine yet, so the small built-in model answers.")
-        answering = EMBEDDED if waiting else name
-        key = _key(photo, answering, size)
-        known = self._answers.get(key)
-        if known is None:
-            if not self.is_ready(answering):
-                self.downloads.wait(answering, report)
-            segmenter = self.segmenter(answering, report)
-            with taking(self._running, report, IN_TURN):
-                report("Labelling every pixel …", None)
-                result = segmenter.predict(photo, size=size)
-            card = segmenter.model.card
+            self.downloads.start(asked)
+        answering = EMBEDDED if waiting else asked
+        content = self.kept.content_of(source, session)
+        key = key_of(session, content, answering, size)
+        return Job(source, key, content, session, asked, answering, waiting, size)
+
+    @property
+    def _limits(self) -> dict[str, Any]:
+        return {
+            "max_bytes": int(self.options.max_upload_mb * 2**20),
+            "max_megapixels": self.options.max_megapixels,
+        }
+
+    def work(self, ticket: Ticket, report: Report = quiet) -> None:
+        """Give a ticket whose turn has come its outcome, and others with it where that helps.
+
+        Args:
+            ticket: its item is a `Job`; its outcome will be an `Answer` or an error.
+            report: told what is happening.
+        """
+        if ticket.model in self._segmenters:
+            segmenter = self.segmenter(ticket.model)
         else:
-            result, card = known.result, known.card
-        answer = Answer(key, photo, result, card, name, tuple(notes), waiting, size)
-        self._answers.put(answer)
-        return answer
+            with ticket.preparing():
+                segmenter = self.segmenter(ticket.model, report)
+        alone = contextlib.nullcontext([ticket])
+        with self.line.gather(ticket) if segmenter.batches else alone as group:
+            report("Reading the photo …", None)
+            read = [(one, photo) for one in group if (photo := self._read(one))]
+            report("Labelling every pixel …", None)
+            results = predict_each(segmenter, [photo for _, photo in read], ticket.size)
+            for (one, photo), result in zip(read, results, strict=True):
+                if isinstance(result, Exception):
+                    one.outcome = result
+                    continue
+                one.outcome = one.item.answer(photo, result, segmenter)
+                self.kept.put(one.outcome)
+
+    def _read(self, ticket: Ticket) -> "Photo | None":
+        """Decode a ticket's photo, unless that fails or its visitor has just had the answer."""
+        from segmentation import PixelwiseError, open_photo
+
+        job: Job = ticket.item
+        ticket.outcome = self.kept.get(job.key)
+        if ticket.outcome is not None:
+            return None
+        try:
+            return open_photo(job.source, **self._limits)
+        except PixelwiseError as error:
+            ticket.outcome = error
+            return None
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """While the block runs, no other forward pass does: hooks may hang on a network."""
-        with self._running:
+        """While the block runs, no forward pass does: hooks may hang on a network."""
+        with self.line.turn(CLASSROOM):
             yield
 
     def recall(self, key: str) -> Answer | None:
-        """An earlier answer, while it is still kept."""
-        return self._answers.get(key)
+        """An earlier answer, while it is still kept; the key belongs to one visitor."""
+        return self.kept.get(key)
 
     def warm_up(self) -> None:
         """Load the model that will answer first, and run it once, so that nobody waits for it."""
@@ -246,14 +244,7 @@ class Engine:
 
         name = self.default if self.is_ready(self.default) else EMBEDDED
         try:
-            with self._running:
+            with self.line.turn(name, learns=False) as ticket, ticket.preparing():
                 self.segmenter(name).warm_up()
         except PixelwiseError as error:
             log.warning("warm-up: %s", error)
-
-
-def _key(photo: "Photo", name: str, size: int | None) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    digest.update(repr((photo.image.shape, name, size)).encode())
-    digest.update(photo.image.data)
-    return digest.hexdigest()

@@ -186,7 +186,6 @@ class Guard:
         call = read_call(await body.whole(), site.folder)
         number = _function(site.demo, match["name"], call)
         in_line = number is not None and site.demo.fns[number].concurrency_id == LINE
-        scope["pixelwise.arrived"] = time.monotonic()
         crowd.asks(call.get("session_hash"))
         if not in_line:
             await self.app(_resized(scope, call), _replay(call, body.receive), answer.send)
@@ -208,7 +207,7 @@ class Guard:
         """Send a call to the function that says "busy"."""
         door = self.site.doors.get(number)
         if door is None:
-            raise RefusedError(429, self.site.crowd.busy_text(line))
+            raise RefusedError(429, self.site.crowd.line.busy_text(line))
         scope["pixelwise.waiting"] = line
         if match["name"]:
             later = self.site.demo.fns[door].api_name

@@ -4,6 +4,7 @@ import io
 import logging
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,18 @@ from viewer import build_value, pixel_value
 
 from . import words
 from .crowd import Crowd
-from .engine import Answer, Engine
-from .work import StoppedError, finish, free_memory, with_reports
+from .engine import Engine
+from .kept import Answer
+from .work import Report, StoppedError, finish, free_memory, with_reports
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What the page gets at the end, one value for each of its outputs."""
+
+    values: tuple[Any, ...]
 
 
 class Handlers:
@@ -35,7 +44,7 @@ class Handlers:
     def __init__(self, engine: Engine, cache: str, crowd: Crowd | None = None) -> None:
         self.engine = engine
         self.cache = cache
-        self.crowd = crowd or Crowd()
+        self.crowd = crowd or Crowd(engine.line)
 
     def label(
         self, photo: str | None, model: str, size: int, request: gr.Request | None = None
@@ -51,18 +60,19 @@ class Handlers:
             return
         unchanged = (gr.skip(), gr.skip(), *_no_offer())
         asked = time.monotonic_ns()  # a result that was asked for earlier never covers a later one
-        text, fraction, start = "", None, time.perf_counter()
+
+        def work(report: Report) -> _Shown:
+            whose = {"report": report, "session": _session(request)}
+            with self.engine.answering(photo, model, size or None, **whose) as answer:
+                return self._shown(answer, asked)
+
         try:
-            for step in with_reports(
-                lambda report: self.engine.segment(photo, model, size or None, report=report),
-                **self._limits(request),
-            ):
-                if isinstance(step, Answer):
-                    self.crowd.served(time.perf_counter() - start)
-                    yield self._shown(step, asked)
-                    return
-                text, fraction = step or (text, fraction)
-                yield {"status": "working", "text": text, "fraction": fraction}, *unchanged
+            for step in with_reports(work, **self._limits(request)):
+                if isinstance(step, _Shown):
+                    yield step.values
+                elif step is not None:
+                    text, fraction = step
+                    yield {"status": "working", "text": text, "fraction": fraction}, *unchanged
         except StoppedError:
             log.info("a visitor left while their photo was being labelled")
         except Exception as error:
@@ -97,7 +107,7 @@ class Handlers:
         """The answer of `segment` to those who are turned away."""
         raise gr.Error(self.crowd.refusal(request), title="Busy", print_exception=False)
 
-    def _shown(self, answer: Answer, asked: int) -> tuple[Any, ...]:
+    def _shown(self, answer: Answer, asked: int) -> _Shown:
         value = build_value(
             answer.result,
             answer.photo.image,
@@ -108,7 +118,7 @@ class Handlers:
         )
         value["seq"] = asked
         offer = self._offer(answer.asked) if answer.waiting else _no_offer()
-        return value, words.run_facts(answer), answer.key, *offer
+        return _Shown((value, words.run_facts(answer), answer.key, *offer))
 
     def _offer(self, name: str) -> tuple[Any, Any, Any]:
         """How a model's weights are doing, the offer to run again, the timer that watches them."""
@@ -156,17 +166,21 @@ class Handlers:
         """
         if not image:
             raise gr.Error("No photo came with this call.", print_exception=False)
-        start = time.perf_counter()
+
+        def work(report: Report) -> tuple[str, str, dict[str, Any]]:
+            whose = {"report": report, "session": _session(request)}
+            with self.engine.answering(image, model, stand_in=not model, **whose) as answer:
+                return self._files(answer)
+
         try:
-            answer = finish(
-                lambda report: self.engine.segment(image, model, report=report, stand_in=not model),
-                **self._limits(request),
-            )
+            return finish(work, **self._limits(request))
         except StoppedError:
             raise gr.Error("You have left.", print_exception=False) from None
         except Exception as error:
             raise gr.Error(self._told(error), print_exception=False) from error
-        self.crowd.served(time.perf_counter() - start)
+
+    def _files(self, answer: Answer) -> tuple[str, str, dict[str, Any]]:
+        """An answer for programs; see `segment`."""
         result, palette = answer.result, answer.palette
         colors = colorize(result.class_map, palette)
         overlay = blend(answer.photo.image, colors, words.API_ALPHA)
@@ -176,8 +190,22 @@ class Handlers:
             {**result.to_json(), "notes": list(answer.notes)},
         )
 
+    def leave(self, request: gr.Request) -> None:
+        """A visitor has closed the page."""
+        self.engine.kept.close(_session(request))
+
     def _file(self, data: bytes, name: str) -> str:
         return str(Path(save_bytes_to_cache(data, name, self.cache)))
+
+
+def _session(request: gr.Request | None) -> str:
+    """The visitor who asks, for whom the answer is remembered.
+
+    "" for a call without a session of its own: Gradio makes one up, and nobody comes back with it.
+    """
+    if request is None or "/call/" in request.request.scope["path"]:
+        return ""
+    return request.session_hash or ""
 
 
 def _no_offer() -> tuple[Any, Any, Any]:

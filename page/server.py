@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 from starlette.middleware import Middleware
 
-from .crowd import Crowd, move_late, waiting
+from .crowd import LINE
 from .folder import Janitor
 from .guard import Guard, Site
 from .options import Options
@@ -30,6 +30,7 @@ SWEEP_SECONDS = 20.0
 LAST_SECONDS = 4.0
 """How long photos that are being labelled when the page is closed may take."""
 DEADLINE_SECONDS = 9.0
+SPARE_THREADS = 64
 
 log = logging.getLogger(__name__)
 
@@ -60,12 +61,11 @@ def app_kwargs(site: Site) -> dict[str, Any]:
 
     @asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(_sweep(site)), asyncio.create_task(_watch_line(site))]
+        task = asyncio.create_task(_sweep(site))
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
+            task.cancel()
 
     return {
         "middleware": [Middleware(Guard, site=site)],
@@ -80,6 +80,7 @@ async def _sweep(site: Site) -> None:
     while True:
         try:
             await anyio.to_thread.run_sync(site.janitor.sweep)
+            site.demo.engine.kept.forget_old()
             await anyio.to_thread.run_sync(trim_memory)
         except OSError as error:
             log.warning("the temporary folder cannot be tidied: %s", error)
@@ -98,15 +99,6 @@ def few_arenas() -> None:
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).mallopt(-8, 2)  # M_ARENA_MAX
-
-
-async def _watch_line(site: Site) -> None:
-    while True:
-        await asyncio.sleep(min(1.0, site.crowd.time_limit / 4))
-        try:
-            await move_late(site.demo, site.doors, site.crowd.time_limit)
-        except Exception:  # a fault here must not end the watch
-            log.exception("watching the queue failed")
 
 
 def start(demo: "gr.Blocks", options: Options, *, quiet: bool = False) -> Site:
@@ -136,6 +128,8 @@ def start(demo: "gr.Blocks", options: Options, *, quiet: bool = False) -> Site:
         ssr_mode=False,  # its front server would pass by the guard
         num_workers=0,
         state_session_capacity=1000,
+        # All who wait do so in a thread, and the rest of the page goes on meanwhile.
+        max_threads=options.max_queue + SPARE_THREADS,
         prevent_thread_lock=True,
         quiet=quiet,
         app_kwargs=app_kwargs(site),
@@ -193,16 +187,20 @@ def stop(site: Site, *, finished: Callable[[], None] | None = None) -> None:
         site: what `start` returned.
         finished: called at the end.
     """
-    crowd: Crowd = site.crowd
-    crowd.closing = True
+    site.crowd.close()
     end = time.monotonic() + LAST_SECONDS
     queue = site.demo._queue
-    while time.monotonic() < end and (queue.get_active_worker_count() or waiting(site.demo)):
+    while time.monotonic() < end and (queue.get_active_worker_count() or _queued(queue)):
         time.sleep(0.05)
     with contextlib.redirect_stdout(sys.stderr):
         site.demo.close(verbose=False)
     if finished:
         finished()
+
+
+def _queued(queue: Any) -> int:
+    found = queue.event_queue_per_concurrency_id.get(LINE)
+    return len(found.queue) if found else 0
 
 
 def force_exit_later(seconds: float = DEADLINE_SECONDS) -> None:

@@ -1,13 +1,13 @@
 """What the page says, in one place."""
 
 import html
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .engine import EMBEDDED, Answer
-
 if TYPE_CHECKING:
     from .downloads import Download
+    from .kept import Answer
 
 TITLE = "Pixelwise"
 MASTHEAD = (
@@ -34,7 +34,25 @@ def busy(waiting: int, seconds: int | None) -> str:
         seconds: how long it will take until they are done, where that can be told.
     """
     when = "in a minute" if seconds is None else f"in about {seconds} s"
-    return f"Busy: {waiting} photos are waiting. Try again {when}."
+    photos = "1 photo is" if waiting == 1 else f"{waiting} photos are"
+    return f"Busy: {photos} waiting. Try again {when}."
+
+
+def place(number: int, seconds: float | None, prepares: bool = False) -> str:
+    """What somebody is told who waits in line.
+
+    Args:
+        number: their place; 1 is next.
+        seconds: how long it will take until their turn, where that can be told.
+        prepares: the model is being loaded meanwhile.
+    """
+    if prepares and number == 1:
+        return "The network is being loaded; your photo is next …"
+    where = "You are next" if number == 1 else f"You are number {number} in line"
+    if seconds is None:
+        return f"{where} …"
+    rounded = math.ceil(seconds) if seconds <= 10 else 5 * math.ceil(seconds / 5)
+    return f"{where}, about {max(1, rounded)} s …"
 
 
 def waited(seconds: float) -> str:
@@ -51,6 +69,7 @@ def is_memory_error(error: BaseException) -> bool:
 def model_label(name: str) -> str:
     """How the model choice names a model: title, published accuracy, what must be fetched."""
     from segmentation import MODELS, find_weights
+    from segmentation.catalog import EMBEDDED
 
     if name == EMBEDDED:
         return "Built-in DeepLabV3+ · no download"
@@ -65,7 +84,7 @@ def model_label(name: str) -> str:
     return " · ".join(parts)
 
 
-def run_facts(answer: Answer) -> str:
+def run_facts(answer: "Answer") -> str:
     """Which model and device answered, how long it took, and what else to know; HTML."""
     result = answer.result
     height, width = result.class_map.shape
@@ -77,8 +96,10 @@ def run_facts(answer: Answer) -> str:
     return "<br>".join([facts, *(html.escape(note) for note in notes)])
 
 
-def built_in_note(answer: Answer) -> list[str]:
+def built_in_note(answer: "Answer") -> list[str]:
     """What the built-in model is and how good it is, where it answered."""
+    from segmentation.catalog import EMBEDDED
+
     if answer.result.model != EMBEDDED:
         return []
     card = answer.card

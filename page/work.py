@@ -1,12 +1,13 @@
 """Work that reports on its way, may be stopped between two steps, and may not last for ever."""
 
 import logging
+import math
 import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from segmentation import PixelwiseError
 
@@ -16,11 +17,65 @@ TICK_SECONDS = 0.5
 log = logging.getLogger(__name__)
 
 
-class Report(Protocol):
-    """What work calls to say how far it is; raises `StoppedError` where nobody waits any more."""
+def _nowhere(text: str, fraction: float | None) -> None:
+    """Say it to nobody."""
+
+
+def _never() -> bool:
+    return False
+
+
+class Report:
+    """What work calls to say how far it is.
+
+    Args:
+        say: takes what is happening and the fraction done, or None where that is not known.
+        stopped: whether nobody waits for the work any more.
+    """
+
+    def __init__(
+        self,
+        say: Callable[[str, float | None], object] = _nowhere,
+        stopped: Callable[[], bool] = _never,
+    ) -> None:
+        self._say = say
+        self._stopped = stopped
+        self._stood = 0.0
+        self._standing_since: float | None = None
 
     def __call__(self, text: str, fraction: float | None = None) -> None:
-        """Say what is happening, and the fraction done where it is known."""
+        """Say what is happening, and the fraction done where it is known.
+
+        Raises:
+            StoppedError: see `check`.
+        """
+        self.check()
+        self._say(text, fraction)
+
+    def check(self) -> None:
+        """Go on only where somebody still waits.
+
+        Raises:
+            StoppedError: nobody does.
+        """
+        if self._stopped():
+            raise StoppedError
+
+    @contextmanager
+    def standing(self) -> Iterator[None]:
+        """While the block runs, the work waits for others: that time is not counted as its own."""
+        self._standing_since = time.monotonic()
+        try:
+            yield
+        finally:
+            self._stood = self.stood
+            self._standing_since = None
+
+    @property
+    def stood(self) -> float:
+        """Seconds that the work has waited for others."""
+        since = self._standing_since
+        return self._stood + (0.0 if since is None else time.monotonic() - since)
 
 
 class StoppedError(Exception):
@@ -31,12 +86,8 @@ class TooLongError(PixelwiseError):
     """The work did not end within its time."""
 
 
-def quiet(text: str, fraction: float | None = None) -> None:
-    """A report that goes nowhere."""
-
-
-def _never() -> bool:
-    return False
+quiet = Report()
+"""A report that goes nowhere."""
 
 
 def with_reports(
@@ -52,7 +103,7 @@ def with_reports(
 
     Args:
         work: takes a function to report to: (what is happening, fraction done or None).
-        seconds: how long it may take, or None.
+        seconds: how long it may take, or None; what it waits for others is not counted.
         gone: whether the one who asked has left.
 
     Yields:
@@ -69,10 +120,7 @@ def with_reports(
     failure: list[BaseException] = []
     stop = threading.Event()
 
-    def report(text: str, fraction: float | None = None) -> None:
-        if stop.is_set():
-            raise StoppedError
-        reports.put((text, fraction))
+    report = Report(lambda text, fraction: reports.put((text, fraction)), stop.is_set)
 
     def run() -> None:
         try:
@@ -83,17 +131,17 @@ def with_reports(
             reports.put(None)
 
     threading.Thread(target=run, name="work", daemon=True).start()
-    end = None if seconds is None else time.monotonic() + seconds
+    start = time.monotonic()
     try:
         while True:
-            left = TICK_SECONDS if end is None else min(TICK_SECONDS, end - time.monotonic())
+            left = _left(seconds, start, report)
             try:
-                step = reports.get(timeout=max(left, 0.001))
+                step = reports.get(timeout=min(TICK_SECONDS, max(left, 0.001)))
                 if step is None:
                     break
             except queue.Empty:
                 step = None
-            if end is not None and time.monotonic() > end:
+            if _left(seconds, start, report) < 0:
                 raise TooLongError(_too_long(seconds))
             if gone():
                 raise StoppedError
@@ -103,6 +151,11 @@ def with_reports(
     if failure:
         raise failure[0]
     yield outcome[0]
+
+
+def _left(seconds: float | None, start: float, report: Report) -> float:
+    """Seconds that work which began at `start` still has; infinite without a limit."""
+    return math.inf if seconds is None else start + seconds + report.stood - time.monotonic()
 
 
 def _too_long(seconds: float | None) -> str:

@@ -95,6 +95,25 @@ def open_photo(
         return _decode(subject, image, max_megapixels, data)
 
 
+def check_photo(
+    source: ImageSource, *, max_bytes: int | None = None, max_megapixels: float | None = 64.0
+) -> None:
+    """Raise what `open_photo` would of a file's kind, size and structure, without decoding it.
+
+    Args:
+        source: As `open_photo`; only a path and bytes are looked at.
+        max_bytes: As `open_photo`.
+        max_megapixels: As `open_photo`.
+
+    Raises:
+        ImageError: As `open_photo`.
+    """
+    if isinstance(source, str | os.PathLike | bytes):
+        subject, data = read_source(source, max_bytes, max_megapixels)
+        with _only_image_errors(subject), _open(subject, data, max_megapixels) as image:
+            _check_size(subject, *image.size, max_megapixels)
+
+
 def open_image(
     source: ImageSource, *, max_bytes: int | None = None, max_megapixels: float | None = 64.0
 ) -> np.ndarray:

@@ -26,26 +26,32 @@ def png(**save: Any) -> bytes:
 
 
 class Gate:
-    """Stands before the engine: lets a photo through at once, or when the test says so."""
+    """Stands between the line and the network: lets a photo in at once, or when the test says so.
 
-    def __init__(self, segment: Callable[..., Any]) -> None:
-        self._segment = segment
+    Attributes:
+        calls: how many photos had their turn.
+        inside: how many have it now.
+        instead: what to do in the network's place.
+    """
+
+    def __init__(self, work: Callable[..., Any]) -> None:
+        self._work = work
         self.open = threading.Event()
         self.open.set()
         self.calls = 0
         self.inside = 0
         self.instead: Callable[[], Any] | None = None
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """What `Engine.segment` does, once the gate is open."""
+    def __call__(self, ticket: Any, report: Any) -> Any:
+        """What `Engine.work` does, once the gate is open."""
         self.calls += 1
         self.inside += 1
         try:
             while not self.open.wait(0.05):
-                kwargs["report"]("waiting at the gate", None)
+                report("waiting at the gate", None)
             if self.instead:
                 return self.instead()
-            return self._segment(*args, **kwargs)
+            return self._work(ticket, report)
         finally:
             self.inside -= 1
 
@@ -57,7 +63,7 @@ class Inside:
     Attributes:
         url: its address.
         site: what its guard knows.
-        gate: stands before its engine.
+        gate: stands before its network.
         http: asks it.
     """
 
@@ -123,7 +129,7 @@ def running_inside(program: Path, folder: Path, **options: Any) -> Iterator[Insi
             model=str(program), device="cpu", host="127.0.0.1", port=free_port(), **options
         )
         demo = build_demo(chosen)
-        gate = demo.engine.segment = Gate(demo.engine.segment)
+        gate = demo.engine.work = Gate(demo.engine.work)
         site = start(demo, chosen, quiet=True)
         url = f"http://127.0.0.1:{chosen.port}"
         with httpx.Client(base_url=url, timeout=30, trust_env=False) as http:

@@ -48,7 +48,7 @@ def photo_file(tmp_path_factory):
 def program(tiny_program, photo_file):
     """A lab whose model is an exported program, and the key of a labelled photo."""
     engine = Engine(Options(model=str(tiny_program), device="cpu"))
-    return Lab(engine), engine.segment(str(photo_file)).key
+    return Lab(engine), engine.segment(str(photo_file), session="pupil").key
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def plus(tmp_path_factory, photo_file):
     torch.save(deeplabv3plus_resnet18().state_dict(), path)
     name = "deeplabv3plus_resnet18"
     engine = Engine(Options(model=name, weights=str(path), device="cpu"))
-    return Lab(engine), engine.segment(str(photo_file), size=64).key
+    return Lab(engine), engine.segment(str(photo_file), size=64, session="pupil").key
 
 
 def test_every_term_has_two_sentences_and_every_link_a_term():
@@ -162,9 +162,9 @@ def test_the_walk_reuses_what_was_run_before(program):
     assert len(steps) == 7  # the model's own size, five sizes, the chart
     assert all("cl-status" in step for step in steps[:-1])
     assert "130 px" in text(steps[-1])
-    kept = lab.engine.segment(lab.answer(key).photo, None, 1040, stand_in=False).result
+    kept = lab.again(lab.answer(key), "", 1040).result
     list(runs.resolution(key))
-    again = lab.engine.segment(lab.answer(key).photo, None, 1040, stand_in=False).result
+    again = lab.again(lab.answer(key), "", 1040).result
     assert again is kept
 
 
@@ -273,7 +273,7 @@ def test_example_photos_carry_their_truth(program):
 def test_the_network_is_graded_against_the_truth(program):
     lab, _ = program
     engine = lab.engine
-    key = engine.segment(str(EXAMPLES / "astronaut.jpg")).key
+    key = engine.segment(str(EXAMPLES / "astronaut.jpg"), session="pupil").key
     grader = Grader(lab, EXAMPLES)
     assert ("person", 15) in grader.classes(key)
     truth = grader.truth_of(lab.answer(key).photo.image)

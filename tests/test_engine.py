@@ -10,6 +10,7 @@ import tiny
 from page.engine import EMBEDDED, Engine
 from page.handlers import with_reports
 from page.options import Options
+from page.work import Report
 from segmentation import ImageError, ModelError, WeightsError
 
 
@@ -41,41 +42,18 @@ def test_a_photo_is_labelled_by_the_chosen_program(engine):
 
 def test_reports_say_what_is_happening(engine):
     said = []
-    engine.segment(png(tiny.photo()), report=lambda text, fraction: said.append(text))
+    engine.segment(png(tiny.photo()), report=Report(lambda text, fraction: said.append(text)))
     assert said == [
-        "Reading the photo …",
         "Reading the weights of colour_net …",
+        "Reading the photo …",
         "Labelling every pixel …",
     ]
-
-
-def test_the_same_photo_is_not_run_twice(engine, monkeypatch):
-    first = engine.segment(png(tiny.photo()))
-    monkeypatch.setattr(engine, "segmenter", lambda *a: pytest.fail("ran the network again"))
-    second = engine.segment(png(tiny.photo()))
-    assert second.result is first.result
-    assert engine.recall(first.key).result is first.result
 
 
 def test_another_size_is_another_answer(engine):
     first, second = engine.segment(png(tiny.photo())), engine.segment(png(tiny.photo()), size=96)
     assert first.key != second.key
     assert second.result.logits.shape != first.result.logits.shape
-
-
-def test_old_answers_leave_first(engine):
-    engine._answers.most = 2
-    keys = [engine.segment(png(tiny.photo(64, width))).key for width in (90, 96, 102)]
-    assert engine.recall(keys[0]) is None
-    assert engine.recall(keys[1]).key == keys[1]
-    assert engine.recall("unknown") is None
-
-
-def test_answers_are_bounded_in_bytes(engine):
-    engine._answers.most_bytes = 1
-    keys = [engine.segment(png(tiny.photo(64, width))).key for width in (90, 96)]
-    assert engine.recall(keys[0]) is None
-    assert engine.recall(keys[1]).key == keys[1]
 
 
 def test_a_program_answers_to_its_path_file_name_and_stem(engine, tiny_program):
@@ -151,7 +129,9 @@ def test_without_a_stand_in_the_download_is_awaited_and_reported(no_weights):
         if "MB" in text:
             go.set()
 
-    answer = engine.segment(png(tiny.photo()), "deeplabv3_resnet50", stand_in=False, report=report)
+    answer = engine.segment(
+        png(tiny.photo()), "deeplabv3_resnet50", stand_in=False, report=Report(report)
+    )
     assert not answer.waiting
     assert ("Downloading the weights of deeplabv3_resnet50: 5 of 10 MB …", 0.5) in said
 

@@ -42,7 +42,7 @@ def test_a_photo_gives_steps_and_then_the_value(handlers, photo_file):
     assert value["id"] == key
     assert (value["height"], value["width"]) == (128, 192)
     assert value["categories"][tiny.CAT]["name"] == "cat"
-    assert facts.startswith("<strong>colour_net</strong> on cpu · 128 × 192 px · ")
+    assert facts.startswith("<strong>colour_net</strong> on cpu in float32 · 128 × 192 px · ")
 
 
 def test_later_values_have_later_numbers(handlers, photo_file):
@@ -62,7 +62,7 @@ def test_an_error_not_ours_is_told_without_its_words(handlers, photo_file, monke
     def fail(*args, **kwargs):
         raise RuntimeError("<script>secret</script>")
 
-    monkeypatch.setattr(handlers.engine, "segment", fail)
+    monkeypatch.setattr(handlers.engine, "work", fail)
     *_, last = handlers.label(photo_file, "", 0)
     assert last[0] == {"status": "error", "text": words.BUSY}
     assert "secret" in caplog.text  # the log has it

@@ -60,7 +60,7 @@ def test_on_a_space_hugging_face_may_frame_the_page(monkeypatch):
         ("--port 70000", "'70000' is not a port from 1 to 65535"),
         ("--max-upload-mb 0", "'0' is not a number above 0"),
         ("--max-upload-mb nan", "'nan' is not a number above 0"),
-        ("--max-queue 0", "'0' is not a whole number from 1 to 10000"),
+        ("--max-queue 0", "'0' is not a whole number from 1 to 1000"),
         ("--time-limit never", "'never' is not a number above 0"),
         ("--embed example.org", "'example.org' is no origin such as https://example.org, or *"),
         ("--embed https://a.org;script-src", "is no origin"),

@@ -94,7 +94,7 @@ def test_the_page_says_who_answered(page, app_url, photo_file):
     drop(page, app_url, photo_file)
     wait_ready(page)
     facts = page.locator("#run-facts").inner_text()
-    assert facts.startswith("colour_net on cpu · 128 × 192 px · ")
+    assert facts.startswith("colour_net on cpu in float32 · 128 × 192 px · ")
     assert facts.endswith(" s")
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 
 import tiny
 from inside import API, file_data, png, running_inside
+from page import words
 from page.crowd import Crowd
 from page.headers import security_headers
 from page.work import StoppedError, TooLongError, finish, with_reports
@@ -444,7 +445,7 @@ def ask_page(app, path: str, session: str = "") -> list[dict]:
 
 def test_a_full_queue_asks_to_come_back(app):
     path = app.upload(png())
-    app.site.crowd.served(2.0)
+    app.site.crowd.line.learn("another", None, 2.0)
     app.gate.open.clear()
     first = app.call(path).json()["event_id"]
     wait_until(lambda: app.gate.inside == 1)
@@ -462,6 +463,32 @@ def test_a_full_queue_asks_to_come_back(app):
     app.gate.open.set()
     assert [app.answer(event)[0] for event in (first, *waiting)] == ["complete"] * 3
     assert app.segment(png())[0] == "complete"
+
+
+def test_who_waits_is_told_the_place_and_then_the_answer(app):
+    path = app.upload(png())
+    app.site.crowd.line.learn(app.site.demo.engine.default, None, 3.0)
+    app.gate.open.clear()
+    first = app.call(path).json()["event_id"]
+    wait_until(lambda: app.gate.inside == 1)
+    values: dict[str, list[dict]] = {}
+    visitors = []
+    for number, name in enumerate(("ana", "ben"), 1):
+        visitor = threading.Thread(
+            target=lambda name=name: values.update({name: ask_page(app, path, name)})
+        )
+        visitor.start()
+        visitors.append(visitor)
+        wait_until(lambda number=number: len(app.site.crowd.line) == number)
+    time.sleep(0.2)
+    app.gate.open.set()
+    for visitor in visitors:
+        visitor.join(30)
+    texts = {name: [v["text"] for v in found if "text" in v] for name, found in values.items()}
+    assert texts["ana"][0].startswith("You are next, about ")
+    assert texts["ben"][0].startswith("You are number 2 in line, about ")
+    assert all(found[-1]["labels"] for found in values.values())
+    assert app.answer(first)[0] == "complete"
 
 
 def test_thirty_at_once_get_an_answer_each(app):
@@ -495,7 +522,7 @@ def test_who_waits_too_long_is_told(app, monkeypatch):
     first = app.call(path).json()["event_id"]
     wait_until(lambda: app.gate.inside == 1)
     second = app.call(path).json()["event_id"]
-    monkeypatch.setattr(app.site.crowd, "time_limit", 0.5)
+    monkeypatch.setattr(app.site.crowd.line, "time_limit", 0.5)
     kind, data = app.answer(second)
     assert kind == "error"
     assert json.loads(data)["error"].startswith("Your photo has waited 1 s without its turn")
@@ -615,16 +642,6 @@ def test_work_is_stopped_between_its_steps():
         finish(work, gone=lambda: True)
 
 
-def test_a_crowd_tells_the_time_it_measured():
-    crowd = Crowd(4)
-    assert crowd.busy_text(4).endswith("Try again in a minute.")
-    crowd.served(3.0)
-    assert crowd.busy_text(4).endswith("Try again in about 12 s.")
-    for _ in range(30):
-        crowd.served(0.1)
-    assert crowd.busy_text(4).endswith("Try again in about 1 s.")
-
-
 def test_a_page_between_two_questions_has_not_left(monkeypatch):
     crowd = Crowd()
     assert not crowd.has_left("a program that listens later")
@@ -677,3 +694,22 @@ def test_the_right_word_opens_and_a_wrong_one_costs_time(locked):
     assert locked.segment(png())[0] == "complete"
     forged = {"Cookie": "; ".join(f"{c.name}=forged" for c in locked.http.cookies.jar)}
     assert httpx.get(f"{locked.url}/config", headers=forged).status_code == 401
+
+
+# --- the end ---------------------------------------------------------------------------------
+
+
+def test_who_waits_is_told_when_the_page_closes(tiny_program, tmp_path):
+    with running_inside(tiny_program, tmp_path) as app:
+        path = app.upload(png())
+        app.gate.open.clear()
+        first = app.call(path).json()["event_id"]
+        wait_until(lambda: app.gate.inside == 1)
+        second = app.call(path).json()["event_id"]
+        wait_until(lambda: len(app.site.crowd.line) == 1)
+        app.site.crowd.close()
+        kind, data = app.answer(second)
+        assert (kind, json.loads(data)["error"]) == ("error", words.CLOSING)
+        assert app.call(path).status_code == 503
+        app.gate.open.set()
+        assert app.answer(first)[0] == "complete"  # it was at work

@@ -245,7 +245,7 @@ const loader = new Loader({
   show: showResult,
   clear: showNothing,
   failed: (text) => veil.show("error", "The result could not be shown", text, Boolean(map)),
-  working: (text, fraction) => veil.show("working", "Working", text, Boolean(map), fraction),
+  working: (text, fraction) => veil.show("working", "One moment", text, Boolean(map), fraction),
   error: (text) => veil.show("error", "That did not work", text, Boolean(map)),
 });
 

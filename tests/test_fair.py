@@ -1,0 +1,132 @@
+"""The order of those who wait, with made-up seconds and no threads."""
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from page.fair import FairOrder, Pace
+
+SECONDS = {"quick": 0.06, "middling": 0.5, "slow": 2.0}
+numbers = itertools.count()
+
+
+@dataclass(eq=False)
+class One:
+    model: str
+    size: int | None = None
+    since: float = 0.0
+    charged: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.since = float(next(numbers))
+
+
+@pytest.fixture
+def order():
+    pace = Pace()
+    for model, seconds in SECONDS.items():
+        pace.learn(model, None, seconds)
+    return FairOrder(pace)
+
+
+def serve(order: FairOrder) -> One:
+    one = order.pop()
+    order.settle(one, SECONDS[one.model])
+    return one
+
+
+def test_one_model_is_first_come_first_served(order):
+    ones = [One("quick") for _ in range(20)]
+    for one in ones:
+        order.add(one)
+    assert [serve(order) for _ in ones] == ones
+    assert order.pop() is None
+
+
+def test_a_quick_photo_passes_the_slow_ones_that_wait(order):
+    for _ in range(10):
+        order.add(One("slow"))
+    assert serve(order).model == "slow"  # at work when the quick one comes
+    quick = One("quick")
+    order.add(quick)
+    assert order.in_order().index(quick) == 0
+    assert serve(order) is quick
+
+
+def test_waiting_models_have_equal_shares_of_the_time(order):
+    for _ in range(200):
+        order.add(One("quick"))
+        order.add(One("slow"))
+    spent = dict.fromkeys(SECONDS, 0.0)
+    while len(order) > 100 and {"quick", "slow"} <= {one.model for one in order.in_order()}:
+        one = serve(order)
+        spent[one.model] += SECONDS[one.model]
+        assert abs(spent["quick"] - spent["slow"]) <= SECONDS["quick"] + SECONDS["slow"] + 1e-9
+
+
+def test_no_time_is_saved_up_and_none_is_owed_for_leaving(order):
+    for _ in range(50):
+        order.add(One("quick"))
+        serve(order)
+    slow = [One("slow") for _ in range(3)]
+    for one in slow:
+        order.add(one)
+    for one in slow[:2]:
+        order.remove(one)
+        assert one not in order
+    quick = [One("quick") for _ in range(3)]
+    for one in quick:
+        order.add(one)
+    assert order.in_order()[:2] == [slow[2], quick[0]]  # nobody is behind: who came first
+    order.forget_debts()
+    assert len(order) == 4
+
+
+def test_places_are_the_order_in_which_turns_come(order):
+    rng = np.random.default_rng(0)
+    for model in rng.choice(list(SECONDS), 60):
+        order.add(One(str(model)))
+    told = order.in_order()
+    assert [serve(order) for _ in range(60)] == told
+
+
+def test_nobody_waits_longer_than_the_bound(order):
+    """Own model's work ahead, as much of each other model, and one photo more of each."""
+    rng = np.random.default_rng(1)
+    names, clock, due = list(SECONDS), 0.0, {}
+    for _ in range(2000):
+        for model in rng.choice(names, rng.integers(0, 3), p=[0.8, 0.15, 0.05]):
+            one = One(str(model))
+            ahead = sum(SECONDS[o.model] for o in order.in_order() if o.model == one.model)
+            order.add(one)
+            due[one] = clock + 3 * ahead + 2 * sum(SECONDS.values())
+        if len(order):
+            one = serve(order)
+            assert clock <= due.pop(one) + 1e-9
+            clock += SECONDS[one.model]
+
+
+def test_what_a_photo_took_is_charged_and_not_what_was_expected():
+    order = FairOrder(Pace())
+    for model in ("new", "other"):
+        for _ in range(5):
+            order.add(One(model))
+    first = order.pop()
+    assert first.charged == 1.0  # a guess
+    order.settle(first, 3.5)
+    assert [order.pop().model for _ in range(4)] == ["other"] * 4
+
+
+def test_the_pace_forgets_slowly_and_is_bounded():
+    pace = Pace()
+    assert pace.mean is None
+    pace.learn("slow", None, 2.0)
+    assert pace.expected(One("slow")) == 2.0
+    assert pace.expected(One("slow", 1040)) is None
+    pace.learn("slow", None, 1.0)
+    assert pace.expected(One("slow")) == pytest.approx(1.8)
+    for size in range(1000):
+        pace.learn("slow", size, 1.0)
+    assert len(pace._learnt) == 256
