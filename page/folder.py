@@ -74,7 +74,7 @@ class Janitor:
         keep_seconds: older files go.
         max_bytes: where the files are more than this together, the oldest go.
         kept: paths that stay, such as the page's example photos; asked at each sweep.
-        young_seconds: a younger file never goes; a photo may wait for so long to be read.
+        waiting: paths that are still to be read, which stay as well and count; asked at each sweep.
     """
 
     def __init__(
@@ -83,13 +83,13 @@ class Janitor:
         keep_seconds: float,
         max_bytes: int,
         kept: Callable[[], Iterable[str]] = tuple,
-        young_seconds: float = YOUNG_SECONDS,
+        waiting: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         self.folder = folder
-        self.young_seconds = max(young_seconds, YOUNG_SECONDS)
-        self.keep_seconds = max(keep_seconds, self.young_seconds)
+        self.keep_seconds = max(keep_seconds, YOUNG_SECONDS)
         self.max_bytes = max_bytes
         self.kept = kept
+        self.waiting = waiting
         self._bytes = 0
         self._lock = threading.Lock()
 
@@ -118,11 +118,12 @@ class Janitor:
         with self._lock:
             now = time.time() if now is None else now
             kept = {os.path.realpath(path) for path in self.kept()}
+            waiting = {os.path.realpath(path) for path in self.waiting()}
             found = sorted(self._files(now, kept), key=lambda file: -file.seconds)
             total = sum(file.size for file in found)
             removed = 0
             for file in found:
-                if not self._goes(file, total):
+                if not self._goes(file, total) or os.path.realpath(file.path) in waiting:
                     continue
                 with contextlib.suppress(OSError):
                     file.path.unlink()
@@ -138,7 +139,7 @@ class Janitor:
         # A finished upload is moved into a folder of its own; one here was broken off.
         if file.path.parent == self.folder and file.seconds > YOUNG_SECONDS:
             return True
-        if file.seconds <= self.young_seconds:
+        if file.seconds <= YOUNG_SECONDS:
             return False
         return file.seconds > self.keep_seconds or total > self.max_bytes
 

@@ -131,6 +131,13 @@ class Line:
                 seconds = max(1, math.ceil(total))
         return words.busy(waiting, seconds)
 
+    def files(self) -> set[str]:
+        """The photos that are still to be read, as far as they are files."""
+        with self._lock:
+            tickets = [*self._order.in_order(), *self._serving]
+        sources = (getattr(ticket.item, "source", None) for ticket in tickets)
+        return {source for source in sources if isinstance(source, str)}
+
     def close(self) -> None:
         """Send away those who wait and those who come; whoever is at work may end."""
         with self._lock:

@@ -43,7 +43,7 @@ def make_site(demo: "gr.Blocks", options: Options) -> Site:
         options.keep_minutes * 60,
         int(options.cache_mb * 2**20),
         lambda: set().union(*(block.keep_in_cache for block in demo.blocks.values())),
-        young_seconds=options.time_limit + 30,
+        lambda: demo.engine.line.files(),
     )
     return Site(
         demo=demo,

@@ -73,8 +73,13 @@ def test_a_young_file_never_goes(tmp_path):
 
 def test_a_photo_may_wait_for_its_turn(tmp_path):
     put(tmp_path / "a" / "photo.png", 5000)
-    janitor = Janitor(tmp_path, 60, 1000, young_seconds=150)
-    assert janitor.sweep(time.time() + 140) == 0
+    waiting = {str(tmp_path / "a" / "photo.png")}
+    janitor = Janitor(tmp_path, 60, 1000, waiting=lambda: waiting)
+    put(tmp_path / "b" / "photo.png", 700)
+    assert janitor.sweep(time.time() + 140) == 1
+    assert names(tmp_path) == {"a", "a/photo.png"}
+    assert janitor.bytes == 5000  # it counts
+    waiting.clear()
     assert janitor.sweep(time.time() + 160) == 1
 
 

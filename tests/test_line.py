@@ -2,6 +2,7 @@
 
 import threading
 import time
+import types
 from collections.abc import Callable
 
 import pytest
@@ -259,3 +260,23 @@ def test_a_full_line_tells_the_time_it_measured(line):
 )
 def test_words_of_a_place(number, seconds, text):
     assert words.place(number, seconds) == text
+
+
+def test_photos_that_wait_are_named():
+    line = Line()
+
+    def wait(job: types.SimpleNamespace) -> None:
+        with pytest.raises(ClosingError), line.turn("m", item=job):
+            pass
+
+    jobs = [types.SimpleNamespace(source=source) for source in ("a.jpg", b"bytes", "b.jpg")]
+    with line.turn("m", item=jobs[0]):
+        waiting = [threading.Thread(target=wait, args=(job,)) for job in jobs[1:]]
+        for thread in waiting:
+            thread.start()
+        wait_until(lambda: len(line) == 2)
+        assert line.files() == {"a.jpg", "b.jpg"}
+        line.close()
+        for thread in waiting:
+            thread.join()
+    assert line.files() == set()
