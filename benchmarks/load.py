@@ -176,7 +176,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     command.add_argument("--largest", type=int, default=SIDES[-1], help="longer side in pixels")
     command.add_argument("--model", default="embedded", help="which network (default: embedded)")
     command.add_argument("--max-queue", type=bounded(int, 1000), default=32)
-    command.add_argument("--cache-mb", type=bounded(float, 10_000), default=64.0)
+    command.add_argument("--cache-mb", type=bounded(float, 10_000), default=512.0)
     command.add_argument("--settle", type=float, default=90.0, help="seconds to wait for tidying")
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--url", help="a page that runs already, on this machine")

@@ -131,8 +131,9 @@ class Visitor:
 
     def _label(self, data: bytes, *, slow: bool) -> str:
         path = self._upload(data, slow=slow)
-        if path is None:
-            return "upload refused"
+        if path is None:  # asked to come back
+            time.sleep(1)
+            return "upload asked to come back"
         file = {"path": path, "meta": {"_type": "gradio.FileData"}}
         answer = self.http.post(f"{API}/call/segment", json={"data": [file, ""]})
         if answer.status_code != 200:

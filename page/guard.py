@@ -172,13 +172,13 @@ class Guard:
 
     async def _upload(self, scope: Scope, body: Body, answer: "Answer") -> None:
         if not self.site.janitor.has_room():
-            raise RefusedError(503, words.FULL)
+            raise RefusedError(429, words.FULL)
         answer.replace = {413: too_large("This file", self.site.max_upload_bytes)}
         try:
             await self.app(scope, body.receive, answer.send)
         except OSError as error:
             log.warning("an upload could not be stored: %s", error.strerror)
-            raise RefusedError(503, words.NO_ROOM) from error
+            raise RefusedError(507, words.NO_ROOM) from error
         except (TypeError, ValueError, KeyError) as error:  # Gradio's, of a form that is none
             raise RefusedError(400, "This is no upload of a file.") from error
         finally:

@@ -1,13 +1,12 @@
 """The label map as one lossless PNG: what the browser needs to do everything by itself."""
 
-import io
-import zlib
+import os
 
 import numpy as np
-from PIL import Image
 
 from segmentation.errors import PaletteError
 from segmentation.images import open_png_values
+from segmentation.png_writer import write_rgb
 
 _FAST_ABOVE_PIXELS = 4_000_000
 
@@ -46,18 +45,17 @@ def encode_label_map(class_map: np.ndarray, confidence: np.ndarray, runner_up: n
     # Written so that NaN is refused too. Softmax in float32 may end a hair above 1.
     if not (low >= -1e-6 and high <= 1 + 1e-6):
         raise PaletteError(f"confidence goes from {low} to {high}; it must lie in 0 to 1.")
-    packed = np.empty((*shape, 3), np.uint8)
-    packed[..., 0] = class_map
-    scaled = confidence * np.float32(255)
-    packed[..., 1] = np.rint(scaled, out=scaled).clip(0, 255, out=scaled)
-    packed[..., 2] = runner_up
-    buffer = io.BytesIO()
-    # Measured: at 1 megapixel level 4 stays under 300 kB in 60 ms; at 12, run lengths take half as
-    # much again in bytes and three quarters of the time.
-    fast = {"compress_level": 1, "compress_type": zlib.Z_RLE}
-    options = fast if class_map.size > _FAST_ABOVE_PIXELS else {"compress_level": 4}
-    Image.fromarray(packed).save(buffer, "PNG", **options)
-    return buffer.getvalue()
+
+    def paint(top: int, bottom: int, pixels: np.ndarray) -> None:
+        pixels[..., 0] = class_map[top:bottom]
+        scaled = confidence[top:bottom] * np.float32(255)
+        pixels[..., 1] = np.rint(scaled, out=scaled).clip(0, 255, out=scaled)
+        pixels[..., 2] = runner_up[top:bottom]
+
+    # Measured on maps of photos at 12 megapixels: level 4 takes twice the time of level 1, and two
+    # thirds of its bytes.
+    level = 1 if class_map.size > _FAST_ABOVE_PIXELS else 4
+    return write_rgb(*shape, paint, level=level, threads=os.cpu_count() or 1)
 
 
 def decode_label_map(data: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -2,33 +2,35 @@
 
 The logits are upsampled first and decided after (never the other way round), with the maths of
 `torch.nn.functional.interpolate(mode="bilinear", align_corners=False)`, a few rows at a time: for
-12 megapixels and 21 classes the whole would be one gigabyte of floats. The work is plain numpy on
-pieces that stay in a core's cache, one thread a core: torch's own argmax over 21 classes is
-many times slower, and its threads cost more than such small pieces are worth.
+12 megapixels and 21 classes the whole would be one gigabyte of floats. Where the photo has many
+pixels for each logit, `cells` and `softmax` leave out what cannot change the answer.
+
+The work is plain numpy on pieces that stay in a core's cache, one thread a core: torch's own argmax
+over 21 classes is many times slower, and its threads cost more than such small pieces are worth.
 """
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from segmentation.cells import label_rows, rounding_bound
+from segmentation.ranking import put, top_two
+from segmentation.softmax import arrange_columns, fill_confidence
+from segmentation.upsampling import Taps, make_spans, make_taps, mix_rows, stretch_sideways
+
 PIECE_VALUES = 1 << 18  # floats decided at a time: 1 MB
 BLOCK_PIECES = 8  # pieces that share the logits stretched sideways
 MAX_THREADS = 8
+ENLARGED = 3  # times in both directions, from which the shortcuts pay
+ENLARGED_PIXELS = 3_000_000  # and the photo's size from which they do
+ENLARGED_ROWS = 192  # the photo's rows that share the work on their source rows
+
+Decision = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-class Taps(NamedTuple):
-    """Where each target position looks in the source: two neighbours and the second's weight."""
-
-    left: np.ndarray  # (target,) int64
-    right: np.ndarray  # (target,) int64
-    weight: np.ndarray  # (target,) float32 in [0, 1]
-
-
-def decide(
-    logits: torch.Tensor, size: tuple[int, int]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def decide(logits: torch.Tensor, size: tuple[int, int]) -> Decision:
     """Upsample logits to the photo and decide each pixel.
 
     Args:
@@ -40,24 +42,14 @@ def decide(
         confidence: (H, W) float32 in (0, 1], the winner's softmax over all C classes.
         runner_up: (H, W) uint8, the class with the second largest logit.
     """
-    height, width = size
     source = _values(logits)  # (C, h, w)
     out = np.empty(size, np.uint8), np.empty(size, np.float32), np.empty(size, np.uint8)
-    rows, columns = _taps(source.shape[1], height), _taps(source.shape[2], width)
-    piece = max(1, PIECE_VALUES // (len(source) * width))
-    block = piece * BLOCK_PIECES
-
-    def work(top: int) -> None:
-        _decide_block(source, rows, columns, top, min(top + block, height), piece, out)
-
-    starts = range(0, height, block)
-    threads = min(MAX_THREADS, torch.get_num_threads(), len(starts))
-    if threads == 1:
-        for top in starts:
-            work(top)
+    rows, columns = make_taps(source.shape[1], size[0]), make_taps(source.shape[2], size[1])
+    times = min(size[0] / source.shape[1], size[1] / source.shape[2])
+    if times >= ENLARGED and size[0] * size[1] >= ENLARGED_PIXELS:
+        _decide_enlarged(source, rows, columns, out)
     else:
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(work, starts))
+        _decide_all(source, rows, columns, out)
     return out
 
 
@@ -74,82 +66,74 @@ def pixel_logits(logits: torch.Tensor, size: tuple[int, int], y: int, x: int) ->
         (C,) float32; its largest entry is the class that `decide` gave the pixel.
     """
     source = _values(logits)
-    rows = Taps(*(tap[y : y + 1] for tap in _taps(source.shape[1], size[0])))
-    columns = Taps(*(tap[x : x + 1] for tap in _taps(source.shape[2], size[1])))
-    wide = _stretch_sideways(source[:, rows.left[0] : rows.right[0] + 1], columns)  # (C, 1..2, 1)
-    return _mix_rows(wide, rows, rows.left[0])[:, 0, 0]
+    rows = Taps(*(tap[y : y + 1] for tap in make_taps(source.shape[1], size[0])))
+    columns = Taps(*(tap[x : x + 1] for tap in make_taps(source.shape[2], size[1])))
+    wide = stretch_sideways(source[:, rows.left[0] : rows.right[0] + 1], columns)  # (C, 1..2, 1)
+    return mix_rows(wide, rows, rows.left[0])[:, 0, 0]
 
 
 def _values(logits: torch.Tensor) -> np.ndarray:
     return logits.detach().float().cpu().numpy()
 
 
-def _taps(source: int, target: int) -> Taps:
-    """Half-pixel centres, clamped at the edges: what `align_corners=False` means."""
-    scale = np.float32(source) / np.float32(target)
-    position = (np.arange(target, dtype=np.float32) + np.float32(0.5)) * scale - np.float32(0.5)
-    position = np.maximum(position, np.float32(0))
-    left = np.minimum(position.astype(np.int64), source - 1)
-    right = np.minimum(left + 1, source - 1)
-    return Taps(left, right, np.minimum(position - left.astype(np.float32), np.float32(1)))
+def _in_threads(work: Callable[[int], None], starts: range) -> None:
+    threads = min(MAX_THREADS, torch.get_num_threads(), len(starts))
+    if threads == 1:
+        for top in starts:
+            work(top)
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(work, starts))
 
 
-def _stretch_sideways(source: np.ndarray, columns: Taps) -> np.ndarray:
-    """Some source rows at the photo's width: (C, m, w) -> (C, m, W)."""
-    wide = np.take(source, columns.left, axis=2)
-    wide *= 1 - columns.weight
-    other = np.take(source, columns.right, axis=2)
-    other *= columns.weight
-    wide += other  # products and the sum are rounded apart, so every path gives the same bits
-    return wide
+def _decide_enlarged(source: np.ndarray, rows: Taps, columns: Taps, out: Decision) -> None:
+    """Fill all three maps where most pixels follow from the logits around them."""
+    class_map, confidence, runner_up = out
+    height, bound = len(class_map), rounding_bound(source)
+    spans = make_spans(columns, source.shape[2])
+    arranged = arrange_columns(columns, source.shape[2])
+    piece = _piece(source, out)
+
+    def work(top: int) -> None:
+        part = slice(top, min(top + ENLARGED_ROWS, height))
+        labels = class_map, runner_up
+        if label_rows(source, rows, columns, spans, part, bound, labels):
+            fill_confidence(source, rows, arranged, part, confidence)
+        else:
+            _decide_block(source, rows, columns, part, piece, out)
+
+    _in_threads(work, range(0, height, ENLARGED_ROWS))
 
 
-def _mix_rows(wide: np.ndarray, rows: Taps, first: int) -> np.ndarray:
-    """The photo's rows from the stretched source rows: (C, m, W) -> (C, n, W)."""
-    tall = np.take(wide, rows.left - first, axis=1)
-    tall *= (1 - rows.weight)[:, None]
-    other = np.take(wide, rows.right - first, axis=1)
-    other *= rows.weight[:, None]
-    tall += other
-    return tall
+def _piece(source: np.ndarray, out: Decision) -> int:
+    """The photo's rows whose logits make up a piece."""
+    return max(1, PIECE_VALUES // (len(source) * out[0].shape[1]))
+
+
+def _decide_all(source: np.ndarray, rows: Taps, columns: Taps, out: Decision) -> None:
+    """Fill all three maps by upsampling every class to every pixel."""
+    height = len(out[0])
+    piece = _piece(source, out)
+    block = piece * BLOCK_PIECES
+
+    def work(top: int) -> None:
+        _decide_block(source, rows, columns, slice(top, min(top + block, height)), piece, out)
+
+    _in_threads(work, range(0, height, block))
 
 
 def _decide_block(
-    source: np.ndarray,
-    rows: Taps,
-    columns: Taps,
-    top: int,
-    bottom: int,
-    piece: int,
-    out: tuple[np.ndarray, np.ndarray, np.ndarray],
+    source: np.ndarray, rows: Taps, columns: Taps, block: slice, piece: int, out: Decision
 ) -> None:
-    """Fill rows `top` to `bottom` of class map, confidence and runner-up."""
-    first, last = rows.left[top], rows.right[bottom - 1]
-    wide = _stretch_sideways(source[:, first : last + 1], columns)  # (C, m, W)
+    """Fill some rows of class map, confidence and runner-up."""
+    first, last = rows.left[block.start], rows.right[block.stop - 1]
+    wide = stretch_sideways(source[:, first : last + 1], columns)  # (C, m, W)
     class_map, confidence, runner_up = out
-    for start in range(top, bottom, piece):
-        part = slice(start, min(start + piece, bottom))
-        values = _mix_rows(wide, Taps(*(tap[part] for tap in rows)), first)  # (C, n, W)
-        best = values.max(axis=0)  # (n, W)
-        winner = _first_equal(values, best)
-        class_map[part] = winner
-        place = winner.ravel().astype(np.int64) * winner.size + np.arange(winner.size)
+    for start in range(block.start, block.stop, piece):
+        part = slice(start, min(start + piece, block.stop))
+        values = mix_rows(wide, Taps(*(tap[part] for tap in rows)), first)  # (C, n, W)
+        class_map[part], best, runner_up[part], _ = top_two(values)
         values -= best
-        values.ravel()[place] = -np.inf
-        runner_up[part] = _first_equal(values, values.max(axis=0))
-        values.ravel()[place] = 0
+        put(values, class_map[part], 0)
         np.exp(values, out=values)
         np.reciprocal(values.sum(axis=0), out=confidence[part])
-
-
-def _first_equal(values: np.ndarray, best: np.ndarray) -> np.ndarray:
-    """The lowest class whose value is `best`: (C, n, W) and (n, W) -> (n, W) uint8.
-
-    Bytes and no indices: an order faster than argmax along the first axis.
-    """
-    code = np.zeros(best.shape, np.uint8)
-    for index, plane in enumerate(values):
-        equal = np.equal(plane, best).view(np.uint8)
-        equal *= np.uint8(255 - index)
-        np.maximum(code, equal, out=code)
-    return np.subtract(np.uint8(255), code)

@@ -17,6 +17,7 @@ from segmentation.errors import PixelwiseError
 from segmentation.postprocess import pixel_logits
 
 BACKGROUND_NAMES = ("__background__", "background")
+_TALLY_PIXELS = 1 << 18
 
 
 class PixelError(PixelwiseError, IndexError):
@@ -245,10 +246,21 @@ class Segmentation:
 def _tally(
     class_map: np.ndarray, confidence: np.ndarray, classes: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels and sum of confidence of each class; in blocks, since bincount makes wide copies."""
-    counts, sums = np.zeros(classes, np.int64), np.zeros(classes)
-    for start in range(0, class_map.size, 1 << 20):
-        block = slice(start, start + (1 << 20))
-        counts += np.bincount(class_map[block], minlength=classes)
-        sums += np.bincount(class_map[block], confidence[block], minlength=classes)
-    return counts, sums
+    """Pixels and sum of confidence of each class, both arrays flat.
+
+    Neighbours mostly share a class, so runs are added up and then counted. In blocks, as bincount
+    makes wide copies.
+    """
+    counts, sums = np.zeros(classes), np.zeros(classes)
+    for start in range(0, class_map.size, _TALLY_PIXELS):
+        labels = class_map[start : start + _TALLY_PIXELS]
+        weights, lengths = confidence[start : start + _TALLY_PIXELS], None
+        runs = np.flatnonzero(labels[1:] != labels[:-1])
+        if len(runs) < labels.size // 8:
+            runs = np.concatenate([[0], runs + 1])
+            lengths = np.diff(runs, append=labels.size)
+            weights = np.add.reduceat(weights, runs, dtype=np.float64)
+            labels = labels[runs]
+        counts += np.bincount(labels, lengths, minlength=classes)
+        sums += np.bincount(labels, weights, minlength=classes)
+    return counts.astype(np.int64), sums

@@ -130,7 +130,9 @@ class Runner:
             return without_auxiliary_head(model.network)
         classes = len(model.card.categories)
         autocast = model.device.type == "cuda" and precision != "float32"
-        return fast_network(model.network, precision, num_classes=classes, autocast=autocast)
+        return fast_network(
+            model.network, precision, num_classes=classes, autocast=autocast, side=model.card.resize
+        )
 
 
 def _moved(batch: Tensor, device: torch.device) -> Tensor:

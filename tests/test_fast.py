@@ -1,5 +1,6 @@
 """The quick copy of a network against the network itself; precisions; what runs a batch."""
 
+import copy
 import dataclasses
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from torch import nn
 import segmentation
 from conftest import ROOT
 from published import QUICK, random_network, save_random
-from segmentation import ModelError, devices, fast, precision, runner
+from segmentation import ModelError, devices, fast, packed, precision, runner
 from segmentation.fast import fast_network, without_auxiliary_head
 from segmentation.networks import NETWORKS, build_network
+from segmentation.packed import PackedConv2d, can_pack
 from segmentation.precision import half_precision
 from segmentation.runner import TRIALS
 from tiny import photo, save_program
@@ -48,6 +50,85 @@ def test_the_quick_copy_says_the_same(name):
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
     kernels = [m.weight for m in quick.modules() if isinstance(m, nn.Conv2d)]
     assert all(k.is_contiguous(memory_format=torch.channels_last) for k in kernels)
+    other = torch.randn(1, 3, 161, 64)  # packed for another size, right for every one
+    with torch.inference_mode():
+        expected, found = network(other)["out"], quick(other)["out"]
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5 * scale)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_without_packing_it_says_the_same(name, monkeypatch):
+    monkeypatch.setattr(fast, "can_pack", lambda weight: False)
+    torch.manual_seed(0)
+    network = settled(build_network(name))
+    batch = torch.randn(1, 3, 65, 98)
+    with torch.inference_mode():
+        expected, found = network(batch)["out"], fast_network(network)(batch)["out"]
+    scale = expected.abs().max().item()
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5 * scale)
+
+
+class Followed(nn.Module):
+    """A convolution and what may follow it; what is read twice must not be melted into it."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.conv = nn.Conv2d(4, 4, 3, padding=1)
+        self.act = {"hardswish": nn.Hardswish(), "hardsigmoid": nn.Hardsigmoid()}.get(
+            kind, nn.ReLU()
+        )
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        out = self.conv(features)
+        if self.kind == "sum":
+            out += features
+        elif self.kind == "twice":
+            return out + self.act(out)
+        elif self.kind == "bare sum":
+            return features + out
+        elif self.kind == "number":
+            out = out + 1.5
+        elif self.kind == "self":
+            out = out + out
+        return self.act(out)
+
+
+@pytest.mark.skipif(not can_pack(torch.zeros(1)), reason="this torch has no packed convolutions")
+@pytest.mark.parametrize(
+    ("kind", "left"),
+    [
+        ("relu", 1),
+        ("hardswish", 1),
+        ("hardsigmoid", 1),
+        ("sum", 1),
+        ("twice", 3),
+        ("bare sum", 2),
+        ("number", 3),
+        ("self", 3),
+    ],
+)
+def test_what_follows_a_convolution_is_melted_into_it_where_that_is_right(kind, left):
+    torch.manual_seed(2)
+    network = Followed(kind).eval().requires_grad_(False)
+    features = torch.randn(2, 4, 9, 11)
+    traced = torch.fx.symbolic_trace(network)
+    expected = network(features.clone())
+    with torch.inference_mode():
+        conv = PackedConv2d(network.conv, (1, 4, 9, 11))
+        torch.testing.assert_close(conv(features), network.conv(features))
+        traced.conv = copy.deepcopy(network.conv)
+        packed._pack_node(*_first_conv(traced))
+        traced.recompile()
+        torch.testing.assert_close(traced(features.clone()), expected)
+    steps = [n for n in traced.graph.nodes if n.op.startswith("call")]
+    assert len(steps) == left
+
+
+def _first_conv(traced: torch.fx.GraphModule) -> tuple:
+    torch.fx.passes.shape_prop.ShapeProp(traced).propagate(torch.zeros(1, 4, 8, 8))
+    node = next(n for n in traced.graph.nodes if n.op == "call_module")
+    return traced, node, traced.conv, dict(traced.named_modules())
 
 
 def test_the_auxiliary_head_is_left_out_and_stays_where_it_was():
@@ -64,7 +145,8 @@ def test_the_auxiliary_head_is_left_out_and_stays_where_it_was():
 def test_in_half_precision_the_last_layer_stays_in_float32():
     network = settled(build_network("deeplabv3plus_resnet18"))
     half = fast_network(network, "bfloat16", num_classes=21)
-    dtypes = {m.weight.dtype for m in half.modules() if isinstance(m, nn.Conv2d)}
+    kinds = (nn.Conv2d, PackedConv2d)
+    dtypes = {m.weight.dtype for m in half.modules() if isinstance(m, kinds)}
     assert dtypes == {torch.bfloat16, torch.float32}
     last = [m for m in half.modules() if isinstance(m, nn.Conv2d) and m.out_channels == 21]
     assert [m.weight.dtype for m in last] == [torch.float32]

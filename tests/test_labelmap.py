@@ -87,6 +87,15 @@ def test_large_maps_round_trip_too():
     assert np.abs(decoded[1] - confidence).max() <= 0.5 / 255 + 1e-6
 
 
+def test_large_maps_are_about_as_small_as_pillow_makes_them():
+    class_map, confidence, runner_up = smooth_result(2001, 2000)
+    pixels = np.stack([class_map, np.rint(confidence * 255).astype(np.uint8), runner_up], axis=-1)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
+    ours = encode_label_map(class_map, confidence, runner_up)
+    assert len(ours) < 1.3 * len(buffer.getvalue())
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1)])
 def test_thin_maps(size):
     class_map = np.full(size, 20, np.uint8)

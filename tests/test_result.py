@@ -60,6 +60,18 @@ def test_areas_are_counted_largest_first():
         assert area.confidence == pytest.approx(confidence[labels == area.index].mean(), abs=1e-6)
 
 
+@pytest.mark.parametrize("side", [1, 3, 50])
+def test_areas_of_a_large_map_are_counted_in_runs_and_blocks(rng, side):
+    small = rng.integers(0, 3, (1 + 600 // side, 1 + 700 // side), dtype=np.uint8)
+    labels = np.repeat(np.repeat(small, side, axis=0), side, axis=1)[:600, :700]
+    confidence = rng.random(labels.shape, dtype=np.float32)
+    result = segmentation(labels, confidence=confidence)
+    for area in result.areas():
+        assert area.pixels == np.count_nonzero(labels == area.index)
+        mean = confidence[labels == area.index].mean(dtype=np.float64)
+        assert area.confidence == pytest.approx(mean, rel=1e-9)
+
+
 def test_areas_of_equal_size_come_by_index():
     assert [a.index for a in segmentation([[2, 1, 0]]).areas()] == [0, 1, 2]
 

@@ -371,7 +371,8 @@ def test_a_name_leads_nowhere(app, name):
 def test_a_full_disk_quota_is_told(app, monkeypatch):
     monkeypatch.setattr(app.site.janitor, "_bytes", 10**12)
     answer = app.http.post(f"{API}/upload", files={"files": ("a.png", png())})
-    assert answer.status_code == 503
+    assert answer.status_code == 429
+    assert answer.headers["retry-after"] == "10"
     assert "too many files" in answer.json()["detail"]
 
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { crc32, deflateSync, inflateSync } from "node:zlib";
+import { constants, crc32, deflateRawSync, deflateSync, inflateSync } from "node:zlib";
 
 import { decodeLabelPng, encodeIndexedPng, readPngChunks } from "../../viewer/png.js";
 
@@ -92,6 +92,24 @@ test("filters may change from row to row, and the data may come in pieces", asyn
   const pixels = noise(301 * 200 * 3);
   const options = { kinds: [0, 1, 2, 3, 4], idats: 7 };
   assertDecoded(await decodeLabelPng(makePng(200, 301, pixels, options)), pixels);
+});
+
+test("strips that were packed apart are one picture", async () => {
+  const [height, width] = [40, 31];
+  const pixels = noise(height * width * 3);
+  const whole = makePng(height, width, pixels, { kinds: [2] });
+  const lines = inflateSync(Buffer.concat(readPngChunks(whole).data.map((part) => part)));
+  const strip = 11 * (width * 3 + 1);
+  const parts = [Buffer.from([0x78, 1])];
+  for (let at = 0; at < lines.length; at += strip) {
+    const last = at + strip >= lines.length;
+    const finishFlush = last ? constants.Z_FINISH : constants.Z_FULL_FLUSH;
+    parts.push(deflateRawSync(lines.subarray(at, at + strip), { level: 1, finishFlush }));
+  }
+  parts.push(deflateSync(lines).subarray(-4)); // the checksum of the whole
+  const end = whole.subarray(-12);
+  const png = Buffer.concat([whole.subarray(0, 33), chunk("IDAT", Buffer.concat(parts)), end]);
+  assertDecoded(await decodeLabelPng(png), pixels);
 });
 
 test("one pixel is a picture too", async () => {

@@ -1,0 +1,133 @@
+"""Convolutions as oneDNN likes them: weights laid out once, and what follows done in the same pass.
+
+Torch's own convolution lays its weights out anew at each call and writes its result before an
+activation reads it again. On a CPU that is where the time of small networks goes. The operators
+here are those that `torch.compile` uses on CPUs; they need no compiler.
+"""
+
+import operator
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, fx, nn
+from torch.fx.passes.shape_prop import ShapeProp
+
+_ACTIVATIONS: dict[object, str] = {
+    nn.ReLU: "relu",
+    nn.Hardswish: "hardswish",
+    nn.Hardsigmoid: "hardsigmoid",
+    F.relu: "relu",
+    torch.relu: "relu",
+    F.hardswish: "hardswish",
+    F.hardsigmoid: "hardsigmoid",
+}
+_ADDITIONS = (operator.add, operator.iadd, torch.add)
+
+
+def can_pack(weight: Tensor) -> bool:
+    """Whether such weights can be packed: by this build of torch, on their device, in their type.
+
+    The operators are torch's own and may change: where they are not there, nothing is packed.
+    """
+    names = ("_convolution_pointwise", "_reorder_convolution_weight")
+    return (
+        weight.device.type == "cpu"
+        and weight.dtype in (torch.float32, torch.bfloat16)
+        and torch.backends.mkldnn.is_available()
+        and all(hasattr(torch.ops.mkldnn, name) for name in names)
+    )
+
+
+class PackedConv2d(nn.Module):
+    """A convolution with packed weights, and an addition and an activation after it.
+
+    Args:
+        conv: what to compute; its weights are copied.
+        size: shape of the features (N, c, h, w) for which the weights are laid out; others are
+            computed as well, if not always as quickly.
+        activation: "none", "relu", "hardswish" or "hardsigmoid".
+    """
+
+    def __init__(self, conv: nn.Conv2d, size: Sequence[int], activation: str = "none") -> None:
+        super().__init__()
+        self.geometry = (conv.padding, conv.stride, conv.dilation, conv.groups)
+        self.weight = torch.ops.mkldnn._reorder_convolution_weight(
+            conv.weight.detach(), *self.geometry, list(size)
+        )
+        self.bias = None if conv.bias is None else conv.bias.detach()
+        self.activation = activation
+
+    def forward(self, features: Tensor, other: Tensor | None = None) -> Tensor:
+        """Convolve features (N, c, h, w), add `other` (N, C, h', w') if given, activate."""
+        if other is None:
+            return torch.ops.mkldnn._convolution_pointwise(
+                features, self.weight, self.bias, *self.geometry, self.activation, [], ""
+            )
+        unary = None if self.activation == "none" else self.activation
+        return torch.ops.mkldnn._convolution_pointwise.binary(
+            features, other, self.weight, self.bias, *self.geometry, "add", 1.0, unary, [], None
+        )
+
+
+def pack(network: fx.GraphModule, side: int, wanted: Callable[[nn.Conv2d], bool]) -> None:
+    """Replace the convolutions of a traced network, in place.
+
+    Args:
+        network: in eval mode, on the CPU, batch norm folded.
+        side: about how high and wide what it will be shown is, in pixels; the weights are laid
+            out for a square of that side, and other sizes gain nearly as much.
+        wanted: which convolutions.
+    """
+    batch = torch.zeros(1, 3, side, side, dtype=next(network.parameters()).dtype)
+    with torch.inference_mode():
+        ShapeProp(network).propagate(batch.contiguous(memory_format=torch.channels_last))
+    modules = dict(network.named_modules())
+    for node in list(network.graph.nodes):
+        conv = modules.get(node.target) if node.op == "call_module" else None
+        if type(conv) is nn.Conv2d and conv.padding_mode == "zeros" and wanted(conv):
+            _pack_node(network, node, conv, modules)
+    network.graph.lint()
+    network.recompile()
+    network.delete_all_unused_submodules()
+
+
+def _pack_node(
+    network: fx.GraphModule, node: fx.Node, conv: nn.Conv2d, modules: dict[str, nn.Module]
+) -> None:
+    last, other = node, None
+    follower = _only_user(last)
+    if follower is not None and follower.target in _ADDITIONS and len(follower.args) == 2:
+        left, right = follower.args
+        summand = right if left is last else left
+        if isinstance(summand, fx.Node) and summand is not last:
+            after = _only_user(follower)
+            if after is not None and _activation(after, modules) == "relu":
+                last, other = follower, summand
+                follower = after
+    name = "none"
+    if follower is not None and (known := _activation(follower, modules)):
+        last, name = follower, known
+    target = f"packed_{node.name}"
+    network.add_submodule(target, PackedConv2d(conv, node.args[0].meta["tensor_meta"].shape, name))
+    with network.graph.inserting_after(last):
+        args = (node.args[0],) if other is None else (node.args[0], other)
+        made = network.graph.call_module(target, args)
+    made.meta = dict(last.meta)
+    last.replace_all_uses_with(made)
+    while last is not node:  # what the packed one does by itself, from the last to the first
+        before = node if _only_user(node) is last else next(iter(node.users))
+        network.graph.erase_node(last)
+        last = before
+    network.graph.erase_node(node)
+
+
+def _only_user(node: fx.Node) -> fx.Node | None:
+    return next(iter(node.users)) if len(node.users) == 1 else None
+
+
+def _activation(node: fx.Node, modules: dict[str, nn.Module]) -> str | None:
+    """The name of what a node computes, where that can follow a convolution."""
+    if node.op == "call_module":
+        return _ACTIVATIONS.get(type(modules.get(node.target)))
+    return _ACTIVATIONS.get(node.target) if node.op == "call_function" else None

@@ -1,0 +1,78 @@
+"""Our own PNG writer, read back by others."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segmentation import png_writer
+from segmentation.png_writer import write_rgb
+
+
+def written(pixels: np.ndarray, **options) -> bytes:
+    """The PNG of (H, W, 3) uint8."""
+
+    def paint(top, bottom, target):
+        target[...] = pixels[top:bottom]
+
+    return write_rgb(*pixels.shape[:2], paint, **{"level": 1, **options})
+
+
+def chunks(data: bytes) -> list[tuple[bytes, bytes]]:
+    """Kind and body of every chunk, checksums checked."""
+    assert data[:8] == b"\x89PNG\r\n\x1a\n"
+    found, at = [], 8
+    while at < len(data):
+        (length,) = struct.unpack_from(">I", data, at)
+        kind, body = data[at + 4 : at + 8], data[at + 8 : at + 8 + length]
+        assert struct.unpack_from(">I", data, at + 8 + length)[0] == zlib.crc32(kind + body)
+        found.append((kind, body))
+        at += 12 + length
+    return found
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 700), (700, 1), (37, 53), (64, 64)])
+@pytest.mark.parametrize("strip", [1, 1000, 1 << 20])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_pillow_reads_every_pixel(monkeypatch, rng, size, strip, threads):
+    monkeypatch.setattr(png_writer, "STRIP_VALUES", strip)
+    pixels = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
+    image = Image.open(io.BytesIO(written(pixels, threads=threads)))
+    assert (image.format, image.mode, image.size) == ("PNG", "RGB", size[::-1])
+    np.testing.assert_array_equal(np.asarray(image), pixels)
+
+
+@pytest.mark.parametrize("level", [1, 4, 9])
+def test_the_strips_are_one_zlib_stream_with_its_checksum(monkeypatch, rng, level):
+    monkeypatch.setattr(png_writer, "STRIP_VALUES", 3000)
+    pixels = rng.integers(0, 3, (101, 99, 3), dtype=np.uint8)
+    (_, header), (kind, body), end = chunks(written(pixels, level=level, threads=2))
+    assert (kind, end) == (b"IDAT", (b"IEND", b""))
+    assert header == struct.pack(">IIBBBBB", 99, 101, 8, 2, 0, 0, 0)
+    stream = zlib.decompressobj()
+    lines = np.frombuffer(stream.decompress(body), np.uint8).reshape(101, -1)
+    assert stream.eof  # checksum included
+    assert stream.unused_data == b""
+    assert (lines[:, 0] == 2).all()
+    above = np.concatenate([np.zeros((1, 297), np.uint8), pixels.reshape(101, -1)[:-1]])
+    np.testing.assert_array_equal(lines[:, 1:] + above, pixels.reshape(101, -1))
+
+
+def test_strips_and_threads_change_no_pixel_of_a_flat_picture(monkeypatch):
+    """Checksums of long runs of zeros and of 255 do not overflow."""
+    monkeypatch.setattr(png_writer, "STRIP_VALUES", 1 << 16)
+    for value in (0, 255):
+        pixels = np.full((1000, 700, 3), value, np.uint8)
+        image = Image.open(io.BytesIO(written(pixels, threads=2)))
+        np.testing.assert_array_equal(np.asarray(image), pixels)
+
+
+def test_a_failing_painter_is_heard():
+    def paint(top, bottom, target):
+        raise ValueError("no paint")
+
+    with pytest.raises(ValueError, match="no paint"):
+        write_rgb(10, 10, paint, level=1)
