@@ -14,6 +14,7 @@ from page import classroom, words
 from page.crowd import LINE, Crowd, add_doors
 from page.engine import Engine
 from page.folder import own_folder
+from page.guard import Site
 from page.handlers import Handlers
 from page.options import Options, parse_options, parser
 from page.photo_input import PhotoInput
@@ -22,6 +23,8 @@ from segmentation import PixelwiseError
 from viewer import LabelViewer, PixelBars
 
 EXAMPLES = Path(__file__).parent / "examples"
+FIRST_PAGE_SECONDS = 1.0
+"""How long getting the model ready waits for somebody to look at the page."""
 SIZES = (260, 390, 520, 780, 1040)
 
 
@@ -128,6 +131,12 @@ def _add_api(handlers: Handlers, in_line: dict[str, Any]) -> None:
         )
 
 
+def _warm_up(site: Site) -> None:
+    """Import torch and load the first model, behind the page: it is served first."""
+    site.seen.wait(FIRST_PAGE_SECONDS)
+    site.demo.engine.warm_up()
+
+
 def main() -> None:
     """Read the command line, open the page, get the first model ready, serve until told to end."""
     global demo
@@ -139,7 +148,7 @@ def main() -> None:
         except PixelwiseError as error:  # a device or a folder that is not there
             parser().exit(2, f"app.py: error: {error}\n")
         site = start(demo, options)
-        threading.Thread(target=demo.engine.warm_up, name="warm-up", daemon=True).start()
+        threading.Thread(target=_warm_up, args=(site,), name="warm-up", daemon=True).start()
         wait_for_signal()
         force_exit_later()
         stop(site)

@@ -13,11 +13,8 @@ from viewer import PixelBars, pixel_value
 
 from . import classroom_words as words
 from .classroom_boards import FOLDER, Board, Easel
-from .classroom_compare import Compare
-from .classroom_grade import Grader
-from .classroom_lab import Lab, NotYetError, chosen, palette_of
-from .classroom_look import Look, default_class
-from .classroom_runs import Runs
+from .classroom_lab import Lab, NotYetError, chosen, default_class, palette_of
+from .classroom_views import Views
 from .engine import Engine
 from .kept import Answer
 
@@ -58,8 +55,7 @@ class Classroom:
     ) -> None:
         lab = Lab(engine)
         self.lab, self.key, self.photo, self.examples = lab, key, photo, examples
-        self.look, self.runs = Look(lab), Runs(lab, examples)
-        self.comparison, self.grader = Compare(lab), Grader(lab, examples)
+        self.views = Views(lab, examples)
         self.rooms, self.cache = rooms, demo.GRADIO_CACHE
         self.pixel = gr.State(None)
         self.open = gr.State(False)  # whether the classroom is the room that shows
@@ -155,22 +151,36 @@ class Classroom:
 
     def _listen(self) -> None:
         self._listen_to_photo()
-        key, pixel, boards = self.key, self.pixel, self.boards
+        key, pixel, boards, view = self.key, self.pixel, self.boards, self.views.event
         self.shown_class.input(
-            self.look.maps, [key, self.shown_class], boards[2], **QUIETLY, concurrency_limit=4
+            view("look.maps"),
+            [key, self.shown_class],
+            boards[2],
+            **QUIETLY,
+            concurrency_limit=4,
         )
         opened = self.look_inside.click(self.open_microscope, [key], [self.switches], **QUIETLY)
         seen = [key, pixel, self.switches]
-        opened.then(self.look.microscope, seen, boards[3], **HEAVY)
+        opened.then(view("look.microscope"), seen, boards[3], **HEAVY)
         self.switches.input(
-            self.look.microscope, seen, boards[3], **HEAVY, trigger_mode="always_last"
+            view("look.microscope"),
+            seen,
+            boards[3],
+            **HEAVY,
+            trigger_mode="always_last",
         )
         asked = [key, pixel, self.asked_class]
         heavy = [
-            ([self.trace], self.stop_trace, self.look.receptive, asked, boards[4]),
-            ([self.dissect], self.stop_dissect, self.runs.inside, [key], boards[5]),
-            ([self.walk], self.stop_walk, self.runs.resolution, [key], boards[6]),
-            ([self.contest], self.stop_contest, self.comparison.run, [key, self.models], boards[7]),
+            ([self.trace], self.stop_trace, view("look.receptive"), asked, boards[4]),
+            ([self.dissect], self.stop_dissect, view("runs.inside"), [key], boards[5]),
+            ([self.walk], self.stop_walk, view("runs.resolution"), [key], boards[6]),
+            (
+                [self.contest],
+                self.stop_contest,
+                view("comparison.run"),
+                [key, self.models],
+                boards[7],
+            ),
         ]
         for buttons, stop, run, inputs, board in heavy:
             _stoppable(stop, [button.click(run, inputs, board, **HEAVY) for button in buttons])
@@ -218,22 +228,24 @@ class Classroom:
             empty = gr.update(choices=[], value=None)
             picker = words.note(str(error), "invite")
             return [key, picker, None, None, *cleared, off, *[empty] * 4, None]
-        cleared[0] = _last(self.look.steps(key))
-        cleared[1] = _last(self.look.maps(key, None))
-        picker = _last(self.look.picker(key))
+        cleared[0] = _last(self.views.look.steps(key))
+        cleared[1] = _last(self.views.look.maps(key, None))
+        picker = _last(self.views.look.picker(key))
         return [key, picker, None, None, *cleared, off, *self._choices(key, answer)]
 
     def _choices(self, key: str, answer: Answer) -> list[Any]:
         """What the menus offer for this photo, and the easel."""
         categories = answer.result.categories
         classes = [(display_name(name), index) for index, name in enumerate(categories)]
-        drawn = self.grader.classes(key)
+        drawn = self.views.grader.classes(key)
         return [
             gr.update(choices=classes, value=default_class(answer.result)),
             gr.update(choices=[("the pixel's own label", OWN_LABEL), *classes], value=OWN_LABEL),
-            gr.update(choices=self.comparison.choices(key), value=self.comparison.first(key)),
+            gr.update(
+                choices=self.views.comparison.choices(key), value=self.views.comparison.first(key)
+            ),
             gr.update(choices=drawn, value=drawn[0][1] if drawn else None),
-            self.grader.easel(key),
+            self.views.grader.easel(key),
         ]
 
     def picked(self, key: str, event: gr.EventData) -> tuple[Any, Any]:
@@ -248,7 +260,7 @@ class Classroom:
     def open_microscope(self, key: str) -> Any:
         """The switches, all on; the view itself says why there are none."""
         try:
-            names = self.look.branches(key)
+            names = self.views.look.branches(key)
         except PixelwiseError:
             return gr.update(choices=[], value=[], visible=False)
         return gr.update(choices=names, value=names, visible=True)
@@ -258,11 +270,11 @@ class Classroom:
         if not (key and self.lab.has_encoded(key) and on):
             yield gr.skip()
             return
-        yield from self.look.microscope(key, pixel, on)
+        yield from self.views.look.microscope(key, pixel, on)
 
     def grade(self, key: str, index: int | None, event: gr.EventData) -> Iterator[str]:
         """The grade of what the easel sent."""
-        yield from self.grader.graded(key, index, event._data.get("paint"))
+        yield from self.views.grader.graded(key, index, event._data.get("paint"))
 
     def _example(self, path: Path) -> Callable[[], str]:
         """Hands an example photo to the main view, by way of the cache, as uploads go."""
@@ -274,13 +286,13 @@ class Classroom:
 
     def _breaking(self, names: list[str]) -> Callable[[str], Iterator[str]]:
         def run(key: str) -> Iterator[str]:
-            yield from self.runs.broken(key, names)
+            yield from self.views.runs.broken(key, names)
 
         return run
 
     def _foreign(self, name: str) -> Callable[[str], Iterator[str]]:
         def run(key: str) -> Iterator[str]:
-            yield from self.runs.foreign(key, name)
+            yield from self.views.runs.foreign(key, name)
 
         return run
 

@@ -5,18 +5,21 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from PIL import Image
 
-from segmentation import PixelwiseError, Segmenter, palette_from_card
-from segmentation.explain import Encoded, encode, family
+from segmentation import PixelwiseError, explain, palette_from_card
 
 from . import classroom_words as words
 from .engine import Engine
 from .kept import Answer
+
+if TYPE_CHECKING:
+    import torch
+
+    from segmentation import Segmentation, Segmenter
 
 MAX_ENCODED = 4  # photos whose features are kept, all visitors together
 MAX_ENCODED_BYTES = 256 * 2**20
@@ -38,7 +41,7 @@ class Lab:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self._encoded: OrderedDict[str, Encoded] = OrderedDict()
+        self._encoded: OrderedDict[str, explain.Encoded] = OrderedDict()
         self._lock = threading.Lock()
 
     def answer(self, key: str) -> Answer:
@@ -58,25 +61,25 @@ class Lab:
         """The same visitor's photo by a model at a size, from memory where it was run before."""
         return self.engine.segment(answer.photo, name, size, session=answer.session, stand_in=False)
 
-    def segmenter(self, answer: Answer) -> Segmenter:
+    def segmenter(self, answer: Answer) -> "Segmenter":
         """The network that gave the answer, with its preprocessing."""
         return self.engine.segmenter(answer.answering)
 
-    def batch(self, answer: Answer) -> torch.Tensor:
+    def batch(self, answer: Answer) -> "torch.Tensor":
         """The photo as that network saw it: (1, 3, h, w) on the network's device."""
         segmenter = self.segmenter(answer)
         image = Image.fromarray(answer.photo.image)
         batch = segmenter.preprocess(image, size=answer.size or segmenter.size)
         return batch.to(segmenter.model.device)
 
-    def encoded(self, answer: Answer) -> Encoded:
+    def encoded(self, answer: Answer) -> "explain.Encoded":
         """The encoder's features of the photo, from memory where they are still kept."""
         with self._lock:
             kept = self._encoded.get(answer.key)
         if kept is None:
             network = self.segmenter(answer).model.network
             with self.engine.alone():
-                kept = encode(network, self.batch(answer))
+                kept = explain.encode(network, self.batch(answer))
             self._keep(answer.key, kept)
         return kept
 
@@ -85,7 +88,7 @@ class Lab:
         with self._lock:
             return key in self._encoded
 
-    def _keep(self, key: str, encoded: Encoded) -> None:
+    def _keep(self, key: str, encoded: "explain.Encoded") -> None:
         with self._lock:
             self._encoded[key] = encoded
             while len(self._encoded) > MAX_ENCODED or (
@@ -97,7 +100,7 @@ class Lab:
     def who(self, answer: Answer) -> str:
         """A line that names the model that a view explains."""
         network = self.segmenter(answer).model.network
-        name, kind = words.escape(answer.result.model), words.escape(family(network))
+        name, kind = words.escape(answer.result.model), words.escape(explain.family(network))
         size = f", shown {answer.size} px" if answer.size else ""
         return words.note(f"This explains <strong>{name}</strong> ({kind}{size}).", "model")
 
@@ -120,6 +123,12 @@ def chosen(pixel: Any, answer: Answer) -> tuple[int, int]:
         min(max(y, 0), answer.result.height - 1),
         min(max(x, 0), answer.result.width - 1),
     )
+
+
+def default_class(result: "Segmentation") -> int:
+    """The class to begin with: the largest that is no background, else the largest."""
+    areas = result.areas()
+    return next((area.index for area in areas if area.index), areas[0].index)
 
 
 def told(view: Callable[..., Iterator[str]]) -> Callable[..., Iterator[str]]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from segmentation import Segmentation, display_name
+from segmentation import display_name
 from segmentation.explain import (
     ablated,
     aspp_of,
@@ -25,7 +25,7 @@ from segmentation.explain import (
 from . import classroom_drawings as draw
 from . import classroom_figures as fig
 from . import classroom_words as words
-from .classroom_lab import Lab, Pixel, chosen, palette_of, told
+from .classroom_lab import Lab, Pixel, chosen, default_class, palette_of, told
 
 REGIONS = 12  # boxes and masks at most
 
@@ -198,9 +198,3 @@ class Look:
         yield self.lab.who(answer) + fig.row(
             picture, draw.fields_text(whole, layers, core, seen), classes="cl-pair"
         )
-
-
-def default_class(result: Segmentation) -> int:
-    """The class to begin with: the largest that is no background, else the largest."""
-    areas = result.areas()
-    return next((area.index for area in areas if area.index), areas[0].index)

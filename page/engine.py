@@ -96,11 +96,13 @@ class Engine:
 
     def segmenter(self, name: str, report: Report = quiet) -> "Segmenter":
         """The loaded model, fetched and read at the first call."""
-        from segmentation import load
-
         with taking(self._loading, report, IN_TURN):
             if name not in self._segmenters:
                 report(f"Reading the weights of {Path(name).stem} …", None)
+                from segmentation import (
+                    load,
+                )  # and torch with it: a second or two at the first call
+
                 own = self.options.weights if name == self.options.model else None
                 self._segmenters[name] = load(
                     name,

@@ -8,6 +8,7 @@ import asyncio
 import json
 import logging
 import re
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -63,6 +64,7 @@ class Site:
         janitor: how full the folder is.
         max_upload_bytes: of one file.
         embed: origins that may frame the page.
+        seen: set once the page was served.
         doors: a function's number -> that of its substitute; see `crowd.add_doors`.
     """
 
@@ -73,6 +75,7 @@ class Site:
     max_upload_bytes: int
     embed: Sequence[str] = ()
     doors: dict[int, int] = field(default_factory=dict)
+    seen: threading.Event = field(default_factory=threading.Event)
 
 
 class Guard:
@@ -124,6 +127,8 @@ class Guard:
         if scope["method"] != "POST":
             with self._listening(scope, path):
                 await self.app(scope, receive, answer.send)
+            if path == "/":
+                self.site.seen.set()
             return
         body = self._body(scope, path, receive)
         try:

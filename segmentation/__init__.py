@@ -1,34 +1,42 @@
-"""Label every pixel of a photo with a pretrained segmentation network."""
+"""Label every pixel of a photo with a pretrained segmentation network.
 
-from segmentation.cards import MAX_SIZE, MIN_SIZE, ModelCard
-from segmentation.catalog import MODELS, ModelSpec, default_model, has_embedded
-from segmentation.categories import VOC_CATEGORIES, display_name
-from segmentation.checkpoints import fetch_weights, find_weights
-from segmentation.devices import pick_device
-from segmentation.errors import (
-    DeviceError,
-    ImageError,
-    ModelError,
-    PaletteError,
-    PixelwiseError,
-    WeightsError,
-)
-from segmentation.images import Photo, open_image, open_photo
-from segmentation.labelmap import decode_label_map, encode_label_map
-from segmentation.models import Model, load_model
-from segmentation.overlay import blend, contours
-from segmentation.palette import (
-    PALETTES,
-    colorize,
-    decode,
-    palette_from_card,
-    read_indexed_png,
-    safe_palette,
-    voc_palette,
-    write_indexed_png,
-)
-from segmentation.predictor import Segmenter, load
-from segmentation.result import Area, Pixel, Region, Segmentation
+A name is looked up in its module when it is first used: so the page is up before torch, which
+takes a second or two to import, and what needs no network never waits for it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from segmentation.cards import MAX_SIZE, MIN_SIZE, ModelCard
+    from segmentation.catalog import MODELS, ModelSpec, default_model, has_embedded
+    from segmentation.categories import VOC_CATEGORIES, display_name
+    from segmentation.checkpoints import fetch_weights, find_weights
+    from segmentation.devices import pick_device
+    from segmentation.errors import (
+        DeviceError,
+        ImageError,
+        ModelError,
+        PaletteError,
+        PixelwiseError,
+        WeightsError,
+    )
+    from segmentation.images import Photo, open_image, open_photo
+    from segmentation.labelmap import decode_label_map, encode_label_map
+    from segmentation.models import Model, load_model
+    from segmentation.overlay import blend, contours
+    from segmentation.palette import (
+        PALETTES,
+        colorize,
+        decode,
+        palette_from_card,
+        read_indexed_png,
+        safe_palette,
+        voc_palette,
+        write_indexed_png,
+    )
+    from segmentation.predictor import Segmenter, load
+    from segmentation.result import Area, Pixel, Region, Segmentation
 
 __all__ = [
     "MAX_SIZE",
@@ -73,3 +81,36 @@ __all__ = [
     "voc_palette",
     "write_indexed_png",
 ]
+
+_HOMES = {
+    "cards": "MAX_SIZE MIN_SIZE ModelCard",
+    "catalog": "MODELS ModelSpec default_model has_embedded",
+    "categories": "VOC_CATEGORIES display_name",
+    "checkpoints": "fetch_weights find_weights",
+    "devices": "pick_device",
+    "errors": "DeviceError ImageError ModelError PaletteError PixelwiseError WeightsError",
+    "images": "Photo open_image open_photo",
+    "labelmap": "decode_label_map encode_label_map",
+    "models": "Model load_model",
+    "overlay": "blend contours",
+    "palette": (
+        "PALETTES colorize decode palette_from_card read_indexed_png safe_palette voc_palette "
+        "write_indexed_png"
+    ),
+    "predictor": "Segmenter load",
+    "result": "Area Pixel Region Segmentation",
+}
+"""Module -> the names that it gives to this package."""
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

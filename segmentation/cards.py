@@ -4,12 +4,13 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-from torchvision.transforms._presets import SemanticSegmentation
+from typing import TYPE_CHECKING, Any
 
 from segmentation.errors import ModelError
 from segmentation.palette import palette_from_card
+
+if TYPE_CHECKING:
+    from torchvision.transforms._presets import SemanticSegmentation
 
 MIN_SIZE, MAX_SIZE = 32, 2048  # shorter side that a network may be shown, in pixels
 MAX_TEXT = 1000
@@ -43,7 +44,7 @@ class ModelCard:
     parameters: int | None = None
     miou: float | None = None
 
-    def transforms(self, size: int | None = None, *, resize: bool = True) -> SemanticSegmentation:
+    def transforms(self, size: int | None = None, *, resize: bool = True) -> "SemanticSegmentation":
         """Torchvision's own preset with this card's numbers.
 
         Args:
@@ -53,6 +54,8 @@ class ModelCard:
         Returns:
             PIL image to (3, h, w) float32, normalised.
         """
+        from torchvision.transforms._presets import SemanticSegmentation
+
         return SemanticSegmentation(
             resize_size=(size or self.resize) if resize else None, mean=self.mean, std=self.std
         )

@@ -9,18 +9,19 @@ import logging
 import os
 import pickle
 import re
+import sys
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Protocol
 
 from segmentation.download import Progress, download, terminal_progress
 from segmentation.errors import WeightsError
 from segmentation.filelock import file_lock
 from segmentation.zips import why_broken
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FOLDER_VARIABLE = "PIXELWISE_WEIGHTS"
 log = logging.getLogger(__name__)
@@ -55,7 +56,13 @@ def weights_folder() -> Path | None:
 
 def hub_folder() -> Path:
     """Where torch.hub keeps downloads (`TORCH_HOME` moves it); it need not exist yet."""
-    return Path(torch.hub.get_dir()) / "checkpoints"
+    get_dir = getattr(sys.modules.get("torch.hub"), "get_dir", None)
+    if get_dir is not None:
+        return Path(get_dir()) / "checkpoints"
+    # As `torch.hub.get_dir` has it, without the second that importing torch takes.
+    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    home = os.environ.get("TORCH_HOME", os.path.join(cache, "torch"))
+    return Path(home).expanduser() / "hub" / "checkpoints"
 
 
 def find_weights(spec: Published) -> Path | None:
@@ -152,7 +159,7 @@ def check_hash(path: Path) -> None:
         )
 
 
-def read_state_dict(path: Path, *, verified: bool = False) -> dict[str, Tensor]:
+def read_state_dict(path: Path, *, verified: bool = False) -> "dict[str, Tensor]":
     """Read a state dict as data (`weights_only=True`): nothing in the file is ever run.
 
     A dict under "model" or "state_dict" is unwrapped (training scripts save so), and a "module."
@@ -165,6 +172,8 @@ def read_state_dict(path: Path, *, verified: bool = False) -> dict[str, Tensor]:
     Raises:
         WeightsError: there is no such file, it is broken, or it is no state dict.
     """
+    import torch
+
     if not path.is_file():
         raise WeightsError(f"there is no weights file {str(path)!r}: check the path")
     if not verified:
@@ -191,7 +200,7 @@ def read_state_dict(path: Path, *, verified: bool = False) -> dict[str, Tensor]:
     if not isinstance(loaded, Mapping) or not loaded:
         raise WeightsError(f"{path} holds {_kind(loaded)}, not a state dict of names and tensors")
     for key, value in loaded.items():
-        if not isinstance(key, str) or not isinstance(value, Tensor):
+        if not isinstance(key, str) or not isinstance(value, torch.Tensor):
             raise WeightsError(
                 f"{path} is no state dict: its entry {str(key)[:60]!r} is {_kind(value)}, "
                 "not a tensor. Save network.state_dict()"
@@ -202,7 +211,10 @@ def read_state_dict(path: Path, *, verified: bool = False) -> dict[str, Tensor]:
 
 
 def differences(
-    expected: Mapping[str, Tensor], given: Mapping[str, Tensor], *, ignore: Callable[[str], bool]
+    expected: "Mapping[str, Tensor]",
+    given: "Mapping[str, Tensor]",
+    *,
+    ignore: Callable[[str], bool],
 ) -> list[str]:
     """How a state dict differs from the network's: one phrase a key, in the network's order.
 

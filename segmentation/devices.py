@@ -1,15 +1,22 @@
 """Where a network runs: CUDA, Apple's MPS, or the CPU, and with how many threads there."""
 
+import ctypes
 import math
 import os
+import sys
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from segmentation.errors import DeviceError
 
+if TYPE_CHECKING:
+    import torch
 
-def pick_device(name: str | torch.device = "auto") -> torch.device:
+DRIVERS = {"win32": "nvcuda.dll", "linux": "libcuda.so.1"}
+AMD_DRIVER = Path("/dev/kfd")
+
+
+def pick_device(name: "str | torch.device" = "auto") -> "torch.device":
     """Turn a name into a device that is on this machine.
 
     Args:
@@ -22,6 +29,8 @@ def pick_device(name: str | torch.device = "auto") -> torch.device:
     Raises:
         DeviceError: the name means nothing, or the device is not on this machine.
     """
+    import torch
+
     if str(name) == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -45,8 +54,24 @@ def pick_device(name: str | torch.device = "auto") -> torch.device:
     return device
 
 
+def may_have_cuda() -> bool:
+    """Whether asking torch for CUDA can be worth the second that importing torch takes.
+
+    False only where no driver is installed; then torch would find no GPU either.
+    """
+    if "torch" in sys.modules or AMD_DRIVER.exists():
+        return True
+    try:
+        ctypes.CDLL(DRIVERS[sys.platform])
+    except (KeyError, OSError):
+        return False
+    return True
+
+
 def _count(kind: str) -> tuple[int, str]:
     """How many devices of a kind there are, and why there are none."""
+    import torch
+
     if kind == "cpu":
         return 1, ""
     if kind == "cuda":
@@ -74,6 +99,8 @@ def fit_threads(group: Path = Path("/sys/fs/cgroup")) -> int:
     Returns:
         How many threads torch now uses.
     """
+    import torch
+
     threads = torch.get_num_threads()
     if "OMP_NUM_THREADS" in os.environ or "MKL_NUM_THREADS" in os.environ:
         return threads

@@ -16,6 +16,8 @@ def refuse(*args, **kwargs):
 
 socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
 before = threading.active_count()
+from segmentation.devices import may_have_cuda
+alone = may_have_cuda()
 import app
 import gradio
 assert isinstance(app.demo, gradio.Blocks)
@@ -24,6 +26,7 @@ assert not app.demo.is_running
 assert not app.demo.engine._segmenters
 names = [fn.api_name for fn in app.demo.fns.values() if fn.api_visibility == "public"]
 assert names == ["segment"], names
+assert alone or "torch" not in sys.modules  # only a GPU's driver makes it worth the wait
 print("quiet")
 """
 

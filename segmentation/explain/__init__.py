@@ -5,34 +5,14 @@ Everything here takes networks, tensors and arrays and returns arrays; nothing d
 `parts` takes a network apart, `aspp` is the microscope for its pyramid, `receptive` asks what a
 pixel looks at, `features` what each stage holds, `evidence` turns logits into maps, `compare` and
 `grade` set class maps side by side, `perturb` breaks photos on purpose, `heat` colours numbers.
+
+What needs torch is imported when it is first used; see `segmentation`.
 """
 
-from segmentation.explain.aspp import Aspp, Branch, Taps, ablated, aspp_of, cell_of, sampling_taps
-from segmentation.explain.compare import (
-    SIZES,
-    Step,
-    agreement,
-    changed_pixels,
-    disagreement,
-    joint_classes,
-    sweep_sizes,
-)
-from segmentation.explain.evidence import (
-    ClassScore,
-    class_map_of,
-    class_scores,
-    entropy_map,
-    probability_maps,
-)
-from segmentation.explain.features import (
-    FeatureMap,
-    Stage,
-    feature_maps,
-    recorded,
-    stages_of,
-    strongest_channels,
-    three_components,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from segmentation.explain.errors import ExplainError
 from segmentation.explain.grade import (
     EXTRA,
     IGNORE,
@@ -44,27 +24,62 @@ from segmentation.explain.grade import (
     verdicts,
 )
 from segmentation.explain.heat import HEAT, heat
-from segmentation.explain.parts import (
-    Encoded,
-    ExplainError,
-    a_family,
-    decode,
-    encode,
-    family,
-    has_halves,
-    has_skip,
-    nominal_stride,
-    with_logits,
-    without_skip,
-)
 from segmentation.explain.perturb import PERTURBATIONS, Perturbation
-from segmentation.explain.receptive import (
-    effective_receptive_field,
-    energy_box,
-    sample_at,
-    scale_box,
-    theoretical_receptive_field,
-)
+
+if TYPE_CHECKING:
+    from segmentation.explain.aspp import (
+        Aspp,
+        Branch,
+        Taps,
+        ablated,
+        aspp_of,
+        cell_of,
+        sampling_taps,
+    )
+    from segmentation.explain.compare import (
+        SIZES,
+        Step,
+        agreement,
+        changed_pixels,
+        disagreement,
+        joint_classes,
+        sweep_sizes,
+    )
+    from segmentation.explain.evidence import (
+        ClassScore,
+        class_map_of,
+        class_scores,
+        entropy_map,
+        probability_maps,
+    )
+    from segmentation.explain.features import (
+        FeatureMap,
+        Stage,
+        feature_maps,
+        recorded,
+        stages_of,
+        strongest_channels,
+        three_components,
+    )
+    from segmentation.explain.parts import (
+        Encoded,
+        a_family,
+        decode,
+        encode,
+        family,
+        has_halves,
+        has_skip,
+        nominal_stride,
+        with_logits,
+        without_skip,
+    )
+    from segmentation.explain.receptive import (
+        effective_receptive_field,
+        energy_box,
+        sample_at,
+        scale_box,
+        theoretical_receptive_field,
+    )
 
 __all__ = [
     "EXTRA",
@@ -122,3 +137,33 @@ __all__ = [
     "with_logits",
     "without_skip",
 ]
+
+_HOMES = {
+    "aspp": "Aspp Branch Taps ablated aspp_of cell_of sampling_taps",
+    "compare": "SIZES Step agreement changed_pixels disagreement joint_classes sweep_sizes",
+    "evidence": "ClassScore class_map_of class_scores entropy_map probability_maps",
+    "features": (
+        "FeatureMap Stage feature_maps recorded stages_of strongest_channels three_components"
+    ),
+    "parts": (
+        "Encoded a_family decode encode family has_halves has_skip nominal_stride with_logits "
+        "without_skip"
+    ),
+    "receptive": (
+        "effective_receptive_field energy_box sample_at scale_box theoretical_receptive_field"
+    ),
+}
+"""Module -> the names that it gives to this package."""
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from segmentation.categories import display_name
-from segmentation.explain.parts import ExplainError
+from segmentation.explain.errors import ExplainError
 from segmentation.result import Segmentation
 
 SIZES = (130, 260, 520, 780, 1040)

@@ -12,7 +12,8 @@ from torchvision.models.segmentation._utils import _SimpleSegmentationModel
 from torchvision.models.segmentation.lraspp import LRASPP
 
 from segmentation.deeplabv3plus import DeepLabV3Plus
-from segmentation.explain.parts import ExplainError, a_family, nominal_stride
+from segmentation.explain.errors import ExplainError
+from segmentation.explain.parts import a_family, nominal_stride
 from segmentation.unet import UNet
 
 PCA_SEED = 0

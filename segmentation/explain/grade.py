@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segmentation.explain.parts import ExplainError
+from segmentation.explain.errors import ExplainError
 
 IGNORE = 255
 """The label of pixels that a truth leaves open, as in VOC: they count for nobody."""

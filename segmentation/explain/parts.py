@@ -16,14 +16,10 @@ from torchvision.models.segmentation._utils import _SimpleSegmentationModel
 from torchvision.models.segmentation.lraspp import LRASPP
 
 from segmentation.deeplabv3plus import DeepLabV3Plus
-from segmentation.errors import PixelwiseError
+from segmentation.explain.errors import ExplainError
 from segmentation.postprocess import decide
 from segmentation.result import Segmentation
 from segmentation.unet import UNet
-
-
-class ExplainError(PixelwiseError):
-    """A model has no such part, or cannot be asked this; the message says which and why."""
 
 
 @dataclass(frozen=True, eq=False)

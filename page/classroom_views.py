@@ -1,0 +1,69 @@
+"""The classroom's views: each is imported when somebody looks, so that torch holds up no page."""
+
+import functools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .classroom_lab import Lab
+
+if TYPE_CHECKING:
+    from .classroom_compare import Compare
+    from .classroom_grade import Grader
+    from .classroom_look import Look
+    from .classroom_runs import Runs
+
+
+class Views:
+    """Everything that the classroom can show.
+
+    Args:
+        lab: finds answers and networks.
+        examples: the folder of the example photos.
+    """
+
+    def __init__(self, lab: Lab, examples: Path) -> None:
+        self._lab = lab
+        self._examples = examples
+
+    @functools.cached_property
+    def look(self) -> "Look":
+        """Views that draw a result and a pixel of it."""
+        from .classroom_look import Look
+
+        return Look(self._lab)
+
+    @functools.cached_property
+    def runs(self) -> "Runs":
+        """Views that run networks."""
+        from .classroom_runs import Runs
+
+        return Runs(self._lab, self._examples)
+
+    @functools.cached_property
+    def comparison(self) -> "Compare":
+        """Models side by side."""
+        from .classroom_compare import Compare
+
+        return Compare(self._lab)
+
+    @functools.cached_property
+    def grader(self) -> "Grader":
+        """Grades of what a person painted."""
+        from .classroom_grade import Grader
+
+        return Grader(self._lab, self._examples)
+
+    def event(self, name: str) -> Callable[..., Iterator[str]]:
+        """A view as an event's function.
+
+        Args:
+            name: such as "look.maps".
+        """
+        group, view = name.split(".")
+
+        def run(*inputs: Any) -> Iterator[str]:
+            yield from getattr(getattr(self, group), view)(*inputs)
+
+        run.__name__ = view  # Gradio names the endpoint by it
+        return run

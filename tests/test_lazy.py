@@ -1,0 +1,101 @@
+"""What is there without torch, and that it is what torch and torchvision say."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from torchvision.models import get_model_weights
+
+import segmentation
+from segmentation import MODELS, explain
+from segmentation.networks import NETWORKS, TORCHVISION_NETWORKS
+from server import ROOT
+
+
+def run(code: str, **variables: str) -> str:
+    """What a fresh Python prints."""
+    env = {**os.environ, **variables}
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def imported_for_types(package) -> set[str]:
+    """The names that a type checker sees in a package."""
+    tree = ast.parse(Path(package.__file__).read_text(encoding="utf-8"))
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    own = [node for node in nodes if (node.module or "").startswith(package.__name__ + ".")]
+    return {alias.name for node in own for alias in node.names}
+
+
+@pytest.mark.parametrize("package", [segmentation, explain])
+def test_a_package_gives_what_it_promises(package):
+    assert imported_for_types(package) == set(package.__all__)
+    assert set(package._HOME_OF) <= set(package.__all__)
+    for name in package.__all__:
+        assert getattr(package, name) is not None
+        assert name in dir(package)
+    assert callable(explain.heat)  # and not the module of that name
+    assert callable(explain.grade)
+    with pytest.raises(AttributeError, match="has no attribute 'nonesuch'"):
+        package.nonesuch  # noqa: B018
+
+
+def test_models_pictures_and_palettes_need_no_torch():
+    code = """
+import sys, segmentation as s
+from segmentation.explain import PERTURBATIONS, grade, heat
+s.MODELS, s.has_embedded(), s.find_weights(s.MODELS["fcn_resnet50"]), s.default_model("cpu")
+s.open_photo, s.blend, s.write_indexed_png, s.ModelCard
+print(sorted({"torch", "torchvision"} & set(sys.modules)))
+"""
+    assert run(code, TORCH_HOME="/nowhere", PIXELWISE_WEIGHTS="") == "[]"
+
+
+@pytest.mark.parametrize("name", TORCHVISION_NETWORKS)
+def test_what_is_said_of_published_weights_is_torchvisions(name):
+    spec, weights = MODELS[name], get_model_weights(name).DEFAULT
+    scores = weights.meta["_metrics"]["COCO-val2017-VOC-labels"]
+    assert spec.url == weights.url
+    assert spec.file == weights.url.rsplit("/", 1)[1]
+    assert spec.bytes == round(weights.meta["_file_size"] * 2**20)
+    assert spec.parameters == weights.meta["num_params"]
+    assert (spec.miou, spec.pixel_acc) == (scores["miou"], scores["pixel_acc"])
+
+
+def test_every_network_has_its_place_in_the_catalogue():
+    assert set(MODELS) == {*NETWORKS, "embedded"}
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"TORCH_HOME": "~/here"},
+        {"TORCH_HOME": "/there", "XDG_CACHE_HOME": "/elsewhere"},
+        {"XDG_CACHE_HOME": "/elsewhere"},
+        {},
+    ],
+)
+def test_the_hub_folder_is_torchs(variables):
+    code = """
+import os
+for name in {"TORCH_HOME", "XDG_CACHE_HOME"} - set(os.environ.get("KEEP", "").split()):
+    os.environ.pop(name, None)
+from segmentation.checkpoints import hub_folder
+first = hub_folder()
+import torch.hub
+assert first == hub_folder() == __import__("pathlib").Path(torch.hub.get_dir()) / "checkpoints"
+torch.hub.set_dir("/chosen")
+assert str(hub_folder()) == os.path.join("/chosen", "checkpoints")
+print("same")
+"""
+    assert run(code, KEEP=" ".join(variables), **variables) == "same"
+
+
+def test_the_first_choice_is_the_same_with_and_without_torch():
+    code = "from segmentation import default_model; print(default_model())"
+    assert run(code) == run("import torch; " + code)
