@@ -68,8 +68,8 @@ class Answer:
     def nbytes(self) -> int:
         """Bytes that keeping this answer costs."""
         result = self.result
-        arrays = (self.photo.image, result.class_map, result.confidence, result.runner_up)
-        return sum(a.nbytes for a in arrays) + result.logits.nbytes
+        kept = (self.photo, result.class_map, result.confidence, result.runner_up, result.logits)
+        return sum(one.nbytes for one in kept)
 
 
 @dataclass
@@ -251,5 +251,5 @@ class Engine:
 def _key(photo: "Photo", name: str, size: int | None) -> str:
     digest = hashlib.blake2b(digest_size=16)
     digest.update(repr((photo.image.shape, name, size)).encode())
-    digest.update(photo.image.data)
+    digest.update(photo.jpeg or photo.image.data)
     return digest.hexdigest()
