@@ -113,6 +113,7 @@ class Handlers:
             answer.photo.image,
             cache=self.cache,
             key=answer.key,
+            jpeg=answer.photo.jpeg,
             palette=answer.palette,
             note=" ".join(answer.notes),
         )

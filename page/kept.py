@@ -73,8 +73,8 @@ class Answer:
     def nbytes(self) -> int:
         """Bytes that keeping this answer costs."""
         result = self.result
-        arrays = (self.photo.image, result.class_map, result.confidence, result.runner_up)
-        return sum(a.nbytes for a in arrays) + result.logits.nbytes
+        kept = (self.photo, result.class_map, result.confidence, result.runner_up, result.logits)
+        return sum(one.nbytes for one in kept)
 
 
 class Kept:

@@ -5,6 +5,7 @@ Strips keep the memory beside the decoded image and the result near nothing.
 
 import io
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageCms
@@ -18,7 +19,15 @@ _ORIENTATION = 0x0112  # the EXIF tag
 _PROFILE_MODES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab ": "LAB"}
 
 
-def to_rgb(image: Image.Image, png_depth: int | None = None) -> tuple[np.ndarray, list[str]]:
+class Upright(NamedTuple):
+    """What `to_rgb` makes of an image."""
+
+    pixels: np.ndarray  # (H, W, 3) uint8 RGB, contiguous
+    notes: list[str]  # for the person
+    as_stored: bool  # RGB or gray, and nothing was turned, converted or composited
+
+
+def to_rgb(image: Image.Image, png_depth: int | None = None) -> Upright:
     """Pixels as a screen would show them on white.
 
     EXIF orientation is applied, an embedded ICC profile converted to sRGB, transparency composited
@@ -32,7 +41,7 @@ def to_rgb(image: Image.Image, png_depth: int | None = None) -> tuple[np.ndarray
         png_depth: Bits a sample where the image comes from a PNG.
 
     Returns:
-        (H, W, 3) uint8 RGB, contiguous; and notes for the person.
+        The pixels, notes for the person, and whether the pixels are those of the file.
     """
     notes: list[str] = []
     orientation = _orientation(image)
@@ -49,7 +58,8 @@ def to_rgb(image: Image.Image, png_depth: int | None = None) -> tuple[np.ndarray
         if alpha is not None:
             rgb = _over_white(rgb, alpha)
         stored[top : top + len(rgb)] = rgb
-    return upright, notes
+    plain = image.mode in ("L", "RGB") and not image.has_transparency_data
+    return Upright(upright, notes, plain and orientation == 1 and transform is None)
 
 
 def load_webp(image: Image.Image) -> Image.Image:

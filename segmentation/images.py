@@ -25,6 +25,7 @@ from segmentation.image_checks import check_structure
 from segmentation.image_files import ACCEPTED, read_source, sniff
 from segmentation.image_headers import MOST_FRAMES, count_gif_frames, header_size
 from segmentation.image_modes import load_webp, to_rgb
+from segmentation.jpeg_strip import strip_jpeg
 
 # The plugins are called by what the bytes are, so that no other of Pillow's is ever reached; nor
 # is `Image.open`, whose bomb check would answer before the limit here can.
@@ -48,10 +49,18 @@ class Photo:
         image: (H, W, 3) uint8 RGB, upright, contiguous, nobody else's.
         notes: What a person should know about how it was read, such as "animated: first of 12
             frames shown"; empty as a rule.
+        jpeg: The same pixels as a JPEG without any metadata, where the file was one that browsers
+            show as it is; else None. See `strip_jpeg`.
     """
 
     image: np.ndarray
     notes: tuple[str, ...] = ()
+    jpeg: bytes | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that keeping it costs."""
+        return self.image.nbytes + len(self.jpeg or b"")
 
 
 ImageSource = str | os.PathLike | bytes | Image.Image | np.ndarray | Photo
@@ -188,8 +197,10 @@ def _decode(
     else:
         image.load()
     png_depth = data[24] if data and image.format == "PNG" else None
-    pixels, more = to_rgb(image, png_depth)
-    return Photo(pixels, (*notes, *more))
+    upright = to_rgb(image, png_depth)
+    plain = data is not None and image.format == "JPEG" and upright.as_stored
+    jpeg = strip_jpeg(data, upright.pixels.shape[:2]) if plain else None
+    return Photo(upright.pixels, (*notes, *upright.notes), jpeg)
 
 
 def _frame_notes(image: Image.Image, data: bytes | None) -> list[str]:

@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -19,7 +20,7 @@ from page import words
 from page.crowd import Crowd
 from page.headers import security_headers
 from page.work import StoppedError, TooLongError, finish, with_reports
-from segmentation import ImageError
+from segmentation import ImageError, open_image
 
 
 @pytest.fixture(scope="module")
@@ -285,6 +286,25 @@ def test_the_picture_for_the_page_has_no_metadata(app):
         picture = Image.open(io.BytesIO(content))
         assert not picture.getexif()
         assert set(picture.info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density"}
+
+
+def test_a_jpeg_for_the_page_keeps_its_pixels_and_nothing_else(app):
+    exif = Image.Exif()
+    exif[0x010E] = "grandma in Graz"
+    exif.get_ifd(0x8825).update({1: "N", 2: (47.0, 4.0, 0.0)})
+    buffer = io.BytesIO()
+    pixels = np.random.default_rng(0).integers(90, 160, (40, 60, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(buffer, "JPEG", exif=exif, comment=b"grandma")
+    data = buffer.getvalue() + b"film of grandma"
+    value = ask_page(app, app.upload(data, "holiday with grandma.jpg"))[-1]
+    assert "holiday" not in json.dumps(value)
+    content = app.http.get(f"{API}/file={value['photo']['path']}").content
+    assert b"grandma" not in content
+    assert b"Exif" not in content
+    picture = Image.open(io.BytesIO(content))
+    assert not picture.getexif()
+    assert set(picture.info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density"}
+    np.testing.assert_array_equal(np.asarray(picture), open_image(data))  # not encoded again
 
 
 # --- uploads ---------------------------------------------------------------------------------

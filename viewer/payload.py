@@ -25,6 +25,7 @@ def build_value(
     *,
     cache: str,
     key: str,
+    jpeg: bytes | None = None,
     palette: np.ndarray | None = None,
     note: str = "",
 ) -> dict[str, Any]:
@@ -35,6 +36,7 @@ def build_value(
         image: (H, W, 3) uint8 RGB, the photo, upright.
         cache: Gradio's folder for files that a visitor may fetch (`Blocks.GRADIO_CACHE`).
         key: names the result; comes back with each `pin` event as `id`.
+        jpeg: the photo as a JPEG without metadata (`Photo.jpeg`); None to make one from `image`.
         palette: (256, 3) uint8, the model's own colours; the result's own, else VOC's, if None.
         note: a sentence to show below the legend.
 
@@ -53,7 +55,7 @@ def build_value(
     own = palette if palette is not None else getattr(result, "palette", voc_palette())
     return {
         "id": key,
-        "photo": _file(encode_photo(image), "photo.jpg", cache),
+        "photo": _file(jpeg or encode_photo(image), "photo.jpg", cache),
         "labels": _file(labels, "labels.png", cache),
         "height": height,
         "width": width,
