@@ -98,6 +98,12 @@ def test_photo_goes_out_without_metadata_and_hardly_changed(tmp_path):
     assert np.abs(np.asarray(image).astype(int) - photo).mean() < 4
 
 
+def test_a_photo_that_is_a_clean_jpeg_already_goes_out_as_it_is(tmp_path):
+    result, photo = made_up_result(90, 120)
+    value = build_value(result, photo, cache=str(tmp_path), key="k", jpeg=b"the same pixels")
+    assert Path(value["photo"]["path"]).read_bytes() == b"the same pixels"
+
+
 def test_own_palette_of_256_classes(tmp_path):
     result, photo, palette = own_classes()
     value = build_value(result, photo, cache=str(tmp_path), key="k", palette=palette)
