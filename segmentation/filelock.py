@@ -1,6 +1,7 @@
 """A lock between processes and threads, so that the same file is fetched once."""
 
 import contextlib
+import errno
 import os
 import time
 from collections.abc import Iterator
@@ -14,13 +15,19 @@ except ImportError:  # Windows
 
 
 @contextlib.contextmanager
-def file_lock(path: Path, *, poll_seconds: float = 0.1) -> Iterator[None]:
+def file_lock(path: Path, *, poll_seconds: float = 0.1, wait: bool = True) -> Iterator[None]:
     """Hold the lock that belongs to `path`; wait while another process or thread holds it.
 
     The lock is a hidden file beside `path`. The system lets go of it when its holder ends, however
     it ends, so that a killed process locks nobody out.
 
+    Args:
+        path: whose lock.
+        poll_seconds: how often to ask for it again.
+        wait: false to ask once.
+
     Raises:
+        BlockingIOError: another holds it, and `wait` is false.
         OSError: the folder cannot be written.
     """
     lock_path = path.with_name(f".{path.name}.lock")
@@ -29,8 +36,11 @@ def file_lock(path: Path, *, poll_seconds: float = 0.1) -> Iterator[None]:
         if _try_lock(handle):
             if _is_still(handle, lock_path):
                 break
-        else:
+        elif wait:
             time.sleep(poll_seconds)
+        else:
+            os.close(handle)
+            raise BlockingIOError(errno.EAGAIN, "another process holds the lock", str(lock_path))
         os.close(handle)
     try:
         yield

@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 
 from segmentation.networks import build_network
+from segmentation.progress import Bar
 from training.checkpoint import load_checkpoint, save_checkpoint
 from training.data import find_samples
 from training.embed_text import LICENSE, SOURCE, describe_model, known_failures
 from training.evaluate import figures, measure
-from training.progress import Bar
 from training.setup import eval_transforms, own_card
 
 FOLDER = Path(__file__).parent.parent / "segmentation" / "weights"

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from segmentation.errors import PixelwiseError
 from segmentation.networks import build_network
+from segmentation.progress import Bar
 from training.data import Sample, find_samples, read_mask
 from training.metrics import ConfusionMatrix
-from training.progress import Bar
 from training.setup import (
     eval_transforms,
     initial_weights,

@@ -6,10 +6,10 @@ import dataclasses
 import torch
 from torch import Tensor
 
+from segmentation.progress import Bar
 from training.augment import Augmentation
 from training.data import Photos, Sample, find_samples, load_photos
 from training.losses import balance_classes
-from training.progress import Bar
 from training.recipe import SIZE_STEP
 from training.teacher import Teacher, TeacherMaps, corners_aligned, load_teacher, map_shape
 from training.views import Views, classes_shown, drawing_weights

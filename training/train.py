@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from segmentation.networks import build_network
+from segmentation.progress import Bar
 from training.checkpoint import load_checkpoint, save_checkpoint
 from training.data import find_samples
 from training.evaluate import figures, measure
 from training.feed import Feed
 from training.losses import soft_cross_entropy
 from training.optimizers import make_optimizers
-from training.progress import Bar
 from training.recipe import describe, make_parser
 from training.schedule import WeightAverage, learning_rate_factor
 from training.setup import (

@@ -17,9 +17,16 @@ class Bar:
         self.terminal = sys.stderr.isatty()
         self.started = self.shown = time.monotonic()
         self.first: float | None = None
+        self._width = 0  # of the line that stands in the terminal
 
     def __call__(self, done: float, total: float, note: str = "") -> None:
-        """Show progress, at most every half second (every half minute in a log file)."""
+        """Show progress, at most every half second (every half minute in a log file).
+
+        Args:
+            done: How much is done; the first call says where the task starts.
+            total: How much there is.
+            note: A few words more.
+        """
         now = time.monotonic()
         if self.first is None:
             self.first = done
@@ -33,13 +40,14 @@ class Bar:
             left = f"{seconds // 60:.0f}:{seconds % 60:02.0f}"
         filled = "#" * round(30 * share)
         line = f"{self.title} [{filled:<30}] {share:6.1%}, {left} left{', ' + note if note else ''}"
-        print(
-            f"\r{line}" if self.terminal else line,
-            end="" if self.terminal else "\n",
-            file=sys.stderr,
-        )
+        if self.terminal:
+            print(f"\r{line:<{self._width}}", end="", file=sys.stderr, flush=True)
+            self._width = len(line)
+        else:
+            print(line, file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """End the line."""
-        if not self.quiet and self.terminal:
+        if self._width:
             print(file=sys.stderr)
+            self._width = 0

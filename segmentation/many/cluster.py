@@ -1,0 +1,144 @@
+"""Labelling on a Ray cluster, over Ray Data: the same function, so the same files."""
+
+import contextlib
+import dataclasses
+import json
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from segmentation.errors import PixelwiseError
+from segmentation.many.label import Answer, Label, MakeLabel, Task
+
+_DIED = "its worker ended: if that was for want of memory, try fewer --workers or a smaller --size"
+
+
+def label_on_ray(
+    make: MakeLabel, tasks: Sequence[Task], workers: int, address: str, *, gpu: bool = False
+) -> Iterator[Answer]:
+    """Label the photos on a cluster.
+
+    A worker that dies is a failure of the photo that it had, as in `label_in_processes`.
+
+    Args:
+        make: called in each worker.
+        tasks: one for each photo; their paths must mean the same files on every node.
+        workers: how many actors; fewer where the cluster has fewer processors.
+        address: "auto", "HOST:PORT", "ray://HOST:PORT", or "local" for a cluster on this machine
+            that ends with this call.
+        gpu: each worker needs a GPU of its own.
+
+    Yields:
+        An answer for each task, in the order in which they are ready.
+
+    Raises:
+        PixelwiseError: Ray is not installed, no cluster answers, or no worker could be made ready.
+    """
+    # the person at the terminal asked for labels, and to report usage to nobody
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise PixelwiseError(
+            f'--ray needs Ray, which cannot be imported ({error}): pip install "ray[data]"'
+        ) from error
+    _connect(ray, address, workers)
+    try:
+        nodes = [int(n["Resources"].get("CPU", 0)) for n in ray.nodes() if n["Alive"]]
+        workers, threads = share(nodes, workers)
+        left = {task.image for task in tasks}
+        for row in _dataset(ray.data, make, tasks, workers, threads, gpu).iter_rows():
+            answer = Answer(**json.loads(row["answer"]))
+            if answer.fatal:
+                raise PixelwiseError(answer.error)
+            left.discard(answer.image)
+            yield answer
+        for image in sorted(left):
+            yield Answer(image, error=_DIED)
+    except ray.exceptions.RayError as error:
+        raise PixelwiseError(f"the Ray cluster failed: {error}") from error
+    finally:
+        with contextlib.suppress(Exception):  # what went wrong before is what matters
+            ray.shutdown()
+
+
+def share(nodes: Sequence[int], workers: int) -> tuple[int, int]:
+    """Share the processors of a cluster.
+
+    Args:
+        nodes: processors of each node.
+        workers: how many are wanted.
+
+    Returns:
+        workers: as many as wanted, but no more than there are processors.
+        threads: for each, the most with which all of them fit, since none may span two nodes.
+
+    Raises:
+        PixelwiseError: there are no processors.
+    """
+    if sum(nodes) < 1:
+        raise PixelwiseError("the Ray cluster has no processors: start it with --num-cpus")
+    workers = min(workers, sum(nodes))
+    threads = max(nodes)
+    while sum(node // threads for node in nodes) < workers:
+        threads -= 1
+    return workers, threads
+
+
+def _connect(ray: Any, address: str, workers: int) -> None:
+    own = {}
+    if address == "local":
+        own = {"num_cpus": max(workers, os.cpu_count() or 1), "include_dashboard": False}
+    try:
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own)
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        first = str(error).strip().splitlines()[0][:200]
+        raise PixelwiseError(
+            f"no Ray cluster answers at {address!r} ({first}): start one with ray start --head, or "
+            "say --ray local"
+        ) from error
+
+
+def _dataset(
+    data: Any, make: MakeLabel, tasks: Sequence[Task], workers: int, threads: int, gpu: bool
+) -> Any:
+    """The answers as a Ray dataset, to be computed as they are read."""
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # a failed photo is reported by us
+    context = data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.max_errored_blocks = -1  # a dead worker must not end the others
+    # text, since a photo's name may be no Unicode; a block each, so that one photo dies alone
+    rows = [{"task": json.dumps(dataclasses.asdict(task))} for task in tasks]
+    return data.from_items(rows, override_num_blocks=len(rows)).map(
+        _Actor,
+        fn_constructor_args=(make, threads),
+        compute=data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=1),
+        num_cpus=threads,
+        num_gpus=1 if gpu else None,
+        max_restarts=-1,
+        max_task_retries=0,  # what kills one worker would kill the next
+    )
+
+
+class _Actor:
+    """A worker on the cluster; it loads the model with its first photo."""
+
+    def __init__(self, make: MakeLabel, threads: int) -> None:
+        self._make, self._threads = make, threads
+        self._label: Label | None = None
+
+    def __call__(self, row: dict[str, str]) -> dict[str, str]:
+        """From {"task": JSON of a `Task`} to {"answer": JSON of an `Answer`}."""
+        task = Task(**json.loads(row["task"]))
+        return {"answer": json.dumps(dataclasses.asdict(self._answer(task)))}
+
+    def _answer(self, task: Task) -> Answer:
+        if self._label is None:
+            try:
+                self._label = self._make(self._threads)
+            except Exception as error:  # anything that Ray would try again for ever
+                kind = "" if isinstance(error, PixelwiseError) else f"{type(error).__name__}: "
+                return Answer(task.image, error=f"{kind}{error}", fatal=True)
+        return self._label(task)

@@ -1,0 +1,138 @@
+"""One photo of a folder: from its path to its two files and its row, here or on a cluster."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from segmentation.errors import PixelwiseError, WeightsError
+from segmentation.images import open_photo
+from segmentation.many.journal import Row
+from segmentation.many.settings import Settings, digest, load_segmenter
+from segmentation.naming import paths_of
+from segmentation.outputs import chosen_palette, encode_outputs, write_whole
+from segmentation.predictor import Segmenter
+
+
+@dataclass(frozen=True)
+class Task:
+    """One photo to label; plain values, so that it travels.
+
+    Attributes:
+        image: the photo's path in the folder, with slashes.
+        folder: the folder's full path.
+        out: the output folder's full path.
+        name: the photo's name there; see `Names`.
+    """
+
+    image: str
+    folder: str
+    out: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What became of a task; plain values, so that it travels.
+
+    Attributes:
+        image: the task's.
+        row: what the journal is told; empty where the photo failed.
+        error: why it failed.
+        fatal: nothing can be labelled with these settings.
+    """
+
+    image: str
+    row: Row = field(default_factory=dict)
+    error: str = ""
+    fatal: bool = False
+
+
+Label = Callable[[Task], Answer]
+"""Labels one photo; never raises but for what ends a process."""
+
+MakeLabel = Callable[[int], Label]
+"""Makes a `Label` that uses so many threads; raises `PixelwiseError` where that cannot be."""
+
+
+class Labeller:
+    """Labels photos with one model: a `Label`.
+
+    Args:
+        settings: from `settle`.
+        threads: how many to compute with; 0 for torch's own choice.
+        segmenter: the model, if it is loaded already.
+
+    Raises:
+        ModelError, WeightsError, DeviceError: the model cannot be had here, or it is another one
+            than where the settings were made.
+    """
+
+    def __init__(
+        self, settings: Settings, threads: int = 0, *, segmenter: Segmenter | None = None
+    ) -> None:
+        if segmenter is None:
+            segmenter = load_segmenter(settings, settings.computed)
+            if digest(settings) != settings.digest:
+                raise WeightsError(
+                    f"the files of {settings.name} are not the same everywhere, or have changed: "
+                    "give every machine the same, and run the command again"
+                )
+        if threads:
+            torch.set_num_threads(threads)
+        self._settings = settings
+        self._segmenter = segmenter
+        self._palette = chosen_palette(segmenter, settings.palette)
+
+    def __call__(self, task: Task) -> Answer:
+        """Label a photo and write its files, each whole or not at all."""
+        try:
+            return Answer(task.image, self._label(task))
+        except PixelwiseError as error:
+            reason = str(error)
+        except OSError as error:
+            reason = f"cannot write to {task.out}: {error.strerror or error}"
+        except MemoryError:
+            reason = "not enough memory; try fewer --workers or a smaller --size"
+        except Exception as error:  # the other thousands go on
+            reason = f"{type(error).__name__}: {error}"
+        return Answer(task.image, error=reason)
+
+    def _label(self, task: Task) -> dict[str, Any]:
+        photo = os.path.join(task.folder, task.image)
+        stamp = stamp_of(photo)  # first: a photo that changes meanwhile is done again
+        opened = open_photo(photo)
+        result = self._segmenter.predict(opened)
+        settings = self._settings
+        files = encode_outputs(opened.image, result.class_map, self._palette, settings.alpha)
+        paths = paths_of(task.out, task.name)
+        paths[0].parent.mkdir(parents=True, exist_ok=True)
+        for path, data in zip(paths, files, strict=True):
+            write_whole(path, data)
+        names = [path.as_posix() for path in paths_of("", task.name)]
+        return {
+            "image": task.image,
+            "labels": names[0],
+            "overlay": names[1],
+            "photo": stamp,
+            "bytes": [len(data) for data in files],
+            "settings": settings.record(),
+            "notes": list(opened.notes),
+            **result.to_json(),
+        }
+
+
+def stamp_of(photo: str | Path) -> list[int]:
+    """What changes when a photo does: its bytes, and its time of change in nanoseconds.
+
+    Returns:
+        Both; nothing where there is no such file.
+    """
+    try:
+        status = os.stat(photo)
+    except OSError:
+        return []
+    return [status.st_size, status.st_mtime_ns]

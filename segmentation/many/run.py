@@ -1,0 +1,196 @@
+"""A folder of photos from beginning to end, as often as it takes."""
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from segmentation.errors import ModelError, PixelwiseError
+from segmentation.filelock import file_lock
+from segmentation.many.cluster import label_on_ray
+from segmentation.many.find import find_photos
+from segmentation.many.journal import JOURNAL, Journal
+from segmentation.many.label import Answer, Labeller, Task
+from segmentation.many.local import label_here, label_in_processes
+from segmentation.many.plan import Plan, check_places, folders_of, make_plan
+from segmentation.many.settings import Settings, settle, settle_precision
+from segmentation.many.tables import CLASSES, FAILURES, write_classes, write_failures
+from segmentation.naming import paths_of
+from segmentation.outputs import remove_parts
+from segmentation.predictor import Segmenter
+from segmentation.progress import Bar
+from segmentation.terminal import complain
+
+INTERRUPTED = 130  # as a shell says of a command that Ctrl-C ended
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
+
+
+def label_folder(
+    folder: Path, out: Path, settings: Settings, *, workers: int = 1, ray: str | None = None
+) -> int:
+    """Label every picture below a folder that is not labelled yet, and write the tables.
+
+    Args:
+        folder: where the photos are.
+        out: where the files go; made if it is not there.
+        settings: the model and the look.
+        workers: processes on this machine (1: this one), or actors on the cluster.
+        ray: address of a Ray cluster, see `label_on_ray`; None for this machine alone.
+
+    Returns:
+        The exit status: 0 all well, 1 something failed, 130 stopped by Ctrl-C.
+    """
+    run = _Run(Path(os.path.abspath(folder)), Path(os.path.abspath(out)), workers, ray)
+    try:
+        check_places(run.folder, run.out)
+        run.out.mkdir(parents=True, exist_ok=True)
+        with _only_one(run.out), Journal(run.out / JOURNAL) as journal:
+            return run.finish(settings, journal)
+    except KeyboardInterrupt:
+        complain("stopped: what is done is kept, and the same command goes on from there")
+        return INTERRUPTED
+    except PixelwiseError as error:
+        return complain(str(error))
+    except OSError as error:
+        return complain(f"cannot write to {str(out)!r}: {error.strerror or error}")
+
+
+@dataclass(frozen=True)
+class _Run:
+    folder: Path
+    out: Path
+    workers: int
+    ray: str | None
+
+    def finish(self, settings: Settings, journal: Journal) -> int:
+        """Label what is left, write the tables, tell the person; the exit status."""
+        photos, failures = find_photos(self.folder, self.out)
+        if not photos and not failures:
+            raise PixelwiseError(f"there are no pictures in {str(self.folder)!r}")
+        if self.ray:
+            settings = _for_cluster(settings)
+        settings, segmenter = settle(settings)
+        if segmenter.note:
+            complain(f"note: {segmenter.note}")
+        plan = make_plan(photos, self.folder, self.out, journal, settings)
+        categories = segmenter.categories
+        done = set(plan.done)
+        try:
+            if plan.tasks:
+                answers = self._answers(settings, segmenter, photos, plan, journal)
+                del segmenter  # the workers have their own
+                with contextlib.closing(answers):
+                    self._take(answers, plan, journal, done, failures)
+        finally:
+            remove_parts(folders_of(self.out, plan.tasks))
+            rows = (journal.row(image) for image in photos if image in done)
+            write_classes(self.out / CLASSES, categories, rows)
+            write_failures(self.out / FAILURES, sorted(failures))
+        return self._tell(len(done) - len(plan.done), len(plan.done), sorted(failures))
+
+    def _answers(
+        self,
+        settings: Settings,
+        segmenter: Segmenter,
+        photos: list[str],
+        plan: Plan,
+        journal: Journal,
+    ) -> Iterator[Answer]:
+        """Label, in whichever way; a generator, so that nothing starts before it is asked."""
+        remove_parts(folders_of(self.out, plan.tasks))  # of a run that was killed
+        paths = (self.folder / image for image in photos)
+        settings, segmenter = settle_precision(settings, segmenter, paths)
+        tasks = _begun(plan.tasks, journal)
+        workers = min(self.workers, len(plan.tasks))
+        make = partial(Labeller, settings)
+        if self.ray:
+            del segmenter
+            gpu = settings.device.startswith("cuda")
+            yield from label_on_ray(make, list(tasks), workers, self.ray, gpu=gpu)
+        elif self.workers == 1:
+            yield from label_here(Labeller(settings, segmenter=segmenter), tasks)
+        else:
+            threads = max(1, torch.get_num_threads() // workers)
+            del segmenter
+            yield from label_in_processes(make, tasks, workers, threads)
+
+    def _take(
+        self,
+        answers: Iterator[Answer],
+        plan: Plan,
+        journal: Journal,
+        done: set[str],
+        failures: list[tuple[str, str]],
+    ) -> None:
+        """Put each answer where it belongs as it comes."""
+        bar = Bar("photos")
+        total = len(plan.done) + len(plan.tasks)
+        names = {task.image: task.name for task in plan.tasks}
+        bar(len(plan.done), total)
+        try:
+            for answer in answers:
+                if answer.error:
+                    failures.append((answer.image, answer.error))
+                else:
+                    if self.ray:
+                        self._check_shared(names[answer.image])
+                    journal.add(answer.row)
+                    done.add(answer.image)
+                failed = f"{len(failures)} failed" if failures else ""
+                bar(len(done) + len(failures), total, failed)
+        finally:
+            bar.close()
+
+    def _check_shared(self, name: str) -> None:
+        for path in paths_of(self.out, name):
+            if not path.is_file():
+                raise PixelwiseError(
+                    f"a worker has written {path.name}, but it is not here: --out must lie at the "
+                    "same path on storage that all nodes share"
+                )
+
+    def _tell(self, labelled: int, before: int, failures: list[tuple[str, str]]) -> int:
+        for image, reason in failures:
+            complain(f"{image}: {reason}")
+        known = f", {before} done before" if before else ""
+        failed = f", {len(failures)} failed" if failures else ""
+        complain(f"{labelled} labelled{known}{failed}: see {self.out / CLASSES}")
+        return 1 if failures else 0
+
+
+def _begun(tasks: list[Task], journal: Journal) -> Iterator[Task]:
+    """The tasks, each marked in the journal before its files are replaced."""
+    for task in tasks:
+        journal.mark_stale(task.image)
+        yield task
+
+
+def _for_cluster(settings: Settings) -> Settings:
+    """Settings that mean the same on every node, whatever this machine has."""
+    if settings.device == "auto":
+        return replace(settings, device="cpu")
+    if settings.device.startswith("cuda") and settings.precision == "auto":
+        raise ModelError(
+            "with --ray and --device cuda, --precision auto would be decided by this machine: name "
+            "the precision"
+        )
+    return settings
+
+
+@contextlib.contextmanager
+def _only_one(out: Path) -> Iterator[None]:
+    """Keep a second run out of the folder; on a disk that knows no locks, the person must."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(file_lock(out / JOURNAL, wait=False))
+        except BlockingIOError:
+            raise PixelwiseError(f"another run is writing to {str(out)!r}: wait for it") from None
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+        yield

@@ -1,0 +1,154 @@
+"""With which model and in which colours a folder is labelled, so that a second run can tell."""
+
+import argparse
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from segmentation.catalog import local_weights
+from segmentation.errors import ImageError, WeightsError
+from segmentation.models import is_program
+from segmentation.predictor import Segmenter, load
+from segmentation.runner import TRIALS
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What was asked for, and what that is on this machine once `settle` has looked.
+
+    Attributes:
+        model: a name, or the path of a `.pt2` file; None for the default model.
+        device: as for `load`; so are `weights`, `size`, `exact` and `precision`.
+        weights: a state dict instead of the published one.
+        size: shorter side in pixels that the network is shown; None for the model's own.
+        exact: run the published network itself.
+        precision: as asked for; may be "auto".
+        palette: a name in `PALETTES`; None for the model's own.
+        alpha: opacity of the overlay, in [0, 1].
+        name: the model's name on its card; empty until settled.
+        digest: SHA-256 of the model's files; empty until settled.
+        computed: the precision to compute in, never "auto" then; empty until settled.
+    """
+
+    model: str | None
+    device: str = "auto"
+    weights: str | None = None
+    size: int | None = None
+    exact: bool = False
+    precision: str = "float32"
+    palette: str | None = None
+    alpha: float = 0.5
+    name: str = ""
+    digest: str = ""
+    computed: str = ""
+
+    @classmethod
+    def of(cls, options: argparse.Namespace) -> "Settings":
+        """The settings among a command's options."""
+        names = ("model", "device", "weights", "size", "exact", "precision", "palette", "alpha")
+        return cls(**{name: getattr(options, name) for name in names})
+
+    def record(self) -> dict[str, Any]:
+        """What must be the same for a labelled photo to count as done; plain values."""
+        return {
+            "model": self.name,
+            "sha256": self.digest,
+            "size": self.size,
+            "precision": self.precision,
+            "exact": self.exact,
+            "palette": self.palette or "model",
+            "alpha": self.alpha,
+        }
+
+
+def settle(settings: Settings) -> tuple[Settings, Segmenter]:
+    """Load the model once, and put down which one it is, for all workers alike.
+
+    Returns:
+        The settings with paths and names in full, and the segmenter that they describe. Where
+        precision is "auto", the segmenter is still to look at photos: see `settle_precision`.
+
+    Raises:
+        ModelError, WeightsError, DeviceError: see `load`.
+    """
+    segmenter = load_segmenter(settings, settings.precision)
+    model = settings.model
+    if model is not None and is_program(model):
+        model = os.path.abspath(model)
+    else:
+        model = segmenter.model.name  # the default's, or that of the one which stands in
+    weights = settings.weights and os.path.abspath(os.path.expanduser(settings.weights))
+    settled = replace(settings, model=model, weights=weights, name=segmenter.model.name)
+    return replace(settled, digest=digest(settled), computed=segmenter.precision), segmenter
+
+
+def settle_precision(
+    settings: Settings, segmenter: Segmenter, photos: Iterable[Path]
+) -> tuple[Settings, Segmenter]:
+    """Let "auto" look at the first photos, so that all are computed in one precision.
+
+    Args:
+        settings: from `settle`.
+        segmenter: from `settle`.
+        photos: paths, in an order that no worker changes.
+
+    Returns:
+        Settings whose `computed` is decided, and a segmenter that computes in it.
+    """
+    if settings.precision != "auto" or settings.computed == "float32":
+        return settings, segmenter
+    looked = 0
+    for photo in photos:
+        try:
+            segmenter.predict(photo)
+        except ImageError:
+            continue
+        looked += 1
+        if looked == TRIALS:
+            break
+    settings = replace(settings, computed=segmenter.precision)
+    decided = Segmenter(
+        segmenter.model, size=settings.size, exact=settings.exact, precision=settings.computed
+    )
+    return settings, decided
+
+
+def load_segmenter(settings: Settings, precision: str) -> Segmenter:
+    """The segmenter of these settings; see `load`."""
+    return load(
+        settings.model,
+        device=settings.device,
+        weights=settings.weights,
+        size=settings.size,
+        exact=settings.exact,
+        precision=precision,
+    )
+
+
+def digest(settings: Settings) -> str:
+    """SHA-256 of the files that a model with a name or path comes from.
+
+    Raises:
+        WeightsError: they cannot be read.
+    """
+    if is_program(settings.model):
+        files = [Path(settings.model)]
+    else:
+        weights = Path(settings.weights) if settings.weights else local_weights(settings.model)
+        if weights is None:
+            raise WeightsError(f"the weights of {settings.model} are gone: run the command again")
+        files = [weights, weights.with_suffix(".json")]  # a card may lie beside
+    whole = hashlib.sha256()
+    for path in files:
+        try:
+            with path.open("rb") as file:
+                whole.update(hashlib.file_digest(file, "sha256").digest())
+        except FileNotFoundError:
+            if path is files[0]:
+                raise WeightsError(f"{path} is gone: run the command again") from None
+        except OSError as error:
+            raise WeightsError(f"cannot read {path}: {error.strerror or error}") from error
+    return whole.hexdigest()

@@ -1,0 +1,50 @@
+"""The tables of a labelled folder: the share of each class, and what could not be used."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from segmentation.many.journal import Row
+from segmentation.outputs import write_whole
+
+CLASSES, FAILURES = "classes.csv", "failures.csv"
+
+
+def write_classes(path: Path, categories: Sequence[str], rows: Iterable[Row]) -> None:
+    """Write the share of each class in each photo.
+
+    Args:
+        path: the file; written whole or not at all.
+        categories: C class names by index, a column each.
+        rows: of the journal, in the order wanted.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    table: list[list[object]] = [["image", "height", "width", "model", *categories]]
+    for row in rows:
+        fractions: list[object] = [0] * len(categories)
+        for found in row["classes"]:
+            fractions[found["index"]] = found["fraction"]
+        table.append([row["image"], row["height"], row["width"], row["model"], *fractions])
+    _write(path, table)
+
+
+def write_failures(path: Path, failures: Sequence[tuple[str, str]]) -> None:
+    """Write each photo that failed with the reason; with none, remove what an earlier run wrote.
+
+    Raises:
+        OSError: it cannot be written or removed.
+    """
+    if failures:
+        _write(path, [["image", "reason"], *map(list, failures)])
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _write(path: Path, table: Iterable[Sequence[object]]) -> None:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(table)
+    # a photo's name that is no Unicode comes out as the bytes that it is
+    write_whole(path, text.getvalue().encode(errors="surrogateescape"))

@@ -1,0 +1,43 @@
+"""The table of models that `--list` prints."""
+
+from segmentation.catalog import EMBEDDED, MODELS, local_weights
+from segmentation.errors import PixelwiseError
+from segmentation.models import count_parameters
+from segmentation.terminal import complain
+
+
+def print_models() -> int:
+    """Print parameters, download, published mIoU, and where the weights are.
+
+    Returns:
+        The exit status: 1 if `PIXELWISE_WEIGHTS` names no folder, else 0.
+    """
+    status = 0
+    rows = [("name", "parameters", "download", "mIoU", "weights")]
+    for name, spec in MODELS.items():
+        try:
+            path = local_weights(name)
+            here = f"here: {path}" if path else ("to be downloaded" if spec.url else "")
+        except PixelwiseError as error:
+            here, status = "not known", status or complain(str(error))
+        if not here:
+            here = "not in this copy" if name == EMBEDDED else "none published: --weights FILE"
+        parameters = count_parameters(name)
+        rows.append(
+            (
+                name,
+                f"{parameters / 1e6:.1f} M" if parameters else "-",
+                f"{spec.bytes / 1e6:.0f} MB" if spec.bytes else "-",
+                f"{spec.miou:.1f}" if spec.miou else "-",
+                here,
+            )
+        )
+    rows.append(
+        ("PATH.pt2", "-", "-", "-", "your own: torch.export program with a model.json card")
+    )
+    widths = [max(len(row[i]) for row in rows) for i in range(4)]
+    for row in rows:
+        cells = [row[0].ljust(widths[0])]
+        cells += [row[i].rjust(widths[i]) for i in range(1, 4)]
+        print("  ".join([*cells, row[4]]))
+    return status

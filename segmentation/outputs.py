@@ -1,0 +1,69 @@
+"""The two files of a labelled photo, and how a file is written whole or not at all."""
+
+import contextlib
+import io
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from segmentation.overlay import blend
+from segmentation.palette import colorize, palette_from_card, write_indexed_png
+from segmentation.predictor import Segmenter
+
+_PREFIX, _SUFFIX = ".pixelwise-", ".part"
+
+
+def encode_outputs(
+    image: np.ndarray, class_map: np.ndarray, palette: np.ndarray, alpha: float
+) -> tuple[bytes, bytes]:
+    """A photo's label map and overlay as files; the same arguments give the same bytes.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        class_map: (H, W) uint8.
+        palette: (C, 3) uint8.
+        alpha: Opacity of the overlay, in [0, 1].
+
+    Returns:
+        The indexed PNG of the labels, and the PNG of the overlay.
+    """
+    overlay = io.BytesIO()
+    colors = colorize(class_map, palette)  # (H, W, 3) uint8
+    Image.fromarray(blend(image, colors, alpha)).save(overlay, "PNG", compress_level=1)
+    return write_indexed_png(class_map, palette), overlay.getvalue()
+
+
+def chosen_palette(segmenter: Segmenter, chosen: str | None) -> np.ndarray:
+    """The palette of that name, or the model's own; (C, 3) uint8."""
+    card = segmenter.model.card
+    return palette_from_card(chosen or card.palette, len(card.categories))
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        OSError: It cannot be written; what stood at `path` stands there still.
+    """
+    handle, part = tempfile.mkstemp(dir=path.parent, prefix=_PREFIX, suffix=_SUFFIX)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.chmod(part, 0o644)
+        os.replace(part, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(part)
+        raise
+
+
+def remove_parts(folders: Iterable[Path]) -> None:
+    """Remove what `write_whole` left in these folders when its process was killed."""
+    for folder in folders:
+        for part in folder.glob(f"{_PREFIX}*{_SUFFIX}"):
+            with contextlib.suppress(OSError):
+                part.unlink()
