@@ -28,8 +28,8 @@ MAX_STEM_BYTES = 200  # names may have 255 bytes, and ours are longer than the p
 DESCRIPTION = """\
 Label every pixel of photos. For each PHOTO, writes <stem>_labels.png (an indexed PNG: the class of
 each pixel, in the palette's colours) and <stem>_overlay.png into DIR, and prints one JSON object:
-image, model, device, precision, height, width, seconds, classes. A photo that cannot be used is
-reported on standard error and the others go on; the exit status is then 1."""
+image, model, device, precision, height, width, seconds, classes, schema. A photo that cannot be
+used is reported on standard error and the others go on; the exit status is then 1."""
 
 EPILOG = """\
 examples:

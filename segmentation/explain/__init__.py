@@ -10,11 +10,13 @@ pixel looks at, `features` what each stage holds, `evidence` turns logits into m
 from segmentation.explain.aspp import Aspp, Branch, Taps, ablated, aspp_of, cell_of, sampling_taps
 from segmentation.explain.compare import (
     SIZES,
+    Overlap,
     Step,
     agreement,
     changed_pixels,
     disagreement,
     joint_classes,
+    overlaps,
     sweep_sizes,
 )
 from segmentation.explain.evidence import (
@@ -82,6 +84,7 @@ __all__ = [
     "ExplainError",
     "FeatureMap",
     "Grade",
+    "Overlap",
     "Perturbation",
     "Stage",
     "Step",
@@ -108,6 +111,7 @@ __all__ = [
     "heat",
     "joint_classes",
     "nominal_stride",
+    "overlaps",
     "probability_maps",
     "recorded",
     "sample_at",
