@@ -6,7 +6,7 @@ from typing import Any, NoReturn, TypeVar
 import gradio as gr
 import numpy as np
 
-from segmentation import MODELS, blend, colorize, write_indexed_png
+from segmentation import blend, colorize, write_indexed_png
 
 from . import words
 from .kept import Answer
@@ -161,6 +161,7 @@ class Programs(Service):
 
     def _one(self, answer: Answer) -> "_Side":
         """What is kept of one model's answer while the other one works: a byte a pixel."""
+        from segmentation import MODELS
         from segmentation.facts import who
 
         result = answer.result
@@ -235,12 +236,13 @@ def add_endpoints(programs: Programs, in_line: dict[str, Any]) -> dict[str, Any]
         model, model_b = gr.Textbox("", label="model"), gr.Textbox("", label="model_b")
         y, x = gr.Number(label="y"), gr.Number(label="x")
         labels, overlay = gr.File(label="labels"), gr.File(label="overlay")
-        labels_b, agreement = gr.File(label="labels_b"), gr.File(label="agreement")
+        agreement = gr.File(label="agreement")
+        labels_a, labels_b = gr.File(label="labels_a"), gr.File(label="labels_b")
         facts = gr.JSON(label="facts")
         endpoints = {
             "segment": ([image, model], [labels, overlay, facts]),
             "probabilities": ([image, model, y, x], [facts]),
-            "compare": ([image, model, model_b], [agreement, labels, labels_b, facts]),
+            "compare": ([image, model, model_b], [agreement, labels_a, labels_b, facts]),
         }
         for name, (inputs, outputs) in endpoints.items():
             gr.Button(name).click(
