@@ -6,7 +6,6 @@ starts nothing: no server, no network, no weights.
 
 import threading
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 
@@ -18,6 +17,7 @@ from page.guard import Site
 from page.handlers import Handlers
 from page.options import Options, parse_options, parser
 from page.photo_input import PhotoInput
+from page.programs import Programs, add_endpoints
 from page.server import force_exit_later, set_up_logging, start, stop, wait_for_signal
 from segmentation import PixelwiseError
 from viewer import LabelViewer, PixelBars
@@ -104,31 +104,15 @@ def build_demo(options: Options) -> gr.Blocks:
         )
         viewer.unpin(lambda: None, None, [bars], **quietly, queue=False)
         demo.unload(handlers.leave)
-        _add_api(handlers, in_line)
         demo.engine, demo.crowd = engine, crowd
-        later = {"label": handlers.label_later, "segment": handlers.segment_later}
-        demo.doors = add_doors(demo, later)
+        later = add_endpoints(Programs(engine, demo.GRADIO_CACHE, crowd), in_line)
+        demo.doors = add_doors(demo, {"label": handlers.label_later, **later})
     return demo
 
 
 def _sizes(own: int | None) -> list[tuple[str, int]]:
     sizes = sorted({*SIZES, *([own] if own else [])})
     return [("as the model was trained", 0), *((f"{size} px", size) for size in sizes)]
-
-
-def _add_api(handlers: Handlers, in_line: dict[str, Any]) -> None:
-    """The endpoint for programs: `predict(image, model, api_name="/segment")`."""
-    with gr.Column(visible=False):
-        image = PhotoInput(label="image")
-        name = gr.Textbox("", label="model")
-        outputs = [gr.File(label="labels"), gr.File(label="overlay"), gr.JSON(label="facts")]
-        gr.Button("segment").click(
-            handlers.segment,
-            [image, name],
-            outputs,
-            api_name="segment",
-            **in_line,
-        )
 
 
 def _warm_up(site: Site) -> None:

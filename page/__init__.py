@@ -3,3 +3,7 @@
 `app.py` puts them together. This package knows Gradio and calls `segmentation`; it holds no
 tensors.
 """
+
+from .zerogpu import find_spaces
+
+find_spaces()  # on a ZeroGPU Space, before anything else touches CUDA; elsewhere it does nothing

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .downloads import Downloads
-from .job import Job, predict_each
+from .job import Job
 from .kept import Answer, Kept, key_of
+from .lent import Lent
 from .line import Line
 from .options import Options
 from .ticket import Ticket
@@ -43,6 +44,7 @@ class Engine:
         self.downloads = Downloads()
         self.kept = Kept()
         self.line = Line(options.time_limit)
+        self.lent = Lent(options)
         self._segmenters: OrderedDict[str, Segmenter] = OrderedDict()
         self._loading = threading.Lock()
         self._remembering = threading.Lock()
@@ -52,7 +54,7 @@ class Engine:
         """The model that a visitor finds chosen."""
         from segmentation import default_model
 
-        return self.options.model or default_model(self.options.device)
+        return self.options.model or default_model(self.lent.device)
 
     def names(self) -> list[str]:
         """The models a visitor may choose, the default first."""
@@ -106,7 +108,7 @@ class Engine:
                 own = self.options.weights if name == self.options.model else None
                 self._segmenters[name] = load(
                     name,
-                    device=self.options.device,
+                    device=self.lent.device,
                     weights=own,
                     precision=self.options.precision,
                     compiled=self.options.compile,
@@ -208,7 +210,8 @@ class Engine:
             report("Reading the photo …", None)
             read = [(one, photo) for one in group if (photo := self._read(one))]
             report("Labelling every pixel …", None)
-            results = predict_each(segmenter, [photo for _, photo in read], ticket.size)
+            photos = [photo for _, photo in read]
+            results = self.lent.predict(segmenter, ticket.model, photos, ticket.size)
             for (one, photo), result in zip(read, results, strict=True):
                 if isinstance(result, Exception):
                     one.outcome = result

@@ -67,6 +67,11 @@ class Options:
     log_level: str = "warning"
 
     @property
+    def public(self) -> bool:
+        """Whether strangers are expected: with a public link, and on Hugging Face Spaces."""
+        return self.shared or on_a_space()
+
+    @property
     def shared(self) -> bool:
         """Whether a public link is asked for, here or by GRADIO_SHARE."""
         if self.share is None:
@@ -74,9 +79,14 @@ class Options:
         return self.share
 
 
+def on_a_space() -> bool:
+    """Whether this runs on Hugging Face Spaces."""
+    return "SPACE_ID" in os.environ
+
+
 PRECISIONS = ("float32", "auto", "bfloat16", "float16")  # segmentation.precision has torch
 SHARED = {"max_upload_mb": 10.0, "max_megapixels": 24.0, "max_queue": 16}
-"""Tighter limits where a public link is asked for, unless other ones are given."""
+"""Tighter limits where strangers are expected, unless other ones are given."""
 LOG_LEVELS = ("error", "warning", "info", "debug")
 HUGGING_FACE = ("https://huggingface.co", "https://*.hf.space")
 
@@ -215,7 +225,7 @@ def _add_limits(limits: argparse._ArgumentGroup, default: Options) -> None:
     def add(name: str, kind: Callable[[str], object], metavar: str, text: str) -> None:
         field = name.removeprefix("--").replace("-", "_")
         value, tight = getattr(default, field), SHARED.get(field)
-        shared = f", {tight:g} with --share" if tight else ""
+        shared = f", {tight:g} with --share and on Spaces" if tight else ""
         limits.add_argument(
             name, type=kind, metavar=metavar, help=f"{text} (default: {value:g}{shared})"
         )
@@ -253,6 +263,6 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
         The options. Exits with status 2 and a line of explanation where one is wrong.
     """
     given = {k: v for k, v in vars(parser().parse_args(arguments)).items() if v is not None}
-    given["embed"] = tuple(given.get("embed", HUGGING_FACE if "SPACE_ID" in os.environ else ()))
-    tight = SHARED if Options(share=given.get("share")).shared else {}
+    given["embed"] = tuple(given.get("embed", HUGGING_FACE if on_a_space() else ()))
+    tight = SHARED if Options(share=given.get("share")).public else {}
     return Options(**{**tight, **given})

@@ -1,5 +1,6 @@
 """Work that reports on its way, may be stopped between two steps, and may not last for ever."""
 
+import contextvars
 import logging
 import math
 import queue
@@ -130,7 +131,9 @@ def with_reports(
         finally:
             reports.put(None)
 
-    threading.Thread(target=run, name="work", daemon=True).start()
+    # with what Gradio knows of the request: ZeroGPU asks whose quota it is
+    context = contextvars.copy_context()
+    threading.Thread(target=context.run, args=(run,), name="work", daemon=True).start()
     start = time.monotonic()
     try:
         while True:

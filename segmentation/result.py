@@ -14,6 +14,7 @@ import torch
 
 from segmentation.components import label_components
 from segmentation.errors import PixelwiseError
+from segmentation.facts import SCHEMA
 from segmentation.postprocess import pixel_logits
 
 BACKGROUND_NAMES = ("__background__", "background")
@@ -210,7 +211,10 @@ class Segmentation:
         return Pixel(probabilities, float(first - second), entropy)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for `json.dumps`: model, device, size, seconds and the classes found."""
+        """Plain values for `json.dumps`: model, device, size, seconds and the classes found.
+
+        The last one, "schema", names the version; see `segmentation.facts`.
+        """
         return {
             "model": self.model,
             "device": self.device,
@@ -228,6 +232,7 @@ class Segmentation:
                 }
                 for area in self.areas()
             ],
+            "schema": SCHEMA,
         }
 
     def _inside(self, y: int, x: int) -> tuple[int, int]:

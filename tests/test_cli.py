@@ -52,7 +52,7 @@ def test_a_photo_becomes_two_files_and_one_line(capsys, program, picture):
     status, (line,), err = run(capsys, picture, "--model", program, "--out", "new/out")
     assert (status, err) == (0, "")
     keys = ["image", "model", "device", "precision", "height", "width", "seconds", "classes"]
-    assert list(line) == keys
+    assert list(line) == [*keys, "schema"]
     assert (line["image"], line["model"]) == (picture, "colour_net")
     assert (line["height"], line["width"]) == (128, 192)
     result = segmentation.load(program).predict(picture)

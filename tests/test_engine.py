@@ -8,9 +8,8 @@ from PIL import Image
 import segmentation
 import tiny
 from page.engine import EMBEDDED, Engine
-from page.handlers import with_reports
 from page.options import Options
-from page.work import Report
+from page.work import Report, with_reports
 from segmentation import ImageError, ModelError, WeightsError
 
 

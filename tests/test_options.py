@@ -51,6 +51,14 @@ def test_on_a_space_hugging_face_may_frame_the_page(monkeypatch):
     assert parse_options(["--embed", "*"]).embed == ("*",)
 
 
+def test_on_a_space_the_limits_are_those_for_strangers(monkeypatch):
+    monkeypatch.setenv("SPACE_ID", "ana/pixelwise")
+    options = parse_options(["--max-queue", "5"])
+    assert options.public
+    assert not options.shared  # there is no link to ask for
+    assert (options.max_upload_mb, options.max_megapixels, options.max_queue) == (10, 24, 5)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -101,4 +109,4 @@ def test_help_names_every_option_and_the_defaults():
         assert f"--{option}" in text
     assert "PIXELWISE_WEIGHTS" in text
     assert "GRADIO_SERVER_PORT" in text
-    assert "(default: 32, 10 with --share)" in " ".join(text.split())
+    assert "(default: 32, 10 with --share and on Spaces)" in " ".join(text.split())

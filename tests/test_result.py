@@ -189,6 +189,7 @@ def test_numpy_integers_are_pixels_too():
 
 def test_to_json_is_plain_and_complete():
     values = json.loads(json.dumps(segmentation(TWO_CATS).to_json()))
+    assert list(values)[-1] == "schema"
     classes = values.pop("classes")
     assert values == {
         "model": "made_up",
@@ -197,6 +198,7 @@ def test_to_json_is_plain_and_complete():
         "height": 4,
         "width": 5,
         "seconds": 0.25,
+        "schema": "pixelwise/1",
     }
     assert classes[2] == {
         "index": 1,

@@ -38,11 +38,13 @@ if TYPE_CHECKING:
     )
     from segmentation.explain.compare import (
         SIZES,
+        Overlap,
         Step,
         agreement,
         changed_pixels,
         disagreement,
         joint_classes,
+        overlaps,
         sweep_sizes,
     )
     from segmentation.explain.evidence import (
@@ -97,6 +99,7 @@ __all__ = [
     "ExplainError",
     "FeatureMap",
     "Grade",
+    "Overlap",
     "Perturbation",
     "Stage",
     "Step",
@@ -123,6 +126,7 @@ __all__ = [
     "heat",
     "joint_classes",
     "nominal_stride",
+    "overlaps",
     "probability_maps",
     "recorded",
     "sample_at",
@@ -140,7 +144,10 @@ __all__ = [
 
 _HOMES = {
     "aspp": "Aspp Branch Taps ablated aspp_of cell_of sampling_taps",
-    "compare": "SIZES Step agreement changed_pixels disagreement joint_classes sweep_sizes",
+    "compare": (
+        "SIZES Overlap Step agreement changed_pixels disagreement joint_classes overlaps "
+        "sweep_sizes"
+    ),
     "evidence": "ClassScore class_map_of class_scores entropy_map probability_maps",
     "features": (
         "FeatureMap Stage feature_maps recorded stages_of strongest_channels three_components"

@@ -76,6 +76,42 @@ def disagreement(class_maps: Sequence[np.ndarray]) -> np.ndarray:
     return (stacked[1:] != stacked[:-1]).sum(axis=0).astype(np.uint8)
 
 
+@dataclass(frozen=True)
+class Overlap:
+    """One class in two class maps.
+
+    Attributes:
+        name: as it is shown.
+        iou: pixels that carry it in both, as a share of those that do in either, in [0, 1].
+        pixels: how many carry it in the first map and in the second.
+    """
+
+    name: str
+    iou: float
+    pixels: tuple[int, int]
+
+
+def overlaps(first: np.ndarray, second: np.ndarray, names: Sequence[str]) -> list[Overlap]:
+    """Intersection over union of each class that one of two class maps shows, largest union first.
+
+    Args:
+        first: (H, W) of integers, indices into `names`; see `joint_classes`.
+        second: the same.
+        names: the classes.
+    """
+    _same_size(first, second)
+    count = len(names)
+    mine, theirs, both = (
+        np.bincount(labels.ravel(), minlength=count)
+        for labels in (first, second, first[first == second])
+    )
+    union = mine + theirs - both
+    order = sorted(np.flatnonzero(union).tolist(), key=lambda index: (-union[index], index))
+    return [
+        Overlap(names[i], float(both[i] / union[i]), (int(mine[i]), int(theirs[i]))) for i in order
+    ]
+
+
 @dataclass(frozen=True, eq=False)
 class Step:
     """One resolution of the walk.

@@ -1,0 +1,256 @@
+"""The endpoints for programs: `/segment`, `/probabilities` and `/compare`; see docs/api.md."""
+
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeVar
+
+import gradio as gr
+import numpy as np
+
+from segmentation import blend, colorize, write_indexed_png
+
+from . import words
+from .kept import Answer
+from .photo_input import PhotoInput
+from .service import Service, png, session_of
+from .work import Report, StoppedError, finish
+
+T = TypeVar("T")
+Facts = dict[str, Any]
+
+AGREE, DIFFER = 255, 0
+DESCRIPTIONS = {
+    "segment": "Labels every pixel of a photo. image: the photo's file. model: a model's name, or "
+    "an empty text for the page's default. Returns labels (an indexed PNG at the photo's size: "
+    "each value is a class index), overlay (a PNG for people) and facts (JSON, "
+    "docs/schema/segment.schema.json).",
+    "probabilities": "Tells how sure the network is at one pixel. image, model: as for /segment. "
+    "y: the row, x: the column, whole numbers from 0. Returns JSON with the probability of each "
+    "class, the winner, its margin and the entropy in bits "
+    "(docs/schema/probabilities.schema.json).",
+    "compare": "Labels a photo with two models. image: as for /segment. model_a, model_b: their "
+    "names; an empty text is the page's default. Returns agreement (a grey PNG: 255 where both "
+    "give a pixel the same class, 0 elsewhere), labels_a and labels_b (indexed PNGs) and facts "
+    "(JSON, docs/schema/compare.schema.json).",
+}
+"""What `/gradio_api/info` says of each endpoint."""
+
+
+class Programs(Service):
+    """Answers programs; see `Service`."""
+
+    def segment(
+        self, image: str, model: str, request: gr.Request | None = None
+    ) -> tuple[str, str, Facts]:
+        """Label a photo.
+
+        Args:
+            image: the photo's file.
+            model: a model's name, or an empty string for the page's default. Where that default
+                still needs a download, the built-in model answers and the JSON names it.
+            request: who asks; Gradio gives it.
+
+        Returns:
+            The label map (an indexed PNG of class indices at the photo's size), the overlay (a PNG)
+            and the facts as JSON.
+        """
+
+        def use(answer: Answer) -> tuple[str, str, Facts]:
+            overlay = blend(answer.photo.image, _colors(answer), words.API_ALPHA)
+            facts = {**answer.result.to_json(), "notes": list(answer.notes)}
+            return self._labels(answer), self.file(png(overlay), "overlay.png"), facts
+
+        return self._finish(lambda report: self._ask(image, model, request, report, use), request)
+
+    def probabilities(
+        self, image: str, model: str, y: float, x: float, request: gr.Request | None = None
+    ) -> Facts:
+        """Tell how sure the network is at one pixel.
+
+        Args:
+            image: the photo's file.
+            model: as for `segment`.
+            y: the row, a whole number from 0.
+            x: the column, a whole number from 0.
+            request: who asks; Gradio gives it.
+
+        Returns:
+            `segmentation.facts.pixel_facts` and the notes, as JSON.
+        """
+
+        def use(answer: Answer) -> Facts:
+            from segmentation.facts import pixel_facts  # a forward pass has imported torch by now
+
+            return {**pixel_facts(answer.result, _whole(y), _whole(x)), "notes": [*answer.notes]}
+
+        return self._finish(lambda report: self._ask(image, model, request, report, use), request)
+
+    def compare(
+        self, image: str, model_a: str, model_b: str, request: gr.Request | None = None
+    ) -> tuple[str, str, str, Facts]:
+        """Label a photo with two models and say where they agree.
+
+        Args:
+            image: the photo's file.
+            model_a: as `model` of `segment`.
+            model_b: the same.
+            request: who asks; Gradio gives it.
+
+        Returns:
+            Where they agree (a grey PNG: 255 yes, 0 no), both label maps (indexed PNGs) and the
+            facts as JSON.
+        """
+
+        def work(report: Report) -> tuple[str, str, str, Facts]:
+            first = self._ask(image, model_a, request, report, self._one)
+            second = self._ask(image, model_b, request, report, self._one)
+            agree, facts = _compared(first, second)
+            return self.file(png(agree), "agreement.png"), first.labels, second.labels, facts
+
+        return self._finish(work, request)
+
+    def segment_later(self, image: Any, model: Any, request: gr.Request) -> None:
+        """The answer of `segment` to those who are turned away."""
+        self._turn_away(request)
+
+    def probabilities_later(
+        self, image: Any, model: Any, y: Any, x: Any, request: gr.Request
+    ) -> None:
+        """The answer of `probabilities` to those who are turned away."""
+        self._turn_away(request)
+
+    def compare_later(self, image: Any, model_a: Any, model_b: Any, request: gr.Request) -> None:
+        """The answer of `compare` to those who are turned away."""
+        self._turn_away(request)
+
+    def _turn_away(self, request: gr.Request) -> NoReturn:
+        raise gr.Error(self.crowd.refusal(request), title="Busy", print_exception=False)
+
+    def _finish(self, work: Callable[[Report], T], request: gr.Request | None) -> T:
+        """What the work gives, within its time; an error becomes the sentence that a program gets.
+
+        Raises:
+            gr.Error: with that sentence.
+        """
+        try:
+            return finish(work, **self.limits(request))
+        except StoppedError:
+            raise gr.Error("You have left.", print_exception=False) from None
+        except gr.Error:
+            raise
+        except Exception as error:
+            raise gr.Error(self.told(error), print_exception=False) from error
+
+    def _ask(
+        self,
+        image: str,
+        model: str,
+        request: gr.Request | None,
+        report: Report,
+        use: Callable[[Answer], T],
+    ) -> T:
+        """Label a photo and make something of the answer while the turn lasts."""
+        if not image:
+            raise gr.Error("No photo came with this call.", print_exception=False)
+        whose = {"report": report, "session": session_of(request)}
+        with self.engine.answering(image, model, stand_in=not model, **whose) as answer:
+            return use(answer)
+
+    def _labels(self, answer: Answer) -> str:
+        """The label map's file: an indexed PNG."""
+        return self.file(write_indexed_png(answer.result.class_map, answer.palette), "labels.png")
+
+    def _one(self, answer: Answer) -> "_Side":
+        """What is kept of one model's answer while the other one works: a byte a pixel."""
+        from segmentation import MODELS
+        from segmentation.facts import who
+
+        result = answer.result
+        known = MODELS.get(answer.answering)
+        published = known.miou if known and answer.card.miou is None else answer.card.miou
+        facts = {**who(result), "miou": published}
+        return _Side(self._labels(answer), result.class_map, result.categories, facts, answer.notes)
+
+
+class _Side:
+    """One model's answer in a comparison.
+
+    Attributes:
+        labels: its label map's file.
+        class_map: (H, W) uint8.
+        categories: raw class names.
+        facts: who answered, with its published mIoU in percent or None.
+        notes: what to know of it.
+    """
+
+    def __init__(
+        self,
+        labels: str,
+        class_map: np.ndarray,
+        categories: tuple[str, ...],
+        facts: Facts,
+        notes: tuple[str, ...],
+    ) -> None:
+        self.labels = labels
+        self.class_map = class_map
+        self.categories = categories
+        self.facts = facts
+        self.notes = notes
+
+
+def _compared(first: _Side, second: _Side) -> tuple[np.ndarray, Facts]:
+    """Where two answers agree, (H, W) uint8, and the facts of the comparison."""
+    from segmentation.explain import joint_classes, overlaps
+    from segmentation.facts import comparison_facts
+
+    sides = (first, second)
+    maps, names = joint_classes([s.class_map for s in sides], [s.categories for s in sides])
+    same = maps[0] == maps[1]
+    facts = comparison_facts(
+        [side.facts for side in sides], same.shape, float(same.mean()), overlaps(*maps, names)
+    )
+    notes = list(dict.fromkeys(note for side in sides for note in side.notes))
+    return np.where(same, AGREE, DIFFER).astype(np.uint8), {**facts, "notes": notes}
+
+
+def _colors(answer: Answer) -> np.ndarray:
+    return colorize(answer.result.class_map, answer.palette)
+
+
+def _whole(value: float | None) -> Any:
+    """A number that came as JSON: 3.0 is a 3; what is none is left for `pixel` to refuse."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def add_endpoints(programs: Programs, in_line: dict[str, Any]) -> dict[str, Any]:
+    """Add the endpoints to the page that is being built.
+
+    Args:
+        programs: answers them.
+        in_line: what makes an event wait in the line before the network.
+
+    Returns:
+        Each endpoint's name -> its answer to those who are turned away; see `crowd.add_doors`.
+    """
+    with gr.Column(visible=False):
+        image = PhotoInput(label="image")
+        model, model_b = gr.Textbox("", label="model"), gr.Textbox("", label="model_b")
+        y, x = gr.Number(label="y"), gr.Number(label="x")
+        labels, overlay = gr.File(label="labels"), gr.File(label="overlay")
+        agreement = gr.File(label="agreement")
+        labels_a, labels_b = gr.File(label="labels_a"), gr.File(label="labels_b")
+        facts = gr.JSON(label="facts")
+        endpoints = {
+            "segment": ([image, model], [labels, overlay, facts]),
+            "probabilities": ([image, model, y, x], [facts]),
+            "compare": ([image, model, model_b], [agreement, labels_a, labels_b, facts]),
+        }
+        for name, (inputs, outputs) in endpoints.items():
+            gr.Button(name).click(
+                getattr(programs, name),
+                inputs,
+                outputs,
+                api_name=name,
+                api_description=DESCRIPTIONS[name],
+                **in_line,
+            )
+    return {name: getattr(programs, f"{name}_later") for name in endpoints}

@@ -1,0 +1,93 @@
+"""The JSON that programs read, as `docs/schema` describes it.
+
+Every object names its version. Within a version fields are added, but none is taken away, renamed
+or given another meaning.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from segmentation.explain.compare import Overlap
+    from segmentation.result import Segmentation
+
+SCHEMA = "pixelwise/1"
+"""The value of every object's field "schema"."""
+
+
+def pixel_facts(result: "Segmentation", y: int, x: int) -> dict[str, Any]:
+    """One pixel's distribution over the classes, as plain values.
+
+    Args:
+        result: a labelled photo.
+        y: row in [0, height).
+        x: column in [0, width).
+
+    Returns:
+        Who answered, the pixel, the winner, the margin between it and the runner-up in [0, 1], the
+        entropy in bits, and each class's probability by index.
+
+    Raises:
+        PixelError: the photo has no such pixel.
+    """
+    pixel = result.pixel(y, x)
+    classes = [
+        {"index": index, "name": name, "probability": float(probability)}
+        for index, (name, probability) in enumerate(
+            zip(result.categories, pixel.probabilities, strict=True)
+        )
+    ]
+    return {
+        **who(result),
+        "height": result.height,
+        "width": result.width,
+        "y": int(y),
+        "x": int(x),
+        "winner": classes[int(np.argmax(pixel.probabilities))],
+        "margin": pixel.margin,
+        "entropy": pixel.entropy,
+        "probabilities": classes,
+        "schema": SCHEMA,
+    }
+
+
+def comparison_facts(
+    models: Sequence[dict[str, Any]],
+    size: tuple[int, int],
+    agreement: float,
+    overlaps: "Sequence[Overlap]",
+) -> dict[str, Any]:
+    """Two models' answers to one photo, as plain values.
+
+    Args:
+        models: what is known of each: `who` and its "miou".
+        size: (height, width) of the photo.
+        agreement: share of pixels on which both agree, in [0, 1].
+        overlaps: each class that one of them found.
+
+    Returns:
+        The same, with the mean of the classes' IoU.
+    """
+    return {
+        "models": list(models),
+        "height": size[0],
+        "width": size[1],
+        "agreement": agreement,
+        "mean_iou": float(np.mean([one.iou for one in overlaps])),
+        "classes": [
+            {"name": one.name, "iou": one.iou, "pixels": list(one.pixels)} for one in overlaps
+        ],
+        "schema": SCHEMA,
+    }
+
+
+def who(result: "Segmentation") -> dict[str, Any]:
+    """Which model answered, where, in what precision, and in how many seconds."""
+    return {
+        "model": result.model,
+        "device": result.device,
+        "precision": result.precision,
+        "seconds": round(result.seconds, 4),
+    }

@@ -1,0 +1,64 @@
+"""Stands for Hugging Face's package `spaces`: lends no GPU, but forks and pickles as it does.
+
+The real one (0.51, `spaces/zero/wrappers.py`) sends the arguments through a queue to a process that
+it forks, keeps that process for the next call, and sends the result back.
+"""
+
+import functools
+import multiprocessing
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+calls: list[tuple[Any, ...]] = []
+torch_came_first = "torch" in sys.modules
+_fork = multiprocessing.get_context("fork")
+
+
+class QuotaError(Exception):
+    """What a visitor without quota meets."""
+
+
+class GPU:
+    """The decorator; `GPU.quota` is how many calls are still allowed, or None."""
+
+    quota: int | None = None
+
+    def __new__(cls, task: Callable[..., Any], *, duration: int | None = None) -> Any:
+        import page.lent
+
+        page.lent.DEVICE = "cpu"  # there is no GPU to lend
+        inbox, outbox, workers = _fork.SimpleQueue(), _fork.SimpleQueue(), []
+
+        @functools.wraps(task)
+        def lend(*args: Any, **kwargs: Any) -> Any:
+            if cls.quota is not None:
+                if cls.quota == 0:
+                    raise QuotaError("You have exceeded your GPU quota")
+                cls.quota -= 1
+            if not workers:
+                workers.append(_fork.Process(target=_work, args=(task, inbox, outbox), daemon=True))
+                workers[0].start()
+            inbox.put((args, kwargs))
+            well, value = outbox.get()
+            if not well:
+                raise RuntimeError(value)
+            calls.append((workers[0].pid, duration, *args))
+            return value
+
+        return lend
+
+
+def _work(task: Callable[..., Any], inbox: Any, outbox: Any) -> None:
+    while True:
+        args, kwargs = inbox.get()
+        try:
+            outbox.put((True, task(*args, **kwargs)))
+        except Exception:
+            outbox.put((False, traceback.format_exc()))
+
+
+def gradio_auto_wrap(function: Any) -> Any:
+    """Gradio asks for it on a Space."""
+    return function
