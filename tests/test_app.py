@@ -21,7 +21,7 @@ import gradio
 assert isinstance(app.demo, gradio.Blocks)
 assert threading.active_count() == before, threading.enumerate()
 assert not app.demo.is_running
-assert not app.demo.engine._segmenters
+assert not app.demo.engine.predictors.loaded
 names = [fn.api_name for fn in app.demo.fns.values() if fn.api_visibility == "public"]
 assert names == ["segment"], names
 print("quiet")
