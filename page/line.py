@@ -56,6 +56,12 @@ class Line:
         with self._lock:
             return len(self._order)
 
+    @property
+    def at_work(self) -> int:
+        """How many have their turn."""
+        with self._lock:
+            return len(self._serving)
+
     @contextmanager
     def turn(
         self,
