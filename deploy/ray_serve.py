@@ -17,6 +17,9 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # asks another host otherwise
+if __name__ == "__main__" and "RAY_ADDRESS" not in os.environ:
+    # Ray's own processes listen on the loopback address alone; read when `ray` is imported
+    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
 
 import ray
 from ray import serve
@@ -176,7 +179,7 @@ def start(settings: Settings, **ray_options: Any) -> str:
     """
     host, port = settings.page.host or "127.0.0.1", settings.page.port or DEFAULT_PORT
     if "RAY_ADDRESS" not in os.environ:
-        ray_options = {"include_dashboard": False, "_node_ip_address": "127.0.0.1", **ray_options}
+        ray_options = {"include_dashboard": False, **ray_options}
     # workers must find `app`, `page` and `segmentation`, whatever the folder of this process
     paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     ray.init(runtime_env={"env_vars": {"PYTHONPATH": paths}}, log_to_driver=False, **ray_options)

@@ -5,16 +5,15 @@ import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import numpy as np
-from gradio.processing_utils import save_bytes_to_cache
 from PIL import Image
 
 from segmentation import PixelwiseError, blend, colorize, write_indexed_png
 from viewer import build_value, pixel_value
+from viewer.files import keep_file
 
 from . import words
 from .crowd import Crowd
@@ -195,7 +194,7 @@ class Handlers:
         self.engine.kept.close(_session(request))
 
     def _file(self, data: bytes, name: str) -> str:
-        return str(Path(save_bytes_to_cache(data, name, self.cache)))
+        return str(keep_file(data, name, self.cache))
 
 
 def _session(request: gr.Request | None) -> str:

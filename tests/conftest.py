@@ -22,8 +22,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
         if not torch.cuda.is_available():
             pytest.skip("no CUDA device on this machine")
-    if item.get_closest_marker("ray") and not os.environ.get("PIXELWISE_REQUIRE_RAY"):
-        pytest.importorskip("ray", reason="Ray is not installed: make test-ray")
+    if item.get_closest_marker("ray"):
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # loopback only
+        if not os.environ.get("PIXELWISE_REQUIRE_RAY"):
+            pytest.importorskip("ray", reason="Ray is not installed: make test-ray")
 
 
 @pytest.fixture(scope="session")
