@@ -1,15 +1,23 @@
 # make run   the page, with everything it needs (options: make run ARGS="--model embedded")
 # make test  the tests, with everything they need
 # make check lint and format, as CI does
+# make serve the page with replicas of the network, on Ray Serve (deploy/README.md)
+# make test-ray the tests that start a Ray of their own
 VENV := .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: run test check format clean
+.PHONY: run serve test test-ray check format clean
 
 run: $(VENV)/run.stamp
 	$(BIN)/python app.py $(ARGS)
+
+serve: $(VENV)/ray.stamp
+	$(BIN)/python -m deploy.ray_serve $(ARGS)
+
+test-ray: $(VENV)/dev.stamp $(VENV)/ray.stamp
+	PIXELWISE_REQUIRE_RAY=1 timeout --kill-after=10 240 $(BIN)/python -m pytest -m ray $(ARGS)
 
 test: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest $(ARGS)
@@ -34,4 +42,8 @@ $(VENV)/run.stamp: requirements.txt | $(BIN)/python
 
 $(VENV)/dev.stamp: requirements.txt requirements-dev.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $(VENV)/run.stamp $@
+
+$(VENV)/ray.stamp: requirements.txt pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[ray]"
 	touch $(VENV)/run.stamp $@

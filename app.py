@@ -17,6 +17,7 @@ from page.guard import Site
 from page.handlers import Handlers
 from page.options import Options, parse_options, parser
 from page.photo_input import PhotoInput
+from page.predictors import Predictors
 from page.programs import Programs, add_endpoints
 from page.server import force_exit_later, set_up_logging, start, stop, wait_for_signal
 from segmentation import PixelwiseError
@@ -28,16 +29,18 @@ FIRST_PAGE_SECONDS = 1.0
 SIZES = (260, 390, 520, 780, 1040)
 
 
-def build_demo(options: Options) -> gr.Blocks:
+def build_demo(options: Options, predictors: Predictors | None = None) -> gr.Blocks:
     """The page.
 
     Args:
         options: what was set on the command line.
+        predictors: what labels the photos: None for networks in this process; `deploy` hands over
+            networks on other machines.
 
     Returns:
         Blocks that wait for `launch()` or `gr.mount_gradio_app()`.
     """
-    engine = Engine(options)
+    engine = Engine(options, predictors)
     with gr.Blocks(title=words.TITLE, analytics_enabled=False) as demo:
         crowd = Crowd(engine.line, options.max_queue, options.time_limit)
         handlers = Handlers(engine, demo.GRADIO_CACHE, crowd)
@@ -63,7 +66,10 @@ def build_demo(options: Options) -> gr.Blocks:
                         elem_id="examples",
                     )
                     model = gr.Dropdown(
-                        [(words.model_label(name), Path(name).name) for name in engine.names()],
+                        [
+                            (words.model_label(name, engine.is_ready(name)), Path(name).name)
+                            for name in engine.names()
+                        ],
                         value=Path(engine.default).name,
                         label="Model",
                         elem_id="model",
@@ -85,7 +91,10 @@ def build_demo(options: Options) -> gr.Blocks:
                     engine, demo=demo, rooms=rooms, key=key, photo=photo, examples=EXAMPLES
                 )
         shown = [viewer, facts, key, fetched, offer, timer]
-        in_line = {"concurrency_id": LINE, "concurrency_limit": options.max_queue + 1}
+        in_line = {
+            "concurrency_id": LINE,
+            "concurrency_limit": options.max_queue + engine.line.width,
+        }
         quietly = {"show_progress": "hidden", "api_visibility": "private"}
         gr.on(
             [photo.change, model.change, size.change, offer.click],

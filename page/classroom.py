@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.processing_utils import save_bytes_to_cache
 
 from segmentation import PixelwiseError, display_name
 from segmentation.explain import PERTURBATIONS
 from viewer import PixelBars, pixel_value
+from viewer.files import keep_file
 
 from . import classroom_words as words
 from .classroom_boards import FOLDER, Board, Easel
@@ -280,7 +280,7 @@ class Classroom:
         """Hands an example photo to the main view, by way of the cache, as uploads go."""
 
         def take() -> str:
-            return str(save_bytes_to_cache(path.read_bytes(), path.name, self.cache))
+            return str(keep_file(path.read_bytes(), path.name, self.cache))
 
         return take
 

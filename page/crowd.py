@@ -87,10 +87,10 @@ class Crowd:
             self._left = {who: at for who, at in self._left.items() if at > limit}
 
 
-def waiting(demo: "gr.Blocks") -> int:
-    """How many calls wait for the network: all that are under way but the one at work."""
+def waiting(demo: "gr.Blocks", width: int = 1) -> int:
+    """How many calls wait for the network: all that are under way but the `width` at work."""
     found = demo._queue.event_queue_per_concurrency_id.get(LINE)
-    return max(0, found.current_concurrency - 1) + len(found.queue) if found else 0
+    return max(0, found.current_concurrency - width) + len(found.queue) if found else 0
 
 
 def add_doors(demo: "gr.Blocks", doors: dict[str, Any]) -> dict[int, int]:

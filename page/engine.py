@@ -1,9 +1,8 @@
-"""Which model answers: the one place that holds networks, the line before them and results."""
+"""Which model answers: the one place that knows networks, the line before them and results."""
 
 import contextlib
 import logging
 import threading
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,6 +15,7 @@ from .kept import Answer, Kept, key_of
 from .lent import Lent
 from .line import Line
 from .options import Options
+from .predictors import EMBEDDED, Local, Predictors
 from .ticket import Ticket
 from .work import Report, quiet, taking
 
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from segmentation import Photo, Segmenter
 
     from .kept import Source
-
-EMBEDDED = "embedded"
-MAX_LOADED = 2  # networks kept in memory; the ResNet-101 is 240 MB
 
 IN_TURN = "Another photo is being labelled, yours is next …"
 CLASSROOM = "classroom"
@@ -37,33 +34,31 @@ class Engine:
     """Answers photos with the model a visitor chose, or says why another one does.
 
     Nothing is loaded, opened or started before the first call.
+
+    Args:
+        options: the page's settings.
+        predictors: what labels the photos, here or on other machines; None means here.
     """
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, predictors: Predictors | None = None) -> None:
         self.options = options
+        self.lent = Lent(options)
+        self.predictors = Local(options, self.lent.device) if predictors is None else predictors
         self.downloads = Downloads()
         self.kept = Kept()
-        self.line = Line(options.time_limit)
-        self.lent = Lent(options)
-        self._segmenters: OrderedDict[str, Segmenter] = OrderedDict()
-        self._loading = threading.Lock()
+        self.line = Line(options.time_limit, self.predictors.width)
+        # hooks on networks here concern nobody who is labelled elsewhere, but one another
+        self._hooking = self.line if self.predictors.here else Line(options.time_limit)
         self._remembering = threading.Lock()
 
     @property
     def default(self) -> str:
         """The model that a visitor finds chosen."""
-        from segmentation import default_model
-
-        return self.options.model or default_model(self.lent.device)
+        return self.predictors.default
 
     def names(self) -> list[str]:
         """The models a visitor may choose, the default first."""
-        from segmentation import MODELS, has_embedded
-
-        names = [name for name, spec in MODELS.items() if spec.url]
-        if has_embedded():
-            names.append(EMBEDDED)
-        return [self.default, *(name for name in names if name != self.default)]
+        return self.predictors.names()
 
     def resolve(self, name: str | None) -> str:
         """The model meant by what a visitor sent.
@@ -88,35 +83,11 @@ class Engine:
 
     def is_ready(self, name: str) -> bool:
         """Whether the model can answer without a download."""
-        from segmentation import MODELS, find_weights
-
-        if name in self._segmenters or name == EMBEDDED or name not in MODELS:
-            return True
-        if self.options.weights and name == self.options.model:
-            return True
-        return find_weights(MODELS[name]) is not None
+        return self.predictors.is_ready(name)
 
     def segmenter(self, name: str, report: Report = quiet) -> "Segmenter":
-        """The loaded model, fetched and read at the first call."""
-        with taking(self._loading, report, IN_TURN):
-            if name not in self._segmenters:
-                report(f"Reading the weights of {Path(name).stem} …", None)
-                from segmentation import (
-                    load,
-                )  # and torch with it: a second or two at the first call
-
-                own = self.options.weights if name == self.options.model else None
-                self._segmenters[name] = load(
-                    name,
-                    device=self.lent.device,
-                    weights=own,
-                    precision=self.options.precision,
-                    compiled=self.options.compile,
-                )
-                while len(self._segmenters) > MAX_LOADED:
-                    self._segmenters.popitem(last=False)
-            self._segmenters.move_to_end(name)
-            return self._segmenters[name]
+        """The model in this process, with a network to look into; see `Predictors.network`."""
+        return self.predictors.network(name, report)
 
     def segment(self, source: "Source", name: str | None = None, *args: Any, **kw: Any) -> Answer:
         """As `answering`, and at once out of the line again."""
@@ -137,7 +108,7 @@ class Engine:
         """Label a photo, and keep the place at the network while the block runs.
 
         What is made of an answer at its full size belongs into the block: so there is one such
-        photo in memory at a time, however many wait.
+        photo in memory at a time for each turn of the line, however many wait.
 
         Args:
             source: a file's path, its bytes, or a `Photo`.
@@ -200,11 +171,11 @@ class Engine:
             ticket: its item is a `Job`; its outcome will be an `Answer` or an error.
             report: told what is happening.
         """
-        if ticket.model in self._segmenters:
-            segmenter = self.segmenter(ticket.model)
+        if self.predictors.is_loaded(ticket.model):
+            segmenter = self.predictors.segmenter(ticket.model, report)
         else:
             with ticket.preparing():
-                segmenter = self.segmenter(ticket.model, report)
+                segmenter = self.predictors.segmenter(ticket.model, report)
         alone = contextlib.nullcontext([ticket])
         with self.line.gather(ticket) if segmenter.batches else alone as group:
             report("Reading the photo …", None)
@@ -235,8 +206,8 @@ class Engine:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """While the block runs, no forward pass does: hooks may hang on a network."""
-        with self.line.turn(CLASSROOM):
+        """While the block runs, no forward pass does here: hooks may hang on a network."""
+        with self._hooking.turn(CLASSROOM):
             yield
 
     def recall(self, key: str) -> Answer | None:

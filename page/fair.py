@@ -7,8 +7,14 @@ nor is kept waiting. This is stride scheduling (Waldspurger and Weihl, 1995) wit
 as the charge, in effect the start-time fair queueing of Goyal, Vin and Cheng (1996), and it bounds
 everybody's waiting: with k models waiting, before one's turn there is the work of one's own model
 ahead, at most as much of each other model, and at most one photo more of each.
+
+Where several are served at once, a model that comes anew begins at the clock of the photo that was
+called last: SFQ(D) of Jin, Chase and Kaur (2004), where the seconds of two models that wait differ
+by at most D + 1 photos of each, D being served at once.
 """
 
+import heapq
+import math
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 from typing import Generic, Protocol, TypeVar
@@ -74,7 +80,7 @@ class FairOrder(Generic[T]):
         self.pace = pace
         self._waiting: dict[str, deque[T]] = {}
         self._clocks: dict[str, float] = {}
-        self._now = 0.0  # the clock of the model at work, before it was charged
+        self._now = 0.0  # the clock of the model called last, before it was charged
 
     def __len__(self) -> int:
         """How many wait."""
@@ -151,6 +157,26 @@ class FairOrder(Generic[T]):
     def _rank(self, model: str, clock: float, number: int) -> tuple[float, float]:
         """Less is sooner: the clock, and where two are even, who came first."""
         return clock, self._waiting[model][number].since
+
+
+def starts(rests: Iterable[float | None], expected: Iterable[float | None]) -> list[float | None]:
+    """When those who wait will begin, each where a place at the network is free first.
+
+    Args:
+        rests: seconds until each place is free; None where that is not known.
+        expected: seconds that each of those who wait will take, in their order; None if unknown.
+
+    Returns:
+        Seconds until each one's turn, None where that cannot be told.
+    """
+    free = [math.inf if rest is None else rest for rest in rests]
+    heapq.heapify(free)
+    begins: list[float | None] = []
+    for seconds in expected:
+        begin = heapq.heappop(free)
+        begins.append(None if math.isinf(begin) else begin)
+        heapq.heappush(free, math.inf if seconds is None else begin + seconds)
+    return begins
 
 
 def _mean(before: float | None, seconds: float) -> float:

@@ -195,7 +195,7 @@ class Guard:
         if not in_line:
             await self.app(_resized(scope, call), _replay(call, body.receive), answer.send)
             return
-        line = waiting(site.demo) + crowd.entering
+        line = waiting(site.demo, crowd.line.width) + crowd.entering
         if line >= crowd.max_queue:
             scope = self._to_the_door(scope, match, call, number, line)
             await self.app(_resized(scope, call), _replay(call, body.receive), answer.send)

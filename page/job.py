@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from .kept import Answer
 
 if TYPE_CHECKING:
-    from segmentation import Photo, Segmentation, Segmenter
+    from segmentation import Photo, Segmentation
 
     from .kept import Source
+    from .predictors import Labels
 
 log = logging.getLogger(__name__)
 
@@ -32,13 +33,13 @@ class Job:
     waiting: bool
     size: int | None
 
-    def answer(self, photo: "Photo", result: "Segmentation", segmenter: "Segmenter") -> Answer:
+    def answer(self, photo: "Photo", result: "Segmentation", segmenter: "Labels") -> Answer:
         """What became of it."""
         return Answer(
             self.key,
             photo,
             result,
-            segmenter.model.card,
+            segmenter.card,
             self.asked,
             self.answering,
             self.session,
@@ -49,12 +50,12 @@ class Job:
 
 
 def predict_each(
-    segmenter: "Segmenter", photos: "list[Photo]", size: int | None
+    segmenter: "Labels", photos: "list[Photo]", size: int | None
 ) -> "list[Segmentation | Exception]":
     """Label photos together; where that fails, each on its own.
 
     Args:
-        segmenter: the loaded model.
+        segmenter: what labels them.
         photos: several only where `segmenter.batches`.
         size: the shorter side that the network sees, in pixels; None means the model's own.
 

@@ -3,9 +3,10 @@
 import argparse
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 EPILOG = """\
 examples:
@@ -262,7 +263,12 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
     Returns:
         The options. Exits with status 2 and a line of explanation where one is wrong.
     """
-    given = {k: v for k, v in vars(parser().parse_args(arguments)).items() if v is not None}
+    return options_from(vars(parser().parse_args(arguments)))
+
+
+def options_from(parsed: Mapping[str, Any]) -> Options:
+    """The options that parsed words make; what is None was not given."""
+    given = {k: v for k, v in parsed.items() if v is not None}
     given["embed"] = tuple(given.get("embed", HUGGING_FACE if on_a_space() else ()))
     tight = SHARED if Options(share=given.get("share")).public else {}
     return Options(**{**tight, **given})

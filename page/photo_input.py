@@ -5,9 +5,9 @@ import binascii
 from typing import Any
 
 import gradio as gr
-from gradio.processing_utils import save_bytes_to_cache
 
 from viewer import NoStub
+from viewer.files import keep_file
 
 
 class PhotoInput(gr.Image, metaclass=NoStub):
@@ -38,4 +38,4 @@ class PhotoInput(gr.Image, metaclass=NoStub):
             data = base64.b64decode(body, validate=True) if head.endswith(";base64") else b""
         except (binascii.Error, ValueError):
             data = b""
-        return save_bytes_to_cache(data, "photo", self.GRADIO_CACHE)
+        return str(keep_file(data, "photo", self.GRADIO_CACHE))

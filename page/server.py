@@ -31,6 +31,8 @@ LAST_SECONDS = 4.0
 """How long photos that are being labelled when the page is closed may take."""
 DEADLINE_SECONDS = 9.0
 SPARE_THREADS = 64
+SESSIONS = 1000
+"""Pages whose state is kept."""
 
 log = logging.getLogger(__name__)
 
@@ -111,11 +113,7 @@ def start(demo: "gr.Blocks", options: Options, *, quiet: bool = False) -> Site:
     """
     site = make_site(demo, options)
     few_arenas()
-    # Our own limit comes first; Gradio's is a net below it.
-    demo.queue(default_concurrency_limit=1, max_size=4 * options.max_queue + 64, api_open=False)
-    # Its statistics of all calls would be counted anew after each; nobody sees them here.
-    demo._queue.ANAYLTICS_CACHE_FREQUENCY = sys.maxsize
-    demo._queue.ANALYTICS_MAX_EVENTS = 1
+    set_up_queue(demo, options)
     demo.launch(
         server_name=options.host,
         server_port=options.port,
@@ -127,9 +125,8 @@ def start(demo: "gr.Blocks", options: Options, *, quiet: bool = False) -> Site:
         mcp_server=False,
         ssr_mode=False,  # its front server would pass by the guard
         num_workers=0,
-        state_session_capacity=1000,
-        # All who wait do so in a thread, and the rest of the page goes on meanwhile.
-        max_threads=options.max_queue + SPARE_THREADS,
+        state_session_capacity=SESSIONS,
+        max_threads=threads_for(demo, options),
         prevent_thread_lock=True,
         quiet=quiet,
         app_kwargs=app_kwargs(site),
@@ -140,6 +137,19 @@ def start(demo: "gr.Blocks", options: Options, *, quiet: bool = False) -> Site:
         print(_about_share(demo.share_url, options), flush=True)
         demo.share = False  # or the page would take its scripts from another host
     return site
+
+
+def set_up_queue(demo: "gr.Blocks", options: Options) -> None:
+    """Bound Gradio's own queue: our limit comes first, and its is a net below that."""
+    demo.queue(default_concurrency_limit=1, max_size=4 * options.max_queue + 64, api_open=False)
+    # Its statistics of all calls would be counted anew after each; nobody sees them here.
+    demo._queue.ANAYLTICS_CACHE_FREQUENCY = sys.maxsize
+    demo._queue.ANALYTICS_MAX_EVENTS = 1
+
+
+def threads_for(demo: "gr.Blocks", options: Options) -> int:
+    """How many threads the page needs: all who wait or work, and the rest of the page meanwhile."""
+    return options.max_queue + demo.engine.line.width - 1 + SPARE_THREADS
 
 
 def _about_share(url: str | None, options: Options) -> str:
@@ -189,8 +199,7 @@ def stop(site: Site, *, finished: Callable[[], None] | None = None) -> None:
     """
     site.crowd.close()
     end = time.monotonic() + LAST_SECONDS
-    queue = site.demo._queue
-    while time.monotonic() < end and (queue.get_active_worker_count() or _queued(queue)):
+    while time.monotonic() < end and is_busy(site):
         time.sleep(0.05)
     with contextlib.redirect_stdout(sys.stderr):
         site.demo.close(verbose=False)
@@ -198,9 +207,11 @@ def stop(site: Site, *, finished: Callable[[], None] | None = None) -> None:
         finished()
 
 
-def _queued(queue: Any) -> int:
+def is_busy(site: Site) -> bool:
+    """Whether anybody still waits for an answer."""
+    queue = site.demo._queue
     found = queue.event_queue_per_concurrency_id.get(LINE)
-    return len(found.queue) if found else 0
+    return bool(queue.get_active_worker_count() or (found and found.queue))
 
 
 def force_exit_later(seconds: float = DEADLINE_SECONDS) -> None:

@@ -2,14 +2,13 @@
 
 import io
 import logging
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from gradio.processing_utils import save_bytes_to_cache
 from PIL import Image
 
 from segmentation import PixelwiseError
+from viewer.files import keep_file
 
 from . import words
 from .crowd import Crowd
@@ -61,7 +60,7 @@ class Service:
             data: what is in it.
             name: what they will see it called.
         """
-        return str(Path(save_bytes_to_cache(data, name, self.cache)))
+        return str(keep_file(data, name, self.cache))
 
 
 def session_of(request: "gr.Request | None") -> str:

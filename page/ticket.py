@@ -31,6 +31,7 @@ class Ticket:
         since: when it came.
         began: when its turn began; `counts_from` is later where the model had to be loaded.
         together: how many share its turn.
+        leader: whose turn it shares, or None where the turn is its own.
         charged: seconds that its model was charged in advance.
     """
 
@@ -44,6 +45,7 @@ class Ticket:
     began: float = 0.0
     counts_from: float = 0.0
     together: int = 1
+    leader: "Ticket | None" = None
     charged: float = 0.0
 
     @contextmanager

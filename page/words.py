@@ -66,9 +66,14 @@ def is_memory_error(error: BaseException) -> bool:
     return isinstance(cause, MemoryError) or "alloc" in str(cause) or "memory" in str(cause)
 
 
-def model_label(name: str) -> str:
-    """How the model choice names a model: title, published accuracy, what must be fetched."""
-    from segmentation import MODELS, find_weights
+def model_label(name: str, ready: bool) -> str:
+    """How the model choice names a model: title, published accuracy, what must be fetched.
+
+    Args:
+        name: the model.
+        ready: whether it can answer without a download.
+    """
+    from segmentation import MODELS
     from segmentation.catalog import EMBEDDED
 
     if name == EMBEDDED:
@@ -79,7 +84,7 @@ def model_label(name: str) -> str:
     parts = [spec.title]
     if spec.miou is not None:
         parts.append(f"mIoU {spec.miou:.1f}")
-    if spec.url and find_weights(spec) is None:
+    if spec.url and not ready:
         parts.append(f"{spec.bytes / 1e6:.0f} MB to fetch")
     return " · ".join(parts)
 

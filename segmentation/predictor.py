@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.functional import InterpolationMode, resize
 
+from segmentation.cards import ModelCard
 from segmentation.catalog import EMBEDDED, default_model, has_embedded
 from segmentation.devices import fit_threads
 from segmentation.download import Progress
@@ -76,6 +77,11 @@ class Segmenter:
     def precision(self) -> str:
         """What the network computes in: "float32", "bfloat16" or "float16"."""
         return self._runner.precision
+
+    @property
+    def card(self) -> ModelCard:
+        """What the model says about itself."""
+        return self.model.card
 
     @property
     def categories(self) -> tuple[str, ...]:

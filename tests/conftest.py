@@ -16,12 +16,16 @@ SHARED = Path(os.environ.get("PIXELWISE_SHARED", ROOT.parent / "shared"))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Tests for a GPU step aside where there is none."""
+    """Tests for a GPU or for Ray step aside where there is none."""
     if item.get_closest_marker("gpu"):
         import torch
 
         if not torch.cuda.is_available():
             pytest.skip("no CUDA device on this machine")
+    if item.get_closest_marker("ray"):
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # loopback only
+        if not os.environ.get("PIXELWISE_REQUIRE_RAY"):
+            pytest.importorskip("ray", reason="Ray is not installed: make test-ray")
 
 
 @pytest.fixture(scope="session")

@@ -109,7 +109,7 @@ def test_the_built_in_model_answers_while_weights_arrive(no_weights):
     answer = engine.segment(png(tiny.photo()))
     assert answer.waiting
     assert answer.asked == "deeplabv3_resnet50"
-    assert list(engine._segmenters) == [EMBEDDED]
+    assert list(engine.predictors.loaded) == [EMBEDDED]
     assert "deeplabv3_resnet50 is not on this machine yet" in answer.notes[0]
     download = engine.downloads.get("deeplabv3_resnet50")
     assert not download.finished.is_set()

@@ -1,12 +1,13 @@
 """The order of those who wait, with made-up seconds and no threads."""
 
+import heapq
 import itertools
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
-from page.fair import FairOrder, Pace
+from page.fair import FairOrder, Pace, starts
 
 SECONDS = {"quick": 0.06, "middling": 0.5, "slow": 2.0}
 numbers = itertools.count()
@@ -130,3 +131,39 @@ def test_the_pace_forgets_slowly_and_is_bounded():
     for size in range(1000):
         pace.learn("slow", size, 1.0)
     assert len(pace._learnt) == 256
+
+
+# --- several at once -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rests", "expected", "begins"),
+    [
+        ([0.0], [1.0, 2.0, 3.0], [0.0, 1.0, 3.0]),
+        ([4.0], [None, 2.0], [4.0, None]),
+        ([None], [1.0], [None]),
+        ([1.0, 3.0], [4.0, 1.0, 1.0, 1.0], [1.0, 3.0, 4.0, 5.0]),
+        ([None, 2.0], [1.0, 1.0], [2.0, 3.0]),
+        ([0.0, 0.0, 0.0], [], []),
+    ],
+)
+def test_each_begins_where_a_place_is_free_first(rests, expected, begins):
+    assert starts(rests, expected) == begins
+
+
+@pytest.mark.parametrize("width", [2, 5, 16])
+def test_shares_stay_equal_where_several_are_served_at_once(order, width):
+    """Jin, Chase, Kaur (2004): they differ by at most D + 1 photos of each model."""
+    for _ in range(400):
+        order.add(One("quick"))
+        order.add(One("slow"))
+    at_work: list[tuple[float, float, One]] = []
+    spent, now = dict.fromkeys(SECONDS, 0.0), 0.0
+    bound = (width + 1) * (SECONDS["quick"] + SECONDS["slow"])
+    while {"quick", "slow"} <= {one.model for one in order.in_order()}:
+        while len(at_work) < width and (one := order.pop()):
+            heapq.heappush(at_work, (now + SECONDS[one.model], one.since, one))
+        now, _, done = heapq.heappop(at_work)
+        order.settle(done, SECONDS[done.model])
+        spent[done.model] += SECONDS[done.model]
+        assert abs(spent["quick"] - spent["slow"]) <= bound + 1e-9

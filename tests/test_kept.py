@@ -4,7 +4,6 @@ import io
 import json
 import threading
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -32,7 +31,7 @@ class CountingSegmenter:
     """Answers with random labels and counts; `predict_many` as on a GPU."""
 
     def __init__(self, batches: bool = False) -> None:
-        self.model = SimpleNamespace(card=parse_card(json.dumps(tiny.card())))
+        self.card = parse_card(json.dumps(tiny.card()))
         self.batches = batches
         self.groups: list[int] = []
         self.gate = threading.Event()
@@ -55,12 +54,12 @@ class CountingSegmenter:
         rng = np.random.default_rng(int(photo.image[0, 0].sum()))
         logits = torch.from_numpy(rng.normal(0, 3, (21, 8, 12)).astype(np.float32))
         found = decide(logits, (height, width))
-        return Segmentation(*found, logits, tuple(self.model.card.categories), "fake", "cpu", 0.0)
+        return Segmentation(*found, logits, tuple(self.card.categories), "fake", "cpu", 0.0)
 
 
 def engine_with(segmenter: CountingSegmenter) -> Engine:
     engine = Engine(Options(model="embedded", device="cpu"))
-    engine._segmenters["embedded"] = segmenter
+    engine.predictors.loaded["embedded"] = segmenter
     return engine
 
 

@@ -236,6 +236,92 @@ def test_a_shared_turn_that_fails_puts_the_others_back(line):
     assert third.error is None
 
 
+# --- several turns at once -------------------------------------------------------------------
+
+
+@pytest.fixture
+def wide():
+    line = Line(width=3)
+    yield line
+    line.close()
+
+
+def test_as_many_work_at_once_as_the_line_is_wide(wide):
+    visitors = [Visitor(wide) for _ in range(7)]
+    wait_until(lambda: sum(one.is_inside() for one in visitors) == 3)
+    assert [one.is_inside() for one in visitors] == [True] * 3 + [False] * 4
+    visitors[1].finish()  # whoever is done first, the next in line follows
+    wait_until(lambda: visitors[3].is_inside())
+    assert not visitors[4].is_inside()
+    for one in (visitors[0], *visitors[2:]):
+        wait_until(lambda one=one: one.is_inside())
+        one.finish()
+    assert len(wide) == 0
+    assert not wide._serving
+
+
+def test_places_count_on_all_who_work(wide):
+    wide.learn("quick", None, 4.0)
+    at_work = [Visitor(wide) for _ in range(3)]
+    waiting = [Visitor(wide) for _ in range(4)]
+    wait_until(lambda: all(one.told for one in waiting))
+    assert [one.told[0] for one in waiting] == [
+        "You are next, about 4 s …",
+        "You are number 2 in line, about 4 s …",
+        "You are number 3 in line, about 4 s …",
+        "You are number 4 in line, about 8 s …",
+    ]
+    assert wide.busy_text().endswith("Try again in about 10 s.")  # 7 x 4 s by three
+    for one in (*at_work, *waiting):
+        one.finish()
+
+
+def test_a_model_being_loaded_is_said_where_nobody_else_works(wide):
+    def load(visitor, ticket):
+        with ticket.preparing():
+            keep(visitor, ticket)
+
+    wide.learn("quick", None, 4.0)
+    loaders = [Visitor(wide, work=load) for _ in range(2)]
+    third, fourth = Visitor(wide), Visitor(wide)
+    wait_until(lambda: fourth.told)
+    assert fourth.told == ["You are next, about 4 s …"]
+    for one in (*loaders, third, fourth):
+        one.finish()
+
+
+def test_a_shared_turn_is_one_of_those_at_once(wide):
+    def gather(visitor, ticket):
+        keep(visitor, ticket)
+        with wide.gather(ticket, 3) as group:
+            for one in group:
+                one.outcome = len(group)
+
+    leader = Visitor(wide, work=gather)
+    others = [Visitor(wide, "other") for _ in range(2)]
+    same, last = [Visitor(wide) for _ in range(2)], Visitor(wide, "other")
+    leader.end.set()
+    leader.join()
+    wait_until(lambda: all(one.is_inside() for one in same))
+    same[0].finish()
+    assert not last.is_inside()  # the turn is not over before all of it have left
+    same[1].finish()
+    wait_until(lambda: last.is_inside())
+    assert [one.ticket.outcome for one in (leader, *same)] == [3, 3, 3]
+    for one in (*others, last):
+        one.finish()
+
+
+def test_closing_a_wide_line_ends_the_waiting_and_not_the_work(wide):
+    visitors = [Visitor(wide) for _ in range(4)]
+    wide.close()
+    visitors[3].join()
+    assert isinstance(visitors[3].error, ClosingError)
+    for one in visitors[:3]:
+        one.finish()
+        assert one.error is None
+
+
 # --- who is turned away ----------------------------------------------------------------------
 
 

@@ -4,6 +4,8 @@ import io
 import re
 import shutil
 import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from segmentation.labelmap import decode_label_map
 from segmentation.palette import safe_palette, voc_palette
 from viewer import LabelViewer, PixelBars, build_value, pixel_value
 from viewer.component import BARS_SCRIPTS, SCRIPTS, join_scripts
+from viewer.files import keep_file
 from viewer_app import own_classes
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -157,3 +160,22 @@ def test_label_map_of_a_megapixel_stays_small(tmp_path):
     buffer = io.BytesIO()
     Image.fromarray(photo).save(buffer, "PNG")
     assert Path(value["photo"]["path"]).stat().st_size < buffer.tell() / 3
+
+
+def test_a_file_is_whole_however_often_it_is_written_meanwhile(tmp_path):
+    data = bytes(range(256)) * 4000
+    path = keep_file(data, "labels.png", str(tmp_path))
+    stop = threading.Event()
+
+    def write() -> None:
+        while not stop.is_set():
+            assert keep_file(data, "labels.png", str(tmp_path)) == path
+
+    with ThreadPoolExecutor(2) as pool:
+        writers = [pool.submit(write) for _ in range(2)]
+        assert all(path.read_bytes() == data for _ in range(300))
+        stop.set()
+        for one in writers:
+            one.result()
+    assert list(path.parent.iterdir()) == [path]
+    assert path.name == "labels.png"

@@ -4,12 +4,13 @@ import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from gradio.processing_utils import save_bytes_to_cache
 from PIL import Image
 
 from segmentation.categories import display_name
 from segmentation.labelmap import encode_label_map
 from segmentation.palette import safe_palette, voc_palette
+
+from .files import keep_file
 
 if TYPE_CHECKING:
     from segmentation.result import Segmentation
@@ -139,5 +140,5 @@ def pixel_value(
 
 def _file(data: bytes, name: str, cache: str) -> dict[str, Any]:
     """A file in Gradio's cache, in the form that Gradio gives an address to."""
-    path = save_bytes_to_cache(data, name, cache)
+    path = str(keep_file(data, name, cache))
     return {"path": path, "orig_name": name, "meta": {"_type": "gradio.FileData"}}

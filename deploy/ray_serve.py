@@ -1,0 +1,222 @@
+"""The page on many machines: `make serve`, or `serve deploy deploy/serve.yaml` on a cluster.
+
+Two Serve applications. `networks` holds the replicas of the network, which Serve starts and stops
+by need; `page` is one thin ingress with the Gradio page. Two, because a new version of the networks
+then goes round without anybody's page being reloaded: `serve.run` restarts every deployment of the
+application that it is given.
+
+Ray's own Gradio integration is not used: with Gradio 6 its pages answer 500.
+"""
+
+import asyncio
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # asks another host otherwise
+if __name__ == "__main__" and "RAY_ADDRESS" not in os.environ:
+    # Ray's own processes listen on the loopback address alone; read when `ray` is imported
+    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+
+import ray
+from ray import serve
+from ray.exceptions import ObjectLostError, RayActorError, WorkerCrashedError
+from ray.serve.exceptions import ReplicaUnavailableError
+
+from deploy.ingress import build_ingress
+from deploy.metrics import Metrics
+from deploy.parcel import About, Failure, Parcel
+from deploy.remote import Remote
+from deploy.replica import Question, Replica
+from deploy.settings import DEFAULT_PORT, Settings, parse_settings, words_of
+from page.server import LAST_SECONDS, is_busy, set_up_logging, wait_for_signal
+
+NETWORKS, PAGE, SEGMENTER = "networks", "page", "Segmenter"
+LOST = (RayActorError, ObjectLostError, WorkerCrashedError, ReplicaUnavailableError)
+STREAMS = 4000
+"""Connections at once: an open page holds one or two, for as long as it is open."""
+HEALTH_TIMEOUT = 5.0
+ROOT = Path(__file__).resolve().parent.parent
+
+log = logging.getLogger(__name__)
+
+
+@serve.deployment(name=SEGMENTER, graceful_shutdown_timeout_s=30, health_check_period_s=5)
+class Segmenter:
+    """A replica: the networks, and whoever asks within one moment put together.
+
+    Args:
+        settings: the deployment's.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        import torch
+
+        set_up_logging(settings.page.log_level)
+        torch.set_num_threads(max(1, int(settings.cpus)))
+        self._replica = Replica(settings)
+
+    def reconfigure(self, user_config: dict[str, Any]) -> None:
+        """Take `batch` and `batch_wait` without a restart."""
+        self._label.set_max_batch_size(user_config["batch"])
+        self._label.set_batch_wait_timeout_s(user_config["batch_wait"])
+
+    async def __call__(self, image: Any, model: str, size: int | None) -> Parcel | Failure:
+        """Label a photo; see `replica.Question`."""
+        return await self._label(Question(image, model, size))
+
+    @serve.batch(max_batch_size=1, batch_wait_timeout_s=0)
+    async def _label(self, questions: list[Question]) -> list[Parcel | Failure]:
+        return await asyncio.to_thread(self._replica.label, questions)
+
+    async def about(self) -> About:
+        """What there is here; also the sign of life that `/healthz` asks for."""
+        return self._replica.about()
+
+
+@serve.deployment(
+    name="Page",
+    max_ongoing_requests=STREAMS,
+    graceful_shutdown_timeout_s=10,
+    health_check_period_s=5,
+)
+@serve.ingress()
+class Page:
+    """The ingress; one, because queue, state and uploads belong to a process.
+
+    Args:
+        settings: the deployment's.
+    """
+
+    async def __init__(self, settings: Settings) -> None:
+        handle = serve.get_deployment_handle(SEGMENTER, NETWORKS)
+        about = await asyncio.wait_for(_about(handle), settings.wait_loading)
+        metrics = Metrics()
+        remote = Remote(
+            handle.remote,
+            ray.put,
+            LOST,
+            about.models,
+            settings.page,
+            settings.width,
+            metrics,
+        )
+
+        async def ask() -> None:
+            await asyncio.wait_for(_about(handle), HEALTH_TIMEOUT)
+
+        self._app, self._site = build_ingress(settings, remote, metrics, ask, _count_replicas)
+
+    def __serve_build_asgi_app__(self) -> Any:
+        """The application; Serve asks once the constructor is done."""
+        return self._app
+
+    async def drain(self) -> None:
+        """Take no new photo, send away those who wait, and let those at work end."""
+        self._site.crowd.close()
+        end = time.monotonic() + LAST_SECONDS
+        while time.monotonic() < end and is_busy(self._site):
+            await asyncio.sleep(0.05)
+
+
+async def _about(handle: Any) -> About:
+    return await handle.about.remote()
+
+
+async def _count_replicas() -> int:
+    status = await asyncio.to_thread(serve.status)
+    networks = status.applications.get(NETWORKS)
+    states = networks.deployments[SEGMENTER].replica_states if networks else {}
+    return int(states.get("RUNNING", 0))
+
+
+def bind_networks(settings: Settings) -> serve.Application:
+    """The application of the replicas."""
+    actor = {"num_cpus": settings.cpus, "num_gpus": settings.gpus}
+    scale = {
+        "min_replicas": settings.replicas,
+        "max_replicas": settings.max_replicas,
+        "initial_replicas": settings.replicas,
+        "target_ongoing_requests": settings.batch,
+    }
+    return Segmenter.options(
+        ray_actor_options=actor,
+        autoscaling_config=scale,
+        max_ongoing_requests=settings.per_replica,
+        max_surge_percent=settings.surge,
+        user_config={"batch": settings.batch, "batch_wait": settings.batch_wait},
+    ).bind(settings)
+
+
+def bind_page(settings: Settings) -> serve.Application:
+    """The application of the page."""
+    actor = {"num_cpus": settings.page_cpus}
+    return Page.options(ray_actor_options=actor).bind(settings)
+
+
+def networks(args: dict[str, Any]) -> serve.Application:
+    """For `import_path: deploy.ray_serve:networks`; args are the command line's options."""
+    return bind_networks(parse_settings(words_of(args)))
+
+
+def page(args: dict[str, Any]) -> serve.Application:
+    """For `import_path: deploy.ray_serve:page`; give it the same args as `networks`."""
+    return bind_page(parse_settings(words_of(args)))
+
+
+def start(settings: Settings, **ray_options: Any) -> str:
+    """Serve from this machine, or from the cluster that RAY_ADDRESS names.
+
+    Args:
+        settings: the deployment's.
+        ray_options: for `ray.init`.
+
+    Returns:
+        The page's address.
+    """
+    host, port = settings.page.host or "127.0.0.1", settings.page.port or DEFAULT_PORT
+    if "RAY_ADDRESS" not in os.environ:
+        ray_options = {"include_dashboard": False, **ray_options}
+    # workers must find `app`, `page` and `segmentation`, whatever the folder of this process
+    paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    ray.init(runtime_env={"env_vars": {"PYTHONPATH": paths}}, log_to_driver=False, **ray_options)
+    serve.start(http_options={"host": host, "port": port})
+    serve.run(bind_networks(settings), name=NETWORKS, route_prefix=None)
+    serve.run(bind_page(settings), name=PAGE, route_prefix="/")
+    return f"http://{host}:{port}"
+
+
+def update_networks(settings: Settings) -> None:
+    """Replace the replicas one after the other; the page stays and its photos wait at most."""
+    serve.run(bind_networks(settings), name=NETWORKS, route_prefix=None)
+
+
+def stop() -> None:
+    """Let photos at work end, then end everything that `start` began."""
+    try:
+        handle = serve.get_deployment_handle("Page", PAGE)
+        handle.drain.remote().result(timeout_s=2 * LAST_SECONDS)
+    except Exception as error:  # it ends all the same
+        log.warning("the page could not be drained: %s", error)
+    serve.shutdown()
+    ray.shutdown()
+
+
+def main() -> None:
+    """Read the command line, serve until told to end."""
+    settings = parse_settings()
+    set_up_logging(settings.page.log_level)
+    url = start(settings)
+    print(f"The page is at {url} (health: {url}/healthz, numbers: {url}/metrics)", flush=True)
+    wait_for_signal()
+    stop()
+
+
+if __name__ == "__main__":
+    # as `deploy.ray_serve`, so that workers find what they unpickle under that name
+    from deploy import ray_serve
+
+    sys.exit(ray_serve.main())

@@ -1,0 +1,50 @@
+"""The page within another application, bounded and guarded as when it serves itself."""
+
+from typing import TYPE_CHECKING
+
+from .guard import Site
+from .options import Options
+from .server import SESSIONS, app_kwargs, few_arenas, make_site, set_up_queue, threads_for
+from .theme import looks
+
+if TYPE_CHECKING:
+    import gradio as gr
+    from fastapi import FastAPI
+
+
+def mount(app: "FastAPI", demo: "gr.Blocks", options: Options) -> Site:
+    """Mount the page at the root of an application; routes that it has already come first.
+
+    The guard stands before the page's own routes, where it knows who has logged in. The
+    application must run its lifespan, in which the page's folder is tidied.
+
+    Args:
+        app: what the page becomes a part of.
+        demo: what `build_demo` built.
+        options: the page's settings; host, port and share are the application's business.
+
+    Returns:
+        What the guard knows of the page.
+    """
+    import gradio as gr
+
+    site = make_site(demo, options)
+    few_arenas()
+    set_up_queue(demo, options)
+    demo.state_session_capacity = SESSIONS
+    demo.max_threads = demo._queue.max_thread_count = threads_for(demo, options)
+    gr.mount_gradio_app(
+        app,
+        demo,
+        path="/",
+        auth=options.auth,
+        max_file_size=site.max_upload_bytes,
+        enable_monitoring=False,
+        run_history=False,
+        mcp_server=False,
+        ssr_mode=False,  # its front server would pass by the guard
+        show_error=False,
+        app_kwargs=app_kwargs(site),
+        **looks(),
+    )
+    return site
