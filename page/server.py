@@ -31,6 +31,8 @@ LAST_SECONDS = 4.0
 """How long photos that are being labelled when the page is closed may take."""
 DEADLINE_SECONDS = 9.0
 SPARE_THREADS = 64
+MAX_SESSIONS = 256
+"""Visitors whose state Gradio keeps, about 0.2 MB each; those seen least lately leave first."""
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +129,7 @@ def start(demo: "gr.Blocks", options: Options, *, quiet: bool = False) -> Site:
         mcp_server=False,
         ssr_mode=False,  # its front server would pass by the guard
         num_workers=0,
-        state_session_capacity=1000,
+        state_session_capacity=MAX_SESSIONS,
         # All who wait do so in a thread, and the rest of the page goes on meanwhile.
         max_threads=options.max_queue + SPARE_THREADS,
         prevent_thread_lock=True,
