@@ -152,38 +152,22 @@ class Classroom:
     def _listen(self) -> None:
         self._listen_to_photo()
         key, pixel, boards, view = self.key, self.pixel, self.boards, self.views.event
-        self.shown_class.input(
-            view("look.maps"),
-            [key, self.shown_class],
-            boards[2],
-            **QUIETLY,
-            concurrency_limit=4,
-        )
+        heat = [key, self.shown_class]
+        self.shown_class.input(view("look.maps"), heat, boards[2], **QUIETLY, concurrency_limit=4)
         opened = self.look_inside.click(self.open_microscope, [key], [self.switches], **QUIETLY)
-        seen = [key, pixel, self.switches]
-        opened.then(view("look.microscope"), seen, boards[3], **HEAVY)
-        self.switches.input(
-            view("look.microscope"),
-            seen,
-            boards[3],
-            **HEAVY,
-            trigger_mode="always_last",
-        )
-        asked = [key, pixel, self.asked_class]
+        scope = {"fn": view("look.microscope"), "outputs": boards[3], **HEAVY}
+        scope["inputs"] = [key, pixel, self.switches]
+        opened.then(**scope)
+        self.switches.input(**scope, trigger_mode="always_last")
+        asked, rivals = [key, pixel, self.asked_class], [key, self.models]
         heavy = [
-            ([self.trace], self.stop_trace, view("look.receptive"), asked, boards[4]),
-            ([self.dissect], self.stop_dissect, view("runs.inside"), [key], boards[5]),
-            ([self.walk], self.stop_walk, view("runs.resolution"), [key], boards[6]),
-            (
-                [self.contest],
-                self.stop_contest,
-                view("comparison.run"),
-                [key, self.models],
-                boards[7],
-            ),
+            (self.trace, self.stop_trace, "look.receptive", asked, boards[4]),
+            (self.dissect, self.stop_dissect, "runs.inside", [key], boards[5]),
+            (self.walk, self.stop_walk, "runs.resolution", [key], boards[6]),
+            (self.contest, self.stop_contest, "comparison.run", rivals, boards[7]),
         ]
-        for buttons, stop, run, inputs, board in heavy:
-            _stoppable(stop, [button.click(run, inputs, board, **HEAVY) for button in buttons])
+        for button, stop, name, inputs, board in heavy:
+            _stoppable(stop, [button.click(view(name), inputs, board, **HEAVY)])
         self.easel.graded(self.grade, [key, self.painted_class], boards[8], **QUIETLY)
         runs = [
             button.click(self._breaking(names), [key], boards[9], **HEAVY)

@@ -31,8 +31,8 @@ LAST_SECONDS = 4.0
 """How long photos that are being labelled when the page is closed may take."""
 DEADLINE_SECONDS = 9.0
 SPARE_THREADS = 64
-SESSIONS = 1000
-"""Pages whose state is kept."""
+MAX_SESSIONS = 256
+"""Visitors whose state Gradio keeps, about 0.2 MB each; those seen least lately leave first."""
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +125,7 @@ def start(demo: "gr.Blocks", options: Options, *, quiet: bool = False) -> Site:
         mcp_server=False,
         ssr_mode=False,  # its front server would pass by the guard
         num_workers=0,
-        state_session_capacity=SESSIONS,
+        state_session_capacity=MAX_SESSIONS,
         max_threads=threads_for(demo, options),
         prevent_thread_lock=True,
         quiet=quiet,
