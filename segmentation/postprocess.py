@@ -39,7 +39,8 @@ def decide(logits: torch.Tensor, size: tuple[int, int]) -> Decision:
 
     Returns:
         class_map: (H, W) uint8, the winning class; the lowest index where several are equal.
-        confidence: (H, W) float32 in (0, 1], the winner's softmax over all C classes.
+        confidence: (H, W) float32 in (0, 1], the winner's softmax over all C classes, to about
+            2e-6.
         runner_up: (H, W) uint8, the class with the second largest logit.
     """
     source = _values(logits)  # (C, h, w)
@@ -73,7 +74,8 @@ def pixel_logits(logits: torch.Tensor, size: tuple[int, int], y: int, x: int) ->
 
 
 def _values(logits: torch.Tensor) -> np.ndarray:
-    return logits.detach().float().cpu().numpy()
+    # Contiguous, as networks that work in channels_last hand their logits over so.
+    return np.ascontiguousarray(logits.detach().float().cpu().numpy())
 
 
 def _in_threads(work: Callable[[int], None], starts: range) -> None:

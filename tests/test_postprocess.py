@@ -221,6 +221,14 @@ def test_threads_change_nothing_of_the_shortcuts(shortcuts, monkeypatch, threads
     assert len(shortcuts) == 8
 
 
+@pytest.mark.parametrize("size", [(120, 150), (30, 20)])
+def test_the_order_in_memory_changes_nothing(shortcuts, size):
+    logits = smooth(21, 20, 26, seed=11)
+    last = logits.permute(1, 2, 0).contiguous().permute(2, 0, 1)  # channels_last
+    for ours, theirs in zip(decide(last, size), decide(logits, size), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 def test_every_pixel_asked_alone_agrees_with_the_shortcuts(shortcuts):
     logits, size = smooth(21, 20, 26, seed=9), (150, 190)
     class_map, confidence, _ = decide(logits, size)
