@@ -8,6 +8,7 @@ import sys
 import pytest
 from PIL import Image
 
+from conftest import ROOT
 from many_workers import make_mortal, make_nothing, tasks
 from segmentation.cli import main
 from segmentation.errors import PixelwiseError
@@ -17,10 +18,15 @@ from tiny import photo
 
 
 @pytest.fixture
-def with_ray() -> None:
-    """Steps aside where Ray is not installed, unless PIXELWISE_REQUIRE_RAY is set."""
+def with_ray(monkeypatch) -> None:
+    """Ray, with workers that find these tests.
+
+    Steps aside where Ray is not installed, unless PIXELWISE_REQUIRE_RAY is set.
+    """
     if importlib.util.find_spec("ray") is None and not os.environ.get("PIXELWISE_REQUIRE_RAY"):
         pytest.skip('Ray is not installed: pip install "ray[data]"')
+    paths = [str(ROOT), str(ROOT / "tests"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
 
 
 @pytest.fixture
@@ -70,21 +76,23 @@ def test_ray_writes_the_same_files_and_either_resumes_the_other(
 
 @pytest.mark.ray
 @pytest.mark.usefixtures("with_ray")
-def test_a_worker_that_dies_is_a_failure_of_its_photo_alone():
+def test_a_worker_that_dies_is_a_failure_of_its_photo_alone(tmp_path):
     names = ["a", "deadly 1", "b", "c", "deadly 2", "d", "e", "f"]
     answers = {
-        answer.image: answer for answer in label_on_ray(make_mortal, tasks(*names), 2, "local")
+        answer.image: answer
+        for answer in label_on_ray(make_mortal, tasks(*names, out=str(tmp_path)), 2, "local")
     }
     assert sorted(answers) == sorted(names)
     assert {name for name in names if answers[name].error} == {"deadly 1", "deadly 2"}
     assert "its worker ended" in answers["deadly 1"].error
+    assert os.listdir(tmp_path) == []  # no mark is left
 
 
 @pytest.mark.ray
 @pytest.mark.usefixtures("with_ray")
-def test_what_cannot_run_is_told(monkeypatch):
+def test_what_cannot_run_is_told(monkeypatch, tmp_path):
     with pytest.raises(PixelwiseError, match="there is no such model here"):
-        list(label_on_ray(make_nothing, tasks("a", "b"), 2, "local"))
+        list(label_on_ray(make_nothing, tasks("a", "b", out=str(tmp_path)), 2, "local"))
     monkeypatch.setenv("RAY_TMPDIR", "/nowhere")
     with pytest.raises(PixelwiseError, match=r"no Ray cluster answers at 'auto'.*ray start --head"):
         list(label_on_ray(make_nothing, tasks("a"), 1, "auto"))

@@ -6,10 +6,12 @@ import json
 import logging
 import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from segmentation.errors import PixelwiseError
 from segmentation.many.label import Answer, Label, MakeLabel, Task
+from segmentation.outputs import mark_path
 
 _DIED = "its worker ended: if that was for want of memory, try fewer --workers or a smaller --size"
 
@@ -37,6 +39,7 @@ def label_on_ray(
     """
     # the person at the terminal asked for labels, and to report usage to nobody
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # of what goes wrong, we tell
     try:
         import ray
         import ray.data
@@ -48,15 +51,11 @@ def label_on_ray(
     try:
         nodes = [int(n["Resources"].get("CPU", 0)) for n in ray.nodes() if n["Alive"]]
         workers, threads = share(nodes, workers)
-        left = {task.image for task in tasks}
         for row in _dataset(ray.data, make, tasks, workers, threads, gpu).iter_rows():
             answer = Answer(**json.loads(row["answer"]))
             if answer.fatal:
                 raise PixelwiseError(answer.error)
-            left.discard(answer.image)
             yield answer
-        for image in sorted(left):
-            yield Answer(image, error=_DIED)
     except ray.exceptions.RayError as error:
         raise PixelwiseError(f"the Ray cluster failed: {error}") from error
     finally:
@@ -106,10 +105,8 @@ def _dataset(
 ) -> Any:
     """The answers as a Ray dataset, to be computed as they are read."""
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # a failed photo is reported by us
-    context = data.DataContext.get_current()
-    context.enable_progress_bars = False
-    context.max_errored_blocks = -1  # a dead worker must not end the others
-    # text, since a photo's name may be no Unicode; a block each, so that one photo dies alone
+    data.DataContext.get_current().enable_progress_bars = False
+    # text, since a photo's name may be no Unicode; a block each, to answer photo by photo
     rows = [{"task": json.dumps(dataclasses.asdict(task))} for task in tasks]
     return data.from_items(rows, override_num_blocks=len(rows)).map(
         _Actor,
@@ -117,8 +114,6 @@ def _dataset(
         compute=data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=1),
         num_cpus=threads,
         num_gpus=1 if gpu else None,
-        max_restarts=-1,
-        max_task_retries=0,  # what kills one worker would kill the next
     )
 
 
@@ -135,10 +130,30 @@ class _Actor:
         return {"answer": json.dumps(dataclasses.asdict(self._answer(task)))}
 
     def _answer(self, task: Task) -> Answer:
+        """Label, unless an earlier attempt has left its mark, and so ended within the photo.
+
+        Ray gives the photo of a dead worker to the next one, for ever; what killed the first would
+        kill them all.
+        """
+        mark = mark_path(Path(task.out), task.image)
+        try:
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            mark.touch(exist_ok=False)
+        except FileExistsError:
+            answer = Answer(task.image, error=_DIED)
+        except OSError as error:
+            return Answer(task.image, error=f"cannot write to {task.out}: {error.strerror}")
+        else:
+            answer = self._try(task)
+        with contextlib.suppress(OSError):
+            mark.unlink()
+        return answer
+
+    def _try(self, task: Task) -> Answer:
         if self._label is None:
             try:
                 self._label = self._make(self._threads)
-            except Exception as error:  # anything that Ray would try again for ever
+            except Exception as error:  # anything that Ray would end without a word for a person
                 kind = "" if isinstance(error, PixelwiseError) else f"{type(error).__name__}: "
                 return Answer(task.image, error=f"{kind}{error}", fatal=True)
         return self._label(task)
