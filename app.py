@@ -9,7 +9,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from page import classroom, words
+from page import classroom, several_room, words
 from page.crowd import LINE, Crowd, add_doors
 from page.engine import Engine
 from page.folder import own_folder
@@ -20,6 +20,7 @@ from page.photo_input import PhotoInput
 from page.predictors import Predictors
 from page.programs import Programs, add_endpoints
 from page.server import force_exit_later, set_up_logging, start, stop, wait_for_signal
+from page.several import Several
 from segmentation import PixelwiseError
 from viewer import LabelViewer, PixelBars
 
@@ -44,6 +45,10 @@ def build_demo(options: Options, predictors: Predictors | None = None) -> gr.Blo
     with gr.Blocks(title=words.TITLE, analytics_enabled=False) as demo:
         crowd = Crowd(engine.line, options.max_queue, options.time_limit)
         handlers = Handlers(engine, demo.GRADIO_CACHE, crowd)
+        in_line = {
+            "concurrency_id": LINE,
+            "concurrency_limit": options.max_queue + engine.line.width,
+        }
         gr.HTML(words.MASTHEAD, elem_id="masthead")
         key = gr.State("")
         timer = gr.Timer(1.0, active=False)
@@ -86,15 +91,14 @@ def build_demo(options: Options, predictors: Predictors | None = None) -> gr.Blo
                 with gr.Column(scale=3, min_width=320, elem_id="stage-column"):
                     viewer = LabelViewer(elem_id="viewer")
                     bars = PixelBars(elem_id="bars")
+            with gr.Tab(several_room.TITLE, id="several-photos-tab"):
+                several = Several(engine, demo.GRADIO_CACHE, crowd)
+                later = several_room.add_several(several, model, size, in_line)
             with gr.Tab(classroom.TITLE, id="classroom"):
                 classroom.Classroom(
                     engine, demo=demo, rooms=rooms, key=key, photo=photo, examples=EXAMPLES
                 )
         shown = [viewer, facts, key, fetched, offer, timer]
-        in_line = {
-            "concurrency_id": LINE,
-            "concurrency_limit": options.max_queue + engine.line.width,
-        }
         quietly = {"show_progress": "hidden", "api_visibility": "private"}
         gr.on(
             [photo.change, model.change, size.change, offer.click],
@@ -114,7 +118,7 @@ def build_demo(options: Options, predictors: Predictors | None = None) -> gr.Blo
         viewer.unpin(lambda: None, None, [bars], **quietly, queue=False)
         demo.unload(handlers.leave)
         demo.engine, demo.crowd = engine, crowd
-        later = add_endpoints(Programs(engine, demo.GRADIO_CACHE, crowd), in_line)
+        later |= add_endpoints(Programs(engine, demo.GRADIO_CACHE, crowd), in_line)
         demo.doors = add_doors(demo, {"label": handlers.label_later, **later})
     return demo
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 Scope = dict[str, Any]
 
 API = "/gradio_api"
-FILES_AT_ONCE = 8
+FILES_AT_ONCE = 12
 SPARE_BYTES = 1 << 20
 LOGIN_PAUSE = 0.5
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from .guard import Site
 from .options import Options
-from .server import SESSIONS, app_kwargs, few_arenas, make_site, set_up_queue, threads_for
+from .server import MAX_SESSIONS, app_kwargs, few_arenas, make_site, set_up_queue, threads_for
 from .theme import looks
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def mount(app: "FastAPI", demo: "gr.Blocks", options: Options) -> Site:
     site = make_site(demo, options)
     few_arenas()
     set_up_queue(demo, options)
-    demo.state_session_capacity = SESSIONS
+    demo.state_session_capacity = MAX_SESSIONS
     demo.max_threads = demo._queue.max_thread_count = threads_for(demo, options)
     gr.mount_gradio_app(
         app,

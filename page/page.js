@@ -1,20 +1,28 @@
 /**
  * A photo may be dropped or pasted anywhere on the page, not only on Gradio's input: it is handed to
- * that input, which uploads it. Runs once, when the page has loaded.
+ * that input, which uploads it; where several are asked for, all of them. Runs once, when the page has loaded.
  */
 () => {
   const input = () => document.querySelector("#photo input[type=file]");
+  const several = () => {
+    const room = document.querySelector("#several-photos");
+    return room?.offsetParent ? room.querySelector("input[type=file]") : null; // where it shows
+  };
   const stage = () => document.querySelector("#viewer .pw-stage");
   const inside = (event, selector) => event.target instanceof Element && event.target.closest(selector);
 
+  const give = (target, files) => {
+    const transfer = new DataTransfer();
+    for (const file of files) transfer.items.add(file);
+    target.files = transfer.files;
+    target.dispatchEvent(new Event("change", { bubbles: true }));
+    return true;
+  };
   const hand = (files) => {
+    if (several()) return give(several(), files);
     const photo = [...files].find((file) => file.type.startsWith("image/")) ?? files[0];
     if (!photo || !input()) return false;
-    const transfer = new DataTransfer();
-    transfer.items.add(photo);
-    input().files = transfer.files;
-    input().dispatchEvent(new Event("change", { bubbles: true }));
-    return true;
+    return give(input(), [photo]);
   };
 
   const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
@@ -35,10 +43,10 @@
     mark(false);
     if (!carriesFiles(event)) return;
     event.preventDefault(); // or the browser would leave the page and open the file
-    if (!inside(event, "#photo")) hand(event.dataTransfer.files);
+    if (!inside(event, "#photo, #several-photos")) hand(event.dataTransfer.files);
   });
   document.addEventListener("paste", (event) => {
-    if (inside(event, "input, textarea, #photo")) return;
+    if (inside(event, "input, textarea, #photo, #several-photos")) return;
     if (event.clipboardData?.files.length && hand(event.clipboardData.files)) event.preventDefault();
   });
   // Gradio's example pictures carry no text: a screen reader would hear "button" five times.

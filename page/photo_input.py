@@ -1,7 +1,8 @@
-"""The page's photo input: Gradio's image component, with our own door for what comes in."""
+"""The page's photo inputs: Gradio's components, with our own door for what comes in."""
 
 import base64
 import binascii
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -39,3 +40,24 @@ class PhotoInput(gr.Image, metaclass=NoStub):
         except (binascii.Error, ValueError):
             data = b""
         return str(keep_file(data, "photo", self.GRADIO_CACHE))
+
+
+class PhotosInput(gr.File, metaclass=NoStub):
+    """A `gr.File` that hands over each uploaded file as it came, with the name that it had.
+
+    Gradio's own preprocessing leaves an empty file beside each.
+    """
+
+    is_template = True  # the browser shows Gradio's own file component
+
+    def preprocess(self, payload: Any) -> list[tuple[str, str]]:
+        """The uploaded files.
+
+        Args:
+            payload: Gradio's list of files, or None.
+
+        Returns:
+            Path and name of each.
+        """
+        files = [] if payload is None else payload.root
+        return [(one.path, one.orig_name or Path(one.path).name) for one in files]

@@ -2,12 +2,16 @@
 
 import html
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .downloads import Download
     from .kept import Answer
+
+Failures = Sequence[tuple[str, str]]
+"""Names of photos, and why each could not be labelled."""
 
 TITLE = "Pixelwise"
 MASTHEAD = (
@@ -58,6 +62,71 @@ def place(number: int, seconds: float | None, prepares: bool = False) -> str:
 def waited(seconds: float) -> str:
     """What somebody is told who has waited in vain."""
     return f"Your photo has waited {seconds:.0f} s without its turn coming."
+
+
+SEVERAL_NONE = '<p role="status">Choose some photos first.</p>'
+
+
+def several_intro(most: int) -> str:
+    """What the tab for several photos is for; HTML."""
+    return (
+        f"<p>Drop up to {most} photos. They wait in the same line as everybody's, one at a time, "
+        "and are labelled by the model and at the size chosen in the tab Label. The ZIP has each "
+        "photo's label map and overlay, a table of the classes and the facts as JSON.</p>"
+    )
+
+
+def several_progress(number: int, total: int, doing: str, failed: Failures = ()) -> str:
+    """How far a visitor's photos are; HTML.
+
+    Args:
+        number: of the photo that is next or at work, from 1.
+        total: how many there are.
+        doing: what is happening to it.
+        failed: (name, why) of those that could not be labelled.
+    """
+    done = f'<progress max="{total}" value="{number - 1}" aria-label="Photos done"></progress>'
+    return several_status(f"{number} of {total}: {doing or 'next …'}", failed, done)
+
+
+def several_done(total: int, labelled: int, *, stopped: bool) -> str:
+    """What became of a visitor's photos."""
+    photos = "1 photo is" if labelled == 1 else f"{labelled} photos are"
+    if stopped:
+        return f"Stopped: {photos} labelled, of {total}."
+    if labelled == total:
+        return f"Done: {photos} labelled."
+    return f"Done: {photos} labelled, of {total}."
+
+
+def several_status(text: str, failed: Failures, before: str = "") -> str:
+    """A sentence on a visitor's photos, and those that could not be labelled; HTML."""
+    said = f'{before}<p role="status">{html.escape(text)}</p>'
+    if not failed:
+        return said
+    rows = "".join(
+        f"<li><strong>{html.escape(short_name(name))}</strong> {html.escape(why)}</li>"
+        for name, why in failed
+    )
+    return f"{said}<p>Not labelled:</p><ul>{rows}</ul>"
+
+
+def several_busy(visitors: int) -> str:
+    """What somebody is told where too many label several photos; HTML."""
+    text = f"Busy: {visitors} visitors are labelling several photos. Try again in a minute."
+    return several_status(text, ())
+
+
+def several_too_many(most: int) -> str:
+    """Why a photo was not even tried."""
+    return f"Only {most} photos are taken at a time: give it another go."
+
+
+def short_name(name: str) -> str:
+    """An upload's name for a line of text: no folder, printable, 40 letters at most."""
+    last = name.replace("\\", "/").rsplit("/", 1)[-1]
+    clean = "".join(c if c.isprintable() else "?" for c in last) or "photo"
+    return clean if len(clean) <= 40 else f"{clean[:24]}…{clean[-15:]}"
 
 
 def is_memory_error(error: BaseException) -> bool:

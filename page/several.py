@@ -1,0 +1,244 @@
+"""Several photos at once: each waits its turn, the sheet grows, a ZIP has them all at the end."""
+
+import contextlib
+import logging
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import gradio as gr
+from gradio.processing_utils import hash_file
+
+from . import words
+from .crowd import Crowd
+from .engine import Engine
+from .service import Service, png, session_of
+from .work import Report, StoppedError, with_reports
+
+if TYPE_CHECKING:
+    from segmentation.bundle import Packed
+
+MAX_PHOTOS = 12
+RUNS_AT_ONCE = 4
+"""Visitors whose photos are on their way; each has an open ZIP of up to this part of the room."""
+TOUCH_SECONDS = 20.0
+ZIP_NAME = "pixelwise.zip"
+
+log = logging.getLogger(__name__)
+
+Upload = tuple[str, str]
+"""A file's path, and the name that it was uploaded under."""
+
+
+@dataclass(frozen=True)
+class _Done:
+    """One labelled photo: its words, its small picture, and what goes into the ZIP."""
+
+    caption: str
+    picture: str
+    packed: "Packed"
+
+
+@dataclass
+class _Run:
+    """What became of a visitor's photos so far.
+
+    Attributes:
+        total: how many there are.
+        sheet: (picture's path, caption) of each labelled one.
+        failed: (name, why) of each other one.
+        stop: set when the visitor has had enough.
+    """
+
+    total: int
+    sheet: list[tuple[str, str]] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    stop: threading.Event = field(default_factory=threading.Event)
+
+
+class Several(Service):
+    """Labels a handful of photos; see `Service`.
+
+    Attributes:
+        max_zip_bytes: of one ZIP.
+    """
+
+    def __init__(self, engine: Engine, cache: str, crowd: Crowd | None = None) -> None:
+        super().__init__(engine, cache, crowd)
+        self.max_zip_bytes = int(engine.options.cache_mb * 2**20) // RUNS_AT_ONCE
+        self._places = threading.Semaphore(RUNS_AT_ONCE)
+        self._runs: dict[str, _Run] = {}
+
+    def run(
+        self,
+        photos: Sequence[Upload] | None,
+        model: str,
+        size: int,
+        request: gr.Request | None = None,
+    ) -> Iterator[tuple[Any, ...]]:
+        """Label the photos, one after the other.
+
+        Yields:
+            Values for the status, the contact sheet, the ZIP's button, the button that starts and
+            the one that stops.
+        """
+        if not photos:
+            yield _step(words.SEVERAL_NONE)
+            return
+        if not self._places.acquire(blocking=False):
+            yield _step(words.several_busy(RUNS_AT_ONCE))
+            return
+        session, run = session_of(request), _Run(min(len(photos), MAX_PHOTOS))
+        why = words.several_too_many(MAX_PHOTOS)
+        run.failed += [(name, why) for _, name in photos[MAX_PHOTOS:]]
+        self._runs[session] = run
+        try:
+            with tempfile.TemporaryFile(dir=self.cache) as file:  # gone, whatever happens
+                yield from self._label(run, photos[:MAX_PHOTOS], model, size or None, request, file)
+        except StoppedError:
+            log.info("a visitor left while their photos were being labelled")
+        except Exception as error:
+            yield _step(words.several_status(self.told(error), run.failed))
+        finally:
+            if self._runs.get(session) is run:
+                del self._runs[session]
+            self._places.release()
+
+    def stop(self, request: gr.Request) -> None:
+        """End the visitor's run: what was labelled so far stays, and comes in a ZIP."""
+        run = self._runs.get(session_of(request))
+        if run is not None:
+            run.stop.set()
+
+    def run_later(self, photos: Any, model: Any, size: Any, request: gr.Request) -> tuple[Any, ...]:
+        """The answer of `run` to those who are turned away."""
+        return _step(words.several_status(self.crowd.refusal(request), []))
+
+    def _label(
+        self,
+        run: _Run,
+        photos: Sequence[Upload],
+        model: str,
+        size: int | None,
+        request: gr.Request | None,
+        file: BinaryIO,
+    ) -> Iterator[tuple[Any, ...]]:
+        from segmentation.bundle import Bundle  # torch is there by the time that somebody asks
+
+        with Bundle(file, self.max_zip_bytes) as bundle:
+            yield _working(words.several_progress(1, run.total, "", run.failed), [])
+            for number, (path, name) in enumerate(photos, 1):
+                try:
+                    for step in self._one(run, path, model, size, request, photos[number:]):
+                        if isinstance(step, _Done):
+                            bundle.add(name, step.packed)
+                            shown = words.short_name(name)
+                            run.sheet.append((step.picture, f"{shown}: {step.caption}"))
+                        else:
+                            yield _working(
+                                words.several_progress(number, run.total, step, run.failed)
+                            )
+                except StoppedError:
+                    if not run.stop.is_set():
+                        raise
+                    break
+                except Exception as error:
+                    run.failed.append((name, self.told(error)))
+                if number < run.total:
+                    text = words.several_progress(number + 1, run.total, "", run.failed)
+                    yield _working(text, list(run.sheet))
+            for name, why in run.failed:
+                bundle.fail(name, why)
+            bundle.close()
+        text = words.several_done(run.total, len(run.sheet), stopped=run.stop.is_set())
+        zipped = self._kept(file) if run.sheet else None
+        yield _step(words.several_status(text, run.failed), list(run.sheet), zipped)
+
+    def _one(
+        self,
+        run: _Run,
+        path: str,
+        model: str,
+        size: int | None,
+        request: gr.Request | None,
+        waiting: Sequence[Upload],
+    ) -> Iterator[str | _Done]:
+        """Label one photo; says what is happening meanwhile.
+
+        Args:
+            run: whose.
+            path: the photo's file.
+            model: see `run`.
+            size: the same, or None.
+            request: the same.
+            waiting: the photos after this one, whose files must not grow old.
+
+        Yields:
+            Sentences, and what became of it at the end.
+
+        Raises:
+            StoppedError: the visitor has left, or has had enough.
+        """
+        limits = self.limits(request)
+        left = limits["gone"]
+        limits["gone"] = lambda: run.stop.is_set() or left()
+
+        def work(report: Report) -> _Done:
+            from segmentation.bundle import pack
+            from segmentation.contact_sheet import caption, thumbnail
+
+            with self.engine.answering(path, model, size, report=report) as answer:
+                image, result, palette = answer.photo.image, answer.result, answer.palette
+                small = png(thumbnail(image, result.class_map, palette))
+                packed = pack(image, result, palette, answer.notes)
+                return _Done(caption(result), self.file(small, "overlay.png"), packed)
+
+        touched = 0.0
+        for step in with_reports(work, **limits):
+            if time.monotonic() - touched > TOUCH_SECONDS:
+                _keep_young([path, *(other for other, _ in waiting)])
+                touched = time.monotonic()
+            if isinstance(step, _Done):
+                yield step
+            elif step is not None:
+                yield step[0]
+
+    def _kept(self, file: BinaryIO) -> str:
+        """A finished ZIP's path, where visitors may fetch it and Gradio makes no copy of it."""
+        file.seek(0)
+        folder = Path(tempfile.mkdtemp(dir=self.cache))
+        path = folder / ZIP_NAME
+        with path.open("wb") as out:
+            while block := file.read(1 << 20):
+                out.write(block)
+        named = folder.with_name(hash_file(path))
+        named.mkdir(exist_ok=True)
+        path = path.replace(named / ZIP_NAME)
+        folder.rmdir()
+        return str(path)
+
+
+def _keep_young(paths: Sequence[str]) -> None:
+    """Tell the janitor that somebody waits for these files."""
+    for path in paths:
+        with contextlib.suppress(OSError):
+            os.utime(path)
+
+
+def _working(status: str, sheet: Any = None) -> tuple[Any, ...]:
+    """A step on the way: the sheet as it is so far, no ZIP yet, and a way to stop."""
+    shown = gr.skip() if sheet is None else gr.update(value=sheet, visible=bool(sheet))
+    no_zip = gr.update(value=None, visible=False)
+    return status, shown, no_zip, gr.update(interactive=False), gr.update(visible=True)
+
+
+def _step(status: str, sheet: Any = None, zipped: str | None = None) -> tuple[Any, ...]:
+    """The end."""
+    shown = gr.skip() if sheet is None else gr.update(value=sheet, visible=bool(sheet))
+    button = gr.update(value=zipped, visible=zipped is not None)
+    return status, shown, button, gr.update(interactive=True), gr.update(visible=False)

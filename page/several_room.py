@@ -1,0 +1,64 @@
+"""The tab for several photos: what it shows and what happens at each button."""
+
+from typing import Any
+
+import gradio as gr
+
+from . import words
+from .photo_input import PhotosInput
+from .several import MAX_PHOTOS, Several
+
+TITLE = "Several photos"
+
+
+def add_several(
+    several: Several, model: gr.Dropdown, size: gr.Dropdown, in_line: dict[str, Any]
+) -> dict[str, Any]:
+    """Build the tab's inside.
+
+    Args:
+        several: answers it.
+        model: the main view's choice, which counts here too.
+        size: the same.
+        in_line: what makes an event wait in the line before the network.
+
+    Returns:
+        The run's endpoint -> its answer to those who are turned away; see `crowd.add_doors`.
+    """
+    quietly = {"show_progress": "hidden", "api_visibility": "private"}
+    with gr.Column(elem_id="several"):
+        gr.HTML(words.several_intro(MAX_PHOTOS), elem_id="several-intro")
+        with gr.Row(elem_id="several-row"):
+            photos = PhotosInput(
+                label=f"Photos, up to {MAX_PHOTOS}",
+                file_count="multiple",
+                height=220,
+                elem_id="several-photos",
+            )
+            with gr.Column(scale=1, min_width=280):
+                start = gr.Button("Label these photos", variant="primary", elem_id="several-start")
+                stop = gr.Button("Stop", visible=False, elem_id="several-stop")
+                zipped = gr.DownloadButton(
+                    "Download everything (ZIP)", visible=False, elem_id="several-zip"
+                )
+                status = gr.HTML("", elem_id="several-status")
+        sheet = gr.Gallery(
+            label="Contact sheet",
+            columns=4,
+            object_fit="contain",
+            height="auto",
+            visible=False,
+            interactive=False,
+            buttons=["fullscreen"],
+            elem_id="several-sheet",
+        )
+    start.click(
+        several.run,
+        [photos, model, size],
+        [status, sheet, zipped, start, stop],
+        api_name="several",
+        **quietly,
+        **in_line,
+    )
+    stop.click(several.stop, None, None, **quietly, queue=False)
+    return {"several": several.run_later}
