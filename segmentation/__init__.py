@@ -11,6 +11,7 @@ from segmentation.errors import (
     ModelError,
     PaletteError,
     PixelwiseError,
+    VideoError,
     WeightsError,
 )
 from segmentation.images import Photo, open_image, open_photo
@@ -29,6 +30,7 @@ from segmentation.palette import (
 )
 from segmentation.predictor import Segmenter, load
 from segmentation.result import Area, Pixel, Region, Segmentation
+from segmentation.smooth import Smoother
 
 __all__ = [
     "MAX_SIZE",
@@ -50,6 +52,8 @@ __all__ = [
     "Region",
     "Segmentation",
     "Segmenter",
+    "Smoother",
+    "VideoError",
     "WeightsError",
     "blend",
     "colorize",
