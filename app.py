@@ -10,11 +10,12 @@ from typing import Any
 
 import gradio as gr
 
-from page import classroom, words
+from page import classroom, live_words, words
 from page.crowd import LINE, Crowd, add_doors
 from page.engine import Engine
 from page.folder import own_folder
 from page.handlers import Handlers
+from page.moving import Moving
 from page.options import Options, parse_options, parser
 from page.photo_input import PhotoInput
 from page.server import force_exit_later, set_up_logging, start, stop, wait_for_signal
@@ -81,6 +82,8 @@ def build_demo(options: Options) -> gr.Blocks:
                 classroom.Classroom(
                     engine, demo=demo, rooms=rooms, key=key, photo=photo, examples=EXAMPLES
                 )
+            with gr.Tab(live_words.TITLE, id="live"):
+                demo.live = Moving(engine, demo=demo, crowd=crowd).live
         shown = [viewer, facts, key, fetched, offer, timer]
         in_line = {"concurrency_id": LINE, "concurrency_limit": options.max_queue + 1}
         quietly = {"show_progress": "hidden", "api_visibility": "private"}

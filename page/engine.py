@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from .kept import Source
 
 EMBEDDED = "embedded"
-MAX_LOADED = 2  # networks kept in memory; the ResNet-101 is 240 MB
+MAX_LOADED = 2  # large networks kept in memory; the ResNet-101 is 240 MB
+LIGHT = (EMBEDDED, "lraspp_mobilenet_v3_large", "deeplabv3_mobilenet_v3_large")
+"""Networks of 45 MB at most, quick enough for moving pictures: they stay loaded."""
 
 IN_TURN = "Another photo is being labelled, yours is next …"
 CLASSROOM = "classroom"
@@ -109,9 +111,9 @@ class Engine:
                     precision=self.options.precision,
                     compiled=self.options.compile,
                 )
-                while len(self._segmenters) > MAX_LOADED:
-                    self._segmenters.popitem(last=False)
             self._segmenters.move_to_end(name)
+            for large in [one for one in self._segmenters if one not in LIGHT][:-MAX_LOADED]:
+                del self._segmenters[large]
             return self._segmenters[name]
 
     def segment(self, source: "Source", name: str | None = None, *args: Any, **kw: Any) -> Answer:

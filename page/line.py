@@ -61,6 +61,7 @@ class Line:
         report: Report = quiet,
         item: Any = None,
         learns: bool = True,
+        typical: bool = True,
     ) -> Iterator[Ticket]:
         """Wait for a turn, and have it while the block runs.
 
@@ -70,6 +71,7 @@ class Line:
             report: is told the place in the line whenever it changes.
             item: see `Ticket`.
             learns: where the block ends well, the next one is expected to take as long.
+            typical: see `Ticket`; others have no number in the line that people are told.
 
         Yields:
             The ticket; with an `outcome` if somebody else has done the work already.
@@ -79,7 +81,7 @@ class Line:
             ClosingError: the page is being closed.
             StoppedError: nobody waits for this any more.
         """
-        ticket = Ticket(model, size, item)
+        ticket = Ticket(model, size, item, typical=typical)
         learns_now = False
         try:
             self._join(ticket)
@@ -182,9 +184,10 @@ class Line:
     def _count(self) -> dict[Ticket, tuple[int, float | None]]:
         """Each one's place, and the seconds until its turn, where they are known."""
         places: dict[Ticket, tuple[int, float | None]] = {}
-        before = self._rest()
-        for number, ticket in enumerate(self._order.in_order(), 1):
-            places[ticket] = (number, before)
+        before, number = self._rest(), 0
+        for ticket in self._order.in_order():
+            number += ticket.typical
+            places[ticket] = (max(1, number), before)
             expected = self._pace.expected(ticket)
             before = None if before is None or expected is None else before + expected
         return places
@@ -208,7 +211,7 @@ class Line:
                 self._order.settle(ticket, (now - ticket.began) / ticket.together)
                 if learns:
                     seconds = (now - ticket.counts_from) / ticket.together
-                    self._pace.learn(ticket.model, ticket.size, seconds)
+                    self._pace.learn(ticket.model, ticket.size, seconds, ticket.typical)
             self._call_next()
 
     def _call_next(self) -> None:

@@ -35,10 +35,10 @@
     mark(false);
     if (!carriesFiles(event)) return;
     event.preventDefault(); // or the browser would leave the page and open the file
-    if (!inside(event, "#photo")) hand(event.dataTransfer.files);
+    if (!inside(event, "#photo, #clip-file")) hand(event.dataTransfer.files);
   });
   document.addEventListener("paste", (event) => {
-    if (inside(event, "input, textarea, #photo")) return;
+    if (inside(event, "input, textarea, #photo, #clip-file")) return;
     if (event.clipboardData?.files.length && hand(event.clipboardData.files)) event.preventDefault();
   });
   // Gradio's example pictures carry no text: a screen reader would hear "button" five times.
