@@ -19,7 +19,10 @@ import math
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
+
+from segmentation.ranking import first_equal
 
 SECONDS = 0.3
 """Time constant: after a change without motion, 63 % of the new answer counts after so long."""
@@ -28,6 +31,8 @@ STICK = 1.3
 STILL, MOVED = 4.0, 16.0
 """Mean change of a cell, in levels of 255: less than the first is noise, more than the second is
 motion."""
+MAX_CELLS = 1 << 14
+"""Cells that are smoothed at most."""
 _LEAST = np.float32(1e-8)
 
 
@@ -50,7 +55,7 @@ class Smoother:
         """Begin anew with the next frame."""
         self._mean: np.ndarray | None = None  # (C, h, w) float32
         self._cells: np.ndarray | None = None  # (h, w, 3) float32, the last frame
-        self._held: np.ndarray | None = None  # (h, w) int64, the present labels
+        self._held: np.ndarray | None = None  # (h, w) uint8, the present labels
 
     @property
     def nbytes(self) -> int:
@@ -67,27 +72,43 @@ class Smoother:
             elapsed: seconds since the frame before.
 
         Returns:
-            (C, h, w) float32 log-probabilities of the smoothed answer, for `postprocess.decide`.
+            (C, h, w) float32 log-probabilities of the smoothed answer, for `postprocess.decide`;
+            h and w halved until they are `MAX_CELLS` cells at most.
             The first frame's, and the first of another size or another number of classes, are its
             own alone.
         """
-        new = torch.softmax(logits.float(), dim=0).numpy()
+        new = torch.softmax(_coarse(logits.float()), dim=0).numpy()
         cells = _cells(image, new.shape[1:])
         if self._mean is None or self._mean.shape != new.shape:
-            self._mean, self._cells = new.copy(), cells
+            self._mean, self._cells = new, cells
             scores = np.log(np.maximum(new, _LEAST))
         else:
             moved = _moved(cells, self._cells)  # (h, w) in [0, 1]
             least = np.float32(1 - math.exp(-max(elapsed, 0.0) / self.seconds))
-            self._mean += (least + (1 - least) * moved) * (new - self._mean)
+            new -= self._mean
+            new *= least + (1 - least) * moved
+            self._mean += new
             self._cells = cells
-            scores = np.log(np.maximum(self._mean, _LEAST))
+            scores = np.maximum(self._mean, _LEAST, out=new)
+            np.log(scores, out=scores)
             bonus = (1 - moved) * np.float32(math.log(self.stick))
-            place = self._held[None]
-            held = np.take_along_axis(scores, place, 0) + bonus
-            np.put_along_axis(scores, place, held, 0)
-        self._held = scores.argmax(axis=0)
+            planes = scores.reshape(len(scores), -1)
+            planes[self._held.ravel(), np.arange(planes.shape[1])] += bonus.ravel()
+        self._held = first_equal(scores, scores.max(axis=0))
         return torch.from_numpy(scores)
+
+
+def _coarse(logits: torch.Tensor) -> torch.Tensor:
+    """(C, h, w) logits, halved until they have at most `MAX_CELLS` cells.
+
+    Some networks enlarge their own answer to the picture's size; that is no more information.
+    """
+    height, width = logits.shape[1:]
+    while height * width > MAX_CELLS:
+        height, width = max(1, height // 2), max(1, width // 2)
+    if (height, width) == logits.shape[1:]:
+        return logits
+    return F.interpolate(logits[None], size=(height, width), mode="area")[0]
 
 
 def _cells(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

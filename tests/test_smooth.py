@@ -125,9 +125,17 @@ def test_another_size_begins_anew_and_little_is_kept():
     logits = torch.randn(3, 10, 12, generator=torch.Generator().manual_seed(0))
     scores = smoother(logits, picture(4), FRAME)
     np.testing.assert_allclose(scores.numpy(), logits.log_softmax(0).numpy(), atol=1e-5)
-    assert smoother.nbytes == 10 * 12 * (3 * 4 + 3 * 4 + 8)
+    assert smoother.nbytes == 10 * 12 * (3 * 4 + 3 * 4 + 1)
     smoother.forget()
     assert smoother.nbytes == 0
+
+
+def test_a_grid_that_is_finer_than_any_network_sees_is_halved():
+    logits = torch.zeros(2, 192, 256)
+    logits[1, 64:128, 128:] = 3.0
+    scores = Smoother()(logits, picture(), FRAME)
+    expected = logits[:, ::2, ::2].log_softmax(0)
+    torch.testing.assert_close(scores, expected)
 
 
 @pytest.mark.parametrize("wrong", [{"seconds": 0.0}, {"stick": 0.9}])

@@ -107,7 +107,7 @@ async function begin(id) {
     await camera.open(id, () => run === mine && stop(UNPLUGGED));
     if (run !== mine) return camera.close();
     box.dataset.mirrored = String(camera.mirrored);
-    box.style.setProperty("--lv-aspect", part("video").videoWidth + " / " + part("video").videoHeight);
+    box.style.setProperty("--lv-ratio", part("video").videoWidth / part("video").videoHeight);
     say("Trying which network is quick enough here …");
     const frame = await camera.frame(FIRST_SIDE);
     const model = part("model").value;
