@@ -9,12 +9,13 @@ from pathlib import Path
 
 import gradio as gr
 
-from page import classroom, several_room, words
+from page import classroom, live_words, several_room, words
 from page.crowd import LINE, Crowd, add_doors
 from page.engine import Engine
 from page.folder import own_folder
 from page.guard import Site
 from page.handlers import Handlers
+from page.moving import Moving
 from page.options import Options, parse_options, parser
 from page.photo_input import PhotoInput
 from page.predictors import Predictors
@@ -98,6 +99,8 @@ def build_demo(options: Options, predictors: Predictors | None = None) -> gr.Blo
                 classroom.Classroom(
                     engine, demo=demo, rooms=rooms, key=key, photo=photo, examples=EXAMPLES
                 )
+            with gr.Tab(live_words.TITLE, id="live"):
+                demo.live = Moving(engine, demo=demo, crowd=crowd).live
         shown = [viewer, facts, key, fetched, offer, timer]
         quietly = {"show_progress": "hidden", "api_visibility": "private"}
         gr.on(

@@ -50,14 +50,15 @@ class Pace:
         self._learnt: OrderedDict[tuple[str, int | None], float] = OrderedDict()
         self.mean: float | None = None
 
-    def learn(self, model: str, size: int | None, seconds: float) -> None:
-        """Note how long one took."""
+    def learn(self, model: str, size: int | None, seconds: float, typical: bool = True) -> None:
+        """Note how long one took; `mean` is of the typical ones alone."""
         key = (model, size)
         self._learnt[key] = _mean(self._learnt.get(key), seconds)
         self._learnt.move_to_end(key)
         if len(self._learnt) > MAX_LEARNT:
             self._learnt.popitem(last=False)
-        self.mean = _mean(self.mean, seconds)
+        if typical:
+            self.mean = _mean(self.mean, seconds)
 
     def expected(self, one: Waits) -> float | None:
         """Seconds that one will take; None where no photo of its model and size was served yet."""

@@ -45,7 +45,8 @@ _MEMBERS = re.compile(
     r"/config/?|/logout"
     rf"|{API}/(info|openapi\.json|token|upload|upload_progress|cancel|reset"
     r"|queue/(join|data|status)|heartbeat/\w{1,64}|(run|api|call|call/v2)/\w{1,64}"
-    r"|call/\w{1,64}/\w{1,64}|call/v2/\w{1,64}/\w{1,64}|file=.*)/?",
+    r"|call/\w{1,64}/\w{1,64}|call/v2/\w{1,64}/\w{1,64}|file=.*)/?"
+    r"|/live/(start|frame|stop)",
     re.DOTALL,
 )
 _CALL = re.compile(rf"{API}/(?:queue/join|(?P<kind>run|api|call|call/v2)/(?P<name>\w+))/?")

@@ -71,6 +71,7 @@ class Line:
         report: Report = quiet,
         item: Any = None,
         learns: bool = True,
+        typical: bool = True,
     ) -> Iterator[Ticket]:
         """Wait for a turn, and have it while the block runs.
 
@@ -80,6 +81,7 @@ class Line:
             report: is told the place in the line whenever it changes.
             item: see `Ticket`.
             learns: where the block ends well, the next one is expected to take as long.
+            typical: see `Ticket`; others have no number in the line that people are told.
 
         Yields:
             The ticket; with an `outcome` if somebody else has done the work already.
@@ -89,7 +91,7 @@ class Line:
             ClosingError: the page is being closed.
             StoppedError: nobody waits for this any more.
         """
-        ticket = Ticket(model, size, item)
+        ticket = Ticket(model, size, item, typical=typical)
         learns_now = False
         try:
             self._join(ticket)
@@ -202,8 +204,12 @@ class Line:
         """Each one's place, and the seconds until its turn, where they are known."""
         tickets = self._order.in_order()
         begins = starts(self._rests(), map(self._pace.expected, tickets))
-        numbered = enumerate(zip(tickets, begins, strict=True), 1)
-        return {ticket: (number, begin) for number, (ticket, begin) in numbered}
+        places: dict[Ticket, tuple[int, float | None]] = {}
+        number = 0
+        for ticket, begin in zip(tickets, begins, strict=True):
+            number += ticket.typical
+            places[ticket] = (max(1, number), begin)
+        return places
 
     def _turns(self) -> list[Ticket]:
         """Of each turn at work one ticket."""
@@ -230,7 +236,7 @@ class Line:
                 self._order.settle(ticket, (now - ticket.began) / ticket.together)
                 if learns:
                     seconds = (now - ticket.counts_from) / ticket.together
-                    self._pace.learn(ticket.model, ticket.size, seconds)
+                    self._pace.learn(ticket.model, ticket.size, seconds, ticket.typical)
             self._call_next()
 
     def _call_next(self) -> None:

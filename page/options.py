@@ -42,6 +42,8 @@ class Options:
         max_megapixels: largest accepted picture in megapixels.
         max_queue: photos that may wait.
         time_limit: seconds that a photo may wait, and seconds that it may take.
+        live_seconds: a camera stops by itself after so long.
+        clip_seconds: longest clip that is labelled.
         keep_minutes: uploaded and produced files are removed after this time.
         cache_mb: size of these files together, in megabytes.
         embed: origins whose pages may show this one in a frame; "*" means any.
@@ -62,6 +64,8 @@ class Options:
     max_megapixels: float = 64.0
     max_queue: int = 32
     time_limit: float = 120.0
+    live_seconds: float = 120.0
+    clip_seconds: float = 20.0
     keep_minutes: float = 60.0
     cache_mb: float = 512.0
     embed: tuple[str, ...] = ()
@@ -235,6 +239,8 @@ def _add_limits(limits: argparse._ArgumentGroup, default: Options) -> None:
     add("--max-megapixels", _positive, "MP", "refuse larger pictures")
     add("--max-queue", _count, "N", "photos that may wait; the next one is asked to come back")
     add("--time-limit", _positive, "S", "seconds that a photo may wait, and may take")
+    add("--live-seconds", _positive, "S", "a camera stops by itself after so long")
+    add("--clip-seconds", _positive, "S", "refuse longer clips")
     add("--keep-minutes", _positive, "MIN", "remove uploads and results after this time")
     add("--cache-mb", _positive, "MB", "room for uploads and results; the oldest go first")
     limits.add_argument(

@@ -43,10 +43,10 @@
     mark(false);
     if (!carriesFiles(event)) return;
     event.preventDefault(); // or the browser would leave the page and open the file
-    if (!inside(event, "#photo, #several-photos")) hand(event.dataTransfer.files);
+    if (!inside(event, "#photo, #clip-file, #several-photos")) hand(event.dataTransfer.files);
   });
   document.addEventListener("paste", (event) => {
-    if (inside(event, "input, textarea, #photo, #several-photos")) return;
+    if (inside(event, "input, textarea, #photo, #clip-file, #several-photos")) return;
     if (event.clipboardData?.files.length && hand(event.clipboardData.files)) event.preventDefault();
   });
   // Gradio's example pictures carry no text: a screen reader would hear "button" five times.

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from segmentation import ModelCard, Photo, Segmentation, Segmenter
 
 EMBEDDED = "embedded"
-MAX_LOADED = 2  # networks kept in memory; the ResNet-101 is 240 MB
+MAX_LOADED = 2  # large networks kept in memory; the ResNet-101 is 240 MB
+LIGHT = (EMBEDDED, "lraspp_mobilenet_v3_large", "deeplabv3_mobilenet_v3_large")
+"""Networks of 45 MB at most, quick enough for moving pictures: they stay loaded."""
 BEING_LOADED = "Another photo is being labelled, yours is next …"
 
 
@@ -137,9 +139,9 @@ class Local:
                     precision=self.options.precision,
                     compiled=self.options.compile,
                 )
-                while len(self.loaded) > MAX_LOADED:
-                    self.loaded.popitem(last=False)
             self.loaded.move_to_end(name)
+            for large in [one for one in self.loaded if one not in LIGHT][:-MAX_LOADED]:
+                del self.loaded[large]
             return self.loaded[name]
 
     network = segmenter

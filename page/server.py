@@ -20,6 +20,7 @@ from starlette.middleware import Middleware
 from .crowd import LINE
 from .folder import Janitor
 from .guard import Guard, Site
+from .live_routes import live_routes
 from .options import Options
 from .theme import looks
 
@@ -72,6 +73,7 @@ def app_kwargs(site: Site) -> dict[str, Any]:
     return {
         "middleware": [Middleware(Guard, site=site)],
         "lifespan": lifespan,
+        "routes": live_routes(site.demo.live),
         "docs_url": None,
         "redoc_url": None,
         "openapi_url": None,

@@ -27,6 +27,7 @@ class Ticket:
         item: what is to be done, for those who gather tickets.
         outcome: what the one who gathered this ticket made of its item.
         prepares: what takes its time is the model and not a photo.
+        typical: it is a photo, as those are that people wait with; a camera's frame is not.
         called: set when its turn has come, or never will.
         since: when it came.
         began: when its turn began; `counts_from` is later where the model had to be loaded.
@@ -40,6 +41,7 @@ class Ticket:
     item: Any = None
     outcome: Any = None
     prepares: bool = False
+    typical: bool = True
     called: threading.Event = field(default_factory=threading.Event)
     since: float = field(default_factory=time.monotonic)
     began: float = 0.0

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         ModelError,
         PaletteError,
         PixelwiseError,
+        VideoError,
         WeightsError,
     )
     from segmentation.images import Photo, open_image, open_photo
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     )
     from segmentation.predictor import Segmenter, load
     from segmentation.result import Area, Pixel, Region, Segmentation
+    from segmentation.smooth import Smoother
 
 __all__ = [
     "MAX_SIZE",
@@ -58,6 +60,8 @@ __all__ = [
     "Region",
     "Segmentation",
     "Segmenter",
+    "Smoother",
+    "VideoError",
     "WeightsError",
     "blend",
     "colorize",
@@ -88,7 +92,9 @@ _HOMES = {
     "categories": "VOC_CATEGORIES display_name",
     "checkpoints": "fetch_weights find_weights",
     "devices": "pick_device",
-    "errors": "DeviceError ImageError ModelError PaletteError PixelwiseError WeightsError",
+    "errors": (
+        "DeviceError ImageError ModelError PaletteError PixelwiseError VideoError WeightsError"
+    ),
     "images": "Photo open_image open_photo",
     "labelmap": "decode_label_map encode_label_map",
     "models": "Model load_model",
@@ -99,6 +105,7 @@ _HOMES = {
     ),
     "predictor": "Segmenter load",
     "result": "Area Pixel Region Segmentation",
+    "smooth": "Smoother",
 }
 """Module -> the names that it gives to this package."""
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}

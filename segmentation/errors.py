@@ -9,6 +9,10 @@ class ImageError(PixelwiseError):
     """The picture cannot be read, or is larger than allowed."""
 
 
+class VideoError(PixelwiseError):
+    """The clip cannot be read or written, or is larger or longer than allowed."""
+
+
 class PaletteError(PixelwiseError):
     """A colour or an index that the palette does not hold."""
 

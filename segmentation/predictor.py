@@ -138,6 +138,22 @@ class Segmenter:
                 results[index] = self._result(logits, photos[index].image.shape[:2], each)
         return [results[index] for index in range(len(photos))]
 
+    def logits(self, image: Any, *, size: int | None = None) -> Tensor:
+        """What the network says of a picture, before any pixel is decided; for moving pictures.
+
+        Args:
+            image: as for `predict`.
+            size: as for `predict`.
+
+        Returns:
+            (C, h, w) float32 on the CPU, as `Segmentation.logits`.
+
+        Raises:
+            ImageError, ModelError: as `predict`.
+        """
+        picture = Image.fromarray(open_photo(image).image)
+        return self._forward(self.preprocess(picture, size=checked_size(size) or self.size))[0]
+
     def warm_up(self) -> None:
         """Run the network once on nothing, so that the first photo need not wait for that."""
         black = Image.new("RGB", (WARM_UP_SIZE, WARM_UP_SIZE))

@@ -27,7 +27,7 @@ from benchmarks.timing import Clock, in_turn, spread, total
 from segmentation.palette import colorize, voc_palette
 from server import ROOT
 
-COMMANDS = (*report.COMMANDS, "report", "viewer")
+COMMANDS = (*report.COMMANDS, "report", "viewer", "live")
 
 
 def run(name, monkeypatch, *words):

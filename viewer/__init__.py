@@ -5,6 +5,7 @@
 """
 
 from viewer.component import LabelViewer, NoStub, PixelBars
+from viewer.live import LiveView
 from viewer.payload import build_value, pixel_value
 
-__all__ = ["LabelViewer", "NoStub", "PixelBars", "build_value", "pixel_value"]
+__all__ = ["LabelViewer", "LiveView", "NoStub", "PixelBars", "build_value", "pixel_value"]

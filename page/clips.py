@@ -1,0 +1,172 @@
+"""Clips: one at a time through the network, a frame a turn, so that photos are not held up."""
+
+import logging
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from segmentation import PixelwiseError
+
+from . import live_words as words
+from .crowd import Crowd
+from .engine import Engine
+from .words import error_text
+from .work import Report, StoppedError, taking, with_reports
+
+if TYPE_CHECKING:
+    from segmentation.clip import ClipLimits, LabelledClip
+
+CLIP = "clip"
+"""The name under which clips' frames wait in the line."""
+MAX_CLIPS = 4
+TELL_SECONDS = 0.25
+WORK_FACTOR = 30.0
+"""A clip may take so many times its longest length, or the page's time limit, if that is more."""
+
+log = logging.getLogger(__name__)
+
+
+class Clips:
+    """Labels visitors' clips.
+
+    Args:
+        engine: has the networks and the line before them.
+        cache: Gradio's folder for files that visitors may fetch.
+        crowd: who has left.
+    """
+
+    def __init__(self, engine: Engine, cache: str, crowd: Crowd) -> None:
+        self.engine = engine
+        self.cache = cache
+        self.crowd = crowd
+        self._at_work = threading.Lock()
+        self._here = threading.BoundedSemaphore(MAX_CLIPS)
+
+    @property
+    def limits(self) -> "ClipLimits":
+        """What a clip may be on this page."""
+        from segmentation.clip import ClipLimits
+
+        options, usual = self.engine.options, ClipLimits()
+        most = min(usual.megabytes, options.max_upload_mb)
+        return ClipLimits(seconds=options.clip_seconds, megabytes=most)
+
+    def rules(self) -> str:
+        """The limits in words; HTML."""
+        limits = self.limits
+        return words.clip_rules(limits.seconds, limits.megabytes, limits.longest, limits.fps)
+
+    def run(
+        self, file: str | None, model: str, request: gr.Request | None = None
+    ) -> Iterator[tuple[Any, Any]]:
+        """Label a clip and say how far it is.
+
+        Yields:
+            The status as HTML, and the labelled clip's file.
+        """
+        if not file:
+            yield words.status("Choose a clip first."), gr.skip()
+            return
+        if not self._here.acquire(blocking=False):
+            yield words.status(f"Busy: {MAX_CLIPS} clips are waiting. Try again later."), gr.skip()
+            return
+        try:
+            yield words.status("Looking at the clip …", busy=True), None
+            yield from self._steps(file, model, request)
+        except StoppedError:
+            log.info("a visitor left while their clip was being labelled")
+        except PixelwiseError as error:
+            yield words.status(error_text(error)), gr.skip()
+        except Exception as error:
+            log.error("a clip could not be labelled", exc_info=error)
+            yield words.status(words.CLIP_FAILED), gr.skip()
+        finally:
+            self._here.release()
+
+    def _steps(
+        self, file: str, model: str, request: gr.Request | None
+    ) -> Iterator[tuple[Any, Any]]:
+        session = getattr(request, "session_hash", None)
+        seconds = max(self.crowd.time_limit, WORK_FACTOR * self.limits.seconds)
+        steps = with_reports(
+            lambda report: self._label(file, model, report),
+            seconds=seconds,
+            gone=lambda: self.crowd.has_left(session),
+        )
+        for step in steps:
+            if isinstance(step, tuple) and isinstance(step[0], str):
+                yield words.status(step[0], step[1], busy=True), gr.skip()
+            elif step is not None:
+                clip, name = step
+                told = words.clip_done(
+                    clip.frames, clip.fps, clip.height, clip.width, clip.sound, name
+                )
+                yield words.status(told), str(clip.path)
+
+    def _label(self, file: str, model: str, report: Report) -> "tuple[LabelledClip, str]":
+        from segmentation.clip import check_clip, label_clip
+
+        check_clip(file, self.limits)
+        name = self.engine.resolve(model)
+        if not self.engine.is_ready(name):
+            self.engine.downloads.wait(name, report)
+        with ExitStack() as held:
+            with report.standing():
+                held.enter_context(taking(self._at_work, report, words.CLIP_WAITS))
+            segmenter = self.engine.segmenter(name, report)
+            folder = Path(tempfile.mkdtemp(prefix="clip-", dir=self.cache))
+            try:
+                clip = label_clip(
+                    file,
+                    folder / f"{_stem(file)}_labels.mp4",
+                    segmenter,
+                    size=self.engine.options.size,
+                    limits=self.limits,
+                    progress=_Counting(report).frame,
+                    turn=lambda: self.engine.line.turn(CLIP, report=_silent(report), typical=False),
+                )
+            except BaseException:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
+        return clip, segmenter.model.name
+
+
+class _Counting:
+    """Tells the frames of a clip, a few times a second, and checks at each whether to go on."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+        self._told = 0.0
+
+    def frame(self, done: int, total: int | None) -> None:
+        """Called by `label_clip`."""
+        self.report.check()
+        if time.monotonic() - self._told > TELL_SECONDS:
+            self._told = time.monotonic()
+            fraction = min(done / total, 1.0) if total else None
+            self.report(words.frame_of(done, total), fraction)
+
+
+def _silent(report: Report) -> Report:
+    """Stops where the other one does, and says nothing: a frame's place in line is no news."""
+
+    def stopped() -> bool:
+        with suppress(StoppedError):
+            report.check()
+            return False
+        return True
+
+    return Report(stopped=stopped)
+
+
+def _stem(file: str) -> str:
+    """A name for the download that tells a person which clip it was."""
+    kept = "".join(c if c.isalnum() or c in "-_" else "_" for c in Path(file).stem)
+    return kept[:60] or "clip"

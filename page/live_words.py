@@ -1,0 +1,92 @@
+"""What the page says of moving pictures."""
+
+import html
+
+TITLE = "Live"
+CLIP_TITLE = "A clip"
+FAILED = "Something went wrong on this side. Start the camera once more."
+CLIP_FAILED = "Something went wrong on this side; the clip was not labelled. Try it once more."
+FOREIGN = "This address answers only the page itself."
+CLIP_WAITS = "Another clip is being labelled, yours is next …"
+CLIP_CANCELLED = "Cancelled. Nothing of the clip is kept."
+
+
+def ended(seconds: float) -> str:
+    """What is said when a camera's time is over."""
+    return (
+        f"Stopped by itself: a camera is on for {seconds:g} s at most, so that a forgotten one "
+        "does not keep the network busy. Go on if you are still there."
+    )
+
+
+def crowded(most: int) -> str:
+    """What somebody is told who comes when too many cameras are on."""
+    return f"{most} cameras are on already, and they share one network. Try again in a minute."
+
+
+def not_here(name: str) -> str:
+    """What is said of a model whose weights must be fetched first."""
+    return (
+        f"The weights of {name} are not on this machine yet. Choose it once in the tab Label, "
+        "which fetches them, or take another model here."
+    )
+
+
+def why(name: str, rates: dict[str, float], chosen: bool, least: float) -> str:
+    """Which model answers, and why.
+
+    Args:
+        name: the model's.
+        rates: models that were tried -> frames a second.
+        chosen: the person has named it.
+        least: frames a second that were wanted.
+    """
+    own = f"{name} answers"
+    pace = f"{rates[name]:.0f} frames a second when tried here" if name in rates else ""
+    if chosen:
+        return f"{own}, as you chose ({pace})." if pace else f"{own}, as you chose."
+    others = ", ".join(f"{one} {rate:.0f}" for one, rate in rates.items() if one != name)
+    compared = f"; tried as well: {others}" if others else ""
+    if rates.get(name, 0.0) >= least:
+        return f"{own}: the best one here that keeps up ({pace}{compared})."
+    return f"{own}: the quickest one here, though not quick ({pace}{compared})."
+
+
+def clip_rules(seconds: float, megabytes: float, longest: int, fps: float) -> str:
+    """What a clip may be; HTML."""
+    return (
+        f"<p>At most {seconds:g} s and {megabytes:g} MB, as MP4, MOV, WebM, MKV or AVI. You get "
+        f"an MP4 with the colours laid over it, {longest} pixels on its longer side and {fps:g} "
+        "frames a second at most, with its sound. It is labelled on the machine that runs this "
+        "page; its place and date are not handed on.</p>"
+    )
+
+
+def frame_of(done: int, total: int | None) -> str:
+    """How far a clip is."""
+    return f"Labelling frame {done + 1}{f' of {total}' if total else ''} …"
+
+
+def clip_done(frames: int, fps: float, height: int, width: int, sound: str, model: str) -> str:
+    """What came of a clip."""
+    told = {
+        "kept": "sound kept as it was",
+        "recoded": "sound kept, as AAC",
+        "none": "no sound in it",
+        "lost": "its sound could not be read and is missing",
+    }[sound]
+    return (
+        f"Done: {frames} frames, {width} × {height} px, {fps:g} frames a second, {told}. "
+        f"Labelled by {model}."
+    )
+
+
+def status(text: str, fraction: float | None = None, *, busy: bool = False) -> str:
+    """A line that says what is happening, with a bar where something is; HTML."""
+    if not text:
+        return ""
+    bar = ""
+    if busy:
+        value = "" if fraction is None else f' value="{min(max(fraction, 0.0), 1.0):.3f}"'
+        bar = f' <progress max="1"{value} aria-label="How much is done"></progress>'
+    return f'<p class="clip-status" role="status">{html.escape(text)}{bar}</p>'

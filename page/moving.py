@@ -1,0 +1,75 @@
+"""The tab for moving pictures: the camera, and below it a clip."""
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from viewer import LiveView
+
+from . import live_words as words
+from . import words as page_words
+from .clips import Clips
+from .crowd import Crowd
+from .engine import Engine
+from .live import Live
+
+QUIETLY: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+FILE_TYPES = ["video", ".mkv", ".mov", ".webm", ".avi"]
+
+
+class Moving:
+    """Builds the tab inside a `gr.Blocks`.
+
+    Args:
+        engine: has the networks.
+        demo: the page.
+        crowd: who has left.
+
+    Attributes:
+        live: answers the cameras; the server has routes for it.
+    """
+
+    def __init__(self, engine: Engine, *, demo: gr.Blocks, crowd: Crowd) -> None:
+        self.live = Live(engine, engine.options.live_seconds)
+        self.clips = Clips(engine, demo.GRADIO_CACHE, crowd)
+        names = [(page_words.model_label(name), Path(name).name) for name in engine.names()]
+        with gr.Column(elem_id="moving"):
+            LiveView(models=names, elem_id="live")
+            with gr.Accordion(words.CLIP_TITLE, open=False, elem_id="clip"):
+                self._build_clip(names, Path(engine.default).name)
+
+    def _build_clip(self, names: list[tuple[str, str]], default: str) -> None:
+        with gr.Row(elem_id="clip-row"):
+            with gr.Column(scale=1, min_width=300):
+                gr.HTML(self.clips.rules(), elem_id="clip-rules")
+                file = gr.File(
+                    label="A short clip", file_types=FILE_TYPES, height=140, elem_id="clip-file"
+                )
+                model = gr.Dropdown(names, value=default, label="Model", elem_id="clip-model")
+                with gr.Row():
+                    run = gr.Button("Label the clip", variant="primary", elem_id="clip-run")
+                    cancel = gr.Button("Cancel", elem_id="clip-cancel")
+                status = gr.HTML("", elem_id="clip-said")
+            with gr.Column(scale=2, min_width=320):
+                shown = gr.Video(
+                    label="The labelled clip",
+                    interactive=False,
+                    buttons=["download"],
+                    elem_id="clip-shown",
+                )
+        ran = run.click(
+            self.clips.run,
+            [file, model],
+            [status, shown],
+            **QUIETLY,
+            trigger_mode="once",
+            concurrency_limit=None,  # they wait in `Clips`, where they are told so
+        )
+        stopped = cancel.click(
+            lambda: words.status(words.CLIP_CANCELLED), None, status, cancels=[ran], **QUIETLY
+        )
+        # a step that was on its way when the button was pressed may still arrive
+        stopped.then(
+            lambda: words.status(words.CLIP_CANCELLED), None, status, queue=False, **QUIETLY
+        )
