@@ -33,7 +33,10 @@ class Moving:
     def __init__(self, engine: Engine, *, demo: gr.Blocks, crowd: Crowd) -> None:
         self.live = Live(engine, engine.options.live_seconds)
         self.clips = Clips(engine, demo.GRADIO_CACHE, crowd)
-        names = [(page_words.model_label(name), Path(name).name) for name in engine.names()]
+        names = [
+            (page_words.model_label(name, engine.is_ready(name)), Path(name).name)
+            for name in engine.names()
+        ]
         with gr.Column(elem_id="moving"):
             LiveView(models=names, elem_id="live")
             with gr.Accordion(words.CLIP_TITLE, open=False, elem_id="clip"):
