@@ -6,6 +6,7 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -386,3 +387,16 @@ def test_health_and_numbers_need_no_password(make, settings, monkeypatch, tmp_pa
     assert lines["pixelwise_waiting"] == lines["pixelwise_at_work"] == "0.0"
     assert lines["pixelwise_photo_seconds_sum"] == "0.3"
     assert str(tmp_path) not in told
+
+
+def test_the_clusters_file_can_be_read_and_both_applications_agree():
+    yaml = pytest.importorskip("yaml")
+    file = Path(__file__).resolve().parent.parent / "deploy" / "serve.yaml"
+    networks, page = yaml.safe_load(file.read_text())["applications"]
+    assert networks["args"] == page["args"]
+    made = parse_settings(words_of(networks["args"]))
+    assert (made.gpus, made.batch, made.max_replicas) == (1, GPU_BATCH, 8)
+    assert [one["import_path"] for one in (networks, page)] == [
+        "deploy.ray_serve:networks",
+        "deploy.ray_serve:page",
+    ]
