@@ -104,11 +104,13 @@ def several_status(text: str, failed: Failures, before: str = "") -> str:
     said = f'{before}<p role="status">{html.escape(text)}</p>'
     if not failed:
         return said
-    rows = "".join(
-        f"<li><strong>{html.escape(short_name(name))}</strong> {html.escape(why)}</li>"
-        for name, why in failed
-    )
+    rows = "".join(f"<li>{_failure(short_name(name), why)}</li>" for name, why in failed)
     return f"{said}<p>Not labelled:</p><ul>{rows}</ul>"
+
+
+def _failure(name: str, why: str) -> str:
+    """Why a photo could not be labelled, with its name, once; HTML."""
+    return html.escape(why if name in why else f"{name}: {why}")
 
 
 def several_busy(visitors: int) -> str:

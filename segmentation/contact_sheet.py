@@ -44,7 +44,8 @@ def caption(result: Segmentation, most: int = MOST_CLASSES) -> str:
         most: how many are named.
 
     Returns:
-        Such as "cat 25 %, dog 3 % and 2 more"; "background alone" where there is nothing else.
+        Such as "cat 25 %, dog 3 % and 2 more", with no-break spaces before the signs; "background
+        alone" where there is nothing else.
     """
     areas = [area for area in result.areas() if area.name not in BACKGROUND_NAMES]
     if not areas:
@@ -56,4 +57,5 @@ def caption(result: Segmentation, most: int = MOST_CLASSES) -> str:
 
 
 def _percent(fraction: float) -> str:
-    return "< 1 %" if fraction < 0.01 else f"{100 * fraction:.0f} %"
+    text = "< 1 %" if fraction < 0.01 else f"{100 * fraction:.0f} %"
+    return text.replace(" ", "\u00a0")  # a line never breaks within it

@@ -115,8 +115,8 @@ def test_a_small_picture_keeps_proportions_and_colours(result):
 
 
 def test_a_caption_names_the_largest_classes(result):
-    largest = [f"{area.name} 25 %" for area in result.areas() if area.index]
-    assert sorted(largest) == ["cat 25 %", "dog 25 %", "person 25 %"]
+    largest = [f"{area.name} 25\u00a0%" for area in result.areas() if area.index]
+    assert sorted(largest) == [f"{name} 25\u00a0%" for name in ("cat", "dog", "person")]
     assert caption(result) == ", ".join(largest)
     assert caption(result, 2) == ", ".join(largest[:2]) + " and 1 more"
 
