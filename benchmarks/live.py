@@ -2,9 +2,9 @@
 
     python -m benchmarks.live --runs 20
 
-The frame is an example photo at 640 x 480, made as small as the page does it. Networks whose weights
-are not in the package get random ones: a time does not depend on them. What the browser and the
-connection add is not in it; the page shows it as its latency.
+The frame is an example photo at 640 x 480, made as small as the page does it. Networks whose
+weights are not in the package get random ones: a time does not depend on them. What the browser and
+the connection add is not in it; the page shows it as its latency.
 """
 
 import argparse
