@@ -122,6 +122,8 @@ class Clips:
                 held.enter_context(taking(self._at_work, report, words.CLIP_WAITS))
             segmenter = self.engine.segmenter(name, report)
             folder = Path(tempfile.mkdtemp(prefix="clip-", dir=self.cache))
+            keep = folder / ".keep"  # the janitor removes folders that are empty
+            keep.touch()
             try:
                 clip = label_clip(
                     file,
@@ -132,6 +134,7 @@ class Clips:
                     progress=_Counting(report).frame,
                     turn=lambda: self.engine.line.turn(CLIP, report=_silent(report), typical=False),
                 )
+                keep.unlink(missing_ok=True)
             except BaseException:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise

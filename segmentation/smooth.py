@@ -101,14 +101,15 @@ class Smoother:
 def _coarse(logits: torch.Tensor) -> torch.Tensor:
     """(C, h, w) logits, halved until they have at most `MAX_CELLS` cells.
 
-    Some networks enlarge their own answer to the picture's size; that is no more information.
+    Many networks enlarge their own answer to the picture's size, eight times in each direction:
+    every few pixels of it say all, and a mean of them all would take ten times as long.
     """
     height, width = logits.shape[1:]
     while height * width > MAX_CELLS:
         height, width = max(1, height // 2), max(1, width // 2)
     if (height, width) == logits.shape[1:]:
         return logits
-    return F.interpolate(logits[None], size=(height, width), mode="area")[0]
+    return F.interpolate(logits[None], size=(height, width), mode="nearest-exact")[0]
 
 
 def _cells(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

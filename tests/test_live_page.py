@@ -203,20 +203,38 @@ def test_a_camera_that_is_unplugged_is_told(cam, app_url):
     assert "it was unplugged or switched off" in cam.locator("#live .lv-said").inner_text()
 
 
+TWO_CAMERAS = """() => {
+    const devices = navigator.mediaDevices;
+    const open = devices.getUserMedia.bind(devices);
+    const list = devices.enumerateDevices.bind(devices);
+    window.asked = [];
+    devices.getUserMedia = (wanted) => {
+        window.asked.push(wanted);
+        return open({video: true});
+    };
+    devices.enumerateDevices = async () =>
+        [...await list(), {kind: "videoinput", deviceId: "other"}];
+}"""
+
+
 def test_nothing_overflows_on_a_phone_and_all_can_be_reached_by_keyboard(camera_browser, app_url):
     context = camera_browser.new_context(
         viewport={"width": 390, "height": 844}, has_touch=True, permissions=["camera"]
     )
     page = context.new_page()
     open_live(page, app_url)
+    page.evaluate(TWO_CAMERAS)
     page.locator("#live .lv-go").focus()
     page.keyboard.press("Enter")
     page.wait_for_selector("#live .lv[data-state=on]")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.locator("#live .lv-go").bounding_box()["height"] >= 44
-    for part in ("lv-model", "lv-opacity", "lv-safe"):
+    for part in ("lv-turn", "lv-model", "lv-opacity", "lv-safe"):
         page.keyboard.press("Tab")
         assert part in page.evaluate("document.activeElement.className")
+    page.click("#live .lv-turn")
+    page.wait_for_function("window.asked.at(-1).video.deviceId?.exact === 'other'")
+    page.wait_for_selector("#live .lv[data-state=on]")
     context.close()
 
 

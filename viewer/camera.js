@@ -16,6 +16,7 @@ export class Camera {
     this.stream = null;
     this.canvas = document.createElement("canvas");
     this.id = "";
+    this.asked = 0; // a camera that arrives after the next one was asked for is not wanted
   }
 
   /**
@@ -29,9 +30,14 @@ export class Camera {
     const missing = missingCamera({ ...where, host: location.host });
     if (missing) throw new Refused(missing);
     this.close();
+    const asked = this.asked;
     const which = id ? { deviceId: { exact: id } } : { facingMode: { ideal: "environment" } };
     const video = { ...which, width: { ideal: 640 }, height: { ideal: 480 } };
     const stream = await devices.getUserMedia({ video, audio: false });
+    if (asked !== this.asked) {
+      stream.getTracks().forEach((track) => track.stop());
+      throw new DOMException("not wanted any more", "AbortError");
+    }
     this.stream = stream;
     const [track] = stream.getVideoTracks();
     track.addEventListener("ended", () => this.stream === stream && gone());
@@ -43,6 +49,7 @@ export class Camera {
   }
 
   close() {
+    this.asked++;
     const { stream } = this;
     this.stream = null; // before the tracks end, so that nobody takes it for an accident
     stream?.getTracks().forEach((track) => track.stop());

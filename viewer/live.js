@@ -47,21 +47,22 @@ function stop(text, state = "off") {
   camera.close();
   overlay.clear();
   part("turn").hidden = true;
-  for (const name of ["fps", "latency", "dropped", "left"]) part(name).textContent = "–";
+  for (const name of ["fps", "latency", "network", "dropped", "left"]) part(name).textContent = "–";
   say(text, state);
 }
 
 /** Sum up the last frames: how many a second, and how long from the camera to the screen. */
-function tell(mine, latency) {
-  mine.frames.push({ at: performance.now(), latency });
+function tell(mine, latency, network) {
+  mine.frames.push({ at: performance.now(), latency, network });
   if (mine.frames.length > AVERAGED) mine.frames.shift();
   const { frames } = mine;
   const seconds = (frames.at(-1).at - frames[0].at) / 1000;
   if (frames.length > 1 && seconds > 0) {
     part("fps").textContent = ((frames.length - 1) / seconds).toFixed(1);
   }
-  const mean = frames.reduce((sum, one) => sum + one.latency, 0) / frames.length;
-  part("latency").textContent = Math.round(mean) + " ms";
+  const mean = (what) => Math.round(frames.reduce((sum, one) => sum + one[what], 0) / frames.length);
+  part("latency").textContent = mean("latency") + " ms";
+  part("network").textContent = mean("network") + " ms of it";
 }
 
 async function loop(mine) {
@@ -84,7 +85,7 @@ async function loop(mine) {
     overlay.paint(map);
     await new Promise(requestAnimationFrame);
     mine.painted = performance.now();
-    tell(mine, mine.painted - taken);
+    tell(mine, mine.painted - taken, parseFloat(answer.headers.get("x-network-ms")));
     if (part("said").textContent) say("");
   }
 }
@@ -105,7 +106,7 @@ async function begin(id) {
   run = mine;
   try {
     await camera.open(id, () => run === mine && stop(UNPLUGGED));
-    if (run !== mine) return camera.close();
+    if (run !== mine) return;
     box.dataset.mirrored = String(camera.mirrored);
     box.style.setProperty("--lv-ratio", part("video").videoWidth / part("video").videoHeight);
     say("Trying which network is quick enough here …");
