@@ -85,7 +85,7 @@ def _engines(network: nn.Module, batch: Tensor, folder: Path) -> dict[str, engin
     if not here:
         return {}
     path = folder / "network.onnx"
-    engines.export(fast_network(network), batch, path)
+    engines.export(fast_network(network, side=None), batch, path)
     made = {}
     if "onnxruntime" in here:
         made["onnxruntime"] = engines.onnx_runtime(path)

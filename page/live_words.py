@@ -42,14 +42,18 @@ def why(name: str, rates: dict[str, float], chosen: bool, least: float) -> str:
         least: frames a second that were wanted.
     """
     own = f"{name} answers"
-    pace = f"{rates[name]:.0f} frames a second when tried here" if name in rates else ""
+    pace = f"{_rate(rates[name])} frames a second when tried here" if name in rates else ""
     if chosen:
         return f"{own}, as you chose ({pace})." if pace else f"{own}, as you chose."
-    others = ", ".join(f"{one} {rate:.0f}" for one, rate in rates.items() if one != name)
+    others = ", ".join(f"{one} {_rate(rate)}" for one, rate in rates.items() if one != name)
     compared = f"; tried as well: {others}" if others else ""
     if rates.get(name, 0.0) >= least:
         return f"{own}: the best one here that keeps up ({pace}{compared})."
     return f"{own}: the quickest one here, though not quick ({pace}{compared})."
+
+
+def _rate(frames: float) -> str:
+    return f"{frames:.0f}" if frames >= 10 else f"{frames:.1f}"
 
 
 def clip_rules(seconds: float, megabytes: float, longest: int, fps: float) -> str:

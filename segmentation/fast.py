@@ -57,7 +57,7 @@ def fast_network(
     *,
     num_classes: int | None = None,
     autocast: bool = False,
-    side: int = 520,
+    side: int | None = 520,
 ) -> FastNetwork:
     """A quicker copy of a network.
 
@@ -67,7 +67,8 @@ def fast_network(
         num_classes: channels of the logits, by which the layers that stay in float32 are known;
             None leaves no layer out.
         autocast: leave half precision to `torch.autocast`, and the weights in float32.
-        side: about how high and wide what the network sees will be, in pixels.
+        side: about how high and wide what the network sees will be, in pixels; None leaves
+            convolutions as they are, for those who export the copy.
 
     Returns:
         A copy on the same device. Where the network's layers cannot be seen from outside (an
@@ -80,7 +81,7 @@ def fast_network(
     fast = fast.to(memory_format=torch.channels_last)
     if not autocast:
         fast = fast.to(dtype)
-        if isinstance(fast, fx.GraphModule) and can_pack(next(fast.parameters())):
+        if side and isinstance(fast, fx.GraphModule) and can_pack(next(fast.parameters())):
             pack(fast, side, lambda conv: conv.out_channels != num_classes)
         if dtype != torch.float32:
             _keep_last_float32(fast, num_classes)

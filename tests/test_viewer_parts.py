@@ -19,6 +19,7 @@ from segmentation.palette import safe_palette, voc_palette
 from viewer import LabelViewer, PixelBars, build_value, pixel_value
 from viewer.component import BARS_SCRIPTS, SCRIPTS, join_scripts
 from viewer.files import keep_file
+from viewer.live import LIVE_SCRIPTS
 from viewer_app import own_classes
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,7 +37,7 @@ def test_pure_functions_in_node():
 
 
 @needs_node
-@pytest.mark.parametrize("names", [SCRIPTS, BARS_SCRIPTS])
+@pytest.mark.parametrize("names", [SCRIPTS, BARS_SCRIPTS, LIVE_SCRIPTS])
 def test_joined_scripts_are_one_function_body(names, tmp_path):
     text = join_scripts(names)
     assert not re.search(r"^(import|export) ", text, re.MULTILINE)
@@ -49,15 +50,17 @@ def test_joined_scripts_are_one_function_body(names, tmp_path):
 
 
 def test_every_script_is_shipped_after_those_it_imports():
-    assert {path.name for path in FOLDER.glob("*.js")} == {*SCRIPTS, *BARS_SCRIPTS}
-    for names in (SCRIPTS, BARS_SCRIPTS):
+    assert {path.name for path in FOLDER.glob("*.js")} == {*SCRIPTS, *BARS_SCRIPTS, *LIVE_SCRIPTS}
+    for names in (SCRIPTS, BARS_SCRIPTS, LIVE_SCRIPTS):
         for place, name in enumerate(names):
             text = (FOLDER / name).read_text(encoding="utf-8")
             used = re.findall(r'from "\./(\w+\.js)"', text)
             assert set(used) <= set(names[:place]), name
 
 
-@pytest.mark.parametrize("name", ["viewer.html", "viewer.css", "bars.html", "bars.css"])
+@pytest.mark.parametrize(
+    "name", [f"{one}.{kind}" for one in ("viewer", "bars", "live") for kind in ("html", "css")]
+)
 def test_templates_hold_nothing_that_gradio_would_expand(name):
     text = (FOLDER / name).read_text(encoding="utf-8")
     assert not re.search(r"[\\`]|\$\{|\{\{|@keyframes|https?:", text)

@@ -26,7 +26,8 @@ async function ask(name, query, body, signal) {
   const answer = await fetch(address(name, query), { method: "POST", body, signal });
   if (answer.ok) return answer;
   const told = await answer.json().catch(() => ({}));
-  const refused = new Refused(told.text || told.detail || "The server answered " + answer.status + ".");
+  const text = told.text || told.detail || "The server answered " + answer.status + ".";
+  const refused = new Refused(text);
   refused.ended = answer.status === 410;
   throw refused;
 }
@@ -35,7 +36,8 @@ function say(text, state) {
   part("said").textContent = text;
   if (state) box.dataset.state = state;
   const on = box.dataset.state === "on" || box.dataset.state === "starting";
-  part("go").textContent = on ? "Stop" : box.dataset.state === "ended" ? "Go on" : "Start the camera";
+  const start = box.dataset.state === "ended" ? "Go on" : "Start the camera";
+  part("go").textContent = on ? "Stop" : start;
 }
 
 function stop(text, state = "off") {
@@ -60,7 +62,8 @@ function tell(mine, latency, network) {
   if (frames.length > 1 && seconds > 0) {
     part("fps").textContent = ((frames.length - 1) / seconds).toFixed(1);
   }
-  const mean = (what) => Math.round(frames.reduce((sum, one) => sum + one[what], 0) / frames.length);
+  const sum = (what) => frames.reduce((all, one) => all + one[what], 0);
+  const mean = (what) => Math.round(sum(what) / frames.length);
   part("latency").textContent = mean("latency") + " ms";
   part("network").textContent = mean("network") + " ms of it";
 }

@@ -2,7 +2,7 @@
 
 import { make } from "./legend.js";
 import { percent } from "./measure.js";
-import { packColor, parseHex } from "./palette.js";
+import { completeCategories, packColor, parseHex } from "./palette.js";
 
 const LEAST_SHARE = 0.002;
 const LEGEND_MS = 400;
@@ -80,13 +80,15 @@ export class Overlay {
   }
 
   fill(shares) {
+    const categories = completeCategories(this.categories);
     const rows = shares.map(({ index, share }) => {
-      const category = this.categories[index] ?? { name: "class " + index, voc: "#808080", safe: "#808080" };
+      const category = categories[index];
       const row = make("li", "lv-row");
       const swatch = make("span", "lv-swatch");
       swatch.setAttribute("aria-hidden", "true");
       swatch.style.setProperty("--lv-color", category[this.palette]);
-      row.append(swatch, make("span", "lv-name", category.name), make("span", "lv-share", percent(share)));
+      row.append(swatch, make("span", "lv-name", category.name));
+      row.append(make("span", "lv-share", percent(share)));
       return row;
     });
     if (!rows.length) rows.push(make("li", "lv-none", "None of the model’s classes."));

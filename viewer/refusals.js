@@ -3,11 +3,12 @@
 const REFUSALS = {
   NotAllowedError:
     "This page may not use the camera. Allow it: click the camera or the lock in the address bar " +
-    "(on a phone, the page's settings), then start again. If your system asks as well, allow it there.",
+    "(on a phone, the page’s settings), then start again. If your system asks as well, allow it " +
+    "there.",
   NotFoundError: "There is no camera on this device. Connect one, then start again.",
   NotReadableError:
-    "The camera does not answer: another program may be using it. Close that program, or unplug the " +
-    "camera and plug it in again, then start again.",
+    "The camera does not answer: another program may be using it. Close that program, or unplug " +
+    "the camera and plug it in again, then start again.",
   OverconstrainedError:
     "That camera is not there any more. Start again to take the one that is.",
   AbortError: "The camera was interrupted while it started. Start again.",
@@ -15,9 +16,11 @@ const REFUSALS = {
 REFUSALS.SecurityError = REFUSALS.NotAllowedError;
 REFUSALS.DevicesNotFoundError = REFUSALS.NotFoundError;
 
-export const UNPLUGGED = "The camera has gone: it was unplugged or switched off. Connect it, then start again.";
+export const UNPLUGGED =
+  "The camera has gone: it was unplugged or switched off. Connect it, then start again.";
 export const HIDDEN = "Stopped, because the page was out of sight. Go on when you are back.";
-export const LOST = "The page does not reach its server any more. Check the connection, then start again.";
+export const LOST =
+  "The page does not reach its server any more. Check the connection, then start again.";
 
 /**
  * Why the browser has no camera to offer at all, or "" where it has.
@@ -32,13 +35,17 @@ export function missingCamera({ secure, has, host }) {
       "page as https://" + host + ", or on its own machine as http://localhost."
     );
   }
-  return "This browser offers no camera to web pages. Take a current Firefox, Chrome, Edge or Safari.";
+  return (
+    "This browser offers no camera to web pages. Take a current Firefox, Chrome, Edge or Safari."
+  );
 }
 
 /** What a person reads when getUserMedia fails. */
 export function refusal(error) {
   return (
     REFUSALS[error?.name] ||
-    "The camera could not be started (" + (error?.message || error?.name || "no reason given") + ")."
+    "The camera could not be started (" +
+      (error?.message || error?.name || "no reason given") +
+      ")."
   );
 }
