@@ -201,19 +201,37 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     values = result(photo=options.photo.name, runs=options.runs)
     files = {size: enlarged_photo(options.photo, shape) for size, shape in SIZES.items()}
     values["file_bytes"] = {size: len(data) for size, data in files.items()}
-    values["alone"] = work_alone(files, [EMBEDDED, *options.models], options.runs)
-    values["server"] = server(files, options.runs)
+    if options.only != "server":
+        values["alone"] = work_alone(files, [EMBEDDED, *options.models], options.runs)
+    if options.only != "alone":
+        values["server"] = server(files, options.runs)
+    if options.only and options.json and options.json.is_file():
+        before = json.loads(options.json.read_bytes())
+        if options.only == "alone" and "alone" in before:  # other models may be in there
+            values["alone"]["label"] = before["alone"]["label"] | values["alone"]["label"]
+        values = before | values
     return values
 
 
 def cost_report(values: dict[str, Any]) -> str:
     """The tables as Markdown."""
-    alone, served = values["alone"], values["server"]
-    sizes = list(SIZES)
+    made = []
+    if "alone" in values:
+        made.append(_alone_table(values["alone"], list(SIZES)))
+    if "server" in values:
+        made += _server_table(values["server"], list(SIZES))
+    return "\n\n".join(made)
+
+
+def _alone_table(alone: dict[str, Any], sizes: list[str]) -> str:
     rows = [["decode the JPEG", *(f"{alone['decode'][s]:.3f}" for s in sizes)]]
     for model, took in alone["label"].items():
         rows.append([f"label: {model}", *(f"{took[s]:.3f}" for s in sizes)])
     rows.append(["make what the page shows", *(f"{alone['show'][s]:.3f}" for s in sizes)])
+    return markdown(["CPU seconds, the work alone", *sizes], rows)
+
+
+def _server_table(served: dict[str, Any], sizes: list[str]) -> list[str]:
     answers = served["answers"]
     asked = [
         ["CPU seconds of the server", *(f"{answers[s]['cpu_seconds']:.2f}" for s in sizes)],
@@ -227,13 +245,7 @@ def cost_report(values: dict[str, Any]) -> str:
         f"at most; {served['memory_waiting_mb']:.1f} MB for each 12-megapixel photo that waits. "
         f"The page itself: {served['page_bytes'] / 1e6:.2f} MB."
     )
-    return "\n\n".join(
-        [
-            markdown(["CPU seconds, the work alone", *sizes], rows),
-            markdown(["an answer of the server (built-in model)", *sizes], asked),
-            memory,
-        ]
-    )
+    return [markdown(["an answer of the server (built-in model)", *sizes], asked), memory]
 
 
 def main() -> None:
@@ -242,6 +254,9 @@ def main() -> None:
     command.add_argument("--runs", type=positive, default=5)
     command.add_argument("--photo", type=Path, default=PHOTO)
     command.add_argument("--models", nargs="*", choices=MODELS, default=list(MODELS))
+    command.add_argument(
+        "--only", choices=("alone", "server"), help="measure one half; --json keeps the rest"
+    )
     options = command.parse_args()
     values = measure(options)
     finish(values, cost_report(values), options.json)
