@@ -5,6 +5,7 @@ import dataclasses
 import json
 import logging
 import os
+import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from segmentation.errors import PixelwiseError
 from segmentation.many.label import Answer, Label, MakeLabel, Task
 from segmentation.outputs import mark_path
 
+KNOCK_SECONDS = 20.0  # for a cluster's door to open
 _DIED = "its worker ended: if that was for want of memory, try fewer --workers or a smaller --size"
 
 
@@ -51,8 +53,9 @@ def label_on_ray(
     try:
         nodes = [int(n["Resources"].get("CPU", 0)) for n in ray.nodes() if n["Alive"]]
         workers, threads = share(nodes, workers)
-        for row in _dataset(ray.data, make, tasks, workers, threads, gpu).iter_rows():
-            answer = Answer(**json.loads(row["answer"]))
+        options = (make, tasks, workers, threads, gpu)
+        for text in _through_client(ray, options) if "://" in address else _answers(*options):
+            answer = Answer(**json.loads(text))
             if answer.fatal:
                 raise PixelwiseError(answer.error)
             yield answer
@@ -87,34 +90,73 @@ def share(nodes: Sequence[int], workers: int) -> tuple[int, int]:
 
 
 def _connect(ray: Any, address: str, workers: int) -> None:
+    """Join the cluster, or start one.
+
+    Raises:
+        PixelwiseError: none answers.
+    """
     own = {}
     if address == "local":
         own = {"num_cpus": max(workers, os.cpu_count() or 1), "include_dashboard": False}
     try:
+        _knock(address)
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+    except (RuntimeError, ValueError, OverflowError, OSError) as error:
         first = str(error).strip().splitlines()[0][:200]
         raise PixelwiseError(
             f"no Ray cluster answers at {address!r} ({first}): start one with ray start --head, or "
-            "say --ray local"
+            "say --ray local. One that asks for a token wants it in RAY_AUTH_TOKEN"
         ) from error
 
 
-def _dataset(
-    data: Any, make: MakeLabel, tasks: Sequence[Task], workers: int, threads: int, gpu: bool
-) -> Any:
-    """The answers as a Ray dataset, to be computed as they are read."""
+def _knock(address: str) -> None:
+    """See whether anything listens at HOST:PORT; Ray itself would ask for many minutes.
+
+    Raises:
+        OSError: nothing does.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), KNOCK_SECONDS).close()
+
+
+def _answers(
+    make: MakeLabel, tasks: Sequence[Task], workers: int, threads: int, gpu: bool
+) -> Iterator[str]:
+    """Each answer as JSON, computed as they are read."""
+    import ray.data as data
+
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # a failed photo is reported by us
     data.DataContext.get_current().enable_progress_bars = False
     # text, since a photo's name may be no Unicode; a block each, to answer photo by photo
     rows = [{"task": json.dumps(dataclasses.asdict(task))} for task in tasks]
-    return data.from_items(rows, override_num_blocks=len(rows)).map(
+    dataset = data.from_items(rows, override_num_blocks=len(rows)).map(
         _Actor,
         fn_constructor_args=(make, threads),
         compute=data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=1),
         num_cpus=threads,
         num_gpus=1 if gpu else None,
     )
+    for row in dataset.iter_rows():
+        yield row["answer"]
+
+
+def _through_client(ray: Any, options: tuple[Any, ...]) -> Iterator[str]:
+    """The same from afar: Ray Data runs on the cluster alone, so its answers are fetched there."""
+    reader = ray.remote(num_cpus=0)(_Reader).remote(*options)
+    while (text := ray.get(reader.read.remote())) is not None:
+        yield text
+
+
+class _Reader:
+    """Reads the answers on the cluster."""
+
+    def __init__(self, *options: Any) -> None:
+        self._answers = _answers(*options)
+
+    def read(self) -> str | None:
+        """The next answer; None after the last."""
+        return next(self._answers, None)
 
 
 class _Actor:
