@@ -21,7 +21,8 @@ from .words import error_text
 from .work import Report, StoppedError, taking, with_reports
 
 if TYPE_CHECKING:
-    from segmentation.clip import ClipLimits, LabelledClip
+    from segmentation.clip import LabelledClip
+    from segmentation.clip_limits import ClipLimits
 
 CLIP = "clip"
 """The name under which clips' frames wait in the line."""
@@ -52,7 +53,7 @@ class Clips:
     @property
     def limits(self) -> "ClipLimits":
         """What a clip may be on this page."""
-        from segmentation.clip import ClipLimits
+        from segmentation.clip_limits import ClipLimits
 
         options, usual = self.engine.options, ClipLimits()
         most = min(usual.megabytes, options.max_upload_mb)

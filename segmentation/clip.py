@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from segmentation.clip_limits import ClipLimits
 from segmentation.errors import VideoError
 from segmentation.ffmpeg import Child, Facts, probe, read_frames, source_options
 from segmentation.overlay import blend
@@ -30,25 +31,6 @@ SLACK_SECONDS = 0.5
 """A clip of "20 s" may last a frame or two longer."""
 _MP4_SOUND = ("aac", "mp3")  # what browsers play from an MP4 file
 _COLOUR = ("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709")
-
-
-@dataclass(frozen=True)
-class ClipLimits:
-    """What a clip may be.
-
-    Attributes:
-        seconds: longest clip.
-        megabytes: largest file, in units of 2^20 bytes.
-        source_pixels: largest frame, in pixels; a 4K film has 8.8 million at most.
-        longest: the longer side of the labelled clip in pixels; larger frames are made smaller.
-        fps: frames a second of the labelled clip at most; more are thinned out.
-    """
-
-    seconds: float = 20.0
-    megabytes: float = 50.0
-    source_pixels: int = 9_000_000
-    longest: int = 1280
-    fps: float = 15.0
 
 
 @dataclass(frozen=True)
