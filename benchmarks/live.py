@@ -22,8 +22,8 @@ from benchmarks.contenders import load_ours, random_network
 from benchmarks.output import EXAMPLES
 from benchmarks.tables import machine_line, markdown
 from benchmarks.timing import Clock, in_turn, machine, spread, total
-from page.engine import EMBEDDED, LIGHT
 from page.live import map_size
+from page.predictors import EMBEDDED, LIGHT
 from segmentation.postprocess import decide
 
 CAMERA = (640, 480)  # (width, height) that the page asks a camera for

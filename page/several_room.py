@@ -8,7 +8,7 @@ from . import words
 from .photo_input import PhotosInput
 from .several import MAX_PHOTOS, Several
 
-TITLE = "Several photos"
+TITLE = "Several"
 
 
 def add_several(

@@ -236,7 +236,7 @@ def app_url(tiny_program, tmp_path_factory):
 
 def open_room(page, url, files) -> None:
     page.goto(url)
-    page.get_by_role("tab", name="Several photos").click()
+    page.get_by_role("tab", name="Several").click()
     page.wait_for_selector("#several-photos input[type=file]", state="attached")
     page.set_input_files("#several-photos input[type=file]", files)
 
@@ -277,7 +277,7 @@ def test_three_photos_become_a_sheet_and_a_zip(page, app_url, files, tiny_progra
 @pytest.mark.browser
 def test_photos_dropped_anywhere_on_the_open_tab_are_taken(page, app_url):
     page.goto(app_url)
-    page.get_by_role("tab", name="Several photos").click()
+    page.get_by_role("tab", name="Several").click()
     page.wait_for_selector("#several-photos input[type=file]", state="attached")
     page.evaluate(
         """async () => {
