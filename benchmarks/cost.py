@@ -1,9 +1,10 @@
 """What one answer costs: `python -m benchmarks.cost`; docs/scaling.md reckons with it.
 
-First the work alone, in this process: CPU seconds (of all threads) to decode a photo, to label it
-with each model (seeded random weights: the cost does not depend on their values) and to make what
-the page shows. Then the real server with the built-in model, asked as a browser asks: CPU seconds
-of its process, bytes of a photo up and of all answers down, files it keeps, memory.
+First the work alone, in this process on one thread (several would add the seconds in which they
+wait for each other): CPU seconds to decode a photo, to label it with each model (seeded random
+weights: the cost does not depend on their values) and to make what the page shows. Then the real
+server with the built-in model, asked as a browser asks: CPU seconds of its process, bytes of a
+photo up and of all answers down, memory. Every file that goes up or down is also kept for a while.
 """
 
 import argparse
@@ -19,10 +20,10 @@ from typing import Any
 
 import httpx
 import numpy as np
+import torch
 
 import segmentation
 from benchmarks.contenders import MODELS, enlarged_photo, load_ours, random_network
-from benchmarks.load import folder_mb
 from benchmarks.output import EXAMPLES, finish, parser, positive, result
 from benchmarks.resident import resident_mb
 from benchmarks.tables import markdown
@@ -37,7 +38,7 @@ TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
 
 def cpu_seconds(work: Callable[[], Any], runs: int) -> float:
-    """Median CPU seconds of this process, all threads together, after one run to warm up."""
+    """Median CPU seconds of this process, after one run to warm up."""
     work()
     taken = []
     for _ in range(runs):
@@ -55,6 +56,7 @@ def process_cpu(pid: int) -> float:
 
 def work_alone(files: dict[str, bytes], models: list[str], runs: int) -> dict[str, Any]:
     """CPU seconds of each step: {"decode" or "show": {size: s}, "label": {model: {size: s}}}."""
+    torch.set_num_threads(1)
     images = {size: segmentation.open_photo(data) for size, data in files.items()}
     values: dict[str, Any] = {"label": {}, "show": {}}
     values["decode"] = {
@@ -64,6 +66,7 @@ def work_alone(files: dict[str, bytes], models: list[str], runs: int) -> dict[st
     with tempfile.TemporaryDirectory() as name:
         for model in models:
             segmenter = _segmenter(model, Path(name))
+            torch.set_num_threads(1)  # loading sets it by what this machine has
             values["label"][model] = {
                 size: cpu_seconds(lambda photo=photo, of=segmenter: of.predict(photo), runs)
                 for size, photo in images.items()
@@ -159,13 +162,12 @@ def server(files: dict[str, bytes], runs: int) -> dict[str, Any]:
             values["page_bytes"] = browser.page_bytes()
             values["memory_ready_mb"] = resident_mb(app.pid)
             for size, data in files.items():
-                before = browser.up, browser.down, folder_mb(folder), process_cpu(app.pid)
+                before = browser.up, browser.down, process_cpu(app.pid)
                 for _ in range(runs):
                     browser.label(browser.upload(own_photo(data, rng)))
-                after = browser.up, browser.down, folder_mb(folder), process_cpu(app.pid)
-                up, down, disk, cpu = ((b - a) / runs for a, b in zip(before, after, strict=True))
-                answer = {"up": up, "down": down, "disk_mb": disk, "cpu_seconds": cpu}
-                values["answers"][size] = answer
+                after = browser.up, browser.down, process_cpu(app.pid)
+                up, down, cpu = ((b - a) / runs for a, b in zip(before, after, strict=True))
+                values["answers"][size] = {"up": up, "down": down, "cpu_seconds": cpu}
             values["memory_after_mb"] = resident_mb(app.pid)
             values["memory_peak_mb"] = resident_mb(app.pid, "VmHWM")
             values["memory_waiting_mb"] = _waiting_mb(url, app.pid, files["12 MP"], rng)
@@ -237,7 +239,6 @@ def _server_table(served: dict[str, Any], sizes: list[str]) -> list[str]:
         ["CPU seconds of the server", *(f"{answers[s]['cpu_seconds']:.2f}" for s in sizes)],
         ["MB up", *(f"{answers[s]['up'] / 1e6:.2f}" for s in sizes)],
         ["MB down", *(f"{answers[s]['down'] / 1e6:.2f}" for s in sizes)],
-        ["MB of files kept", *(f"{answers[s]['disk_mb']:.2f}" for s in sizes)],
     ]
     memory = (
         f"Memory of the server: {served['memory_ready_mb']:.0f} MB after the first photo, "
