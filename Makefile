@@ -17,7 +17,7 @@ serve: $(VENV)/ray.stamp
 	$(BIN)/python -m deploy.ray_serve $(ARGS)
 
 test-ray: $(VENV)/dev.stamp $(VENV)/ray.stamp
-	PIXELWISE_REQUIRE_RAY=1 timeout --kill-after=10 240 $(BIN)/python -m pytest -m ray $(ARGS)
+	PIXELWISE_REQUIRE_RAY=1 timeout --kill-after=10 480 $(BIN)/python -m pytest -m ray $(ARGS)
 
 test: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest $(ARGS)
