@@ -1,14 +1,17 @@
 """Feeds changed pictures to the door for pictures for as long as one likes.
 
-`python tests/fuzz_images.py --minutes 10` starts from the good and the bad inputs and changes them
+`python tests/fuzz_images.py --minutes 10` lets Atheris (libFuzzer, guided by which lines of the
+project and of Pillow a file reaches) start from the good and the bad inputs and change them
 further. Anything but a picture or an `ImageError` within 5 seconds and 1 GB is a finding: its file
-and its cause are written into --out, and the exit status is 1. It says from which seed, so that a
-run can be had again; no other package is needed.
+and its cause are written into --out, and the exit status is 1. Atheris comes with
+`pip install -r requirements-fuzz.txt`.
 """
 
 import argparse
 import faulthandler
+import importlib.util
 import json
+import subprocess
 import sys
 import time
 import warnings
@@ -20,45 +23,15 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import bad_inputs  # noqa: E402
-from segmentation import ImageError  # noqa: E402
-from segmentation.images import open_photo  # noqa: E402
 
 MOST_SECONDS, MOST_MB, MOST_BYTES = 5.0, 1000.0, 1 << 20
-INTERESTING = (0, 1, 2, 4, 8, 16, 127, 128, 255, 256, 32767, 65535, 2**31 - 1, 2**31, 2**32 - 1)
-
-
-def change(data: bytes, others: list[bytes], rng: np.random.Generator) -> bytes:
-    """A file changed in one to eight places, at random."""
-    changed = bytearray(data)
-    for _ in range(int(rng.integers(1, 9))):
-        at = int(rng.integers(0, len(changed) + 1) * rng.random() ** 2)  # headers more often
-        kind = int(rng.integers(0, 7))
-        if kind == 0 and at < len(changed):
-            changed[at] ^= 1 << int(rng.integers(0, 8))
-        elif kind == 1 and at < len(changed):
-            changed[at] = int(rng.integers(0, 256))
-        elif kind == 2:  # a number that programs stumble over
-            size = int(rng.choice([1, 2, 4]))
-            value = int(rng.choice(INTERESTING)) & (256**size - 1)
-            changed[at : at + size] = value.to_bytes(size, str(rng.choice(["big", "little"])))
-        elif kind == 3:
-            del changed[at : at + int(rng.integers(1, 64))]
-        elif kind == 4:  # a piece again
-            piece = changed[at : at + int(rng.integers(1, 256))]
-            changed[at:at] = piece * int(rng.integers(1, 8))
-        elif kind == 5:  # a piece of another file
-            other = others[int(rng.integers(len(others)))]
-            start = int(rng.integers(0, len(other) + 1))
-            changed[at : at + 32] = other[start : start + int(rng.integers(1, 128))]
-        else:
-            del changed[at:]
-        if not changed:
-            return b""
-    return bytes(changed[:MOST_BYTES])
 
 
 def attempt(data: bytes) -> tuple[str, str]:
     """Open one file: ("picture" or "error" or "finding", what about it)."""
+    from segmentation import ImageError  # after Atheris has prepared these modules
+    from segmentation.images import open_photo
+
     status, marks = Path("/proc/self/status"), Path("/proc/self/clear_refs")
     before = 0.0
     if marks.exists():
@@ -88,25 +61,57 @@ def _megabytes(status: Path, key: str) -> float:
     return int(line.split()[1]) / 1024
 
 
-def fuzz(minutes: float, seed: int, out: Path) -> dict[str, int]:
-    """Try changed files until the time is up; how many there were of each kind."""
-    good = [bad_inputs.encode(form) for form in bad_inputs.FORMATS] * 8
-    corpus = good + [case.data for case in bad_inputs.cases() if 0 < len(case.data) < 50_000]
-    rng = np.random.default_rng(seed)
-    counts = {"picture": 0, "error": 0, "finding": 0}
-    last = out / "last.bin"  # what was being tried, should the process itself die
-    end = time.monotonic() + 60 * minutes
-    while time.monotonic() < end:
-        data = change(corpus[int(rng.integers(len(corpus)))], corpus, rng)
-        last.write_bytes(data)
+class Counts:
+    """How many attempts of each kind there were; kept in a file, as libFuzzer ends the process."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self.counts = {"picture": 0, "error": 0, "finding": 0}
+        self._written = 0.0
+
+    def one(self, data: bytes) -> None:
+        """Try one file; what Atheris calls. A finding is written down, and the fuzzing goes on."""
         kind, text = attempt(data)
-        counts[kind] += 1
+        self.counts[kind] += 1
         if kind == "finding":
-            number = counts["finding"]
-            (out / f"finding{number}.bin").write_bytes(data)
+            number = self.counts["finding"]
+            (self.out / f"finding{number}.bin").write_bytes(data)
             print(f"finding {number}: {text}", flush=True)
-    last.unlink()
-    return counts
+        if time.monotonic() - self._written > 1:
+            self._written = time.monotonic()
+            scratch = self.out / "counts.part"
+            scratch.write_text(json.dumps(self.counts))
+            scratch.replace(self.out / "counts.json")
+
+
+def write_corpus(folder: Path) -> None:
+    """The good and the bad inputs as files, where libFuzzer starts from them and adds its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    good = [bad_inputs.encode(form) for form in bad_inputs.FORMATS]
+    bad = [case.data for case in bad_inputs.cases() if 0 < len(case.data) < 50_000]
+    for number, data in enumerate([*good, *bad]):
+        (folder / f"{number:04}.bin").write_bytes(data)
+
+
+def fuzz(minutes: float, seed: int, out: Path) -> None:
+    """Let Atheris try files until the time is up; does not return."""
+    import atheris
+
+    with atheris.instrument_imports(include=["segmentation", "PIL"]):
+        import segmentation.images  # noqa: F401
+    write_corpus(out / "corpus")
+    options = {
+        "max_total_time": round(60 * minutes),
+        "seed": seed + 1,  # 0 would mean a random one
+        "max_len": MOST_BYTES,
+        "timeout": 60,
+        "rss_limit_mb": 0,  # `attempt` looks at each one's memory
+        "artifact_prefix": f"{out}/crash-",
+        "verbosity": 0,
+    }
+    words = [sys.argv[0], *(f"-{name}={value}" for name, value in options.items())]
+    atheris.Setup([*words, str(out / "corpus")], Counts(out).one)
+    atheris.Fuzz()
 
 
 def main() -> int:
@@ -115,13 +120,23 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("runs/fuzz"), help="for findings")
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    faulthandler.enable()
-    warnings.simplefilter("ignore")
-    counts = fuzz(options.minutes, options.seed, options.out)
+    if options.child:
+        faulthandler.enable()
+        warnings.simplefilter("ignore")
+        fuzz(options.minutes, options.seed, options.out)
+    if importlib.util.find_spec("atheris") is None:
+        print("the fuzzer is missing: pip install -r requirements-fuzz.txt", file=sys.stderr)
+        return 2
+    (options.out / "counts.json").unlink(missing_ok=True)
+    done = subprocess.run([sys.executable, *sys.argv, "--child"], check=False)
+    counts = json.loads((options.out / "counts.json").read_bytes())
+    crashes = len(list(options.out.glob("crash-*")))
+    counts["finding"] += crashes
     print(json.dumps({"minutes": options.minutes, "seed": options.seed, **counts}))
-    return 1 if counts["finding"] else 0
+    return 1 if counts["finding"] or done.returncode else 0
 
 
 if __name__ == "__main__":
