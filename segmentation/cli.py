@@ -45,10 +45,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             Path(options.out),
             Settings.of(options),
             workers=options.workers or 1,
+            threads=options.threads,
             ray=options.ray,
         )
-    if options.workers or options.ray:
-        parser.error("--workers and --ray are for a folder, and this is none: name a folder")
+    if options.workers or options.threads or options.ray:
+        parser.error("--workers, --threads and --ray are for a folder: name one")
     return _label_photos(options)
 
 

@@ -110,6 +110,14 @@ def _add_folder_options(parser: argparse.ArgumentParser) -> None:
         "(default: 1)",
     )
     group.add_argument(
+        "--threads",
+        type=_workers,
+        metavar="T",
+        help="cores that each worker computes with (default: its share of them). The files are the "
+        "same to the byte for the same T on the same kind of processor; for another T, rounding "
+        "may tip a pixel between two classes that are as good as equal",
+    )
+    group.add_argument(
         "--ray",
         metavar="ADDRESS",
         help="share the photos over a Ray cluster: auto, HOST:PORT, ray://HOST:PORT, or local for "

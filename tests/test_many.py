@@ -256,8 +256,8 @@ def test_what_cannot_be_run_is_one_line(label, folder, tmp_path, tiny_program, c
     ("arguments", "message"),
     [
         (["photos", "photos/b.png"], "name photos, or one folder alone"),
-        (["photos/b.png", "--workers", "2"], "--workers and --ray are for a folder"),
-        (["photos/b.png", "--ray", "local"], "--workers and --ray are for a folder"),
+        (["photos/b.png", "--workers", "2"], "--workers, --threads and --ray are for a folder"),
+        (["photos/b.png", "--ray", "local"], "--workers, --threads and --ray are for a folder"),
         (["photos", "--workers", "0"], "'0' is not a whole number from 1 to 10000"),
     ],
 )
@@ -281,6 +281,25 @@ def test_two_workers_write_the_same_files_as_one(label, folder, tmp_path):
     assert label("--workers", "2", out="one")[1][-1].startswith(
         "0 labelled, 5 done before, 1 failed"
     )
+
+
+def test_a_workers_threads_do_not_depend_on_how_much_is_left(
+    label, folder, monkeypatch, tiny_program
+):
+    told = []
+
+    def watch(make, tasks, workers, threads):
+        told.append((workers, threads))
+        return iter(())
+
+    monkeypatch.setattr("segmentation.many.run.label_in_processes", watch)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 12)
+    label("--workers", "3")
+    for name in ("a.jpg", "a.png", "b.png", "sub/a.png"):
+        (folder / name).unlink()
+    label("--workers", "3")  # else rounding could differ in what is resumed
+    label("--workers", "3", "--threads", "2")
+    assert told == [(3, 4), (1, 4), (1, 2)]
 
 
 def test_auto_precision_is_decided_once_for_all(label, tmp_path, tiny_program, monkeypatch, folder):

@@ -167,6 +167,13 @@ def test_a_cluster_is_shared_so_that_all_workers_fit(nodes, workers, shared):
     assert share(nodes, workers) == shared
 
 
+def test_a_cluster_gives_the_threads_that_are_asked_for_or_says_no():
+    assert share([8, 4], 9, 3) == (3, 3)
+    assert share([8, 4], 2, 3) == (2, 3)
+    with pytest.raises(PixelwiseError, match="no node of the Ray cluster has 9 processors"):
+        share([8, 4], 1, 9)
+
+
 def test_a_cluster_without_processors_is_refused():
     with pytest.raises(PixelwiseError, match="no processors"):
         share([0, 0], 1)

@@ -19,7 +19,13 @@ _DIED = "its worker ended: if that was for want of memory, try fewer --workers o
 
 
 def label_on_ray(
-    make: MakeLabel, tasks: Sequence[Task], workers: int, address: str, *, gpu: bool = False
+    make: MakeLabel,
+    tasks: Sequence[Task],
+    workers: int,
+    address: str,
+    *,
+    threads: int | None = None,
+    gpu: bool = False,
 ) -> Iterator[Answer]:
     """Label the photos on a cluster.
 
@@ -31,6 +37,7 @@ def label_on_ray(
         workers: how many actors; fewer where the cluster has fewer processors.
         address: "auto", "HOST:PORT", "ray://HOST:PORT", or "local" for a cluster on this machine
             that ends with this call.
+        threads: that each worker computes with; None for as many as fit.
         gpu: each worker needs a GPU of its own.
 
     Yields:
@@ -52,7 +59,8 @@ def label_on_ray(
     _connect(ray, address, workers)
     try:
         nodes = [int(n["Resources"].get("CPU", 0)) for n in ray.nodes() if n["Alive"]]
-        workers, threads = share(nodes, workers)
+        workers, threads = share(nodes, workers, threads)
+        workers = min(workers, len(tasks))
         options = (make, tasks, workers, threads, gpu)
         for text in _through_client(ray, options) if "://" in address else _answers(*options):
             answer = Answer(**json.loads(text))
@@ -66,22 +74,31 @@ def label_on_ray(
             ray.shutdown()
 
 
-def share(nodes: Sequence[int], workers: int) -> tuple[int, int]:
+def share(nodes: Sequence[int], workers: int, threads: int | None = None) -> tuple[int, int]:
     """Share the processors of a cluster.
 
     Args:
         nodes: processors of each node.
         workers: how many are wanted.
+        threads: how many each is to have; None to choose.
 
     Returns:
-        workers: as many as wanted, but no more than there are processors.
-        threads: for each, the most with which all of them fit, since none may span two nodes.
+        workers: as many as wanted, but no more than there is room for.
+        threads: for each; if not given, the most with which all of them fit, since none may span
+            two nodes.
 
     Raises:
-        PixelwiseError: there are no processors.
+        PixelwiseError: there is no room for one worker.
     """
     if sum(nodes) < 1:
         raise PixelwiseError("the Ray cluster has no processors: start it with --num-cpus")
+    if threads is not None:
+        room = sum(node // threads for node in nodes)
+        if room < 1:
+            raise PixelwiseError(
+                f"no node of the Ray cluster has {threads} processors: lower --threads"
+            )
+        return min(workers, room), threads
     workers = min(workers, sum(nodes))
     threads = max(nodes)
     while sum(node // threads for node in nodes) < workers:

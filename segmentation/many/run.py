@@ -31,7 +31,13 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 
 
 def label_folder(
-    folder: Path, out: Path, settings: Settings, *, workers: int = 1, ray: str | None = None
+    folder: Path,
+    out: Path,
+    settings: Settings,
+    *,
+    workers: int = 1,
+    threads: int | None = None,
+    ray: str | None = None,
 ) -> int:
     """Label every picture below a folder that is not labelled yet, and write the tables.
 
@@ -40,12 +46,13 @@ def label_folder(
         out: where the files go; made if it is not there.
         settings: the model and the look.
         workers: processes on this machine (1: this one), or actors on the cluster.
+        threads: that each worker computes with; None for its share of the processors.
         ray: address of a Ray cluster, see `label_on_ray`; None for this machine alone.
 
     Returns:
         The exit status: 0 all well, 1 something failed, 130 stopped by Ctrl-C.
     """
-    run = _Run(Path(os.path.abspath(folder)), Path(os.path.abspath(out)), workers, ray)
+    run = _Run(Path(os.path.abspath(folder)), Path(os.path.abspath(out)), workers, threads, ray)
     try:
         check_places(run.folder, run.out)
         run.out.mkdir(parents=True, exist_ok=True)
@@ -65,6 +72,7 @@ class _Run:
     folder: Path
     out: Path
     workers: int
+    threads: int | None
     ray: str | None
 
     def finish(self, settings: Settings, journal: Journal) -> int:
@@ -106,16 +114,19 @@ class _Run:
         paths = (self.folder / image for image in photos)
         settings, segmenter = settle_precision(settings, segmenter, paths)
         tasks = _begun(plan.tasks, journal)
-        workers = min(self.workers, len(plan.tasks))
         make = partial(Labeller, settings)
         if self.ray:
             del segmenter
             gpu = settings.device.startswith("cuda")
-            yield from label_on_ray(make, list(tasks), workers, self.ray, gpu=gpu)
+            yield from label_on_ray(
+                make, list(tasks), self.workers, self.ray, threads=self.threads, gpu=gpu
+            )
         elif self.workers == 1:
-            yield from label_here(Labeller(settings, segmenter=segmenter), tasks)
+            label = Labeller(settings, self.threads or 0, segmenter=segmenter)
+            yield from label_here(label, tasks)
         else:
-            threads = max(1, torch.get_num_threads() // workers)
+            threads = self.threads or max(1, torch.get_num_threads() // self.workers)
+            workers = min(self.workers, len(plan.tasks))
             del segmenter
             yield from label_in_processes(make, tasks, workers, threads)
 
