@@ -333,7 +333,7 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path, tiny_program, workers):
     command += ["--model", str(tiny_program), "--workers", str(workers)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     run = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
-    end = time.monotonic() + 60
+    end = time.monotonic() + 240  # a loaded machine is no failure
     while not out.is_dir() or len(list(out.glob("*_overlay.png"))) < 7:
         assert run.poll() is None
         assert time.monotonic() < end

@@ -209,7 +209,7 @@ def is_running(pid: int) -> bool:
         return False
 
 
-def wait_for(condition, seconds: float = 60) -> None:
+def wait_for(condition, seconds: float = 240) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
@@ -234,8 +234,8 @@ def test_workers_end_with_the_process_that_employs_them(tmp_path, end):
     workers = [int(path.stem) for path in tmp_path.glob("*.pid")]
     assert all(map(is_running, workers))
     main.send_signal(end)
-    main.wait(30)
-    wait_for(lambda: not any(map(is_running, workers)), 30)
+    main.wait(240)
+    wait_for(lambda: not any(map(is_running, workers)))
 
 
 def test_a_lock_that_is_held_is_not_waited_for(tmp_path):
