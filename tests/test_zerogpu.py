@@ -27,6 +27,7 @@ def spaces(monkeypatch):
     import spaces
 
     yield spaces
+    spaces.end()
     spaces.GPU.quota = None
     spaces.calls.clear()
     del sys.modules["spaces"]

@@ -16,6 +16,10 @@ torch_came_first = "torch" in sys.modules
 _fork = multiprocessing.get_context("fork")
 
 
+processes: list[Any] = []
+"""Those that were forked."""
+
+
 class QuotaError(Exception):
     """What a visitor without quota meets."""
 
@@ -29,7 +33,8 @@ class GPU:
         import page.lent
 
         page.lent.DEVICE = "cpu"  # there is no GPU to lend
-        inbox, outbox, workers = _fork.SimpleQueue(), _fork.SimpleQueue(), []
+        inbox, outbox = _fork.SimpleQueue(), _fork.SimpleQueue()
+        workers: list[Any] = []
 
         @functools.wraps(task)
         def lend(*args: Any, **kwargs: Any) -> Any:
@@ -40,6 +45,7 @@ class GPU:
             if not workers:
                 workers.append(_fork.Process(target=_work, args=(task, inbox, outbox), daemon=True))
                 workers[0].start()
+                processes.append(workers[0])
             inbox.put((args, kwargs))
             well, value = outbox.get()
             if not well:
@@ -48,6 +54,14 @@ class GPU:
             return value
 
         return lend
+
+
+def end() -> None:
+    """End the processes: they hold what was open when they were forked, such as a browser's pipes."""
+    while processes:
+        process = processes.pop()
+        process.terminate()
+        process.join()
 
 
 def _work(task: Callable[..., Any], inbox: Any, outbox: Any) -> None:
