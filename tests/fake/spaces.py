@@ -57,7 +57,7 @@ class GPU:
 
 
 def end() -> None:
-    """End the processes: they hold what was open when they were forked, such as a browser's pipes."""
+    """End the processes: they hold what was open when they were forked, a browser's pipes too."""
     while processes:
         process = processes.pop()
         process.terminate()
