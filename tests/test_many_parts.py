@@ -219,7 +219,9 @@ def wait_for(condition, seconds: float = 240) -> None:
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes are looked up in /proc")
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_workers_end_with_the_process_that_employs_them(tmp_path, end):
+    # a test run in the background hands down that Ctrl-C is ignored
     script = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "import sys; from segmentation.many.local import label_in_processes as go\n"
         "from many_workers import make_slow, tasks\n"
         "if __name__ == '__main__': list(go(make_slow, tasks('a', 'b', out=sys.argv[1]), 2, 1))\n"
