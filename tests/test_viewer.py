@@ -112,9 +112,12 @@ class Driver:
         )
 
     def pixel(self, y, x, canvas="labels"):
-        """[red, green, blue, alpha] of a canvas where a photo pixel's middle is."""
+        """[red, green, blue, alpha] of a canvas where a photo pixel's middle is, once painted."""
         return self.page.evaluate(
-            """([y, x, name]) => {
+            """async ([y, x, name]) => {
+              const frame = () => new Promise(requestAnimationFrame);
+              await frame();  // what was changed is painted in the next frame
+              await frame();
               const {view} = document.querySelector('.pw').pixelwise;
               const canvas = document.querySelector('canvas.pw-' + name);
               const ratio = canvas.width / canvas.clientWidth;
