@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.timing import has_bfloat16
+from segmentation.precision import has_cpu_bfloat16
 
 SHAPES = (
     (64, 64, 3, 130, 130),
@@ -32,7 +32,7 @@ class Peak:
 
     def __init__(self) -> None:
         kinds = {"float32": torch.float32}
-        if has_bfloat16():
+        if has_cpu_bfloat16():
             kinds["bfloat16"] = torch.bfloat16
         self.best: dict[str, tuple[float, str]] = {}
         self._cases = [

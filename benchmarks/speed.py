@@ -25,8 +25,9 @@ from benchmarks.contenders import MODELS, PRESET_SIDE, load_ours, random_network
 from benchmarks.output import EXAMPLES, RUNS, finish, parser, positive, result
 from benchmarks.peak import Peak, count_flops, count_with_zeros
 from benchmarks.speed_tables import speed_report, speed_targets
-from benchmarks.timing import Clock, Work, has_bfloat16, in_turn
+from benchmarks.timing import Clock, Work, in_turn
 from segmentation.fast import fast_network
+from segmentation.precision import has_cpu_bfloat16
 
 MOST_DIFFERENCE = 1e-3
 """Of the logits' range, for float32: more, and somebody is running another network."""
@@ -59,7 +60,7 @@ def measure_model(
         "exact": load_ours(network, name, folder, exact=True, **options),
         "default": load_ours(network, name, folder, **options),
     }
-    if has_bfloat16():
+    if has_cpu_bfloat16():
         ours["bfloat16"] = load_ours(network, name, folder, precision="bfloat16", **options)
     image = Image.open(io.BytesIO(data)).convert("RGB")
     batch = ours["default"].preprocess(image, size=ours["default"].size)
@@ -91,7 +92,7 @@ def _engines(network: nn.Module, batch: Tensor, folder: Path) -> dict[str, engin
         made["onnxruntime"] = engines.onnx_runtime(path)
     if "openvino" in here:
         made["openvino"] = engines.open_vino(path, "f32")
-        if has_bfloat16():
+        if has_cpu_bfloat16():
             made["openvino_bfloat16"] = engines.open_vino(path, "bf16")
     return made
 

@@ -18,8 +18,9 @@ from benchmarks.contenders import enlarged_photo, load_ours, random_network, scr
 from benchmarks.output import EXAMPLES, RUNS, finish, parser, positive, result
 from benchmarks.tables import markdown
 from benchmarks.targets import Target
-from benchmarks.timing import Clock, has_bfloat16, in_turn, spread
+from benchmarks.timing import Clock, in_turn, spread
 from segmentation.postprocess import decide
+from segmentation.precision import has_cpu_bfloat16
 from segmentation.result import Segmentation
 from viewer.payload import build_value
 
@@ -73,7 +74,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     data = enlarged_photo(options.photo, tuple(options.size))
     network = random_network(MODEL)
     with tempfile.TemporaryDirectory() as name:
-        precision = "bfloat16" if has_bfloat16() else "float32"  # its time is not told
+        precision = "bfloat16" if has_cpu_bfloat16() else "float32"  # its time is not told
         ours = {
             "exact": load_ours(network, MODEL, Path(name), exact=True),
             "default": load_ours(network, MODEL, Path(name), precision=precision),

@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+from segmentation.precision import has_cpu_bfloat16
+
 
 class Clock:
     """Adds up the seconds of the named stages of one run.
@@ -96,7 +98,7 @@ def machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
-        "bfloat16": has_bfloat16(),
+        "bfloat16": has_cpu_bfloat16(),
         "memory_gb": round(_memory_gb(), 1),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
@@ -104,13 +106,6 @@ def machine() -> dict[str, Any]:
         "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         "date": time.strftime("%Y-%m-%d"),
     }
-
-
-def has_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16 itself (AVX512-BF16 or AMX)."""
-    # torch keeps these questions private until its list of processor features is settled
-    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, name, bool)() for name in names)
 
 
 def _processor() -> str:

@@ -95,19 +95,21 @@ def pack(network: fx.GraphModule, side: int, wanted: Callable[[nn.Conv2d], bool]
 def _pack_node(
     network: fx.GraphModule, node: fx.Node, conv: nn.Conv2d, modules: dict[str, nn.Module]
 ) -> None:
-    last, other = node, None
-    follower = _only_user(last)
+    melted, other = [node], None  # what the packed one does by itself, in this order
+    follower = _only_user(node)
     if follower is not None and follower.target in _ADDITIONS and len(follower.args) == 2:
         left, right = follower.args
-        summand = right if left is last else left
-        if isinstance(summand, fx.Node) and summand is not last:
+        summand = right if left is node else left
+        if isinstance(summand, fx.Node) and summand is not node:
             after = _only_user(follower)
             if after is not None and _activation(after, modules) == "relu":
-                last, other = follower, summand
-                follower = after
+                melted.append(follower)
+                other, follower = summand, after
     name = "none"
     if follower is not None and (known := _activation(follower, modules)):
-        last, name = follower, known
+        melted.append(follower)
+        name = known
+    last = melted[-1]
     target = f"packed_{node.name}"
     network.add_submodule(target, PackedConv2d(conv, node.args[0].meta["tensor_meta"].shape, name))
     with network.graph.inserting_after(last):
@@ -115,11 +117,8 @@ def _pack_node(
         made = network.graph.call_module(target, args)
     made.meta = dict(last.meta)
     last.replace_all_uses_with(made)
-    while last is not node:  # what the packed one does by itself, from the last to the first
-        before = node if _only_user(node) is last else next(iter(node.users))
-        network.graph.erase_node(last)
-        last = before
-    network.graph.erase_node(node)
+    for old in reversed(melted):
+        network.graph.erase_node(old)
 
 
 def _only_user(node: fx.Node) -> fx.Node | None:

@@ -9,6 +9,8 @@ from torch import Tensor
 from torchvision.models.segmentation import DeepLabV3_ResNet101_Weights
 from torchvision.transforms.functional import InterpolationMode, normalize, pil_to_tensor, resize
 
+from segmentation.precision import has_cpu_bfloat16
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -27,11 +29,10 @@ def pick_training_device(name: str) -> torch.device:
 
 
 def fast_bfloat16(device: torch.device) -> bool:
-    """Whether a device computes in bfloat16 itself: CUDA from Ampere on, CPUs with AVX512-BF16."""
+    """Whether a device computes in bfloat16 itself: CUDA from Ampere on, such CPUs."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-    return device.type == "cpu" and supported is not None and supported()
+    return device.type == "cpu" and has_cpu_bfloat16()
 
 
 def eval_transforms(
