@@ -17,6 +17,7 @@ from segmentation import PixelwiseError
 from . import live_words as words
 from .crowd import Crowd
 from .engine import Engine
+from .stops import Stops
 from .words import error_text
 from .work import Report, StoppedError, taking, with_reports
 
@@ -41,12 +42,16 @@ class Clips:
         engine: has the networks and the line before them.
         cache: Gradio's folder for files that visitors may fetch.
         crowd: who has left.
+
+    Attributes:
+        stops: what the button for it calls.
     """
 
     def __init__(self, engine: Engine, cache: str, crowd: Crowd) -> None:
         self.engine = engine
         self.cache = cache
         self.crowd = crowd
+        self.stops = Stops()
         self._at_work = threading.Lock()
         self._here = threading.BoundedSemaphore(MAX_CLIPS)
 
@@ -78,11 +83,16 @@ class Clips:
         if not self._here.acquire(blocking=False):
             yield words.status(f"Busy: {MAX_CLIPS} clips are waiting. Try again later."), gr.skip()
             return
+        stop = threading.Event()
         try:
-            yield words.status("Looking at the clip …", busy=True), None
-            yield from self._steps(file, model, request)
+            with self.stops.running(request) as stop:
+                yield words.status("Looking at the clip …", busy=True), None
+                yield from self._steps(file, model, request, stop)
         except StoppedError:
-            log.info("a visitor left while their clip was being labelled")
+            if stop.is_set():
+                yield words.status(words.CLIP_CANCELLED), gr.skip()
+            else:
+                log.info("a visitor left while their clip was being labelled")
         except PixelwiseError as error:
             yield words.status(error_text(error)), gr.skip()
         except Exception as error:
@@ -92,14 +102,14 @@ class Clips:
             self._here.release()
 
     def _steps(
-        self, file: str, model: str, request: gr.Request | None
+        self, file: str, model: str, request: gr.Request | None, stop: threading.Event
     ) -> Iterator[tuple[Any, Any]]:
         session = getattr(request, "session_hash", None)
         seconds = max(self.crowd.time_limit, WORK_FACTOR * self.limits.seconds)
         steps = with_reports(
             lambda report: self._label(file, model, report),
             seconds=seconds,
-            gone=lambda: self.crowd.has_left(session),
+            gone=lambda: stop.is_set() or self.crowd.has_left(session),
         )
         for step in steps:
             if isinstance(step, tuple) and isinstance(step[0], str):

@@ -61,7 +61,7 @@ class Moving:
                     buttons=["download"],
                     elem_id="clip-shown",
                 )
-        ran = run.click(
+        run.click(
             self.clips.run,
             [file, model],
             [status, shown],
@@ -69,10 +69,4 @@ class Moving:
             trigger_mode="once",
             concurrency_limit=None,  # they wait in `Clips`, where they are told so
         )
-        stopped = cancel.click(
-            lambda: words.status(words.CLIP_CANCELLED), None, status, cancels=[ran], **QUIETLY
-        )
-        # a step that was on its way when the button was pressed may still arrive
-        stopped.then(
-            lambda: words.status(words.CLIP_CANCELLED), None, status, queue=False, **QUIETLY
-        )
+        cancel.click(self.clips.stops.stop, None, None, queue=False, **QUIETLY)

@@ -17,7 +17,8 @@ from gradio.processing_utils import hash_file
 from . import words
 from .crowd import Crowd
 from .engine import Engine
-from .service import Service, png, session_of
+from .service import Service, png
+from .stops import Stops
 from .work import Report, StoppedError, with_reports
 
 if TYPE_CHECKING:
@@ -72,7 +73,8 @@ class Several(Service):
         super().__init__(engine, cache, crowd)
         self.max_zip_bytes = int(engine.options.cache_mb * 2**20) // RUNS_AT_ONCE
         self._places = threading.Semaphore(RUNS_AT_ONCE)
-        self._runs: dict[str, _Run] = {}
+        self._stops = Stops()
+        self.stop = self._stops.stop  # what was labelled so far stays, and comes in a ZIP
 
     def run(
         self,
@@ -93,27 +95,21 @@ class Several(Service):
         if not self._places.acquire(blocking=False):
             yield _step(words.several_busy(RUNS_AT_ONCE))
             return
-        session, run = session_of(request), _Run(min(len(photos), MAX_PHOTOS))
+        run = _Run(min(len(photos), MAX_PHOTOS))
         why = words.several_too_many(MAX_PHOTOS)
         run.failed += [(name, why) for _, name in photos[MAX_PHOTOS:]]
-        self._runs[session] = run
         try:
-            with tempfile.TemporaryFile(dir=self.cache) as file:  # gone, whatever happens
+            with (
+                tempfile.TemporaryFile(dir=self.cache) as file,  # gone, whatever happens
+                self._stops.running(request) as run.stop,
+            ):
                 yield from self._label(run, photos[:MAX_PHOTOS], model, size or None, request, file)
         except StoppedError:
             log.info("a visitor left while their photos were being labelled")
         except Exception as error:
             yield _step(words.several_status(self.told(error), run.failed))
         finally:
-            if self._runs.get(session) is run:
-                del self._runs[session]
             self._places.release()
-
-    def stop(self, request: gr.Request) -> None:
-        """End the visitor's run: what was labelled so far stays, and comes in a ZIP."""
-        run = self._runs.get(session_of(request))
-        if run is not None:
-            run.stop.set()
 
     def run_later(self, photos: Any, model: Any, size: Any, request: gr.Request) -> tuple[Any, ...]:
         """The answer of `run` to those who are turned away."""

@@ -98,7 +98,7 @@ def test_nothing_but_the_answer_is_left_behind(several, uploads, cache):
     from gradio.processing_utils import save_file_to_cache
 
     assert save_file_to_cache(last[ZIP]["value"], str(cache)) == last[ZIP]["value"]  # no copy
-    assert not several._runs
+    assert not several._stops._running
 
 
 def test_no_metadata_of_an_upload_is_in_the_zip(several, tmp_path):
@@ -149,7 +149,7 @@ def test_who_leaves_frees_everything(several, uploads, cache):
     run = several.run(uploads, "", 0, Request())
     next(run)
     run.close()
-    assert not several._runs
+    assert not several._stops._running
     assert not [path for path in cache.rglob("*") if path.is_file()]
     for _ in range(RUNS_AT_ONCE + 1):  # each place is free again
         next(run := several.run(uploads, "", 0, Request()))
@@ -160,7 +160,7 @@ def test_who_has_left_ends_the_run(several, uploads, monkeypatch):
     monkeypatch.setattr(several.crowd, "has_left", lambda session: True)
     steps = list(several.run(uploads, "", 0, Request()))
     assert not any("Done" in step[STATUS] for step in steps)
-    assert not several._runs
+    assert not several._stops._running
 
 
 def test_few_visitors_do_so_at_once(several, uploads):
