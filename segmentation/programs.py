@@ -52,7 +52,7 @@ class Program:
 
     Attributes:
         card: what it says about itself.
-        network: batch (1, 3, H, W) float32 to {"out": logits (1, C, h, w) float32}.
+        network: batch (N, 3, H, W) float32 to {"out": logits (N, C, h, w) float32}.
         sides: what it takes as height and as width.
         square: height and width must be equal.
     """
@@ -100,23 +100,31 @@ def load_program(path: str | os.PathLike[str], device: torch.device) -> Program:
         program = move_to_device_pass(program, device)
     batch, height, width = (_side(program, value.shape[i]) for i in (0, 2, 3))
     square = str(value.shape[2]) == str(value.shape[3]) and height.step > 0
-    network = ProgramNetwork(program.module(check_guards=False), value.dtype, batch.nearest(1))
+    network = ProgramNetwork(program.module(check_guards=False), value.dtype, batch)
     return Program(card, network, (height, width), square)
 
 
 class ProgramNetwork(nn.Module):
     """A program that looks like a torchvision network: float32 in, {"out": float32} out."""
 
-    def __init__(self, program: nn.Module, dtype: torch.dtype, copies: int) -> None:
+    def __init__(self, program: nn.Module, dtype: torch.dtype, batches: Side) -> None:
         super().__init__()
         self.program = program
         self.dtype = dtype
-        self.copies = copies  # a program exported for a batch of N wants N
+        self.batches = batches
 
     def forward(self, batch: Tensor) -> dict[str, Tensor]:
-        """Batch (1, 3, H, W) to {"out": logits (1, C, h, w)}."""
-        batch = batch.to(self.dtype).expand(max(self.copies, len(batch)), -1, -1, -1)
-        out = self.program(batch)
+        """Batch (N, 3, H, W) to {"out": logits (N, C, h, w)}."""
+        groups = batch.to(self.dtype).split(self.batches.nearest(len(batch)))
+        return {"out": torch.cat([self._logits(group) for group in groups])}
+
+    def _logits(self, group: Tensor) -> Tensor:
+        """Logits of a group; copies of the last photo fill up what the program wants."""
+        count = len(group)
+        missing = self.batches.nearest(count) - count
+        if missing > 0:
+            group = torch.cat([group, group[-1:].expand(missing, -1, -1, -1)])
+        out = self.program(group)
         if isinstance(out, dict):
             if "out" not in out:
                 raise ModelError(f"the program answers with {sorted(out)}, without 'out'")
@@ -128,7 +136,7 @@ class ProgramNetwork(nn.Module):
                 f"the program answers with {_shape(out)}, not with logits (N, C, h, w) or a dict "
                 "that holds them as 'out'"
             )
-        return {"out": out[:1].float()}  # (1, C, h, w)
+        return out[:count].float()  # (count, C, h, w)
 
 
 @contextmanager

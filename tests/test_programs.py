@@ -142,6 +142,16 @@ FORMS = {
 }
 
 
+@pytest.mark.parametrize("form", ["free batch", "batch of two", "fixed"])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_each_photo_of_a_batch_gets_its_own_logits(form, count, tmp_path):
+    network, shapes, example, _ = FORMS[form]
+    program = load_program(export(tmp_path / "b.pt2", network(), shapes, torch.rand(example)), CPU)
+    batch = torch.rand(count, 3, 64, 96, generator=torch.Generator().manual_seed(count))
+    with torch.inference_mode():
+        torch.testing.assert_close(program.network(batch)["out"], ColourNet()(batch)["out"])
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_programs_of_every_form_label_photos_of_every_shape(form, tmp_path):
     network, shapes, example, dtype = FORMS[form]
