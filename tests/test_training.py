@@ -124,7 +124,9 @@ def test_a_student_learns_from_a_teacher_alone(shapes, tmp_path, monkeypatch):
     """Unlabelled photos only, and a teacher that knows one thing: everything is class 2."""
     from training import teacher as teaching
 
-    def stub(name: str, device: torch.device, size: int) -> teaching.Teacher:
+    def stub(
+        name: str, device: torch.device, size: int, hint: str | None = None
+    ) -> teaching.Teacher:
         def network(batch: torch.Tensor) -> torch.Tensor:
             logits = torch.zeros(len(batch), 4, 9, 9)
             logits[:, 2] = 5.0

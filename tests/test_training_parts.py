@@ -117,7 +117,8 @@ def plain_views(photos: Photos, **changes: object) -> Views:
 
 def test_views_and_targets_are_of_the_same_place_and_repeat_by_step():
     views = plain_views(colour_blocks())
-    batch, targets = views.batch(7, 16, 32, 4)
+    batch, targets, hints = views.batch(7, 16, 32, 4)
+    assert hints is None
     assert (batch.shape, targets.shape) == ((16, 3, 32, 32), (16, 4, 8, 8))
     red = F.avg_pool2d((batch[:, :1] > 0.5).float(), 4)
     torch.testing.assert_close(red, targets[:, 1:2], atol=0.51, rtol=0)
@@ -136,7 +137,7 @@ def test_the_teachers_map_is_cut_like_the_photo():
         torch.zeros(3, dtype=torch.bool),
     )  # fmt: skip
     views = plain_views(nothing_known, maps=maps, maps_aligned=True)
-    batch, targets = views.batch(1, 16, 32, 4)
+    batch, targets, _ = views.batch(1, 16, 32, 4)
     torch.testing.assert_close(targets.sum(1), torch.ones(16, 8, 8))
     red = F.avg_pool2d((batch[:, 0] > 0.5).float(), 4)
     assert targets[:, 3][red == 1].mean() > 0.8
@@ -147,7 +148,7 @@ def test_pasted_rectangles_carry_their_targets():
     generator = torch.Generator().manual_seed(3)
     values = torch.arange(8.0).view(8, 1, 1, 1)
     pixels, targets = values.expand(8, 3, 32, 32), values.expand(8, 4, 8, 8)
-    mixed, mixed_targets = paste_rectangles(pixels, targets, 0.5, generator)
+    mixed, mixed_targets = paste_rectangles([pixels, targets], 0.5, generator)
     assert torch.equal(F.avg_pool2d(mixed[:, :1], 4), mixed_targets[:, :1])
     foreign = (mixed_targets[:, 0] != values[:, 0]).flatten(1).float().mean(1)
     assert 0 < (foreign > 0).sum() < 8  # some views, not all
@@ -155,7 +156,7 @@ def test_pasted_rectangles_carry_their_targets():
     assert foreign.max() < 0.55
     others = [set(view.unique().tolist()) for view in mixed_targets[:, 0]]
     assert all(found <= {float(i), float((i - 1) % 8)} for i, found in enumerate(others))
-    same, same_targets = paste_rectangles(pixels, targets, 0.0, generator)
+    same, same_targets = paste_rectangles([pixels, targets], 0.0, generator)
     assert torch.equal(same, pixels)
     assert torch.equal(same_targets, targets)
 

@@ -1,6 +1,7 @@
 """Random views of photos: resized crops, flips and colour, a batch at a time and on any device."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -106,22 +107,21 @@ def jitter_colours(
 
 
 def paste_rectangles(
-    pixels: Tensor, targets: Tensor, share: float, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
+    layers: Sequence[Tensor], share: float, generator: torch.Generator
+) -> list[Tensor]:
     """Paste into a share of the views a rectangle of the next view, targets alike.
 
     CutMix (Yun et al., arXiv 1905.04899), for segmentation as in French et al. (arXiv 1906.01916):
     what lies around an object stops telling what it is. Rectangles cover 10 to 50 % of a view and
-    lie on the targets' grid, so that no target is of two views.
+    lie on the coarsest layer's grid, so that no target is of two views.
 
     Args:
-        pixels: Views (N, 3, H, W).
-        targets: Their targets (N, C, h, w); H and W are multiples of h and w.
+        layers: Square views (N, 3, H, H) and their targets (N, C, h, h); every side is a multiple
+            of the smallest.
         share: How many of the views get a rectangle, in [0, 1].
         generator: Source of the random numbers.
     """
-    count, cells = len(targets), targets.shape[-1]
-    stride = pixels.shape[-1] // cells
+    count, cells = len(layers[0]), min(layer.shape[-1] for layer in layers)
     chosen = torch.rand(count, generator=generator) < share
     area = torch.empty(count).uniform_(0.1, 0.5, generator=generator)
     stretch = torch.empty(count).uniform_(-0.7, 0.7, generator=generator).exp()
@@ -131,9 +131,10 @@ def paste_rectangles(
     steps = torch.arange(cells)
     inside = (steps >= starts[..., None]) & (steps < (starts + spans)[..., None])  # (2, N, cells)
     pasted = (inside[0][:, :, None] & inside[1][:, None, :] & chosen[:, None, None])[:, None]
-    pasted = pasted.to(pixels.device)  # (N, 1, cells, cells)
-    wide = pasted.repeat_interleave(stride, 2).repeat_interleave(stride, 3)
-    return (
-        torch.where(wide, pixels.roll(1, 0), pixels),
-        torch.where(pasted, targets.roll(1, 0), targets),
-    )
+    pasted = pasted.to(layers[0].device)  # (N, 1, cells, cells)
+    mixed = []
+    for layer in layers:
+        stride = layer.shape[-1] // cells
+        wide = pasted.repeat_interleave(stride, 2).repeat_interleave(stride, 3)
+        mixed.append(torch.where(wide, layer.roll(1, 0), layer))
+    return mixed

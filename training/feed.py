@@ -11,8 +11,8 @@ from training.augment import Augmentation
 from training.data import Photos, Sample, find_samples, load_photos
 from training.losses import balance_classes
 from training.recipe import SIZE_STEP
-from training.teacher import Teacher, TeacherMaps, corners_aligned, load_teacher, map_shape
-from training.views import Views, classes_shown, drawing_weights
+from training.teacher import Teacher, TeacherMaps, corners_aligned, load_teacher, map_shapes
+from training.views import Batch, Views, classes_shown, drawing_weights
 
 CANVAS_PER_VIEW = 1.375
 """Side of a canvas by that of a view: a view covers a part of it, so both have about its detail."""
@@ -38,26 +38,35 @@ class Feed:
         self.samples: list[Sample] = find_samples(options.data, partial_prefixes=options.partial)
         if options.unlabelled:
             self.samples += find_samples(options.unlabelled)
+        if options.hint and not (options.teacher and options.teacher_view == "photo"):
+            raise ValueError("--hint needs --teacher, and --teacher-view photo")
         self.teacher: Teacher | None = None
         self.maps: TeacherMaps | None = None
         if options.teacher:
-            self.teacher = load_teacher(options.teacher, device, options.teacher_size)
+            self.teacher = load_teacher(options.teacher, device, options.teacher_size, options.hint)
             if options.teacher_view == "photo":
                 self.maps = self._ask(self.teacher)
         self.size = 0
         self.views: Views | None = None
         self.class_weights: Tensor | None = None
 
+    @property
+    def hint_channels(self) -> int:
+        """Channels of the teacher's features; 0 without hints."""
+        return self.maps.hints.shape[1] if self.maps and self.maps.hints is not None else 0
+
     def _ask(self, teacher: Teacher) -> TeacherMaps:
         """The teacher's maps, asking about photos that it has not seen in an earlier run."""
-        shape = map_shape(teacher, self.device)
+        shape, hint_shape = map_shapes(teacher, self.device)
         if shape[0] != self.options.num_classes:
             raise ValueError(
                 f"the teacher tells {shape[0]} classes apart, "
                 f"the student {self.options.num_classes}: give --num-classes"
             )
         names = [sample.name for sample in self.samples]
-        maps = TeacherMaps(self.options.cache or self.options.out, teacher.key, names, shape)
+        maps = TeacherMaps(
+            self.options.cache or self.options.out, teacher.key, names, shape, hint_shape
+        )
         bar = Bar("teacher", quiet=self.options.quiet)
         maps.fill(teacher, self.samples, device=self.device, progress=bar)
         bar.close()
@@ -85,6 +94,7 @@ class Feed:
         """Views of decoded photos, with the teacher's maps, or the teacher at twice the size."""
         options = self.options
         maps = self.maps.maps if self.maps else None
+        hints = self.maps.hints if self.maps else None
         teacher = None
         if self.teacher is not None and maps is None:
             teacher = dataclasses.replace(self.teacher, size=2 * size)
@@ -100,11 +110,14 @@ class Feed:
             seed=options.seed,
             maps=maps,
             maps_aligned=maps is not None and corners_aligned(options.teacher_size, maps.shape[-1]),
+            hints=hints,
+            hints_aligned=hints is not None
+            and corners_aligned(options.teacher_size, hints.shape[-1]),
             teacher=teacher,
         )
 
-    def batch(self, step: int, count: int, stride: int) -> tuple[Tensor, Tensor]:
-        """The views and targets of a step; see `Views.batch`."""
+    def batch(self, step: int, count: int, stride: int) -> Batch:
+        """The views, targets and hints of a step; see `Views.batch`."""
         if self.views is None:
             raise RuntimeError("prepare(size) comes before batch()")
         return self.views.batch(step, count, self.size, stride)

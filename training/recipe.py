@@ -76,6 +76,8 @@ def make_parser() -> argparse.ArgumentParser:
     add(
         "--teacher-view", choices=("photo", "crop"), default="photo", help="see training/teacher.py"
     )
+    add("--hint", metavar="LAYER", help="teacher's layer whose features are learnt too")
+    add("--hint-weight", type=float, default=1.0, help="how much they count at the beginning")
     add("--unlabelled", type=Path, help="more photos, for which only the teacher speaks")
     add("--unlabelled-weight", type=float, default=0.5, help="how often they are drawn")
     add("--truth", type=float, default=0.7, help="share of ground truth where both speak")

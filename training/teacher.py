@@ -8,9 +8,10 @@ with a GPU.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,9 +19,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from training.data import Sample, decode
+from training.hints import shrink, tap_teacher, to_bytes
 from training.setup import fast_bfloat16
 
 BATCH = 4
+SCALE_PHOTOS = 128
+"""From about how many photos the features' means and deviations are taken."""
 
 
 @dataclass(frozen=True)
@@ -28,22 +32,30 @@ class Teacher:
     """A network that labels, and what it expects.
 
     Attributes:
-        network: Takes a normalised batch (N, 3, H, W); gives logits or a dict with "out".
+        network: Takes a normalised batch (N, 3, H, W); gives logits or a dict with "out", and with
+            `hints` a pair of that and features.
         mean: Mean of each channel, pixels in [0, 1].
         std: Deviation of each channel.
         size: Side of the square it looks at.
         key: Tells this teacher from others, for the file of its opinions.
+        hints: Whether the network gives features too.
     """
 
-    network: Callable[[Tensor], Tensor | dict[str, Tensor]]
+    network: Callable[[Tensor], Any]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     size: int
     key: str
+    hints: bool = False
 
     @torch.no_grad()
     def probabilities(self, pixels: Tensor) -> Tensor:
         """Class probabilities (N, C, h, w) float32 of pixels (N, 3, H, W) in [0, 1]."""
+        return self.look(pixels)[0]
+
+    @torch.no_grad()
+    def look(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The same, and with `hints` features (N, F, h', w') float32, else None."""
         mean, std = (
             torch.tensor(v, device=pixels.device)[:, None, None] for v in (self.mean, self.std)
         )
@@ -52,24 +64,30 @@ class Teacher:
             pixels.device.type, torch.bfloat16, enabled=fast_bfloat16(pixels.device)
         ):
             out = self.network(batch)
+        out, features = out if self.hints else (out, None)
         logits = out["out"] if isinstance(out, dict) else out
-        return logits.float().softmax(1)
+        features = shrink(features.float()) if features is not None else None
+        return logits.float().softmax(1), features
 
 
-def load_teacher(name: str, device: torch.device, size: int) -> Teacher:
+def load_teacher(name: str, device: torch.device, size: int, hint: str | None = None) -> Teacher:
     """Load a teacher by a model's name or an exported program's path.
 
     Args:
         name: What `segmentation.models.load_model` understands; may be a `.pt2` with its card.
         device: Where it runs.
         size: Side of the square it looks at.
+        hint: Layer whose features are hints; see `training.hints.tap_teacher`.
     """
     from segmentation.models import load_model  # heavy, and a run without a teacher needs it not
 
     model = load_model(name, device=device)
     path = Path(name)
     key = hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.is_file() else model.card.name
-    return Teacher(model.network, tuple(model.card.mean), tuple(model.card.std), size, key)
+    network = tap_teacher(model.network, hint) if hint else model.network
+    key += f"-{hint}" if hint else ""
+    mean, std = tuple(model.card.mean), tuple(model.card.std)
+    return Teacher(network, mean, std, size, key, hints=bool(hint))
 
 
 class TeacherMaps:
@@ -77,16 +95,26 @@ class TeacherMaps:
 
     Attributes:
         maps: (N, C, h, w) uint8, probability x 255, mapped from disk.
+        hints: (N, F, h', w') uint8, standardised features, or None.
         done: (N,) uint8, 1 where the map is there.
     """
 
     def __init__(
-        self, folder: Path, key: str, names: list[str], shape: tuple[int, int, int]
+        self,
+        folder: Path,
+        key: str,
+        names: list[str],
+        shape: tuple[int, ...],
+        hint_shape: tuple[int, ...] | None = None,
     ) -> None:
         digest = hashlib.sha256("\n".join(names).encode()).hexdigest()[:12]
         stem = folder / f"teacher-{key}-{digest}-{shape[-1]}"
         folder.mkdir(parents=True, exist_ok=True)
         self.maps = _mapped(stem.with_suffix(".maps.npy"), (len(names), *shape))
+        self.hints = None
+        if hint_shape:
+            self.hints = _mapped(stem.with_suffix(".hints.npy"), (len(names), *hint_shape))
+        self.scale_file = stem.with_suffix(".scale.npy")
         self.done = _mapped(stem.with_suffix(".done.npy"), (len(names),))
 
     def fill(
@@ -108,21 +136,47 @@ class TeacherMaps:
             progress: Called with (done, total) after each batch.
         """
         todo = [i for i in order or range(len(samples)) if not self.done[i]]
+        scale = self._scale(teacher, samples, device) if self.hints is not None else None
         for start in range(0, len(todo), BATCH):
             chosen = todo[start : start + BATCH]
-            canvases = np.stack([decode(samples[i], teacher.size)[0] for i in chosen])
-            pixels = torch.from_numpy(canvases).permute(0, 3, 1, 2).to(device).float() / 255
-            probabilities = teacher.probabilities(pixels)
+            pixels = _pixels([samples[i] for i in chosen], teacher.size, device)
+            probabilities, features = teacher.look(pixels)
+            if len(probabilities) != len(chosen):  # NumPy would give one map to all of them
+                raise ValueError(
+                    f"the teacher answers {len(chosen)} photos with {len(probabilities)} maps"
+                )
             self.maps[chosen] = (probabilities * 255).round().byte().cpu().numpy()
+            if scale is not None:
+                self.hints[chosen] = to_bytes(features, *scale).cpu().numpy()
             self.done[chosen] = 1
             if progress:
                 progress(start + len(chosen), len(todo))
 
+    def _scale(self, teacher: Teacher, samples: list[Sample], device: torch.device) -> Tensor:
+        """Mean and deviation of each feature (2, F), from photos all over the list, and kept."""
+        if not self.scale_file.is_file():
+            some = samples[:: max(1, len(samples) // SCALE_PHOTOS)]
+            looks = [teacher.look(_pixels([s], teacher.size, device))[1] for s in some]
+            values = torch.cat(looks).transpose(0, 1).flatten(1)  # (F, photos * h' * w')
+            deviation = values.std(1).clamp(min=1e-6)
+            np.save(self.scale_file, torch.stack([values.mean(1), deviation]).cpu().numpy())
+        return torch.from_numpy(np.load(self.scale_file)).to(device)
 
-def map_shape(teacher: Teacher, device: torch.device) -> tuple[int, int, int]:
-    """Classes, height and width of the teacher's map of one photo."""
+
+def _pixels(samples: Sequence[Sample], size: int, device: torch.device) -> Tensor:
+    """Whole photos squeezed into squares: (N, 3, size, size) float32 in [0, 1]."""
+    canvases = np.stack([decode(sample, size)[0] for sample in samples])
+    return torch.from_numpy(canvases).permute(0, 3, 1, 2).to(device).float() / 255
+
+
+def map_shapes(
+    teacher: Teacher, device: torch.device
+) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
+    """(channels, height, width) of the teacher's map of one photo, and of its hints."""
     zeros = torch.zeros(1, 3, teacher.size, teacher.size, device=device)
-    return tuple(teacher.probabilities(zeros).shape[1:])
+    probabilities, features = teacher.look(zeros)
+    shape = tuple(probabilities.shape[1:])
+    return shape, None if features is None else tuple(features.shape[1:])
 
 
 def corners_aligned(size: int, side: int) -> bool:

@@ -18,6 +18,7 @@ from training.checkpoint import load_checkpoint, save_checkpoint
 from training.data import find_samples
 from training.evaluate import figures, measure
 from training.feed import Feed
+from training.hints import Hint
 from training.losses import soft_cross_entropy
 from training.optimizers import make_optimizers
 from training.recipe import describe, make_parser
@@ -59,13 +60,24 @@ class Trainer:
             weight_decay=options.weight_decay,
         )
         self.average = WeightAverage(self.network, options.ema)
+        self.feed = Feed(options, self.device)
+        self.hint = self._make_hint(self.feed.hint_channels)
         self.step, self.samples_seen, self.elapsed = 0, 0, 0.0
         self.history: list[dict[str, Any]] = []
         self.checkpoint = options.out / "checkpoint.pt"
         if self.checkpoint.is_file():
             self._restore(load_checkpoint(self.checkpoint))
-        self.feed = Feed(options, self.device)
         self.val_samples = find_samples(options.val) if options.val else []
+
+    def _make_hint(self, channels: int) -> Hint | None:
+        """What learns the teacher's features, with its own optimizer, or None without hints."""
+        if not channels:
+            return None
+        hint = Hint(self.network, channels).to(self.device)
+        self.optimizers += make_optimizers(
+            hint, "adamw", learning_rate=self.options.lr, weight_decay=self.options.weight_decay
+        )
+        return hint
 
     def progress(self) -> float:
         """Share of the training done, by steps or by the clock."""
@@ -89,13 +101,16 @@ class Trainer:
         options, size = self.options, self.size()
         self.feed.prepare(size)
         stride = 4 if hasattr(self.network, "coarse_logits") else 1
-        batch, targets = self.feed.batch(self.step, options.batch, stride)
+        batch, targets, hints = self.feed.batch(self.step, options.batch, stride)
         batch = batch.contiguous(memory_format=torch.channels_last)
         factor = learning_rate_factor(
             self.progress(), schedule=options.schedule, warmup=options.warmup
         )
         loss = soft_cross_entropy(self.forward(batch), targets, self.feed.class_weights)
-        loss.backward()
+        total = loss
+        if self.hint is not None:
+            total = loss + options.hint_weight * (1 - self.progress()) * self.hint(hints)
+        total.backward()
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = group["base_lr"] * factor
@@ -162,6 +177,7 @@ class Trainer:
             "recipe": describe(self.options),
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
+            "hint": self.hint.state_dict() if self.hint is not None else None,
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
         }
         save_checkpoint(self.checkpoint, state)
@@ -170,6 +186,8 @@ class Trainer:
         """Go on from a saved state."""
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
+        if self.hint is not None:
+            self.hint.load_state_dict(state["hint"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             rates = [group["base_lr"] for group in optimizer.param_groups]
             optimizer.load_state_dict(saved)

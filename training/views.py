@@ -1,6 +1,7 @@
 """Batches of views with their targets, each a function of the seed and the step alone."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,9 +17,24 @@ from training.augment import (
     view_grid,
 )
 from training.data import Photos
+from training.hints import HINT_STRIDE, sample_hints
 from training.losses import mix_targets
 from training.setup import IMAGENET_MEAN, IMAGENET_STD
 from training.teacher import Teacher, sample_maps
+
+
+class Batch(NamedTuple):
+    """Views of one step and what is to be learnt from them.
+
+    Attributes:
+        pixels: Normalised views (N, 3, size, size) float32.
+        targets: Class probabilities (N, C, size / stride, size / stride) float32.
+        hints: The teacher's standardised features (N, F, size / 16, size / 16) float32, or None.
+    """
+
+    pixels: Tensor
+    targets: Tensor
+    hints: Tensor | None = None
 
 
 @dataclass
@@ -34,6 +50,8 @@ class Views:
         seed: First of the two numbers that decide a batch; the step is the other.
         maps: The teacher's opinion of whole photos, (N, C, h, w) uint8, or None.
         maps_aligned: Whether the maps' corners lie on the photos' corners.
+        hints: The teacher's features of whole photos, (N, C, h, w) uint8, or None.
+        hints_aligned: The same for the hints.
         teacher: Asked about each view instead, at twice the view's size, or None.
     """
 
@@ -45,9 +63,11 @@ class Views:
     seed: int
     maps: np.ndarray | None = None
     maps_aligned: bool = False
+    hints: np.ndarray | None = None
+    hints_aligned: bool = False
     teacher: Teacher | None = None
 
-    def batch(self, step: int, count: int, size: int, stride: int) -> tuple[Tensor, Tensor]:
+    def batch(self, step: int, count: int, size: int, stride: int) -> Batch:
         """Draw the batch of a step.
 
         Args:
@@ -57,8 +77,7 @@ class Views:
             stride: Pixels of the view for each target.
 
         Returns:
-            Normalised views (count, 3, size, size) and targets (count, C, size / stride, size /
-            stride).
+            Views, targets and hints.
         """
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
         chosen = torch.multinomial(self.weights, count, replacement=True, generator=generator)
@@ -74,12 +93,21 @@ class Views:
         targets = mix_targets(
             labels, self._opinions(chosen, canvases, theta, coarse), self.num_classes, self.truth
         )
+        layers = [pixels, targets]
+        if self.hints is not None:
+            layers.append(self._features(chosen, view_grid(theta, size)))
         if self.augmentation.cutmix:
-            pixels, targets = paste_rectangles(pixels, targets, self.augmentation.cutmix, generator)
+            layers = paste_rectangles(layers, self.augmentation.cutmix, generator)
         mean, std = (
             torch.tensor(v, device=device)[:, None, None] for v in (IMAGENET_MEAN, IMAGENET_STD)
         )
-        return (pixels - mean) / std, targets
+        return Batch((layers[0] - mean) / std, *layers[1:])
+
+    def _features(self, chosen: Tensor, grid: Tensor) -> Tensor:
+        """The teacher's features of the views, where the student's lie: on each 16th pixel."""
+        hints = torch.from_numpy(self.hints[chosen.numpy()]).to(grid.device)
+        cells = grid[:, ::HINT_STRIDE, ::HINT_STRIDE]
+        return sample_hints(hints, cells, aligned=self.hints_aligned)
 
     def _opinions(
         self, chosen: Tensor, canvases: Tensor, theta: Tensor, coarse: Tensor

@@ -1,0 +1,168 @@
+"""Hints: the teacher's features as targets, beside its probabilities.
+
+Probabilities of 21 classes say little about a wall or a tree; the features they come from do. So
+the student's deepest features, through one 1 x 1 convolution that is thrown away afterwards, are
+to tell the teacher's (FitNets, Romero et al., arXiv 1412.6550). FitNets teach the hint first and
+the task after it; here both are learnt together and the hint fades.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.fx import GraphModule
+
+MAX_HINT_CELLS = 32
+"""Finer features of a photo would only fill memory: a view of 192 px has 12 x 12 of its own."""
+
+HINT_STRIDE = 16
+"""Pixels of a view for each hint: the stride of our encoders' deepest features."""
+
+LEVELS_PER_DEVIATION, ZERO_LEVEL = 32, 128
+"""A standardised feature is kept as a byte, 1/32 deviation a level, +-4 deviations around 128."""
+
+
+def tap_teacher(network: nn.Module, layer: str) -> Callable[[Tensor], tuple[Any, Tensor]]:
+    """A teacher that also gives the output of one of its layers.
+
+    Args:
+        network: A module, or a loaded `.pt2`, whose layers are the nodes of its graph.
+        layer: Name of a submodule, or of a node.
+
+    Returns:
+        Takes a batch (N, 3, H, W); gives what the network gives, and features (N, C, h, w).
+
+    Raises:
+        ValueError: No such layer.
+    """
+    graphs = [module for module in network.modules() if isinstance(module, GraphModule)]
+    if graphs:
+        return _tap_graph(network, graphs[0], layer)
+    layers = dict(network.named_modules())
+    if layer not in layers:
+        raise ValueError(f"the teacher has no layer {layer!r}: {_named(list(layers)[1:])}")
+    kept: list[Tensor] = []
+    layers[layer].register_forward_hook(lambda *call: kept.append(_deepest(call[-1])))
+
+    def look(batch: Tensor) -> tuple[Any, Tensor]:
+        kept.clear()
+        return network(batch), kept.pop()
+
+    return look
+
+
+def _tap_graph(
+    network: nn.Module, program: GraphModule, layer: str
+) -> Callable[[Tensor], tuple[Any, Tensor]]:
+    """The same for a program: its nodes run one by one, and one of them is kept."""
+    nodes = {node.name: node for node in program.graph.nodes if node.op == "call_function"}
+    if layer not in nodes:
+        raise ValueError(f"the teacher has no node {layer!r}: {_named(list(nodes))}")
+    kept: list[Tensor] = []
+
+    class Keeper(torch.fx.Interpreter):
+        def run_node(self, n: torch.fx.Node) -> Any:
+            value = super().run_node(n)
+            if n.name == layer:
+                kept.append(value)
+            return value
+
+    keeper = Keeper(program)
+    children = [name for name, child in network.named_modules() if child is program]
+    if children == [""]:
+        return lambda batch: (keeper.run(batch), kept.pop())
+    program.forward = keeper.run
+    return lambda batch: (network(batch), kept.pop())
+
+
+def _named(names: list[str]) -> str:
+    """The last names of a list, for a message."""
+    return "the last ones are " + ", ".join(names[-12:])
+
+
+def _deepest(value: Any) -> Tensor:
+    """The deepest features of a backbone's or an encoder's output."""
+    if isinstance(value, dict):
+        return value["out"]
+    return value[-1] if isinstance(value, (tuple, list)) else value
+
+
+def shrink(features: Tensor) -> Tensor:
+    """Halve features (N, C, h, w) until they are no finer than hints need.
+
+    Sides of 2 k + 1 cells become k + 1 and keep their corner cells on the corners.
+    """
+    while min(features.shape[-2:]) > MAX_HINT_CELLS:
+        odd = features.shape[-1] % 2
+        features = F.avg_pool2d(
+            features, 2 + odd, stride=2, padding=odd, ceil_mode=not odd, count_include_pad=False
+        )
+    return features
+
+
+def to_bytes(features: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
+    """Standardise features (N, C, h, w) by channel and keep them as uint8."""
+    standard = (features - mean[:, None, None]) / deviation[:, None, None]
+    levels = standard * LEVELS_PER_DEVIATION + ZERO_LEVEL
+    return levels.round().clamp(0, 255).to(torch.uint8)
+
+
+def sample_hints(hints: Tensor, grid: Tensor, *, aligned: bool) -> Tensor:
+    """Cut the views' windows out of the teacher's features.
+
+    Args:
+        hints: (N, C, h, w) uint8, from `to_bytes`.
+        grid: (N, H, W, 2) in [-1, 1], where the student's features lie in the photo.
+        aligned: Whether the features' corners lie on the photo's.
+
+    Returns:
+        Standardised features (N, C, H, W) float32.
+    """
+    standard = (hints.float() - ZERO_LEVEL) / LEVELS_PER_DEVIATION
+    return F.grid_sample(
+        standard, grid, mode="bilinear", padding_mode="border", align_corners=aligned
+    )
+
+
+class Hint(nn.Module):
+    """Watches a student's encoder, and tells the teacher's features from what it gives.
+
+    Args:
+        network: The student; has an `encoder` (ours) or a `backbone` (torchvision's).
+        channels: Channels of the teacher's features.
+
+    Raises:
+        ValueError: The student has neither.
+    """
+
+    def __init__(self, network: nn.Module, channels: int) -> None:
+        super().__init__()
+        encoder = getattr(network, "encoder", None) or getattr(network, "backbone", None)
+        if encoder is None:
+            raise ValueError(
+                f"{type(network).__name__} has no encoder or backbone to give a hint to: "
+                "leave out --hint"
+            )
+        self._features: Tensor | None = None
+        encoder.register_forward_hook(self._keep)
+        training, example = network.training, next(network.parameters())
+        with torch.no_grad():
+            network.eval()(example.new_zeros(1, 3, 64, 64))
+        network.train(training)
+        self.projection = nn.Conv2d(self._features.shape[1], channels, 1)
+        self._features = None
+
+    def _keep(self, _module: nn.Module, _inputs: Any, output: Any) -> None:
+        self._features = _deepest(output)
+
+    def forward(self, hints: Tensor) -> Tensor:
+        """Mean squared error of the last batch's features against hints (N, C, h, w)."""
+        if self._features is None:
+            raise RuntimeError("the student runs before its hint is judged")
+        features, self._features = self._features, None
+        guess = self.projection(features.float())
+        if guess.shape[-2:] != hints.shape[-2:]:
+            guess = F.interpolate(guess, hints.shape[-2:], mode="bilinear", align_corners=False)
+        return F.mse_loss(guess, hints)
