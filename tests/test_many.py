@@ -353,6 +353,7 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path, tiny_program, workers):
     again = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert again.returncode == 0
     assert f"{60 - len(whole)} labelled, {len(whole)} done before" in again.stderr
+    assert "leaked" not in again.stderr
     after = times_in(out)
     assert len(after) == 120
     assert {name: after[name] for name in done} == {name: before[name] for name in done}

@@ -1,6 +1,7 @@
 """Labelling on this machine: in this process, or in some that share the photos."""
 
 import contextlib
+import itertools
 import multiprocessing
 import os
 import signal
@@ -10,6 +11,9 @@ from multiprocessing.connection import Connection, wait
 
 from segmentation.errors import PixelwiseError
 from segmentation.many.label import Answer, Label, MakeLabel, Task
+
+LEAVE_SECONDS = 10.0
+"""How long a dismissed process may take to tidy up before it is ended."""
 
 
 def label_here(label: Label, tasks: Iterable[Task]) -> Iterator[Answer]:
@@ -38,9 +42,12 @@ def label_in_processes(
         PixelwiseError: a process could not be made ready.
     """
     waiting = iter(tasks)
-    crew = {}
+    first = list(itertools.islice(waiting, workers))
+    waiting = itertools.chain(first, waiting)
+    crew: dict[Connection, _Worker] = {}
+    leaving: list[_Worker] = []
     try:
-        for worker in (_Worker(make, threads) for _ in range(workers)):
+        for worker in (_Worker(make, threads) for _ in first):
             crew[worker.pipe] = worker
         while crew:
             for pipe in wait(list(crew)):
@@ -58,12 +65,14 @@ def label_in_processes(
                 if answer is not None and answer.fatal:
                     raise PixelwiseError(answer.error)
                 if not worker.give(next(waiting, None)):
-                    del crew[pipe]
-                    worker.end()
+                    leaving.append(crew.pop(pipe))
+                    worker.dismiss()
                 if answer is not None:
                     yield answer
+        for worker in leaving:
+            worker.process.join(LEAVE_SECONDS)
     finally:
-        for worker in crew.values():
+        for worker in (*crew.values(), *leaving):
             worker.end()
 
 
@@ -108,6 +117,10 @@ class _Worker:
         )
         return Answer(self.task.image, error=reason)
 
+    def dismiss(self) -> None:
+        """Let the process go: it hears that nothing more comes, tidies up and ends."""
+        self.pipe.close()
+
     def end(self) -> None:
         """End the process at once; it has nothing half-written that would be taken for whole."""
         self.pipe.close()
@@ -124,8 +137,8 @@ def _serve(pipe: Connection, make: MakeLabel, threads: int) -> None:
     except PixelwiseError as error:
         pipe.send(Answer("", error=str(error), fatal=True))
         return
-    pipe.send(None)
     with contextlib.suppress(EOFError, BrokenPipeError):
+        pipe.send(None)
         while True:
             pipe.send(label(pipe.recv()))
 
