@@ -9,7 +9,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from page import classroom, live_words, several_room, words
+from page import classroom, label_room, live_words, several_room, words
 from page.crowd import LINE, Crowd, add_doors
 from page.engine import Engine
 from page.folder import own_folder
@@ -17,18 +17,15 @@ from page.guard import Site
 from page.handlers import Handlers
 from page.moving import Moving
 from page.options import Options, parse_options, parser
-from page.photo_input import PhotoInput
 from page.predictors import Predictors
 from page.programs import Programs, add_endpoints
 from page.server import force_exit_later, set_up_logging, start, stop, wait_for_signal
 from page.several import Several
 from segmentation import PixelwiseError
-from viewer import LabelViewer, PixelBars
 
 EXAMPLES = Path(__file__).parent / "examples"
 FIRST_PAGE_SECONDS = 1.0
 """How long getting the model ready waits for somebody to look at the page."""
-SIZES = (260, 390, 520, 780, 1040)
 
 
 def build_demo(options: Options, predictors: Predictors | None = None) -> gr.Blocks:
@@ -52,83 +49,24 @@ def build_demo(options: Options, predictors: Predictors | None = None) -> gr.Blo
         }
         gr.HTML(words.MASTHEAD, elem_id="masthead")
         key = gr.State("")
-        timer = gr.Timer(1.0, active=False)
         with gr.Tabs(elem_id="rooms") as rooms:
-            with gr.Tab("Label", id="label"), gr.Row(elem_id="main"):
-                with gr.Column(scale=1, min_width=300, elem_id="side"):
-                    photo = PhotoInput(
-                        label="Photo",
-                        placeholder="Drop a photo anywhere on this page\nor click to choose one",
-                        sources=["upload", "clipboard", "webcam"],
-                        height=240,
-                        alt_text="The photo to label",
-                        buttons=[],
-                        elem_id="photo",
-                    )
-                    gr.Examples(
-                        [[str(path)] for path in sorted(EXAMPLES.glob("*.jpg"))],
-                        inputs=[photo],
-                        label="Or try one of these",
-                        elem_id="examples",
-                    )
-                    model = gr.Dropdown(
-                        [
-                            (words.model_label(name, engine.is_ready(name)), Path(name).name)
-                            for name in engine.names()
-                        ],
-                        value=Path(engine.default).name,
-                        label="Model",
-                        elem_id="model",
-                    )
-                    size = gr.Dropdown(
-                        _sizes(options.size),
-                        value=options.size or 0,
-                        label="Shorter side that the network sees",
-                        elem_id="size",
-                    )
-                    facts = gr.HTML("", elem_id="run-facts")
-                    fetched = gr.HTML("", elem_id="fetch-note")
-                    offer = gr.Button("", visible=False, variant="primary", elem_id="upgrade")
-                with gr.Column(scale=3, min_width=320, elem_id="stage-column"):
-                    viewer = LabelViewer(elem_id="viewer")
-                    bars = PixelBars(elem_id="bars")
+            with gr.Tab(label_room.TITLE, id="label"):
+                first = label_room.LabelRoom(engine, EXAMPLES)
             with gr.Tab(several_room.TITLE, id="several-photos-tab"):
                 several = Several(engine, demo.GRADIO_CACHE, crowd)
-                later = several_room.add_several(several, model, size, in_line)
+                later = several_room.add_several(several, first.model, first.size, in_line)
             with gr.Tab(classroom.TITLE, id="classroom"):
                 classroom.Classroom(
-                    engine, demo=demo, rooms=rooms, key=key, photo=photo, examples=EXAMPLES
+                    engine, demo=demo, rooms=rooms, key=key, photo=first.photo, examples=EXAMPLES
                 )
             with gr.Tab(live_words.TITLE, id="live"):
                 demo.live = Moving(engine, demo=demo, crowd=crowd).live
-        shown = [viewer, facts, key, fetched, offer, timer]
-        quietly = {"show_progress": "hidden", "api_visibility": "private"}
-        gr.on(
-            [photo.change, model.change, size.change, offer.click],
-            handlers.label,
-            [photo, model, size],
-            shown,
-            **quietly,
-            trigger_mode="always_last",
-            **in_line,
-        )
-        timer.tick(
-            handlers.watch_download, [model], [fetched, offer, timer], **quietly, queue=False
-        )
-        viewer.pin(
-            handlers.pixel, [key], [bars], **quietly, queue=False, trigger_mode="always_last"
-        )
-        viewer.unpin(lambda: None, None, [bars], **quietly, queue=False)
+        first.listen(handlers, key, in_line)
         demo.unload(handlers.leave)
         demo.engine, demo.crowd = engine, crowd
         later |= add_endpoints(Programs(engine, demo.GRADIO_CACHE, crowd), in_line)
         demo.doors = add_doors(demo, {"label": handlers.label_later, **later})
     return demo
-
-
-def _sizes(own: int | None) -> list[tuple[str, int]]:
-    sizes = sorted({*SIZES, *([own] if own else [])})
-    return [("as the model was trained", 0), *((f"{size} px", size) for size in sizes)]
 
 
 def _warm_up(site: Site) -> None:

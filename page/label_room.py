@@ -1,0 +1,112 @@
+"""The first tab: a photo, what labels it, the viewer, and what happens at each change."""
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from viewer import LabelViewer, PixelBars
+
+from . import words
+from .engine import Engine
+from .handlers import Handlers
+from .photo_input import PhotoInput
+
+TITLE = "Label"
+SIZES = (260, 390, 520, 780, 1040)
+QUIETLY: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+
+
+class LabelRoom:
+    """Builds the tab's inside, within a `gr.Tab`.
+
+    Args:
+        engine: has the networks.
+        examples: the folder of the example photos.
+
+    Attributes:
+        photo: the photo's input.
+        model: the chosen model.
+        size: the chosen shorter side; 0 for the model's own.
+    """
+
+    def __init__(self, engine: Engine, examples: Path) -> None:
+        with gr.Row(elem_id="main"):
+            with gr.Column(scale=1, min_width=300, elem_id="side"):
+                self._build_photo(examples)
+                self._build_choices(engine)
+                self.facts = gr.HTML("", elem_id="run-facts")
+                self.fetched = gr.HTML("", elem_id="fetch-note")
+                self.offer = gr.Button("", visible=False, variant="primary", elem_id="upgrade")
+            with gr.Column(scale=3, min_width=320, elem_id="stage-column"):
+                self.viewer = LabelViewer(elem_id="viewer")
+                self.bars = PixelBars(elem_id="bars")
+
+    def _build_photo(self, examples: Path) -> None:
+        self.photo = PhotoInput(
+            label="Photo",
+            placeholder="Drop a photo anywhere on this page\nor click to choose one",
+            sources=["upload", "clipboard", "webcam"],
+            height=240,
+            alt_text="The photo to label",
+            buttons=[],
+            elem_id="photo",
+        )
+        gr.Examples(
+            [[str(path)] for path in sorted(examples.glob("*.jpg"))],
+            inputs=[self.photo],
+            label="Or try one of these",
+            elem_id="examples",
+        )
+
+    def _build_choices(self, engine: Engine) -> None:
+        self.model = gr.Dropdown(
+            [
+                (words.model_label(name, engine.is_ready(name)), Path(name).name)
+                for name in engine.names()
+            ],
+            value=Path(engine.default).name,
+            label="Model",
+            elem_id="model",
+        )
+        self.size = gr.Dropdown(
+            _sizes(engine.options.size),
+            value=engine.options.size or 0,
+            label="Shorter side that the network sees",
+            elem_id="size",
+        )
+
+    def listen(self, handlers: Handlers, key: gr.State, in_line: dict[str, Any]) -> None:
+        """Answer what a visitor does.
+
+        Args:
+            handlers: answer it.
+            key: holds the key of the answer that shows.
+            in_line: what makes an event wait in the line before the network.
+        """
+        timer = gr.Timer(1.0, active=False)
+        gr.on(
+            [self.photo.change, self.model.change, self.size.change, self.offer.click],
+            handlers.label,
+            [self.photo, self.model, self.size],
+            [self.viewer, self.facts, key, self.fetched, self.offer, timer],
+            **QUIETLY,
+            trigger_mode="always_last",
+            **in_line,
+        )
+        timer.tick(
+            handlers.watch_download,
+            [self.model],
+            [self.fetched, self.offer, timer],
+            **QUIETLY,
+            queue=False,
+        )
+        self.viewer.pin(
+            handlers.pixel, [key], [self.bars], **QUIETLY, queue=False, trigger_mode="always_last"
+        )
+        self.viewer.unpin(lambda: None, None, [self.bars], **QUIETLY, queue=False)
+
+
+def _sizes(own: int | None) -> list[tuple[str, int]]:
+    sizes = sorted({*SIZES, *([own] if own else [])})
+    return [("as the model was trained", 0), *((f"{size} px", size) for size in sizes)]
