@@ -1,6 +1,6 @@
 """Drawings of the classroom's first views: boxes, masks, taps and tables, as HTML and SVG."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -87,6 +87,31 @@ def cross(at: tuple[int, int], size: tuple[int, int]) -> str:
     return f'<path class="cl-cross" d="M{x - r} {y}h{2 * r}M{x} {y - r}v{2 * r}"/>'
 
 
+def _tap_marks(
+    taps: Taps, color: str, low: np.ndarray, high: np.ndarray, inset: float
+) -> Iterator[str]:
+    """A branch's taps as SVG: those outside the drawing, from `low` to `high`, at its edge."""
+    radius = max(high - low) / 60
+    for (y, x), inside in zip(taps.points, taps.inside, strict=True):
+        beyond = y < low[0] or x < low[1] or y > high[0] or x > high[1]
+        edge = radius * inset if beyond else radius
+        y, x = np.clip((y, x), low + edge, high - edge)
+        kind = "cl-tap" if inside else "cl-tap cl-tap-out"
+        if beyond:
+            kind += " cl-tap-far"
+        yield (
+            f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}" '
+            f'style="--tap:{color}"/>'
+        )
+        if not inside:
+            arm = radius * 0.55
+            yield (
+                f'<path class="cl-missed" style="--tap:{color}" d="M{x - arm:.1f} '
+                f"{y - arm:.1f}l{2 * arm:.1f} {2 * arm:.1f}m0 {-2 * arm:.1f}l{-2 * arm:.1f} "
+                f'{2 * arm:.1f}"/>'
+            )
+
+
 def taps_figure(
     image: np.ndarray,
     taps: Sequence[Taps],
@@ -103,32 +128,14 @@ def taps_figure(
     pad = np.array([2, 2]) * max(size) / 60
     low = np.maximum(reach.min(axis=0) - pad, -limit)
     high = np.minimum(reach.max(axis=0) + pad, np.array(size) + limit)
-    radius = max(high - low) / 60
     marks = []
     for place, (taps_of, color) in enumerate(zip(taps, BRANCH_COLORS, strict=False), 1):
         if taps_of.branch not in on:
             continue
         if taps_of.whole:
             marks.append(f'<rect class="cl-pooled" width="{width}" height="{height}"/>')
-        for (y, x), inside in zip(taps_of.points, taps_of.inside, strict=True):
-            beyond = y < low[0] or x < low[1] or y > high[0] or x > high[1]
-            # larger rates nearer to the edge, so that taps brought back from afar stay apart
-            edge = radius * (1 + 2.4 * (len(taps) - 1 - place)) if beyond else radius
-            y, x = np.clip((y, x), low + edge, high - edge)
-            kind = "cl-tap" if inside else "cl-tap cl-tap-out"
-            if beyond:
-                kind += " cl-tap-far"
-            marks.append(
-                f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}" '
-                f'style="--tap:{color}"/>'
-            )
-            if not inside:
-                arm = radius * 0.55
-                marks.append(
-                    f'<path class="cl-missed" style="--tap:{color}" d="M{x - arm:.1f} '
-                    f"{y - arm:.1f}l{2 * arm:.1f} {2 * arm:.1f}m0 {-2 * arm:.1f}l{-2 * arm:.1f} "
-                    f'{2 * arm:.1f}"/>'
-                )
+        # larger rates nearer to the edge, so that taps brought back from afar stay apart
+        marks += _tap_marks(taps_of, color, low, high, 1 + 2.4 * (len(taps) - 1 - place))
     cell = np.floor(np.array(at) / cell_size) * cell_size
     marks.append(
         f'<rect class="cl-cell" x="{cell[1]:.1f}" y="{cell[0]:.1f}" '

@@ -76,17 +76,7 @@ def load_model(
     if is_program(name_or_path):
         if weights is not None:
             raise ModelError(f"{name_or_path} carries its own weights: leave out weights={weights}")
-        program = load_program(name_or_path, target)
-        card = program.card
-        return Model(
-            card.name,
-            program.network,
-            card,
-            card.transforms(),
-            target,
-            program.sides,
-            program.square,
-        )
+        return _load_program(name_or_path, target)
     name = os.fspath(name_or_path)
     if name not in MODELS:
         raise ModelError(unknown_model(name))
@@ -94,10 +84,19 @@ def load_model(
         if weights is not None:
             raise ModelError("the embedded model has its own weights: name a network with weights=")
         return _load_embedded(target)
-    if weights is not None:
-        path = Path(weights).expanduser()
-    else:
-        path = fetch_weights(MODELS[name], progress)
+    path = fetch_weights(MODELS[name], progress) if weights is None else Path(weights).expanduser()
+    return _load_named(name, path, target, verified=weights is None)
+
+
+def _load_program(path: str | os.PathLike[str], device: torch.device) -> Model:
+    program = load_program(path, device)
+    card = program.card
+    network, transforms = program.network, card.transforms()
+    return Model(card.name, network, card, transforms, device, program.sides, program.square)
+
+
+def _load_named(name: str, path: Path, device: torch.device, *, verified: bool) -> Model:
+    """A network of the catalogue with the weights of a file, checked already or not."""
     if MODELS[name].url:
         published = get_model_weights(name).DEFAULT
         network = _build_published(name)
@@ -106,8 +105,8 @@ def load_model(
         card = _own_card(name, path)
         network = _on_meta(lambda: build_network(name, len(card.categories)))
         transforms = card.transforms()
-    _fill(network, read_state_dict(path, verified=weights is None), path, name)
-    return Model(name, _ready(network, target), card, transforms, target)
+    _fill(network, read_state_dict(path, verified=verified), path, name)
+    return Model(name, _ready(network, device), card, transforms, device)
 
 
 def _load_embedded(device: torch.device) -> Model:
