@@ -4,8 +4,9 @@ A name is looked up in its module when it is first used: so the page is up befor
 takes a second or two to import, and what needs no network never waits for it.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from segmentation.lazy import lazy_names
 
 if TYPE_CHECKING:
     from segmentation.cards import MAX_SIZE, MIN_SIZE, ModelCard
@@ -107,16 +108,7 @@ _HOMES = {
     "result": "Area Pixel Region Segmentation",
     "smooth": "Smoother",
 }
-"""Module -> the names that it gives to this package."""
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy_names(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

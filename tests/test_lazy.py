@@ -29,13 +29,17 @@ def imported_for_types(package) -> set[str]:
     tree = ast.parse(Path(package.__file__).read_text(encoding="utf-8"))
     nodes = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     own = [node for node in nodes if (node.module or "").startswith(package.__name__ + ".")]
+    own = [node for node in own if node.module != "segmentation.lazy"]
     return {alias.name for node in own for alias in node.names}
 
 
 @pytest.mark.parametrize("package", [segmentation, explain])
 def test_a_package_gives_what_it_promises(package):
     assert imported_for_types(package) == set(package.__all__)
-    assert set(package._HOME_OF) <= set(package.__all__)
+    lazy = {name for names in package._HOMES.values() for name in names.split()}
+    assert lazy <= set(package.__all__)
+    with pytest.raises(AttributeError, match=f"{package.__name__}' has no attribute 'nothing'"):
+        _ = package.nothing
     for name in package.__all__:
         assert getattr(package, name) is not None
         assert name in dir(package)

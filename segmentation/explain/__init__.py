@@ -9,8 +9,7 @@ pixel looks at, `features` what each stage holds, `evidence` turns logits into m
 What needs torch is imported when it is first used; see `segmentation`.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from segmentation.explain.errors import ExplainError
 from segmentation.explain.grade import (
@@ -25,6 +24,7 @@ from segmentation.explain.grade import (
 )
 from segmentation.explain.heat import HEAT, heat
 from segmentation.explain.perturb import PERTURBATIONS, Perturbation
+from segmentation.lazy import lazy_names
 
 if TYPE_CHECKING:
     from segmentation.explain.aspp import (
@@ -160,16 +160,7 @@ _HOMES = {
         "effective_receptive_field energy_box sample_at scale_box theoretical_receptive_field"
     ),
 }
-"""Module -> the names that it gives to this package."""
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy_names(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:
