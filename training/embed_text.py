@@ -49,6 +49,9 @@ def describe_model(card: dict[str, Any]) -> str:
     megabytes = card["bytes"] / 1e6
     failures = "\n".join(f"- {failure}" for failure in card["known_failures"])
     note = f"\n{trained['note']}\n" if trained.get("note") else ""
+    hints = ""
+    if trained["recipe"].get("hint"):
+        hints = " The teacher's features were targets too (FitNets, arXiv 1412.6550)."
     miou_7 = f"mean IoU of seven classes {numbers['miou_7']:.3f}, " if "miou_7" in numbers else ""
     return f"""# The embedded model
 
@@ -75,7 +78,7 @@ The same figures again: `python -m training.evaluate --data ../shared/photos/val
 From random weights: none of any published network is in it. {trained["samples"]:,} views,
 {trained["steps"]:,} steps, {trained["minutes"]} minutes, commit {trained["commit"] or "unknown"}.
 Ground truth where there is one, mixed with the probabilities of the teacher; elsewhere the
-teacher's alone.
+teacher's alone.{hints}
 {note}
 ```
 {trained["command"]}
