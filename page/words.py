@@ -179,9 +179,16 @@ def built_in_note(answer: "Answer") -> list[str]:
     if answer.result.model != EMBEDDED:
         return []
     card = answer.card
-    good = f", mean IoU {card.miou:.0f} % on validation photos" if card.miou is not None else ""
-    sketch = " Take it as a sketch." if (card.miou or 0) < GOOD_ENOUGH else ""
-    return [f"This is the built-in {card.name}: small, trained from scratch{good}.{sketch}"]
+    good = ""
+    if card.miou is not None:
+        good = f" (mean IoU {card.miou:.0f} % on validation photos)"
+    at_rest = ", weak at the rest"
+    if (card.miou or 0) < GOOD_ENOUGH:
+        at_rest += ". Take it as a sketch"
+    return [
+        f"This is the built-in {card.name}: small, trained from scratch, made for people, cats, "
+        f"dogs, horses, cows and sheep{good}{at_rest}."
+    ]
 
 
 def download_note(download: "Download") -> str:
