@@ -6,9 +6,12 @@ it forks, keeps that process for the next call, and sends the result back.
 
 import functools
 import multiprocessing
+import os
 import sys
+import threading
 import traceback
 from collections.abc import Callable
+from multiprocessing.connection import wait
 from typing import Any
 
 calls: list[tuple[Any, ...]] = []
@@ -65,12 +68,19 @@ def end() -> None:
 
 
 def _work(task: Callable[..., Any], inbox: Any, outbox: Any) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     while True:
         args, kwargs = inbox.get()
         try:
             outbox.put((True, task(*args, **kwargs)))
         except Exception:
             outbox.put((False, traceback.format_exc()))
+
+
+def _end_with_parent() -> None:
+    """An app that was told to end leaves nobody behind."""
+    wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)
 
 
 def gradio_auto_wrap(function: Any) -> Any:
