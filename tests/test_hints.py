@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from segmentation.networks import build_network
+from segmentation.programs import load_program
 from shapes import make_shapes
 from test_training_parts import colour_blocks, plain_views
 from training import feed, train
@@ -78,6 +79,18 @@ def test_a_programs_node_is_tapped(small, batch, tmp_path):
     assert load_teacher(str(tmp_path / "small.pt2"), cpu, 33).look(batch)[1] is None
     with pytest.raises(ValueError, match=r"no node 'pool': the last ones are conv2d, relu, con"):
         load_teacher(str(tmp_path / "small.pt2"), cpu, 33, hint="pool")
+
+
+def test_a_program_of_a_fixed_batch_gives_each_photo_its_own_features(small, batch, tmp_path):
+    program = torch.export.export(small, (batch,))  # two photos, no more and no fewer
+    card = own_card("small", 21, 33) | {"categories": ["__background__", "one", "two", "three"]}
+    path = tmp_path / "two.pt2"
+    torch.export.save(program, path, extra_files={"model.json": json.dumps(card)})
+    network = load_program(path, torch.device("cpu")).network
+    three = torch.rand(3, 3, 33, 41, generator=torch.Generator().manual_seed(2))
+    logits, features = tap_teacher(network, "relu")(three)
+    torch.testing.assert_close(features, small.backbone(three).relu())
+    torch.testing.assert_close(logits["out"], small(three))
 
 
 def test_features_shrink_and_stay_in_place():

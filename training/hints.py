@@ -37,30 +37,30 @@ def tap_teacher(network: nn.Module, layer: str) -> Callable[[Tensor], tuple[Any,
     Raises:
         ValueError: No such layer.
     """
+    kept: list[Tensor] = []
     graphs = [module for module in network.modules() if isinstance(module, GraphModule)]
     if graphs:
-        return _tap_graph(network, graphs[0], layer)
-    layers = dict(network.named_modules())
-    if layer not in layers:
-        raise ValueError(f"the teacher has no layer {layer!r}: {_named(list(layers)[1:])}")
-    kept: list[Tensor] = []
-    layers[layer].register_forward_hook(lambda *call: kept.append(_deepest(call[-1])))
+        _watch_node(graphs[0], layer, kept)
+    else:
+        layers = dict(network.named_modules())
+        if layer not in layers:
+            raise ValueError(f"the teacher has no layer {layer!r}: {_named(list(layers)[1:])}")
+        layers[layer].register_forward_hook(lambda *call: kept.append(_deepest(call[-1])))
 
     def look(batch: Tensor) -> tuple[Any, Tensor]:
         kept.clear()
-        return network(batch), kept.pop()
+        out = network(batch)
+        # a program of a fixed batch runs group by group and fills up the last one
+        return out, torch.cat(kept)[: len(batch)]
 
     return look
 
 
-def _tap_graph(
-    network: nn.Module, program: GraphModule, layer: str
-) -> Callable[[Tensor], tuple[Any, Tensor]]:
-    """The same for a program: its nodes run one by one, and one of them is kept."""
+def _watch_node(program: GraphModule, layer: str, kept: list[Tensor]) -> None:
+    """Run a program's nodes one by one from now on, and keep what one of them gives."""
     nodes = {node.name: node for node in program.graph.nodes if node.op == "call_function"}
     if layer not in nodes:
         raise ValueError(f"the teacher has no node {layer!r}: {_named(list(nodes))}")
-    kept: list[Tensor] = []
 
     class Keeper(torch.fx.Interpreter):
         def run_node(self, n: torch.fx.Node) -> Any:
@@ -69,12 +69,7 @@ def _tap_graph(
                 kept.append(value)
             return value
 
-    keeper = Keeper(program)
-    children = [name for name, child in network.named_modules() if child is program]
-    if children == [""]:
-        return lambda batch: (keeper.run(batch), kept.pop())
-    program.forward = keeper.run
-    return lambda batch: (network(batch), kept.pop())
+    program.forward = Keeper(program).run
 
 
 def _named(names: list[str]) -> str:

@@ -136,7 +136,7 @@ class TeacherMaps:
             progress: Called with (done, total) after each batch.
         """
         todo = [i for i in order or range(len(samples)) if not self.done[i]]
-        scale = self._scale(teacher, samples, device) if self.hints is not None else None
+        scale = self._scale(teacher, samples, device) if todo and self.hints is not None else None
         for start in range(0, len(todo), BATCH):
             chosen = todo[start : start + BATCH]
             pixels = _pixels([samples[i] for i in chosen], teacher.size, device)
