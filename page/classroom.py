@@ -16,9 +16,9 @@ from .classroom_boards import FOLDER, Board, Easel
 from .classroom_lab import Lab, NotYetError, chosen, default_class, palette_of
 from .classroom_views import Views
 from .engine import Engine
+from .events import QUIETLY
 from .kept import Answer
 
-QUIETLY: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 HEAVY: dict[str, Any] = {**QUIETLY, "concurrency_id": "classroom", "concurrency_limit": 1}
 """One heavy view at a time; the engine lets a visitor's photo in between two of its steps."""
 

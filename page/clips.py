@@ -83,16 +83,8 @@ class Clips:
         if not self._here.acquire(blocking=False):
             yield words.status(f"Busy: {MAX_CLIPS} clips are waiting. Try again later."), gr.skip()
             return
-        stop = threading.Event()
         try:
-            with self.stops.running(request) as stop:
-                yield words.status("Looking at the clip …", busy=True), None
-                yield from self._steps(file, model, request, stop)
-        except StoppedError:
-            if stop.is_set():
-                yield words.status(words.CLIP_CANCELLED), gr.skip()
-            else:
-                log.info("a visitor left while their clip was being labelled")
+            yield from self._until_stopped(file, model, request)
         except PixelwiseError as error:
             yield words.status(error_text(error)), gr.skip()
         except Exception as error:
@@ -100,6 +92,19 @@ class Clips:
             yield words.status(words.CLIP_FAILED), gr.skip()
         finally:
             self._here.release()
+
+    def _until_stopped(
+        self, file: str, model: str, request: gr.Request | None
+    ) -> Iterator[tuple[Any, Any]]:
+        with self.stops.running(request) as stop:
+            yield words.status("Looking at the clip …", busy=True), None
+            try:
+                yield from self._steps(file, model, request, stop)
+            except StoppedError:
+                if stop.is_set():
+                    yield words.status(words.CLIP_CANCELLED), gr.skip()
+                else:
+                    log.info("a visitor left while their clip was being labelled")
 
     def _steps(
         self, file: str, model: str, request: gr.Request | None, stop: threading.Event

@@ -9,12 +9,12 @@ from viewer import LabelViewer, PixelBars
 
 from . import words
 from .engine import Engine
+from .events import QUIETLY
 from .handlers import Handlers
 from .photo_input import PhotoInput
 
 TITLE = "Label"
 SIZES = (260, 390, 520, 780, 1040)
-QUIETLY: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 class LabelRoom:
@@ -61,10 +61,7 @@ class LabelRoom:
 
     def _build_choices(self, engine: Engine) -> None:
         self.model = gr.Dropdown(
-            [
-                (words.model_label(name, engine.is_ready(name)), Path(name).name)
-                for name in engine.names()
-            ],
+            words.model_choices(engine),
             value=Path(engine.default).name,
             label="Model",
             elem_id="model",

@@ -1,7 +1,6 @@
 """The tab for moving pictures: the camera, and below it a clip."""
 
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 
@@ -12,9 +11,9 @@ from . import words as page_words
 from .clips import Clips
 from .crowd import Crowd
 from .engine import Engine
+from .events import QUIETLY
 from .live import Live
 
-QUIETLY: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 FILE_TYPES = ["video", ".mkv", ".mov", ".webm", ".avi"]
 
 
@@ -33,10 +32,7 @@ class Moving:
     def __init__(self, engine: Engine, *, demo: gr.Blocks, crowd: Crowd) -> None:
         self.live = Live(engine, engine.options.live_seconds)
         self.clips = Clips(engine, demo.GRADIO_CACHE, crowd)
-        names = [
-            (page_words.model_label(name, engine.is_ready(name)), Path(name).name)
-            for name in engine.names()
-        ]
+        names = page_words.model_choices(engine)
         with gr.Column(elem_id="moving"):
             LiveView(models=names, elem_id="live")
             with gr.Accordion(words.CLIP_TITLE, open=False, elem_id="clip"):

@@ -5,6 +5,7 @@ from typing import Any
 import gradio as gr
 
 from . import words
+from .events import QUIETLY
 from .photo_input import PhotosInput
 from .several import MAX_PHOTOS, Several
 
@@ -25,7 +26,6 @@ def add_several(
     Returns:
         The run's endpoint -> its answer to those who are turned away; see `crowd.add_doors`.
     """
-    quietly = {"show_progress": "hidden", "api_visibility": "private"}
     with gr.Column(elem_id="several"):
         gr.HTML(words.several_intro(MAX_PHOTOS), elem_id="several-intro")
         with gr.Row(elem_id="several-row"):
@@ -57,8 +57,8 @@ def add_several(
         [photos, model, size],
         [status, sheet, zipped, start, stop],
         api_name="several",
-        **quietly,
+        **QUIETLY,
         **in_line,
     )
-    stop.click(several.stop, None, None, **quietly, queue=False)
+    stop.click(several.stop, None, None, **QUIETLY, queue=False)
     return {"several": several.run_later}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .downloads import Download
+    from .engine import Engine
     from .kept import Answer
 
 Failures = Sequence[tuple[str, str]]
@@ -135,6 +136,11 @@ def is_memory_error(error: BaseException) -> bool:
     """Whether an error of ours stands for too little memory."""
     cause = error.__cause__
     return isinstance(cause, MemoryError) or "alloc" in str(cause) or "memory" in str(cause)
+
+
+def model_choices(engine: "Engine") -> list[tuple[str, str]]:
+    """The models that a menu offers: (how it is named, what the server knows it by)."""
+    return [(model_label(name, engine.is_ready(name)), Path(name).name) for name in engine.names()]
 
 
 def model_label(name: str, ready: bool) -> str:
