@@ -57,9 +57,9 @@ class WeightAverage:
         pairs = list(zip(averages, values, strict=True))
         floats = [pair for pair in pairs if pair[0].is_floating_point()]
         torch._foreach_lerp_([a for a, _ in floats], [v for _, v in floats], 1 - decay)
-        for average, count in pairs:
-            if not average.is_floating_point():
-                average.copy_(count)
+        counts = [pair for pair in pairs if not pair[0].is_floating_point()]
+        if counts:
+            torch._foreach_copy_([a for a, _ in counts], [v for _, v in counts])
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that `load_state_dict` needs."""
