@@ -65,7 +65,37 @@ def test_a_short_run_learns_shapes(shapes, tmp_path, capsys):
     assert figures["photos"] == 12
     assert sum(row["photos"] for row in figures["classes"].values()) >= 12 + 12
     printed = capsys.readouterr().out
-    assert f"mean IoU          {figures['miou']:.4f}" in printed
+    assert f"mean IoU, all classes   {figures['miou']:.4f}" in printed
+    assert f"accuracy at outlines    {figures['outline_accuracy']:.4f}" in printed
+    assert (figures["data"], figures["size"]) == (["val"], 72)
+    assert 0 <= figures["calibration"]["ece"] <= 1
+    assert figures["sets"]["photos"] == [6, 6]
+
+
+def test_several_folders_are_measured_as_one(shapes, tmp_path):
+    weights = tmp_path / "weights.pth"
+    torch.manual_seed(0)
+    torch.save(build_network("deeplabv3plus_resnet18", 4).state_dict(), weights)
+    parts = [shapes / "val", shapes / "train"]
+    found = []
+    for folders in ([parts[0]], [parts[1]], parts):
+        out = tmp_path / "figures.json"
+        more = ["--weights", str(weights), "--size", "64", "--device", "cpu", "--quiet"]
+        data = ["--data", *(str(folder) for folder in folders)]
+        assert evaluate.main([*data, *CLASSES, *more, "--json", str(out)]) == 0
+        found.append(json.loads(out.read_text()))
+    val, train_, both = found
+    assert (val["photos"], train_["photos"], both["photos"]) == (12, 48, 60)
+    assert both["data"] == ["val", "train"]
+    # All photos have 64 x 64 pixels, so that the accuracy of both is the mean by photos.
+    mean = (12 * val["pixel_accuracy"] + 48 * train_["pixel_accuracy"]) / 60
+    assert both["pixel_accuracy"] == pytest.approx(mean, abs=2e-3)
+
+
+def test_a_folder_without_masks_is_refused_by_name(shapes, capsys):
+    data = ["--data", str(shapes / "val"), str(shapes / "unlabelled"), "--model", "embedded"]
+    assert evaluate.main([*data, "--quiet"]) == 1
+    assert f"{shapes / 'unlabelled'} has no masks in SegmentationClass" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -149,7 +149,11 @@ def test_seven_classes_have_their_own_mean():
     matrix.update(torch.tensor([3]), torch.tensor([8]))  # a bird taken for a cat
     given = figures(matrix, voc_categories())
     assert given["miou_7"] == pytest.approx((6 + 0.5) / 7, abs=1e-4)
-    assert given["miou"] == pytest.approx((6 + 0.5 + 0.5) / 8, abs=1e-4)
+    assert given["miou_shown"] == pytest.approx((6 + 0.5 + 0.5) / 8, abs=1e-4)
+    assert given["miou"] is None  # the photos do not show all 21 classes
+    matrix.update(torch.arange(21), torch.arange(21))
+    given = figures(matrix, voc_categories())
+    assert given["miou"] == given["miou_shown"] == pytest.approx((19 + 2 / 3 * 2) / 21, abs=1e-4)
 
 
 def test_what_a_photo_shows_comes_from_its_mask_or_the_teacher():
