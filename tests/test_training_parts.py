@@ -16,6 +16,7 @@ from training.canvases import load_photos
 from training.data import find_samples, read_class_lists
 from training.draw import class_shares, drawing_weights
 from training.evaluate import figures
+from training.history import run_stage
 from training.losses import balance_classes, mix_targets, soft_cross_entropy
 from training.metrics import ConfusionMatrix
 from training.mix import mix_weights
@@ -263,6 +264,10 @@ def test_mixing_from_the_command_line(tmp_path, capsys):
     assert [part["share"] for part in record["mixed"]] == [0.75, 0.25]
     assert (record["recipe"], record["step"]) == ({"model": "m"}, 3)
     assert "optimizers" not in record
+    recipe = {"init": None, "teacher": [], "minutes": None, "turn": 0.0, "prior": ["x/shared/p"]}
+    stage = run_stage(record | {"recipe": recipe, "samples_seen": 6, "elapsed": 60.0})
+    assert stage["what"].endswith("Then mixed: 0.75 of run.pt + 0.25 of b.pth.")
+    assert stage["command"] == "python -m training.train --turn 0.0 --prior ../shared/p"
     with pytest.raises(SystemExit):
         mix.main(["a.pth:2", "--out", "x"])
     assert "'a.pth:2' is no FILE:SHARE" in capsys.readouterr().err

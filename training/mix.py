@@ -37,7 +37,7 @@ def mix_weights(states: Sequence[dict[str, Tensor]], shares: Sequence[float]) ->
     first = states[0]
     for state in states[1:]:
         odd = sorted(state.keys() ^ first.keys())
-        odd += [key for key in first.keys() & state.keys() if state[key].shape != first[key].shape]
+        odd += [key for key in first if key in state and state[key].shape != first[key].shape]
         if odd:
             raise ValueError(
                 f"the weights belong to different networks: {odd[0]!r} is missing or has another "
