@@ -1,6 +1,7 @@
 """The whole recipe at once: two teachers, class lists, priors, rare classes, several folders."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from segmentation.networks import build_network
 from shapes import make_shapes
 from test_training import KilledError, tensors
-from training import feed, train
+from training import feed, mix, train
 from training.checkpoint import load_checkpoint
-from training.recipe import describe, make_parser
+from training.history import NOT_OF_THE_RESULT, training_command
+from training.recipe import check, describe, make_parser
 from training.setup import own_card
 from training.teacher import Teacher
 
@@ -230,3 +232,27 @@ def test_the_recipe_is_plain_json(world, tmp_path):
     assert plain["zoom"] == [0.8, 2.0]
     assert plain["boost"] == {"3": 2.0}
     assert plain["size"] == [{"size": 32, "until": 0.5}, {"size": 48, "until": 1.0}]
+
+
+def test_the_command_in_a_card_is_the_recipe(world, tmp_path):
+    options = recipe(world, tmp_path / "run", "--turn", "0", "--zoom", "1", "1.5")
+    plain = describe(make_parser().parse_args(options))
+    program, *words = shlex.split(training_command(plain))
+    assert [program, *words[:2]] == ["python", "-m", "training.train"]
+    again = describe(make_parser().parse_args(words[2:]))
+    unkept = [key for key, value in plain.items() if again[key] != value]
+    assert set(unkept) <= set(NOT_OF_THE_RESULT)
+
+
+def test_the_readmes_commands_are_commands():
+    text = (Path(train.__file__).parent / "README.md").read_text().replace("\\\n", " ")
+    commands = [shlex.split(line) for line in text.splitlines() if "python -m training." in line]
+    whole = {words[2]: words[3:] for words in commands if len(words) > 12}
+    options = make_parser().parse_args(whole["training.train"])
+    assert (options.batch, options.steps, len(options.teacher)) == (256, 7779, 2)
+    check(options)
+    mixes = [words[3:] for words in commands if words[:3] == ["python", "-m", "training.mix"]]
+    assert len(mixes) == 2
+    for words in mixes:
+        parsed = mix.make_parser().parse_args(words)
+        assert [share for _, share in parsed.parts] == [0.85, 0.15]
