@@ -220,6 +220,39 @@ def test_the_teachers_map_is_cut_like_the_photo():
     assert targets[:, 0][(red == 0) & inner].mean() > 0.8
 
 
+def test_a_high_photos_view_is_upright_and_all_its_targets_are_too():
+    """Upper half red, class 1 and hinted; stored lying, in a canvas with something beyond it."""
+    canvases = torch.full((1, 3, 40, 80), 255, dtype=torch.uint8)
+    canvases[:, :, :32, :48] = 0
+    canvases[:, 0, :32, :24], canvases[:, 2, :32, 24:48] = 255, 255
+    masks = torch.full((2, 40, 80), 255, dtype=torch.uint8)
+    masks[1, :32, :24], masks[1, :32, 24:48] = 1, 2
+    maps = torch.zeros(1, 4, 6, 8, dtype=torch.uint8)
+    maps[:, 1, :, :4], maps[:, 2, :, 4:] = 255, 255
+    hints = torch.full((1, 1, 6, 8), 128, dtype=torch.uint8)
+    hints[..., :4] = 160
+    photos = Photos(
+        ("high",), canvases, torch.tensor([[48.0, 32.0]]), masks, torch.tensor([1]),
+        torch.tensor([True]),
+    )  # fmt: skip
+    unmasked = replace(photos, rows=torch.tensor([0]))
+    for known, given in ((photos, None), (unmasked, maps)):
+        augmentation = replace(STILL, zoom=(0.6, 0.7), plain=0, turn=0.0)
+        views = plain_views(known, maps=given, hints=hints, augmentation=augmentation)
+        pixels, targets, told, counted = views.batch(0, 16, 64, 4)
+        seen = targets.sum(1) > 0
+        assert 0.3 < seen.float().mean() < 0.9
+        red, blue = (F.avg_pool2d(pixels[:, c], 4) > 1 for c in (0, 2))
+        assert (targets[:, 1] > 0.5)[seen & red & ~blue].float().mean() > 0.97
+        assert (targets[:, 2] > 0.5)[seen & blue & ~red].float().mean() > 0.97
+        heights = torch.arange(16.0)[None, :, None]
+        upper, lower = ((m * heights).sum((1, 2)) / m.sum((1, 2)) for m in (red, blue))
+        assert (upper + 2 < lower).all()
+        cells = counted[:, 0]
+        assert ((told[:, 0] > 0.5) == red[:, ::4, ::4])[cells].float().mean() > 0.8
+        assert not (red & blue).any()  # nothing white, from beyond the photo
+
+
 def test_maps_of_high_photos_are_exchanged_like_the_photos():
     maps = torch.zeros(1, 2, 6, 8, dtype=torch.uint8)
     maps[0, 0, :3], maps[0, 1, 3:] = 255, 255  # the stored upper half: left, if turned
