@@ -157,6 +157,16 @@ def test_teachers_must_agree_on_the_classes():
         teachers.ask([torch.zeros(3, 40, 60, dtype=torch.uint8)], turned=False)
 
 
+def test_teachers_must_name_the_classes_in_one_order():
+    one = replace(constant("a", 0.2, 0.3, 0.5), categories=("background", "cat", "dog"))
+    other = replace(one, categories=("background", "dog", "cat"))
+    Teachers((one, one, constant("c", 0.5, 0.5)), (33,))
+    with pytest.raises(ValueError, match="class 1 is 'dog' for one teacher and 'cat' for another"):
+        Teachers((one, other), (33,))
+    with pytest.raises(ValueError, match="class 1 is 'cat' for one teacher and 'dog' for another"):
+        Teachers((one,), (33,), categories=other.categories)
+
+
 def test_a_limit_leaves_only_its_classes_and_background():
     odds = torch.tensor([0.1, 0.6, 0.3]).view(3, 1, 1)
     limited = Known(allowed=(0, 2)).apply(odds)

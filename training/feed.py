@@ -62,6 +62,7 @@ class Feed:
     def _ask(self) -> None:
         """Take the teachers' maps and features, asking about photos that are new to them."""
         options = self.options
+        categories = voc_categories(options.num_classes)  # numbers, where there are not 21
         layers = options.hint or [None] * len(options.teacher)
         teachers = Teachers(
             tuple(
@@ -70,6 +71,7 @@ class Feed:
             ),
             tuple(options.teacher_size),
             options.teacher_flip,
+            None if categories[0] == "0" else categories,
         )
         bar = Bar("teacher", quiet=options.quiet)
         maps, features, rows = ask_teachers(

@@ -48,6 +48,7 @@ class Teacher:
         key: Tells these weights from others.
         hints: Whether the network gives features too.
         fit: Turns the (height, width) of a photo into the nearest that the network takes.
+        categories: Class names by index, where a card tells them.
     """
 
     network: Callable[[Tensor], Any]
@@ -56,6 +57,7 @@ class Teacher:
     key: str
     hints: bool = False
     fit: Callable[[tuple[int, int]], tuple[int, int]] = lambda sides: sides
+    categories: tuple[str, ...] = ()
 
     @torch.no_grad()
     def look(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -103,7 +105,13 @@ def load_teacher(name: str, device: torch.device, hint: str | None = None) -> Te
     network = tap_teacher(model.network, hint) if hint else model.network
     mean, std = tuple(model.card.mean), tuple(model.card.std)
     return Teacher(
-        network, mean, std, key.hexdigest(), bool(hint), lambda sides: network_size(model, sides)
+        network,
+        mean,
+        std,
+        key.hexdigest(),
+        bool(hint),
+        lambda sides: network_size(model, sides),
+        tuple(model.card.categories),
     )
 
 
@@ -115,11 +123,28 @@ class Teachers:
         members: The teachers.
         sizes: Shorter sides at which each looks at a photo; features are taken at the first.
         flip: Whether each also looks at the mirrored photo.
+        categories: Class names by index that the student learns; None means any that the teachers
+            agree on.
+
+    Raises:
+        ValueError: A teacher's card has other classes, or the same in another order.
     """
 
     members: tuple[Teacher, ...]
     sizes: tuple[int, ...]
     flip: bool = False
+    categories: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        named = [member.categories for member in self.members if member.categories]
+        wanted = self.categories or (named[0] if named else ())
+        for names in named:
+            if len(names) == len(wanted) and names != wanted:
+                i = next(i for i, name in enumerate(names) if name != wanted[i])
+                raise ValueError(
+                    f"class {i} is {names[i]!r} for one teacher and {wanted[i]!r} for another or "
+                    "the student: export it with the classes in that order"
+                )
 
     @property
     def key(self) -> str:
