@@ -2,6 +2,7 @@
 
 import math
 import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +13,8 @@ from torch import nn
 from segmentation.networks import build_network
 from test_training_views import colour_blocks
 from training import mix
+from training.adjust import adjust, bias_key, class_frequencies
+from training.adjust import main as adjust_command
 from training.canvases import load_photos
 from training.data import find_samples, read_class_lists
 from training.draw import class_shares, drawing_weights
@@ -261,7 +264,7 @@ def test_mixing_from_the_command_line(tmp_path, capsys):
         for key in ("head.classifier.weight", "encoder.layer1.0.bn1.running_var"):
             torch.testing.assert_close(mixed[key], 0.75 * states[0][key] + 0.25 * states[1][key])
     record = torch.load(tmp_path / "mixed.pt", weights_only=True)
-    assert [part["share"] for part in record["mixed"]] == [0.75, 0.25]
+    assert len(set(record["changes"][0]["sha256"])) == 2
     assert (record["recipe"], record["step"]) == ({"model": "m"}, 3)
     assert "optimizers" not in record
     recipe = {"init": None, "teacher": [], "minutes": None, "turn": 0.0, "prior": ["x/shared/p"]}
@@ -272,4 +275,75 @@ def test_mixing_from_the_command_line(tmp_path, capsys):
         mix.main(["a.pth:2", "--out", "x"])
     assert "'a.pth:2' is no FILE:SHARE" in capsys.readouterr().err
     assert mix.main([f"{tmp_path / 'a.pth'}:1", "none.pth:0", "--out", "x"]) == 1
+    assert "none.pth" in capsys.readouterr().err
+
+
+def write_masks(folder: Path, *masks: list[int]) -> None:
+    (folder / "JPEGImages").mkdir(parents=True)
+    (folder / "SegmentationClass").mkdir()
+    for i, values in enumerate(masks):
+        name = f"{'horse_' if 3 in values else 'a'}{i}"
+        Image.new("RGB", (len(values), 1)).save(folder / "JPEGImages" / f"{name}.png")
+        mask = Image.new("L", (len(values), 1))
+        mask.putdata(values)
+        mask.save(folder / "SegmentationClass" / f"{name}.png")
+
+
+def test_class_frequencies_count_photos_alike(tmp_path):
+    # Shares: 3/4 and 1/4 of the first, 1/2 (and 1/2 ignored) of the second, 1/8 of the third.
+    write_masks(tmp_path, [0, 0, 0, 1], [2, 255], [0, 0, 0, 0, 0, 0, 0, 3])
+    samples = find_samples(tmp_path, partial_prefixes=["horse_"])
+    frequencies = class_frequencies(samples, 4)
+    total = 0.75 + 0.25 + 0.5 + 0.125
+    assert (frequencies * total).tolist() == pytest.approx([0.75, 0.25, 0.5, 0.125])
+    with pytest.raises(ValueError, match=r"no mask shows the classes \[4\]"):
+        class_frequencies(samples, 5)
+
+
+def test_adjusted_logits_are_divided_by_the_frequencies():
+    frequencies = torch.tensor([0.8, 0.15, 0.05], dtype=torch.float64)
+    logits = torch.tensor([1.0, -0.5, 0.25])
+    given = adjust(logits, frequencies, 1.0).softmax(0)
+    expected = logits.softmax(0) / frequencies
+    torch.testing.assert_close(given, (expected / expected.sum()).float())
+    assert torch.equal(adjust(logits, frequencies, 0.0), logits)
+    half = adjust(logits, frequencies, 0.5)
+    assert half.tolist() == pytest.approx(
+        [1.0, -0.5 + 0.5 * math.log(0.8 / 0.15), 0.25 + math.log(4)]
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("deeplabv3plus_resnet18", "head.classifier.bias"),
+        ("deeplabv3_mobilenet_v3_large", "classifier.4.bias"),
+    ],
+)
+def test_the_adjusted_bias_is_that_of_the_logits(name, key):
+    network = build_network(name, 4).eval()
+    assert bias_key(network, 4) == key
+    batch = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        before = network(batch)["out"]
+        network.get_parameter(key).add_(torch.tensor([0.0, 1.0, 2.0, 3.0]))
+        raised = network(batch)["out"] - before
+    torch.testing.assert_close(raised.mean((0, 2, 3)), torch.tensor([0.0, 1.0, 2.0, 3.0]))
+
+
+def test_adjusting_from_the_command_line(tmp_path, capsys):
+    write_masks(tmp_path / "data", [0, 0, 0, 1], [2, 3])
+    torch.manual_seed(0)
+    state = build_network("deeplabv3plus_resnet18", 4).state_dict()
+    torch.save({"average": {"network": state}, "step": 1, "changes": []}, tmp_path / "run.pt")
+    out = tmp_path / "adjusted.pt"
+    options = ["--data", str(tmp_path / "data"), "--num-classes", "4", "--tau", "0.5"]
+    assert adjust_command([str(tmp_path / "run.pt"), *options, "--out", str(out)]) == 0
+    assert "head.classifier.bias raised by 0.00, 0.55, 0.20, 0.20" in capsys.readouterr().out
+    given = initial_weights(str(out), "deeplabv3plus_resnet18")
+    different = [key for key, value in state.items() if not torch.equal(value, given[key])]
+    assert different == ["head.classifier.bias"]
+    (change,) = torch.load(out, weights_only=True)["changes"]
+    assert change["what"].endswith("tau 0.5")
+    assert adjust_command(["none.pth", *options, "--out", str(out)]) == 1
     assert "none.pth" in capsys.readouterr().err

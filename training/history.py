@@ -50,10 +50,9 @@ def run_stage(run: dict[str, Any], note: str = "") -> dict[str, Any]:
     recipe = run["recipe"]
     teachers = f" and the probabilities of {len(as_list(recipe['teacher']))} teacher(s)"
     hints = ", with the teachers' features as hints" if recipe.get("hint") else ""
-    mixed = " + ".join(f"{part['share']:g} of {part['weights']}" for part in run.get("mixed", []))
-    mixing = f" Then mixed: {mixed}." if mixed else ""
+    changes = "".join(f" Then {change['what']}." for change in run.get("changes", []))
     stage = {
-        "what": f"Trained on ground truth{teachers if recipe['teacher'] else ''}{hints}.{mixing}",
+        "what": f"Trained on ground truth{teachers if recipe['teacher'] else ''}{hints}.{changes}",
         "from": _relative(recipe["init"]) if recipe["init"] else "random weights",
         "views": run["samples_seen"],
         "steps": run["step"],

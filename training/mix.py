@@ -13,7 +13,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from training.checkpoint import load_checkpoint, save_checkpoint
+from training.checkpoint import save_changed
 from training.setup import initial_weights
 
 
@@ -68,11 +68,7 @@ def parse_part(text: str) -> tuple[str, float]:
 
 
 def mix(parts: Sequence[tuple[str, float]], model: str, out: Path) -> None:
-    """Write the average of weights.
-
-    Where the first part is a training checkpoint, the file is one too, with the average as its
-    averaged weights and the run's own record; else a bare state dict. `--init`, `training.evaluate`
-    and `training.embed` read both. What was mixed stands under "mixed" of a checkpoint.
+    """Write the average of weights; see `training.checkpoint.save_changed` for what is written.
 
     Args:
         parts: Names (embedded, a checkpoint, a state dict) and shares.
@@ -81,21 +77,12 @@ def mix(parts: Sequence[tuple[str, float]], model: str, out: Path) -> None:
     """
     states = [initial_weights(name, model) for name, _ in parts]
     mixed = mix_weights(states, [share for _, share in parts])
-    first = Path(parts[0][0])
-    run = load_checkpoint(first) if first.is_file() else {}
-    if "average" not in run:
-        save_checkpoint(out, mixed)
-        return
-    record = [
-        {"weights": Path(name).name, "share": share, "sha256": _digest(state)}
-        for (name, share), state in zip(parts, states, strict=True)
-    ]
-    run["average"]["network"] = mixed
-    save_checkpoint(out, {key: run[key] for key in _RECORD if key in run} | {"mixed": record})
-
-
-_RECORD = ("average", "recipe", "step", "samples_seen", "elapsed", "history")
-"""What a mixed checkpoint keeps of the run's: not what training would go on from."""
+    names = [f"{share:g} of {Path(name).name}" for name, share in parts]
+    change = {
+        "what": f"mixed: {' + '.join(names)}",
+        "sha256": [_digest(state) for state in states],
+    }
+    save_changed(parts[0][0], mixed, change, out)
 
 
 def _digest(state: dict[str, Tensor]) -> str:
