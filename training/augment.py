@@ -147,8 +147,9 @@ def paste_rectangles(
     starts = (torch.rand(2, count, generator=generator) * (cells - spans + 1)).long()
     steps = torch.arange(cells)
     within = (steps >= starts[..., None]) & (steps < (starts + spans)[..., None])  # (2, N, cells)
-    pasted = (within[0][:, :, None] & within[1][:, None, :] & chosen[:, None, None])[:, None]
-    pasted = pasted.to(layers[0].device, non_blocking=True)  # (N, 1, cells, cells)
+    # Few bytes go to the device: it takes up to 64 KB without the program waiting for it.
+    within = (within & chosen[:, None]).to(layers[0].device, non_blocking=True)
+    pasted = (within[0][:, :, None] & within[1][:, None, :])[:, None]  # (N, 1, cells, cells)
     mixed = []
     for layer in layers:
         stride = layer.shape[-1] // cells
