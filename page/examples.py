@@ -45,22 +45,22 @@ EXAMPLES = (
     Example(
         "dogs.jpg",
         "Two dogs",
-        "Two dogs become one area: the model names a class for each pixel and counts no animals. "
-        "It takes a piece of the curtain along.",
+        "Two dogs become one area: a model names a class for each pixel and counts no animals. "
+        "The built-in model takes a piece of the curtain along.",
         ("dog",),
     ),
     Example(
         "workers.jpg",
         "At work",
-        "Three people at an engine, where their clothes are as dark as the machine. All three "
-        "become person.",
+        "Three people at an engine, one before the other: all three become one area of person. "
+        "The engine is background.",
         ("person",),
     ),
     Example(
         "astronaut.jpg",
         "Astronaut",
-        "The space suit belongs to the person. The model rocket behind her and the flag are "
-        "background.",
+        "The space suit belongs to the person; helmet and space shuttle are background. At the "
+        "left edge the built-in model takes a piece of the flag along.",
         ("person",),
     ),
     Example(
@@ -72,7 +72,8 @@ EXAMPLES = (
     Example(
         "grace_hopper.jpg",
         "Portrait",
-        "The dark uniform ends where the picture does. See where the flag and the shoulder meet.",
+        "An outline is a guess where dark meets dark: for the built-in model a piece of the flag "
+        "joins the shoulder, and the lower edge of the uniform is lost.",
         ("person",),
     ),
     Example(

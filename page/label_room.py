@@ -60,7 +60,7 @@ class LabelRoom:
             elem_id="examples",
         )
         gr.HTML(examples.gallery_words(self._folder), elem_id="example-words")
-        self.caption = gr.HTML("", elem_id="example-caption")
+        self.caption = gr.HTML("", elem_id="example-caption", padding=False)
 
     def _build_choices(self, engine: Engine) -> None:
         self.model = gr.Dropdown(

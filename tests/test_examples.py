@@ -87,7 +87,8 @@ def test_every_photo_is_told_of_and_none_that_is_not_here():
 def test_each_has_a_short_title_and_a_caption_in_sentences(example):
     assert 1 <= len(example.title.split()) <= 3
     assert 30 <= len(example.caption) <= 200
-    assert example.caption[0].isupper() and example.caption.endswith(".")
+    assert example.caption[0].isupper()
+    assert example.caption.endswith(".")
     assert example.told.startswith("Tricky: ") == example.tricky
 
 
