@@ -52,8 +52,8 @@ EXAMPLES = (
     Example(
         "workers.jpg",
         "At work",
-        "Three people at an engine, one before the other: all three become one area of person. "
-        "The engine is background.",
+        "Two women and a man. The man and the woman before him touch in the picture, so they "
+        "become one area; the built-in model takes the metal between them along.",
         ("person",),
     ),
     Example(

@@ -25,7 +25,7 @@ SIZES = {
     "grace_hopper.jpg": (600, 512),
     "motorcycle.jpg": (500, 741),
     "rocket.jpg": (427, 640),
-    "workers.jpg": (540, 540),
+    "workers.jpg": (360, 540),
 }
 NAMED = pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.file)
 
