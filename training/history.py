@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-PATHS = ("data", "val", "unlabelled", "teacher", "init")
+PATHS = ("data", "val", "unlabelled", "prior", "teacher", "init")
 """Options of `training.train` that name files or folders."""
 
 NOT_OF_THE_RESULT = (
@@ -50,8 +50,9 @@ def run_stage(run: dict[str, Any], note: str = "") -> dict[str, Any]:
     recipe = run["recipe"]
     teachers = f" and the probabilities of {len(as_list(recipe['teacher']))} teacher(s)"
     hints = ", with the teachers' features as hints" if recipe.get("hint") else ""
+    changes = "".join(f" Then {change['what']}." for change in run.get("changes", []))
     stage = {
-        "what": f"Trained on ground truth{teachers if recipe['teacher'] else ''}{hints}.",
+        "what": f"Trained on ground truth{teachers if recipe['teacher'] else ''}{hints}.{changes}",
         "from": _relative(recipe["init"]) if recipe["init"] else "random weights",
         "views": run["samples_seen"],
         "steps": run["step"],
@@ -77,7 +78,7 @@ def training_command(recipe: dict[str, Any]) -> str:
     """The command line that a recipe came from, with paths as another person would write them."""
     words = ["python -m training.train"]
     for key, value in recipe.items():
-        if key in NOT_OF_THE_RESULT or value in (None, [], {}, False):
+        if key in NOT_OF_THE_RESULT or value is None or value is False or value in ([], {}):
             continue
         if key == "steps" and recipe["minutes"]:
             continue
