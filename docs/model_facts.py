@@ -4,9 +4,9 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from segmentation.catalog import EMBEDDED, MODELS, PUBLISHED_ON
+from segmentation.catalog import EMBEDDED, MODELS, PUBLISHED_ON, embedded_card
 from segmentation.knowledge import calibration_sentence, knowledge_sentence
-from segmentation.models import count_parameters, embedded_card
+from segmentation.models import count_parameters
 
 README = Path(__file__).parent.parent / "README.md"
 

@@ -13,6 +13,7 @@ from . import classroom_figures as fig
 from . import classroom_words as words
 from .classroom_lab import Lab, NotYetError, palette_of, told
 from .kept import Answer
+from .words import size_text
 
 MAX_COMPARED = 3
 OTHER_SIZE = 2  # a model can be compared with itself at this part or multiple of its size
@@ -99,23 +100,23 @@ def _known(shown: str, name: str, other: Answer) -> tuple[str, ...]:
         words.escape(shown),
         _quality(other),
         f"{parameters / 1e6:.1f} million" if parameters else "unknown",
-        f"{other.size or card.resize} px",
+        size_text(other.size or card.resize),
         words.seconds(other.result.seconds),
     )
 
 
 def _quality(answer: Answer) -> str:
     """A model's mean IoU with the photos that it was measured on; HTML."""
-    miou = answer.card.miou_at(answer.size)
-    if miou is not None:
-        return f"{miou:.1f} <small>on {words.escape(answer.card.measured_on)}</small>"
+    quality = answer.card.quality_at(answer.size)
+    if quality is not None:
+        return f"{quality[0]:.1f} <small>on {words.escape(quality[1])}</small>"
     return "not measured" if answer.card.miou is None else "not measured at this size"
 
 
 def _warning(answers: Sequence[Answer]) -> str:
     """A sentence where the models' figures come from different photos, else nothing; HTML."""
-    measured = {a.card.measured_on for a in answers if a.card.miou_at(a.size) is not None}
-    if len(measured) < 2:
+    qualities = [answer.card.quality_at(answer.size) for answer in answers]
+    if len({quality[1] for quality in qualities if quality is not None}) < 2:
         return ""
     return words.note(
         "These mIoU figures were measured on different photos, so they cannot be compared."

@@ -11,10 +11,12 @@ import numpy as np
 from PIL import Image
 
 from segmentation import PixelwiseError, explain, palette_from_card
+from segmentation.card_figures import sizes_of
 
 from . import classroom_words as words
 from .engine import Engine
 from .kept import Answer
+from .words import size_text
 
 if TYPE_CHECKING:
     import torch
@@ -69,7 +71,7 @@ class Lab:
         """The photo as that network saw it: (1, 3, h, w) on the network's device."""
         segmenter = self.segmenter(answer)
         image = Image.fromarray(answer.photo.image)
-        batch = segmenter.preprocess(image, size=answer.size or segmenter.size)
+        batch = segmenter.preprocess(image, size=sizes_of(answer.size or segmenter.size)[0])
         return batch.to(segmenter.model.device)
 
     def encoded(self, answer: Answer) -> "explain.Encoded":
@@ -101,7 +103,7 @@ class Lab:
         """A line that names the model that a view explains."""
         network = self.segmenter(answer).model.network
         name, kind = words.escape(answer.result.model), words.escape(explain.family(network))
-        size = f", shown {answer.size} px" if answer.size else ""
+        size = f", shown {size_text(answer.size)}" if answer.size else ""
         return words.note(f"This explains <strong>{name}</strong> ({kind}{size}).", "model")
 
 

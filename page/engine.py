@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .downloads import Downloads
-from .job import Job
+from .job import SHARPER, Job
 from .kept import Answer, Kept, key_of
 from .lent import Lent
 from .line import Line
@@ -21,6 +21,7 @@ from .work import Report, quiet, taking
 
 if TYPE_CHECKING:
     from segmentation import Photo, Segmenter
+    from segmentation.card_figures import Size
 
     from .kept import Source
 
@@ -85,6 +86,16 @@ class Engine:
         """Whether the model can answer without a download."""
         return self.predictors.is_ready(name)
 
+    def sharper_size(self, name: str) -> "Size":
+        """The sizes that a model's card has measured as sharper; None where it has not."""
+        from segmentation import has_embedded
+        from segmentation.catalog import embedded_card
+
+        if name != EMBEDDED or not has_embedded():
+            return None
+        card = embedded_card()
+        return None if card.sharper is None else card.sharper.size
+
     def segmenter(self, name: str, report: Report = quiet) -> "Segmenter":
         """The model in this process, with a network to look into; see `Predictors.network`."""
         return self.predictors.network(name, report)
@@ -113,7 +124,9 @@ class Engine:
         Args:
             source: a file's path, its bytes, or a `Photo`.
             name: the model; None means the page's default.
-            size: the shorter side that the network sees, in pixels; None means the model's own.
+            size: the shorter side that the network sees, in pixels; None means the model's own,
+                `SHARPER` the sizes that its card has measured as sharper (its own, where it has
+                measured none).
             session: who asks: an equal question of theirs has its answer from memory. "" means
                 that nobody will ask again.
             report: told what is happening, and the place in the line.
@@ -137,7 +150,7 @@ class Engine:
             return
         if not self.is_ready(job.answering):
             self.downloads.wait(job.answering, report)
-        with self.line.turn(job.answering, size, report=report, item=job) as ticket:
+        with self.line.turn(job.answering, job.size, report=report, item=job) as ticket:
             if ticket.outcome is None:
                 self.work(ticket, report)
             if isinstance(ticket.outcome, Exception):
@@ -153,6 +166,8 @@ class Engine:
         if waiting:
             self.downloads.start(asked)
         answering = EMBEDDED if waiting else asked
+        if size == SHARPER:
+            size = self.sharper_size(answering)
         content = self.kept.content_of(source, session)
         key = key_of(session, content, answering, size)
         return Job(source, key, content, session, asked, answering, waiting, size)

@@ -81,7 +81,7 @@ EXAMPLES = (
         "Cup",
         "A cup is not among the 20 things. The model must name one of them or background, and is "
         "unsure which.",
-        ("diningtable",),
+        ("diningtable", "bottle"),
         tricky=True,
     ),
     Example(

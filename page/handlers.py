@@ -12,6 +12,7 @@ from segmentation import PixelwiseError
 from viewer import build_value, pixel_value
 
 from . import words
+from .job import SHARPER
 from .kept import Answer
 from .service import Service, session_of
 from .work import Report, StoppedError, with_reports
@@ -47,7 +48,7 @@ class Handlers(Service):
         def work(report: Report) -> _Shown:
             whose = {"report": report, "session": session_of(request)}
             with self.engine.answering(photo, model, size or None, **whose) as answer:
-                return self._shown(answer, asked)
+                return self._shown(answer, asked, size)
 
         try:
             for step in with_reports(work, **self.limits(request)):
@@ -68,7 +69,9 @@ class Handlers(Service):
         text = self.crowd.refusal(request)
         return {"status": "error", "text": text}, gr.skip(), gr.skip(), *_no_offer()
 
-    def _shown(self, answer: Answer, asked: int) -> _Shown:
+    def _shown(self, answer: Answer, asked: int, size: int) -> _Shown:
+        plain = size == SHARPER and answer.size is None
+        notes = [*answer.notes, *([words.NOT_SHARPER] if plain else [])]
         value = build_value(
             answer.result,
             answer.photo.image,
@@ -76,7 +79,7 @@ class Handlers(Service):
             key=answer.key,
             jpeg=answer.photo.jpeg,
             palette=answer.palette,
-            note=" ".join(answer.notes),
+            note=" ".join(notes),
         )
         value["seq"] = asked
         offer = self._offer(answer.asked) if answer.waiting else _no_offer()

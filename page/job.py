@@ -8,9 +8,13 @@ from .kept import Answer
 
 if TYPE_CHECKING:
     from segmentation import Photo, Segmentation
+    from segmentation.card_figures import Size
 
     from .kept import Source
     from .predictors import Labels
+
+SHARPER = -1
+"""Stands, in place of a size, for the sizes that the model's card has measured as sharper."""
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +35,7 @@ class Job:
     asked: str
     answering: str
     waiting: bool
-    size: int | None
+    size: "Size"
 
     def answer(self, photo: "Photo", result: "Segmentation", segmenter: "Labels") -> Answer:
         """What became of it."""
@@ -50,14 +54,15 @@ class Job:
 
 
 def predict_each(
-    segmenter: "Labels", photos: "list[Photo]", size: int | None
+    segmenter: "Labels", photos: "list[Photo]", size: "Size"
 ) -> "list[Segmentation | Exception]":
     """Label photos together; where that fails, each on its own.
 
     Args:
         segmenter: what labels them.
         photos: several only where `segmenter.batches`.
-        size: the shorter side that the network sees, in pixels; None means the model's own.
+        size: the shorter side that the network sees, in pixels; None means the model's own; several
+            are averaged.
 
     Returns:
         For each photo its result, or the error that its visitor is to be told.

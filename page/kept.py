@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from segmentation import ModelCard, Photo, Segmentation
+    from segmentation.card_figures import Size
 
     Source = str | bytes | Photo
     """What a photo is read from: a file's path, its bytes, or one that was read before."""
@@ -40,7 +41,8 @@ class Answer:
         session: whose it is; "" for nobody's, and then it is not kept.
         content: names what the photo was read from.
         waiting: the model asked for is still being fetched, and another one answered.
-        size: the shorter side that was asked for, in pixels, or None.
+        size: the shorter side that the network was shown, in pixels; None for the model's own;
+            several where their probabilities were averaged.
     """
 
     key: str
@@ -52,7 +54,7 @@ class Answer:
     session: str = ""
     content: str = ""
     waiting: bool = False
-    size: int | None = None
+    size: "Size" = None
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -160,7 +162,7 @@ class Kept:
                 del self._kept[key]
 
 
-def key_of(session: str, content: str, model: str, size: int | None) -> str:
+def key_of(session: str, content: str, model: str, size: "Size") -> str:
     """Names an answer; nobody can guess another visitor's without knowing that visitor's secret."""
     return _digest(repr((session, content, model, size)).encode())
 

@@ -11,10 +11,13 @@ from . import examples, words
 from .engine import Engine
 from .events import QUIETLY
 from .handlers import Handlers
+from .job import SHARPER
 from .photo_input import PhotoInput
+from .predictors import EMBEDDED
 
 TITLE = "Label"
 SIZES = (260, 390, 520, 780, 1040)
+SHARPER_INFO = "Two sizes averaged: sharper outlines, about three times the time."
 
 
 class LabelRoom:
@@ -70,11 +73,22 @@ class LabelRoom:
             elem_id="model",
         )
         self.size = gr.Dropdown(
-            _sizes(engine.options.size),
+            _sizes(engine.options.size, sharper=engine.sharper_size(EMBEDDED) is not None),
             value=engine.options.size or 0,
             label="Shorter side that the network sees",
             elem_id="size",
         )
+        # one choice in two places: the switch moves the size, and the size the switch
+        self.sharper = gr.Checkbox(
+            False,
+            label="Sharper",
+            info=SHARPER_INFO,
+            visible=engine.sharper_size(EMBEDDED) is not None,
+            elem_id="sharper",
+        )
+        size, sharper, moved = self.size, self.sharper, {**QUIETLY, "queue": False}
+        sharper.input(None, sharper, size, js=f"on => on ? {SHARPER} : 0", **moved)
+        size.input(None, size, sharper, js=f"size => size === {SHARPER}", **moved)
 
     def listen(self, handlers: Handlers, key: gr.State, in_line: dict[str, Any]) -> None:
         """Answer what a visitor does.
@@ -115,6 +129,7 @@ class LabelRoom:
         self.viewer.unpin(lambda: None, None, [self.bars], **QUIETLY, queue=False)
 
 
-def _sizes(own: int | None) -> list[tuple[str, int]]:
+def _sizes(own: int | None, *, sharper: bool) -> list[tuple[str, int]]:
     sizes = sorted({*SIZES, *([own] if own else [])})
-    return [("as the model was trained", 0), *((f"{size} px", size) for size in sizes)]
+    several = [("two sizes averaged (sharper)", SHARPER)] if sharper else []
+    return [("as the model was trained", 0), *several, *((f"{size} px", size) for size in sizes)]

@@ -6,9 +6,10 @@ from typing import Any, NoReturn, TypeVar
 import gradio as gr
 import numpy as np
 
-from segmentation import blend, colorize, write_indexed_png
+from segmentation import ModelError, blend, colorize, write_indexed_png
 
 from . import words
+from .job import SHARPER
 from .kept import Answer
 from .photo_input import PhotoInput
 from .service import Service, png, session_of
@@ -18,11 +19,14 @@ T = TypeVar("T")
 Facts = dict[str, Any]
 
 AGREE, DIFFER = 255, 0
+SHARPER_SUFFIX = "+sharper"
+"""Behind a model's name: average the sizes that its card has measured as sharper."""
+
 DESCRIPTIONS = {
     "segment": "Labels every pixel of a photo. image: the photo's file. model: a model's name, or "
-    "an empty text for the page's default. Returns labels (an indexed PNG at the photo's size: "
-    "each value is a class index), overlay (a PNG for people) and facts (JSON, "
-    "docs/schema/segment.schema.json).",
+    "an empty text for the page's default; embedded+sharper averages two sizes. Returns labels (an "
+    "indexed PNG at the photo's size: each value is a class index), overlay (a PNG for people) and "
+    "facts (JSON, docs/schema/segment.schema.json).",
     "probabilities": "Tells how sure the network is at one pixel. image, model: as for /segment. "
     "y: the row, x: the column, whole numbers from 0. Returns JSON with the probability of each "
     "class, the winner, its margin and the entropy in bits "
@@ -46,7 +50,8 @@ class Programs(Service):
         Args:
             image: the photo's file.
             model: a model's name, or an empty string for the page's default. Where that default
-                still needs a download, the built-in model answers and the JSON names it.
+                still needs a download, the built-in model answers and the JSON names it. With
+                "+sharper" behind it two sizes are averaged.
             request: who asks; Gradio gives it.
 
         Returns:
@@ -152,7 +157,11 @@ class Programs(Service):
         if not image:
             raise gr.Error("No photo came with this call.", print_exception=False)
         whose = {"report": report, "session": session_of(request)}
-        with self.engine.answering(image, model, stand_in=not model, **whose) as answer:
+        name = model.removesuffix(SHARPER_SUFFIX)
+        size = SHARPER if name != model else None
+        with self.engine.answering(image, name, size, stand_in=not name, **whose) as answer:
+            if size == SHARPER and answer.size is None:
+                raise ModelError(words.NOT_SHARPER)
             return use(answer)
 
     def _labels(self, answer: Answer) -> str:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from segmentation.card_figures import Size
+
     from .downloads import Download
     from .engine import Engine
     from .kept import Answer
@@ -19,6 +21,9 @@ MASTHEAD = (
     "<h1>Pixelwise</h1><p>See what a segmentation network sees in your photo, pixel by pixel.</p>"
 )
 API_ALPHA = 0.6
+NOT_SHARPER = (
+    "Sharper outlines were measured for the built-in model only: this model was shown one size."
+)
 FORGOTTEN = "This result is no longer kept here. Label the photo again to ask about its pixels."
 BUSY = "Something went wrong on this side; the photo was not labelled. Try it once more."
 FULL = "There are too many files on this side at the moment. Try again in a minute."
@@ -169,12 +174,19 @@ def run_facts(answer: "Answer") -> str:
     """Which model and device answered, how long it took, and what else to know; HTML."""
     result = answer.result
     height, width = result.class_map.shape
+    sharper = f" at {size_text(answer.size)}" if isinstance(answer.size, tuple) else ""
     facts = (
         f"<strong>{html.escape(result.model)}</strong> on {html.escape(result.device)} in "
-        f"{result.precision} · {height} × {width} px · {result.seconds:.2f} s"
+        f"{result.precision}{sharper} · {height} × {width} px · {result.seconds:.2f} s"
     )
     notes = [*answer.notes, *built_in_note(answer)]
     return "<br>".join([facts, *(html.escape(note) for note in notes)])
+
+
+def size_text(size: "Size") -> str:
+    """A size or several in words: "192 px", "192 and 288 px"."""
+    sizes = size if isinstance(size, tuple) else (size,)
+    return f"{' and '.join(map(str, sizes))} px"
 
 
 def built_in_note(answer: "Answer") -> list[str]:

@@ -9,6 +9,15 @@ from segmentation.errors import ModelError
 
 MAX_NAME = 200
 
+Size = int | tuple[int, ...] | None
+"""Shorter side in pixels that a network is shown; None for its own. For several, the network runs
+at each and the probabilities are averaged."""
+
+
+def sizes_of(size: Size) -> tuple[int | None, ...]:
+    """The sizes one by one."""
+    return size if isinstance(size, tuple) else (size,)
+
 
 @dataclass(frozen=True)
 class ClassFigure:
@@ -45,7 +54,8 @@ class Figures:
     Attributes:
         photos: number of photos.
         data: what the photos are, in words.
-        size: shorter side in pixels that the network was shown; the figures hold at this one only.
+        size: shorter side in pixels that the network was shown, or several whose probabilities
+            were averaged; the figures hold at this size only.
         miou: mean IoU over all classes, in [0, 1]; None where the photos do not show them all.
         pixel_accuracy: share of the pixels that are labelled right, in [0, 1].
         classes: raw class name to its figures, for each class that the photos show.
@@ -60,7 +70,7 @@ class Figures:
 
     photos: int
     data: str
-    size: int
+    size: int | tuple[int, ...]
     miou: float | None = None
     pixel_accuracy: float | None = None
     classes: Mapping[str, ClassFigure] = field(default_factory=dict)
@@ -74,7 +84,9 @@ class Figures:
     @property
     def measured_on(self) -> str:
         """The photos and the size in words: "334 photos of PASCAL VOC at 192 px"."""
-        return f"{self.photos} photos of {self.data} at {self.size} px"
+        sizes = self.size if isinstance(self.size, tuple) else (self.size,)
+        shown = " and ".join(str(size) for size in sizes)
+        return f"{self.photos} photos of {self.data} at {shown} px"
 
 
 def parse_figures(value: Any, categories: tuple[str, ...]) -> Figures | None:
@@ -95,7 +107,7 @@ def parse_figures(value: Any, categories: tuple[str, ...]) -> Figures | None:
     return Figures(
         photos=read.count("photos"),
         data=_name_of_data(value.get("data", "")),
-        size=read.count("size"),
+        size=_size(value.get("size")),
         miou=read.share("miou"),
         pixel_accuracy=read.share("pixel_accuracy"),
         classes=_classes(value.get("classes", {}), categories),
@@ -106,6 +118,17 @@ def parse_figures(value: Any, categories: tuple[str, ...]) -> Figures | None:
         set_level=sets.share("level"),
         set_coverage=sets.share("coverage"),
     )
+
+
+def _size(value: Any) -> int | tuple[int, ...]:
+    """A size in pixels, or a list of several."""
+    several = isinstance(value, list | tuple) and len(value) > 1
+    sizes = tuple(value) if several else (value,)
+    if len(sizes) > 8 or any(type(size) is not int or not 1 <= size <= 10**5 for size in sizes):
+        raise ModelError(
+            f"the card's figures.size is {value!r:.80}, not a size in pixels or a list of several"
+        )
+    return sizes if several else value
 
 
 class _Reader:

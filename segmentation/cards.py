@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from segmentation.card_figures import Figures, parse_figures
+from segmentation.card_figures import Figures, Size, parse_figures
 from segmentation.errors import ModelError
 from segmentation.palette import palette_from_card
 
@@ -34,6 +34,7 @@ class ModelCard:
         miou: mean intersection over union over all classes in percent, or None.
         measured_on: the photos that `miou` was measured on, in words; empty without it.
         figures: what was measured of the model, or None.
+        sharper: the same with the probabilities of several sizes averaged, where that was measured.
     """
 
     name: str
@@ -48,20 +49,30 @@ class ModelCard:
     miou: float | None = None
     measured_on: str = ""
     figures: Figures | None = None
+    sharper: Figures | None = None
 
-    def figures_at(self, size: int | None) -> Figures | None:
+    def figures_at(self, size: Size) -> Figures | None:
         """The figures, where they were measured at that size.
 
         Args:
             size: shorter side in pixels that the network is shown; None for the card's own.
         """
-        same = self.figures is not None and self.figures.size == (size or self.resize)
-        return self.figures if same else None
+        known = [one for one in (self.figures, self.sharper) if one is not None]
+        return next((one for one in known if one.size == (size or self.resize)), None)
 
-    def miou_at(self, size: int | None) -> float | None:
-        """Mean IoU in percent, where it was measured at that size; see `figures_at`."""
+    def quality_at(self, size: Size) -> tuple[float, str] | None:
+        """Mean IoU in percent and what it was measured on, where it was measured at that size.
+
+        Args:
+            size: as for `figures_at`.
+        """
+        if self.sharper is not None and size == self.sharper.size:
+            found = self.sharper
+            return None if found.miou is None else (100 * found.miou, found.measured_on)
         measured = self.figures.size if self.figures is not None else self.resize
-        return self.miou if measured == (size or self.resize) else None
+        if self.miou is None or measured != (size or self.resize):
+            return None
+        return self.miou, self.measured_on
 
     def transforms(self, size: int | None = None, *, resize: bool = True) -> "SemanticSegmentation":
         """Torchvision's own preset with this card's numbers.
@@ -129,6 +140,7 @@ def check_card(fields: Any) -> ModelCard:
         miou=_number(fields, "miou", float),
         measured_on=measured_on,
         figures=figures,
+        sharper=parse_figures(fields.get("sharper"), categories),
     )
 
 

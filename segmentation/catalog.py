@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from segmentation.cards import ModelCard, parse_card
 from segmentation.checkpoints import find_weights
 from segmentation.devices import may_have_cuda, pick_device
+from segmentation.errors import ModelError, WeightsError
 
 if TYPE_CHECKING:
     import torch
@@ -137,6 +139,18 @@ def default_model(device: "str | torch.device" = "auto") -> str:
 def has_embedded() -> bool:
     """Whether this copy of the package carries the embedded model."""
     return (EMBEDDED_FOLDER / "embedded.pth").is_file()
+
+
+def embedded_card() -> ModelCard:
+    """The embedded model's card, without loading the model.
+
+    Raises:
+        WeightsError: it cannot be read.
+    """
+    try:
+        return parse_card((EMBEDDED_FOLDER / "embedded.json").read_bytes())
+    except (OSError, ModelError) as error:
+        raise WeightsError(f"the embedded model has no usable card: {error}") from error
 
 
 def local_weights(name: str) -> Path | None:

@@ -63,6 +63,7 @@ def _label_photos(options: argparse.Namespace) -> int:
             device=options.device,
             weights=options.weights,
             size=options.size,
+            sharper=options.sharper,
             exact=options.exact,
             precision=options.precision,
         )

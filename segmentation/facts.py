@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from segmentation.card_figures import Size
     from segmentation.cards import ModelCard
     from segmentation.explain.compare import Overlap
     from segmentation.result import Segmentation
@@ -96,12 +97,12 @@ def who(result: "Segmentation") -> dict[str, Any]:
     }
 
 
-def how_good(card: "ModelCard", size: int | None = None) -> dict[str, Any]:
+def how_good(card: "ModelCard", size: "Size" = None) -> dict[str, Any]:
     """A model's mean IoU in percent and what it was measured on; None both at another size.
 
     Args:
         card: the model's.
         size: shorter side in pixels that the network is shown; None for the model's own.
     """
-    miou = card.miou_at(size)
-    return {"miou": miou, "measured_on": None if miou is None else card.measured_on or None}
+    miou, measured_on = card.quality_at(size) or (None, None)
+    return {"miou": miou, "measured_on": measured_on or None}

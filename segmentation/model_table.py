@@ -5,11 +5,12 @@ from segmentation.catalog import (
     MODELS,
     PUBLISHED_ON,
     ModelSpec,
+    embedded_card,
     has_embedded,
     local_weights,
 )
 from segmentation.errors import PixelwiseError
-from segmentation.models import count_parameters, embedded_card
+from segmentation.models import count_parameters
 from segmentation.terminal import complain
 
 

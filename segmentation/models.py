@@ -20,6 +20,7 @@ from segmentation.catalog import (
     FIGURES_FOLDER,
     MODELS,
     PUBLISHED_ON,
+    embedded_card,
     has_embedded,
     unknown_model,
 )
@@ -130,18 +131,6 @@ def _load_embedded(device: torch.device) -> Model:
     network = _on_meta(lambda: build_network(card.name, len(card.categories)))
     _fill(network, read_state_dict(path), path, card.name)
     return Model(EMBEDDED, _ready(network, device), card, card.transforms(), device)
-
-
-def embedded_card() -> ModelCard:
-    """The embedded model's card, without loading the model.
-
-    Raises:
-        WeightsError: it cannot be read.
-    """
-    try:
-        return parse_card((EMBEDDED_FOLDER / "embedded.json").read_bytes())
-    except (OSError, ModelError) as error:
-        raise WeightsError(f"the embedded model has no usable card: {error}") from error
 
 
 def _build_published(name: str) -> nn.Module:

@@ -10,18 +10,20 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.functional import InterpolationMode, resize
 
+from segmentation.card_figures import Size, sizes_of
 from segmentation.cards import ModelCard
 from segmentation.catalog import EMBEDDED, default_model, has_embedded
 from segmentation.devices import fit_threads
 from segmentation.download import Progress
 from segmentation.errors import ModelError, WeightsError
-from segmentation.images import open_photo
+from segmentation.images import Photo, open_photo
 from segmentation.models import Model, load_model
 from segmentation.postprocess import decide, decide_with_sets
 from segmentation.precision import checked_precision
 from segmentation.programs import ProgramNetwork
 from segmentation.result import Segmentation
 from segmentation.runner import Runner
+from segmentation.sharper import mean_logits, sharper_size
 from segmentation.sizes import checked_size, network_size, preset_size, shape_note
 
 WARM_UP_SIZE = 64
@@ -35,7 +37,8 @@ class Segmenter:
 
     Args:
         model: the loaded model.
-        size: shorter side in pixels that `predict` shows it by default; None for its own.
+        size: shorter side in pixels that `predict` shows it by default; None for its own; a tuple
+            of several averages their probabilities.
         note: what a person should know of it: why it answers and not another.
         exact: run the published network itself, bit for bit.
         precision: "float32"; "bfloat16" or "float16"; or "auto", half precision where this
@@ -58,7 +61,7 @@ class Segmenter:
         self,
         model: Model,
         *,
-        size: int | None = None,
+        size: Size = None,
         note: str = "",
         exact: bool = False,
         precision: str = "float32",
@@ -91,13 +94,14 @@ class Segmenter:
     def __repr__(self) -> str:
         return f"Segmenter({self.model.name!r}, device={str(self.model.device)!r})"
 
-    def predict(self, image: Any, *, size: int | None = None) -> Segmentation:
+    def predict(self, image: Any, *, size: Size = None) -> Segmentation:
         """Label every pixel of a picture.
 
         Args:
             image: a path, bytes, a PIL image, an (H, W, 3) uint8 RGB array, or a `Photo`.
             size: shorter side in pixels that the network is shown; None means the model's own,
-                and then the preprocessing is the published one, bit for bit.
+                and then the preprocessing is the published one, bit for bit. For a tuple of sizes
+                the network runs at each, and their probabilities are averaged.
 
         Returns:
             The result at the picture's full size.
@@ -108,7 +112,7 @@ class Segmenter:
         """
         return self.predict_many([image], size=size)[0]
 
-    def predict_many(self, images: Sequence[Any], *, size: int | None = None) -> list[Segmentation]:
+    def predict_many(self, images: Sequence[Any], *, size: Size = None) -> list[Segmentation]:
         """Label several pictures; see `batches`.
 
         Args:
@@ -123,22 +127,35 @@ class Segmenter:
         """
         size = checked_size(size) or self.size
         photos = [open_photo(image) for image in images]
+        parts: list[list[Tensor]] = [[] for _ in photos]
+        seconds = [0.0] * len(photos)
+        for shown in sizes_of(size):
+            for index, (logits, taken) in enumerate(self._run(photos, shown)):
+                parts[index].append(logits)
+                seconds[index] += taken
+        return [
+            self._result(part, photo.image.shape[:2], size, taken)
+            for part, photo, taken in zip(parts, photos, seconds, strict=True)
+        ]
+
+    def _run(self, photos: Sequence[Photo], size: int | None) -> list[tuple[Tensor, float]]:
+        """Each photo's logits (C, h, w) at one size, and its share of the seconds."""
         start = time.perf_counter()
         batches = [self.preprocess(Image.fromarray(p.image), size=size) for p in photos]
         together: dict[Any, list[int]] = {}
         for index, batch in enumerate(batches):
             together.setdefault(batch.shape if self.batches else index, []).append(index)
         share = (time.perf_counter() - start) / max(1, len(photos))
-        results: dict[int, Segmentation] = {}
+        found: dict[int, tuple[Tensor, float]] = {}
         for indices in together.values():
             begun = time.perf_counter()
             many = self._forward(torch.cat([batches[i] for i in indices]))  # (n, C, h, w)
             each = share + (time.perf_counter() - begun) / len(indices)
             for index, logits in zip(indices, many, strict=True):
-                results[index] = self._result(logits, photos[index].image.shape[:2], size, each)
-        return [results[index] for index in range(len(photos))]
+                found[index] = logits, each
+        return [found[index] for index in range(len(photos))]
 
-    def logits(self, image: Any, *, size: int | None = None) -> Tensor:
+    def logits(self, image: Any, *, size: Size = None) -> Tensor:
         """What the network says of a picture, before any pixel is decided; for moving pictures.
 
         Args:
@@ -151,8 +168,9 @@ class Segmenter:
         Raises:
             ImageError, ModelError: as `predict`.
         """
-        picture = Image.fromarray(open_photo(image).image)
-        return self._forward(self.preprocess(picture, size=checked_size(size) or self.size))[0]
+        photos = [open_photo(image)]
+        sizes = sizes_of(checked_size(size) or self.size)
+        return mean_logits([self._run(photos, shown)[0][0] for shown in sizes])
 
     def warm_up(self) -> None:
         """Run the network once on nothing, so that the first photo need not wait for that."""
@@ -160,17 +178,18 @@ class Segmenter:
         self._runner.warm_up(self.preprocess(black, size=WARM_UP_SIZE))
 
     def _result(
-        self, logits: Tensor, size: tuple[int, int], shown: int | None, seconds: float
+        self, parts: Sequence[Tensor], size: tuple[int, int], shown: Size, seconds: float
     ) -> Segmentation:
-        """The network's logits (C, h, w) as a result for a photo of `size`.
+        """The network's logits as a result for a photo of `size`.
 
         Args:
-            logits: what the network gave.
+            parts: what the network gave at each size, (C, h, w).
             size: (H, W) of the photo.
             shown: shorter side in pixels that the network was shown; None for the model's own.
             seconds: spent so far.
         """
         start = time.perf_counter()
+        logits = mean_logits(parts)  # (C, h, w)
         figures = self.model.card.figures_at(shown)
         threshold = figures.set_threshold if figures else None
         sizes = None
@@ -233,7 +252,8 @@ def load(
     device: str | torch.device = "auto",
     weights: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
-    size: int | None = None,
+    size: Size = None,
+    sharper: bool = False,
     exact: bool = False,
     precision: str = "float32",
     compiled: bool = False,
@@ -247,7 +267,8 @@ def load(
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         weights: a state dict to use instead of the published one.
         progress: called with (bytes done, bytes in all or None) while weights download.
-        size: shorter side in pixels to show the network by default.
+        size: shorter side in pixels to show the network by default; see `Segmenter`.
+        sharper: show it the sizes that its card has measured for sharper outlines.
         exact: see `Segmenter`; so are `precision` and `compiled`.
         precision: see `Segmenter`.
         compiled: see `Segmenter`.
@@ -255,16 +276,20 @@ def load(
     Raises:
         ModelError, WeightsError, DeviceError: see `load_model` and `Segmenter`.
     """
-    options = {"size": size, "exact": exact, "precision": precision, "compiled": compiled}
+    options = {"exact": exact, "precision": precision, "compiled": compiled}
     checked_size(size)
+    if sharper and size is not None:
+        raise ModelError(f"sharper chooses the sizes itself: leave out size={size}")
     checked_precision(precision, exact=exact)
     name = name_or_path if name_or_path is not None else default_model(device)
     fit_threads()
     try:
         model = load_model(name, device=device, weights=weights, progress=progress)
-        return Segmenter(model, **options)
+        return Segmenter(model, size=sharper_size(model.card) if sharper else size, **options)
     except WeightsError as error:
         if name_or_path is not None or weights is not None or not has_embedded():
             raise
         note = f"the small built-in model answers, because there are {error}."
-        return Segmenter(load_model(EMBEDDED, device=device), note=note, **options)
+        model = load_model(EMBEDDED, device=device)
+        size = sharper_size(model.card) if sharper else size
+        return Segmenter(model, size=size, note=note, **options)

@@ -1,5 +1,6 @@
 """The size at which a network is shown a picture; (height, width) in pixels."""
 
+from segmentation.card_figures import Size
 from segmentation.cards import MAX_SIZE, MIN_SIZE
 from segmentation.errors import ModelError
 from segmentation.models import Model
@@ -9,7 +10,7 @@ MAX_PIXELS = 6 << 20  # of what the network is shown: 2048 x 3072
 MIN_SIDE = 33  # networks of stride 32 see at least two cells
 
 
-def checked_size(size: int | None) -> int | None:
+def checked_size(size: Size) -> Size:
     """The size, if it is one that a network can be shown; None stays None.
 
     Raises:
@@ -17,6 +18,12 @@ def checked_size(size: int | None) -> int | None:
     """
     if size is None:
         return None
+    if isinstance(size, tuple):
+        if not size:
+            raise ModelError("size is an empty tuple: name at least one size in pixels")
+        for one in size:
+            checked_size(0 if one is None else one)
+        return size
     if isinstance(size, bool) or not isinstance(size, int) or not MIN_SIZE <= size <= MAX_SIZE:
         raise ModelError(
             f"size is {size!r}: it is the shorter side in pixels that the network is shown, a "

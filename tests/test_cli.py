@@ -14,6 +14,7 @@ import segmentation
 from conftest import ROOT
 from published import QUICK, publishing, save_random
 from segmentation import MODELS, blend, colorize, read_indexed_png, safe_palette, voc_palette
+from segmentation.catalog import embedded_card
 from segmentation.cli import main
 from tiny import photo, save_program
 
@@ -174,7 +175,7 @@ def test_the_list_has_every_model_with_its_facts(capsys, tmp_path, monkeypatch):
     facts = r"deeplabv3_resnet101 +61\.0 M +245 MB +67\.4 +COCO val2017 with VOC's classes +to"
     facts += " be downloaded"
     assert re.fullmatch(facts, rows["deeplabv3_resnet101"])
-    measured = r"50\.\d +334 photos of PASCAL VOC 2012 val and COCO 2017 at 192 px +here"
+    measured = rf"{embedded_card().miou:.1f} +334 photos of PASCAL VOC 2012 val and COCO 2017 at 192 px +here"
     assert re.search(measured, rows["embedded"])
     assert rows["fcn_resnet50"].endswith(f"here: {here}")
     assert "--weights FILE" in rows["unet"]

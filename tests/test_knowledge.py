@@ -101,14 +101,26 @@ def test_figures_hold_at_their_size_only():
     assert (read.figures.set_threshold, read.figures.temperature) == (0.2, 1.2)
     assert read.figures_at(None) is read.figures_at(64) is read.figures
     assert read.figures_at(65) is None
-    assert (read.miou_at(None), read.miou_at(64), read.miou_at(128)) == (50, 50, None)
+    assert read.quality_at(None) == read.quality_at(64) == (50, "7 photos of VOC at 64 px")
+    assert read.quality_at(128) is None
+
+
+def test_figures_of_two_sizes_averaged_hold_for_both_together_only():
+    sharper = good_figures(size=[64, 96], miou=0.55)
+    read = parse_card(card(figures=good_figures(), miou=50, sharper=sharper))
+    assert read.figures_at((64, 96)) is read.sharper
+    assert read.figures_at(64) is read.figures
+    assert read.figures_at(96) is None
+    quality, photos = read.quality_at((64, 96))
+    assert quality == pytest.approx(55)
+    assert photos == "7 photos of VOC at 64 and 96 px"
 
 
 def test_figures_of_another_size_than_the_cards_own_do_not_hold_by_default():
     read = parse_card(card(figures=good_figures(size=128), miou=50))
     assert read.figures_at(None) is None
     assert read.figures_at(128) is read.figures
-    assert read.miou_at(None) is None
+    assert read.quality_at(None) is None
 
 
 def test_a_card_without_figures_says_nothing():
@@ -124,7 +136,9 @@ def test_a_card_without_figures_says_nothing():
     [
         ({"photos": 0}, "figures.photos is 0, not a whole number from 1 up"),
         ({"photos": True}, "figures.photos is True"),
-        ({"size": 64.5}, "figures.size is 64.5"),
+        ({"size": 64.5}, "figures.size is 64.5, not a size in pixels or a list of several"),
+        ({"size": [64]}, "figures.size is [64]"),
+        ({"size": [64, "96"]}, "figures.size is [64, '96']"),
         ({"miou": 50.1}, "figures.miou is 50.1, not a number from 0 to 1"),
         ({"miou": float("nan")}, "figures.miou is nan"),
         ({"data": 3}, "figures.data is 3"),

@@ -7,8 +7,8 @@ import pytest
 from page.classroom_compare import _quality, _warning
 from segmentation.card_figures import Figures
 from segmentation.cards import ModelCard
+from segmentation.catalog import embedded_card
 from segmentation.facts import how_good
-from segmentation.models import embedded_card
 
 
 def card(miou: float | None, photos: str, *, size: int = 192) -> ModelCard:

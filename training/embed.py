@@ -11,6 +11,7 @@ import argparse
 import hashlib
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,7 @@ def embed(
     folder: Path,
     *,
     size: int,
+    sharper: Sequence[int] = (),
     data: str = "",
     quiet: bool = False,
 ) -> dict[str, Any]:
@@ -101,6 +103,7 @@ def embed(
         val: Folders in VOC layout to measure on.
         folder: Where the three files go.
         size: Shorter side at which it is measured and used.
+        sharper: Sizes that are averaged with it for sharper outlines, measured too.
         data: What the photos in `val` are, in words; the folders' names by default.
         quiet: No progress bar.
 
@@ -115,33 +118,40 @@ def embed(
     file = folder / "embedded.pth"
     save_checkpoint(file, state)
     card = own_card(weights.network, weights.num_classes, size)
-    bar = Bar("evaluate", quiet=quiet)
-    result = examine(
-        network.eval(),
-        eval_transforms(size),
-        samples,
-        card["categories"],
-        device=torch.device("cpu"),
-        progress=bar,
-    )
-    bar.close()
+
+    def figures(sizes: list[int]) -> dict[str, Any]:
+        bar = Bar(f"evaluate at {' and '.join(map(str, sizes))} px", quiet=quiet)
+        result = examine(
+            network.eval(),
+            [eval_transforms(one) for one in sizes],
+            samples,
+            card["categories"],
+            device=torch.device("cpu"),
+            progress=bar,
+        )
+        bar.close()
+        return {
+            "data": data or " and ".join(one.name for one in val),
+            "folders": [one.name for one in val],
+            "size": sizes if len(sizes) > 1 else sizes[0],
+            **result,
+        }
+
+    plain = figures([size])
     card |= {
         "network": weights.network,
         "source": SOURCE,
         "license": LICENSE,
         "parameters": sum(weight.numel() for weight in network.parameters()),
-        "miou": None if result["miou"] is None else round(100 * result["miou"], 1),
+        "miou": None if plain["miou"] is None else round(100 * plain["miou"], 1),
         "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
         "bytes": file.stat().st_size,
-        "figures": {
-            "data": data or " and ".join(one.name for one in val),
-            "folders": [one.name for one in val],
-            "size": size,
-            **result,
-        },
+        "figures": plain,
         "trained": {"stages": weights.stages},
-        "known_failures": known_failures({"size": size, **result}),
+        "known_failures": known_failures(plain),
     }
+    if sharper:
+        card["sharper"] = figures([size, *sharper])
     file.with_suffix(".json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
     (folder / "README.md").write_text(describe_model(card))
     return card
@@ -160,6 +170,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--val", type=Path, nargs="+", required=True, help="folders in VOC layout to measure on")
     add("--data-name", default="", help="what the photos in --val are, in words")
     add("--size", type=int, required=True, help="shorter side at which the model is used")
+    add("--sharper", type=int, nargs="*", default=[], help="sizes to average for sharper outlines")
     add("--out", type=Path, default=FOLDER, help="folder to write to")
     add("--note", default="", help="with --checkpoint: what else to say of the run")
     add("--quiet", action="store_true", help="no progress bar")
@@ -187,6 +198,7 @@ def main(arguments: list[str] | None = None) -> int:
             options.val,
             options.out,
             size=options.size,
+            sharper=options.sharper,
             data=options.data_name,
             quiet=options.quiet,
         )

@@ -69,7 +69,9 @@ def describe_model(card: dict[str, Any]) -> str:
     failures = "\n".join(f"- {failure}" for failure in card["known_failures"])
     megabytes = card["bytes"] / 1e6
     rule = f"IoU above {GOOD_IOU:g} or below {WEAK_IOU:g}, on at least {LEAST_PHOTOS} photos"
-    folders = " ".join(f"../shared/photos/{name}" for name in numbers["folders"])
+    again = "python -m training.evaluate --model embedded --data " + " ".join(
+        f"../shared/photos/{name}" for name in numbers["folders"]
+    )
     return f"""# The embedded model
 
 `{card["network"]}`, {card["parameters"]:,} parameters, half precision, {megabytes:.1f} MB.
@@ -90,7 +92,7 @@ On {found.measured_on} (shorter side), at the ground truth's full size:
 |---|---|---|
 {rows}
 
-The same figures again: `python -m training.evaluate --data {folders} --model embedded`
+{_sharper(card)}The same figures again: `{again}`
 
 {_confidence(numbers, calibration_sentence(found))}
 ## Known failures
@@ -109,6 +111,20 @@ To go on from it, add `--init embedded` to `python -m training.train`.
 ## Data and licence
 
 {card["license"]}
+"""
+
+
+def _sharper(card: dict[str, Any]) -> str:
+    """What averaging several sizes gains, as a section; empty where it was not measured."""
+    if "sharper" not in card:
+        return ""
+    sizes = " and ".join(map(str, card["sharper"]["size"]))
+    return f"""With `--sharper` (probabilities at {sizes} px averaged), on the same photos:
+
+| figure | value |
+|---|---|
+{_summary_rows(card["sharper"])}
+
 """
 
 

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from segmentation.errors import PixelwiseError
 from segmentation.networks import build_network
 from segmentation.progress import Bar
+from segmentation.sharper import mean_logits, sharper_size
 from training.calibration import PixelSample
 from training.data import Sample, find_samples, read_mask
 from training.metrics import OUTLINE_PIXELS, ConfusionMatrix, OutlineAccuracy
@@ -47,7 +48,7 @@ class Meter(Protocol):
 @torch.no_grad()
 def measure(
     network: nn.Module | Callable[[Tensor], Any],
-    transforms: Transforms,
+    transforms: Transforms | Sequence[Transforms],
     samples: Sequence[Sample],
     *,
     num_classes: int,
@@ -59,7 +60,8 @@ def measure(
 
     Args:
         network: In eval mode; logits or a dict with "out".
-        transforms: Turn a photo into (3, h, w) float32.
+        transforms: Turn a photo into (3, h, w) float32; with several the network runs at each, and
+            the probabilities are averaged.
         samples: Photos; those without ground truth are left out.
         num_classes: Number of classes.
         device: Where the network is.
@@ -68,14 +70,16 @@ def measure(
     """
     samples = [sample for sample in samples if sample.mask is not None]
     matrix = ConfusionMatrix(num_classes)
+    passes = transforms if isinstance(transforms, Sequence) else [transforms]
     for done, sample in enumerate(samples, start=1):
         with Image.open(sample.photo) as image:
-            batch = transforms(image.convert("RGB"))[None].to(device)
+            batches = [one(image.convert("RGB"))[None].to(device) for one in passes]
         labels = torch.from_numpy(read_mask(sample.mask).astype(np.int64))
-        out = network(batch)
-        logits = (out["out"] if isinstance(out, dict) else out).float()
+        outs = [network(batch) for batch in batches]
+        parts = [(out["out"] if isinstance(out, dict) else out)[0].float().cpu() for out in outs]
+        logits = mean_logits(parts)[None]  # (1, C, h, w)
         logits = F.interpolate(logits, size=labels.shape, mode="bilinear", align_corners=False)
-        logits = logits[0].cpu()  # (C, H, W)
+        logits = logits[0]  # (C, H, W)
         matrix.update(labels, logits.argmax(0))
         for meter in meters:
             meter.update(labels, logits)
@@ -112,7 +116,7 @@ def figures(matrix: ConfusionMatrix, categories: Sequence[str]) -> dict[str, Any
 
 def examine(
     network: nn.Module | Callable[[Tensor], Any],
-    transforms: Transforms,
+    transforms: Transforms | Sequence[Transforms],
     samples: Sequence[Sample],
     categories: Sequence[str],
     *,
@@ -168,8 +172,8 @@ def find_labelled(folders: Sequence[Path]) -> list[Sample]:
 
 def load_for_measuring(
     options: argparse.Namespace, device: torch.device
-) -> tuple[nn.Module, Transforms, tuple[str, ...], int]:
-    """A network in eval mode, its transforms, its categories and the shorter side it sees.
+) -> tuple[nn.Module, list[Transforms], tuple[str, ...], list[int]]:
+    """A network in eval mode, its transforms, its categories and the shorter sides it is shown.
 
     Raises:
         ValueError: `--weights` without `--size`: a bare state dict does not say what size it is
@@ -180,15 +184,18 @@ def load_for_measuring(
             raise ValueError("--weights needs --size: the shorter side that the weights are for")
         network = build_network(options.model, options.num_classes)
         network.load_state_dict(initial_weights(options.weights, options.model))
+        transforms = [eval_transforms(size) for size in options.size]
         categories = voc_categories(options.num_classes)
-        return network.to(device).eval(), eval_transforms(options.size), categories, options.size
+        return network.to(device).eval(), transforms, categories, options.size
     from segmentation.models import load_model
 
     model = load_model(options.model, device=device)
-    transforms = model.transforms
-    if options.size:
-        transforms = eval_transforms(options.size, mean=model.card.mean, std=model.card.std)
-    return model.network, transforms, model.card.categories, options.size or model.card.resize
+    card = model.card
+    sizes = list(sharper_size(card)) if options.sharper else options.size
+    transforms = [model.transforms]
+    if sizes:
+        transforms = [eval_transforms(size, mean=card.mean, std=card.std) for size in sizes]
+    return model.network, transforms, card.categories, sizes or [card.resize]
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -205,7 +212,14 @@ def make_parser() -> argparse.ArgumentParser:
     add("--model", required=True, help="a model's name, embedded, or a .pt2")
     add("--weights", help="measure these weights: a state dict or a training checkpoint")
     add("--num-classes", type=int, default=21, help="of the weights")
-    add("--size", type=int, help="shorter side of the photos, instead of the model's own")
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument(
+        "--size",
+        type=int,
+        nargs="+",
+        help="shorter side of the photos, instead of the model's own; several are averaged",
+    )
+    shown.add_argument("--sharper", action="store_true", help="the sizes that the card averages")
     add("--json", type=Path, help="write the figures to this file too")
     add("--device", default="auto")
     add("--quiet", action="store_true", help="no progress bar")
@@ -250,12 +264,12 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         device = pick_training_device(options.device)
         samples = find_labelled(options.data)
-        network, transforms, categories, size = load_for_measuring(options, device)
+        network, transforms, categories, sizes = load_for_measuring(options, device)
         bar = Bar("evaluate", quiet=options.quiet)
         result = {
             "model": options.model,
             "data": [folder.name for folder in options.data],
-            "size": size,
+            "size": sizes if len(sizes) > 1 else sizes[0],
             **examine(network, transforms, samples, categories, device=device, progress=bar),
         }
         bar.close()

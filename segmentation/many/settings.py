@@ -24,6 +24,7 @@ class Settings:
         device: as for `load`; so are `weights`, `size`, `exact` and `precision`.
         weights: a state dict instead of the published one.
         size: shorter side in pixels that the network is shown; None for the model's own.
+        sharper: as for `load`.
         exact: run the published network itself.
         precision: as asked for; may be "auto".
         palette: a name in `PALETTES`; None for the model's own.
@@ -37,6 +38,7 @@ class Settings:
     device: str = "auto"
     weights: str | None = None
     size: int | None = None
+    sharper: bool = False
     exact: bool = False
     precision: str = "float32"
     palette: str | None = None
@@ -48,15 +50,15 @@ class Settings:
     @classmethod
     def of(cls, options: argparse.Namespace) -> "Settings":
         """The settings among a command's options."""
-        names = ("model", "device", "weights", "size", "exact", "precision", "palette", "alpha")
-        return cls(**{name: getattr(options, name) for name in names})
+        names = "model device weights size sharper exact precision palette alpha"
+        return cls(**{name: getattr(options, name) for name in names.split()})
 
     def record(self) -> dict[str, Any]:
         """What must be the same for a labelled photo to count as done; plain values."""
         return {
             "model": self.name,
             "sha256": self.digest,
-            "size": self.size,
+            "size": "sharper" if self.sharper else self.size,
             "precision": self.precision,
             "exact": self.exact,
             "palette": self.palette or "model",
@@ -111,7 +113,7 @@ def settle_precision(
             break
     settings = replace(settings, computed=segmenter.precision)
     decided = Segmenter(
-        segmenter.model, size=settings.size, exact=settings.exact, precision=settings.computed
+        segmenter.model, size=segmenter.size, exact=settings.exact, precision=settings.computed
     )
     return settings, decided
 
@@ -123,6 +125,7 @@ def load_segmenter(settings: Settings, precision: str) -> Segmenter:
         device=settings.device,
         weights=settings.weights,
         size=settings.size,
+        sharper=settings.sharper,
         exact=settings.exact,
         precision=precision,
     )
