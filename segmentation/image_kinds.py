@@ -160,8 +160,8 @@ def sniff(data: bytes) -> str:
     for prefix, kind in (*_RAWS, *_OTHERS):
         if head.startswith(prefix):
             return kind
-    if head[:4] == b"\0\0\2\0" and head[4:6] != b"\0\0":  # zeros there: a Targa picture's
-        return "a Windows cursor (CUR)"
+    if head[:4] == b"\0\0\2\0":  # so may a Targa picture begin
+        return _sniff_bare(data) or "a Windows cursor (CUR)"
     for at, part, kind in _FARTHER:
         if head[at : at + len(part)] == part:
             return kind
@@ -233,7 +233,7 @@ def _sniff_bare(data: bytes) -> str | None:
     head = bytes(data[:128])
     if len(head) >= 18:
         _, has_map, kind = head[:3]
-        left, top, width, height, depth, flags = struct.unpack_from("<HHHHBB", head, 8)
+        width, height, depth, flags = struct.unpack_from("<HHBB", head, 12)
         sound = width and height and depth in (8, 15, 16, 24, 32) and not flags & 0xC0
         known = kind in (1, 2, 3, 9, 10, 11) and has_map == (kind in (1, 9))
         if (sound and known) or bytes(data[-18:]) == b"TRUEVISION-XFILE.\0":

@@ -24,7 +24,6 @@ from segmentation.png_chunks import load_png, open_png
 from segmentation.tiff import TiffReader
 
 
-
 class Loaded(NamedTuple):
     """A decoded picture, as the file stores it."""
 

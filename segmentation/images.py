@@ -1,6 +1,5 @@
 """The one door for pictures: anything a person drops in becomes (H, W, 3) uint8 RGB."""
 
-import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -18,7 +18,6 @@ from segmentation.tiff_facts import (
     CIELAB,
     CMYK,
     FLOAT,
-    ICCLAB,
     JPEG,
     PALETTE,
     UINT,
@@ -98,10 +97,8 @@ class TiffReader:
         if facts.photometric == PALETTE:
             colors = _color_map(facts)
             return "RGB", lambda block: colors[block[..., 0]]
-        if facts.photometric in (CIELAB, ICCLAB):
-            # Pillow takes signed a* and b*, as CIELAB has them; ICC's have an offset
-            turn = np.uint8(128 if facts.photometric == ICCLAB else 0) * np.array([0, 1, 1], np.uint8)
-            return "LAB", lambda block: block ^ turn
+        if facts.photometric == CIELAB:
+            return "LAB", lambda block: block
         mode = _MODES[facts.colors]
         used = facts.colors
         if facts.alpha and mode != "CMYK":

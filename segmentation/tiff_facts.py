@@ -10,7 +10,7 @@ from segmentation.tiff_tags import Directory, first_directory, read_directory
 
 UINT, INT, FLOAT = 1, 2, 3
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, MASK, CMYK, YCBCR = range(7)
-CIELAB, ICCLAB = 8, 9
+CIELAB = 8
 NONE, CCITT, JPEG = (1,), (2, 3, 4), (7,)
 BYTES = {1: "", 5: "LZW", 8: "Deflate", 32946: "Deflate", 32773: "PackBits"}
 BYTES |= {34925: "LZMA", 50000: "Zstandard"}
@@ -26,11 +26,12 @@ _RAW_COMPRESSIONS = {34713: "Nikon NEF", 32767: "Sony ARW", 32769: "packed senso
 _RAW_COMPRESSIONS |= {32770: "Samsung SRW", 65535: "Pentax PEF", 65000: "Kodak"}
 _MAKES = {b"NIKON": "Nikon NEF", b"SONY": "Sony ARW", b"CANON": "Canon", b"PENTAX": "Pentax PEF"}
 _MAKES |= {b"SAMSUNG": "Samsung SRW", b"HASSELBLAD": "Hasselblad 3FR", b"EASTMAN KODAK": "Kodak"}
-_PHOTOMETRICS = {MASK: "a transparency mask", YCBCR: "YCbCr", 10: "ITU L*a*b*"}
+_PHOTOMETRICS = {MASK: "a transparency mask", YCBCR: "YCbCr"}
+_PHOTOMETRICS |= {9: "ICC L*a*b* samples (photometric 9)", 10: "ITU L*a*b* samples"}
 _PHOTOMETRICS |= {32844: "LogL", 32845: "LogLuv", 51177: "a depth map", 52527: "a semantic mask"}
 _FORMATS = {UINT: "", INT: "signed ", FLOAT: "float "}
 _DEPTHS = {UINT: (*range(1, 17), 32, 64), INT: (8, 16, 32, 64), FLOAT: (16, 32, 64)}
-_COLORS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, PALETTE: 1, CMYK: 4, CIELAB: 3, ICCLAB: 3}
+_COLORS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, PALETTE: 1, CMYK: 4, CIELAB: 3}
 _MOST_SAMPLES = 16
 
 
@@ -111,7 +112,9 @@ def _oddity(facts: Facts) -> str | None:
         if facts.photometric < 0:
             return "that does not say what its samples mean (no photometric field)"
         name = _PHOTOMETRICS.get(facts.photometric, f"photometric {facts.photometric}")
-        return f"of {name} samples that are not JPEG-compressed" if name == "YCbCr" else f"of {name}"
+        return (
+            f"of {name} samples that are not JPEG-compressed" if name == "YCbCr" else f"of {name}"
+        )
     if len(set(directory.many(tag.BITS))) > 1 or len(set(directory.many(tag.FORMAT))) > 1:
         return f"of samples with different depths ({directory.many(tag.BITS)} bits)"
     if facts.bits not in _DEPTHS.get(facts.format, ()):
@@ -138,13 +141,15 @@ def _odd_colors(facts: Facts) -> str | None:
         return f"of {_FORMATS[facts.format]}{bits}-bit samples where white is zero"
     if facts.alpha and not whole_numbers and facts.format != FLOAT:
         return f"of signed {bits}-bit samples with alpha"
-    if kind == PALETTE and (not whole_numbers or bits > 8 or extra or not facts.directory.many(320)):
+    if kind == PALETTE and (
+        not whole_numbers or bits > 8 or extra or not facts.directory.many(320)
+    ):
         return f"of a palette with {bits}-bit indices and {extra} extra samples"
     if kind == CMYK and (not whole_numbers or bits not in (8, 16) or extra):
         return f"of {bits}-bit CMYK with {extra} extra samples"
     if kind == CMYK and facts.directory.one(tag.INKS, 1) != 1:
         return "of inks other than CMYK"
-    if kind in (CIELAB, ICCLAB) and (not whole_numbers or bits != 8 or extra):
+    if kind == CIELAB and (not whole_numbers or bits != 8 or extra):
         return f"of {bits}-bit L*a*b* with {extra} extra samples"
     return None
 

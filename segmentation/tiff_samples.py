@@ -55,7 +55,10 @@ def sample_blocks(subject: str, data: bytes, facts: Facts) -> Iterator[tuple[int
     planes = [_plane_blocks(data, facts, layout, plane) for plane in _planes(facts)]
     for blocks in zip(*planes, strict=True):
         top = blocks[0][0]
-        yield top, np.concatenate([block for _, block in blocks], -1) if planes[1:] else blocks[0][1]
+        yield (
+            top,
+            np.concatenate([block for _, block in blocks], -1) if planes[1:] else blocks[0][1],
+        )
 
 
 def check_extent(subject: str, data: bytes, facts: Facts) -> None:
@@ -126,9 +129,7 @@ def _plane_blocks(
             yield top + at, flat[:, : facts.width]
 
 
-def _unpacked(
-    data: bytes, facts: Facts, layout: _Layout, chunks: slice, rows: int
-) -> np.ndarray:
+def _unpacked(data: bytes, facts: Facts, layout: _Layout, chunks: slice, rows: int) -> np.ndarray:
     """(rows, across, bytes of a chunk's row) uint8: what these chunks hold, unpacked."""
     row_bytes = _row_bytes(facts, layout.columns, layout.samples)
     offsets, counts = layout.offsets[chunks], layout.counts[chunks]
@@ -148,7 +149,9 @@ def _unpacked(
         size = (row_bytes * layout.across, (len(offsets) // layout.across) * layout.rows)
         size = size if tiled else (row_bytes, rows)
         tile = (row_bytes, layout.rows) if tiled else None
-        strips = [data[at : at + n] for at, n in zip(offsets.tolist(), counts.tolist(), strict=True)]
+        strips = [
+            data[at : at + n] for at, n in zip(offsets.tolist(), counts.tolist(), strict=True)
+        ]
         whole = _through_libtiff(strips, facts.compression, size, layout.rows, tile)
         whole = whole.reshape(-1, layout.across, row_bytes)
     whole = whole[:rows]
@@ -225,5 +228,3 @@ def _unpacked_bits(raw: np.ndarray, bits: int, count: int) -> np.ndarray:
 
 def _reversed_bits(raw: np.ndarray) -> np.ndarray:
     return np.packbits(np.unpackbits(raw, bitorder="little").reshape(-1, 8)).reshape(raw.shape)
-
-
