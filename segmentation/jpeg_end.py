@@ -4,12 +4,13 @@ A browser shows both, the second with a gray rest. Pillow refuses both. Here the
 end marker, and the second is refused. Markers and scans: ITU-T T.81, annexes B and G.
 """
 
+import hashlib
 import io
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from PIL import Image, ImageChops, JpegImagePlugin
+from PIL import JpegImagePlugin
 
 from segmentation.errors import ImageError
 
@@ -31,6 +32,9 @@ _FRAMES = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0x
 
 # Within coded pixels, 0xFF is followed by 0 or by a restart marker.
 _AFTER_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+
+_STRIP_ROWS = 64
+_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 
 # Bits that would be decoded as different pixels, wherever the coded ones break off.
 _PADS = tuple(bytes([value]) * 64 for value in (0x00, 0x55, 0xAA, 0xFE))
@@ -59,7 +63,7 @@ def check_jpeg_kind(subject: str, data: bytes) -> None:
         kind, bits = _KINDS.get(segment.marker), segment.body[0]
         if kind:
             raise ImageError(f"{subject} is {kind}, which is not read here. {remedy}")
-        if bits != 8:
+        if bits in range(2, 17) and bits != 8:
             raise ImageError(
                 f"{subject} is a JPEG of {bits}-bit samples, and only 8-bit ones are read. {remedy}"
             )
@@ -84,15 +88,22 @@ def with_end(subject: str, data: bytes) -> bytes:
         return data
     last = segments[-1]
     if last.marker == _SOS:
-        # a download that was given its room first ends in zeros
-        body = data.rstrip(b"\0")
-        escaped = len(body) < len(data) and body.endswith(b"\xff")  # FF 00 is a coded byte
-        body = body + b"\0" if escaped else body.rstrip(b"\xff")
+        body = _without_filling(data)
     else:
         body, segments = data[: last.at], segments[:-1]
-    if not _has_all_scans(segments) or _depends_on_more(body):
+    if not _has_all_scans(segments) or _depends_on_more(body, segments[-1].at):
         raise ImageError(f"{subject} is cut short: it ends before the picture does. Copy it again.")
     return body + _EOI
+
+
+def _without_filling(data: bytes) -> bytes:
+    """Coded pixels without the zeros of a file that was given its room first, and half a marker."""
+    body = data.rstrip(b"\0")
+    if len(data) - len(body) <= 2:  # so many may be pixels
+        body = data
+    elif body.endswith(b"\xff"):  # FF 00 is a coded byte
+        body += b"\0"
+    return body if body.endswith(b"\xff\0") else body.rstrip(b"\xff")
 
 
 def _segments(data: bytes) -> Iterator[_Segment]:
@@ -139,18 +150,25 @@ def _has_all_scans(segments: list[_Segment]) -> bool:
     return not missing
 
 
-def _depends_on_more(body: bytes) -> bool:
+def _depends_on_more(body: bytes, last_scan: int) -> bool:
     """Whether bits after the last ones there are would change the picture: then some are missing.
 
     A decoder stops reading at the last block, so that what follows a whole scan means nothing.
+    Where the file breaks off before a restart marker, it looks for that first.
     """
-    picture = _decoded(body + _EOI)
-    return any(
-        ImageChops.difference(picture, _decoded(body + pad + _EOI)).getbbox() for pad in _PADS
-    )
+    restarts = _RESTART.findall(body, last_scan)
+    number = (restarts[-1][1] + 1) % 8 if restarts else 0
+    marker = bytes((0xFF, 0xD0 | number))
+    picture = _digest(body + _EOI)
+    return any(_digest(body + pad + marker + pad + _EOI) != picture for pad in _PADS)
 
 
-def _decoded(data: bytes) -> Image.Image:
+def _digest(data: bytes) -> bytes:
+    """What tells a JPEG's pixels from others, strip by strip: one picture in memory at a time."""
+    digest = hashlib.blake2b()
     with JpegImagePlugin.JpegImageFile(io.BytesIO(data)) as image:
         image.load()
-        return image.copy()
+        for top in range(0, image.height, _STRIP_ROWS):
+            bottom = min(top + _STRIP_ROWS, image.height)
+            digest.update(image.crop((0, top, image.width, bottom)).tobytes())
+    return digest.digest()

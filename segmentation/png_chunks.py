@@ -79,7 +79,8 @@ def load_png(image: PngImagePlugin.PngImageFile, data: bytes) -> Image.Image:
     if depth == 16 and image.mode == "RGB" and isinstance(key, tuple):
         return _with_16_bit_key(image, key)
     image.load()
-    if image.mode == "L" and depth in (2, 4) and isinstance(key, int):  # Pillow scales the pixels, but not the key
+    if image.mode == "L" and depth in (2, 4) and isinstance(key, int):
+        # Pillow scales the pixels of such a PNG, but not the key colour
         image.info["transparency"] = key * (255 // ((1 << depth) - 1))
     return image
 
