@@ -19,7 +19,7 @@ from segmentation.image_checks import check_size, check_structure
 from segmentation.image_headers import MOST_FRAMES, count_gif_frames, header_size
 from segmentation.image_kinds import refusal, sniff
 from segmentation.image_modes import load_webp
-from segmentation.jpeg_end import check_jpeg_kind, with_end
+from segmentation.jpeg_end import jpeg_size, with_end
 from segmentation.png_chunks import load_png, open_png
 from segmentation.tiff import TiffReader
 
@@ -33,35 +33,47 @@ class Loaded(NamedTuple):
     extent: tuple[int, int, int, int] | None = None  # left, top, right, bottom; None: all of it
 
 
-class Opened(NamedTuple):
-    """A file whose header was read: nothing is decoded before `load` is called."""
-
-    size: tuple[int, int]  # (width, height)
-    load: Callable[[], Loaded]
-
-
-def open_header(subject: str, data: bytes, max_megapixels: float | None) -> Opened:
-    """Read a file's header: its kind, size and structure are checked, nothing is decoded.
+def check_file(subject: str, data: bytes, max_megapixels: float | None) -> str:
+    """Look at a file's header with no decoder: its kind, its structure, and its size if it tells.
 
     Args:
         subject: How a message calls the file.
         data: The file's bytes.
         max_megapixels: The largest picture to decode, in millions of pixels; None for no limit.
 
+    Returns:
+        What `sniff` calls it.
+
     Raises:
         ImageError: No picture that is read here, or one that is too large or oddly built.
-        Exception: Whatever a decoder raises on a broken header.
     """
     kind = sniff(data)
     if kind not in _READERS:
         raise ImageError(refusal(subject, kind))
     size = header_size(kind, data)
-    if size:  # these formats may take memory by the size that they claim when they are opened
+    if size:
         check_size(subject, *size, max_megapixels)
     check_structure(subject, kind, data)
-    opened = _READERS[kind](subject, data)
-    check_size(subject, *opened.size, max_megapixels)
-    return opened
+    size = _SIZES[kind](subject, data) if kind in _SIZES else None
+    if size:
+        check_size(subject, *size, max_megapixels)
+    return kind
+
+
+def read_picture(subject: str, data: bytes, max_megapixels: float | None) -> Loaded:
+    """Decode a file's picture, once its header has passed `check_file`.
+
+    Args:
+        subject: How a message calls the file.
+        data: The file's bytes.
+        max_megapixels: As `check_file`.
+
+    Raises:
+        ImageError: As `check_file`; or the file is cut short or damaged.
+        Exception: Whatever a decoder raises.
+    """
+    kind = check_file(subject, data, max_megapixels)
+    return _READERS[kind](subject, data, max_megapixels)
 
 
 def frame_notes(count: int, at: int = 0) -> list[str]:
@@ -76,58 +88,52 @@ def frame_notes(count: int, at: int = 0) -> list[str]:
     return [f"animated: {shown} of {frames} frames shown"] if count > 1 else []
 
 
-def _open_jpeg(subject: str, data: bytes) -> Opened:
-    check_jpeg_kind(subject, data)
-
-    def load() -> Loaded:
-        whole = with_end(subject, data)
-        with JpegImagePlugin.JpegImageFile(io.BytesIO(whole)) as image:
-            image.load()
-            return Loaded(image, [], whole)
-
-    with JpegImagePlugin.JpegImageFile(io.BytesIO(data)) as header:
-        return Opened(header.size, load)
+def _read_jpeg(subject: str, data: bytes, limit: float | None) -> Loaded:
+    whole = with_end(subject, data)
+    with JpegImagePlugin.JpegImageFile(io.BytesIO(whole)) as image:
+        check_size(subject, *image.size, limit)  # should Pillow see another one
+        image.load()
+        return Loaded(image, [], whole)
 
 
-def _open_png(subject: str, data: bytes) -> Opened:
+def _read_png(subject: str, data: bytes, limit: float | None) -> Loaded:
     image, notes = open_png(subject, data)
-
-    def load() -> Loaded:
-        frames = getattr(image, "n_frames", 1)  # as the header says
-        return Loaded(load_png(image, data), [*frame_notes(frames), *notes])
-
-    return Opened(image.size, load)
+    check_size(subject, *image.size, limit)
+    frames = getattr(image, "n_frames", 1)  # as the header says
+    return Loaded(load_png(image, data), [*frame_notes(frames), *notes])
 
 
-def _open_gif(_: str, data: bytes) -> Opened:
+def _read_gif(subject: str, data: bytes, limit: float | None) -> Loaded:
     image = GifImagePlugin.GifImageFile(io.BytesIO(data))
-
-    def load() -> Loaded:
-        extent = image.dispose_extent  # beyond its first frame, a GIF is transparent
-        image.load()
-        # Pillow would parse all frames to count them, however many
-        return Loaded(image, frame_notes(count_gif_frames(data)), extent=extent)
-
-    return Opened(image.size, load)
+    check_size(subject, *image.size, limit)
+    extent = image.dispose_extent  # beyond its first frame, a GIF is transparent
+    image.load()
+    # Pillow would parse all frames to count them, however many
+    return Loaded(image, frame_notes(count_gif_frames(data)), extent=extent)
 
 
-def _open_webp(_: str, data: bytes) -> Opened:
+def _read_webp(subject: str, data: bytes, limit: float | None) -> Loaded:
     image = WebPImagePlugin.WebPImageFile(io.BytesIO(data))
-    return Opened(image.size, lambda: Loaded(load_webp(image), frame_notes(image.n_frames)))
+    check_size(subject, *image.size, limit)
+    return Loaded(load_webp(image), frame_notes(image.n_frames))
 
 
-def _open_other(opener: Callable[[io.BytesIO], ImageFile.ImageFile], data: bytes) -> Opened:
-    image = opener(io.BytesIO(data))
-
-    def load() -> Loaded:
-        frames = getattr(image, "n_frames", 1) if image.format == "AVIF" else 1
-        image.load()
-        return Loaded(image, frame_notes(frames))
-
-    return Opened(image.size, load)
+def _read_avif(subject: str, data: bytes, limit: float | None) -> Loaded:
+    image = AvifImagePlugin.AvifImageFile(io.BytesIO(data))
+    check_size(subject, *image.size, limit)
+    frames = image.n_frames
+    image.load()
+    return Loaded(image, frame_notes(frames))
 
 
-def _open_heif(subject: str, data: bytes) -> Opened:
+def _read_heif(subject: str, data: bytes, limit: float | None) -> Loaded:
+    image = _heif_opener(subject)(io.BytesIO(data))
+    check_size(subject, *image.size, limit)
+    image.load()
+    return Loaded(image, [])
+
+
+def _heif_opener(subject: str) -> Callable[[io.BytesIO], ImageFile.ImageFile]:
     try:
         from pillow_heif import HeifImageFile  # an optional extra
     except ImportError:
@@ -135,28 +141,30 @@ def _open_heif(subject: str, data: bytes) -> Opened:
             f"{subject} is a HEIC photo, which needs one more package: "
             "pip install pillow-heif, or save the photo as JPEG."
         ) from None
-    return _open_other(HeifImageFile, data)
+    return HeifImageFile
 
 
-def _open_bmp(subject: str, data: bytes) -> Opened:
-    reader = BmpReader(subject, data)
-    return Opened(reader.size, lambda: Loaded(reader.load(), []))
-
-
-def _open_tiff(subject: str, data: bytes) -> Opened:
-    reader = TiffReader(subject, data)
-    return Opened(reader.size, lambda: Loaded(*reader.load()))
+def _heif_size(subject: str, _: bytes) -> None:
+    """Not told without a decoder; but whether there is one can be told at once."""
+    _heif_opener(subject)
 
 
 # The plugins are called by what the bytes are, so that no other of Pillow's is ever reached; nor
 # is `Image.open`, whose bomb check would answer before the limit here can.
-_READERS: dict[str, Callable[[str, bytes], Opened]] = {
-    "JPEG": _open_jpeg,
-    "PNG": _open_png,
-    "WEBP": _open_webp,
-    "GIF": _open_gif,
-    "AVIF": lambda _, data: _open_other(AvifImagePlugin.AvifImageFile, data),
-    "HEIF": _open_heif,
-    "BMP": _open_bmp,
-    "TIFF": _open_tiff,
+_READERS: dict[str, Callable[[str, bytes, float | None], Loaded]] = {
+    "JPEG": _read_jpeg,
+    "PNG": _read_png,
+    "WEBP": _read_webp,
+    "GIF": _read_gif,
+    "AVIF": _read_avif,
+    "HEIF": _read_heif,
+    "BMP": lambda subject, data, _: Loaded(BmpReader(subject, data).load(), []),
+    "TIFF": lambda subject, data, _: Loaded(*TiffReader(subject, data).load()),
+}
+# What reads a header far enough to refuse a kind that is not read: (width, height), or None.
+_SIZES: dict[str, Callable[[str, bytes], tuple[int, int] | None]] = {
+    "JPEG": jpeg_size,
+    "HEIF": _heif_size,
+    "BMP": lambda subject, data: BmpReader(subject, data).size,
+    "TIFF": lambda subject, data: TiffReader(subject, data).size,
 }

@@ -13,7 +13,7 @@ from segmentation.image_checks import check_size
 from segmentation.image_files import read_source
 from segmentation.image_kinds import sniff
 from segmentation.image_modes import to_rgb
-from segmentation.image_readers import frame_notes, open_header
+from segmentation.image_readers import check_file, frame_notes, read_picture
 from segmentation.jpeg_strip import strip_jpeg
 from segmentation.png_chunks import open_png
 from segmentation.tiff import PAGES_NOTE
@@ -84,21 +84,26 @@ def open_photo(
 
 def check_photo(
     source: ImageSource, *, max_bytes: int | None = None, max_megapixels: float | None = 64.0
-) -> None:
-    """Raise what `open_photo` would of a file's kind, size and structure, without decoding it.
+) -> bytes | None:
+    """Raise what `open_photo` would of a file's kind, size and structure, with no decoder.
 
     Args:
         source: As `open_photo`; only a path and bytes are looked at.
         max_bytes: As `open_photo`.
         max_megapixels: As `open_photo`.
 
+    Returns:
+        The file's bytes; None for what is no file.
+
     Raises:
         ImageError: As `open_photo`.
     """
-    if isinstance(source, str | os.PathLike | bytes):
-        subject, data = read_source(source, max_bytes, max_megapixels)
-        with _only_image_errors(subject):
-            open_header(subject, data, max_megapixels)
+    if not isinstance(source, str | os.PathLike | bytes):
+        return None
+    subject, data = read_source(source, max_bytes, max_megapixels)
+    with _only_image_errors(subject):
+        check_file(subject, data, max_megapixels)
+    return data
 
 
 def open_image(
@@ -129,7 +134,7 @@ def open_png_values(
     if kind != "PNG":
         raise ImageError(f"{subject} is {_an(kind)}; a PNG with label indices is needed.")
     with _only_image_errors(subject):
-        open_header(subject, data, max_megapixels)
+        check_file(subject, data, max_megapixels)
         image, _ = open_png(subject, data)
         if image.mode != mode or data[24] > 8:
             raise ImageError(
@@ -141,7 +146,7 @@ def open_png_values(
 
 
 def _decode(subject: str, data: bytes, max_megapixels: float | None) -> Photo:
-    image, notes, jpeg, extent = open_header(subject, data, max_megapixels).load()
+    image, notes, jpeg, extent = read_picture(subject, data, max_megapixels)
     upright = to_rgb(image, extent)
     stripped = strip_jpeg(jpeg, upright.pixels.shape[:2]) if jpeg and upright.as_stored else None
     return Photo(upright.pixels, (*notes, *upright.notes), stripped)

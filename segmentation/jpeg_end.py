@@ -7,6 +7,7 @@ end marker, and the second is refused. Markers and scans: ITU-T T.81, annexes B 
 import hashlib
 import io
 import re
+import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -46,15 +47,15 @@ class _Segment(NamedTuple):
     body: bytes  # without marker and length; shorter than its length says where the file ends
 
 
-def check_jpeg_kind(subject: str, data: bytes) -> None:
-    """Refuse the kinds of JPEG that no decoder here reads, by their names.
+def jpeg_size(subject: str, data: bytes) -> tuple[int, int] | None:
+    """The (width, height) in a JPEG's frame header; None where there is no such header.
 
     Args:
         subject: How a message calls the file.
         data: The file's bytes, with a structure that was checked.
 
     Raises:
-        ImageError: Not 8 bits a sample, hierarchical, or JPEG-LS.
+        ImageError: A kind of JPEG that no decoder here reads, by its name.
     """
     remedy = "Open it in an image editor and save it as an ordinary JPEG or a PNG."
     for segment in _segments(data):
@@ -67,7 +68,9 @@ def check_jpeg_kind(subject: str, data: bytes) -> None:
             raise ImageError(
                 f"{subject} is a JPEG of {bits}-bit samples, and only 8-bit ones are read. {remedy}"
             )
-        return
+        height, width = struct.unpack_from(">HH", segment.body.ljust(5, b"\0"), 1)
+        return width, height
+    return None
 
 
 def with_end(subject: str, data: bytes) -> bytes:
