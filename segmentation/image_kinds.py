@@ -8,6 +8,9 @@ import struct
 
 ACCEPTED = "a JPEG, PNG, WebP, AVIF, GIF, HEIC, TIFF or BMP picture"
 
+READ = frozenset(("JPEG", "PNG", "WEBP", "AVIF", "GIF", "HEIF", "TIFF", "BMP"))
+"""The kinds that are read, as `sniff` calls them."""
+
 RAW = "a camera RAW file"
 
 _HEAD = 4096
