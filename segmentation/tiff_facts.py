@@ -70,9 +70,11 @@ def read_facts(subject: str, data: bytes) -> Facts:
     try:
         directory = first_directory(data)
     except struct.error:
+        directory = None
+    if directory is None or directory.cut:
         raise ImageError(
-            f"{subject} is cut short: it ends before its directory. Copy it again."
-        ) from None
+            f"{subject} is cut short: a part of its directory is missing. Copy it again."
+        )
     _refuse_raw(subject, data, directory)
     samples = directory.one(tag.SAMPLES, 1)
     extras = directory.many(tag.EXTRAS)

@@ -15,6 +15,7 @@ TILE_WIDTH, TILE_HEIGHT, TILES, TILE_BYTES, SUB_DIRECTORIES, INKS = 322, 323, 32
 EXTRAS, FORMAT, DEPTH, PROFILE, NODATA, DNG = 338, 339, 32997, 34675, 42113, 50706
 
 _KNOWN = {value for name, value in globals().items() if name.isupper() and name[0] != "_"}
+_OPTIONAL = {MAKE, MOST_VALUE, PROFILE, NODATA, DNG, SUB_DIRECTORIES}
 _MOST_ENTRIES = 4096
 _DTYPES = {1: "u1", 2: "u1", 3: "u2", 4: "u4", 6: "i1", 7: "u1", 8: "i2", 9: "i4", 13: "u4"}
 _DTYPES |= {16: "u8", 17: "i8", 18: "u8"}
@@ -27,11 +28,13 @@ class Directory(NamedTuple):
         tags: Of the known fields, the numbers; of no more bytes than the file has.
         order: "<" or ">", as `struct` calls it.
         next_at: Where the next directory begins; 0 for none.
+        cut: Whether a field that the pixels need lies beyond the file's end.
     """
 
     tags: dict[int, np.ndarray]
     order: str
     next_at: int
+    cut: bool
 
     def one(self, tag: int, default: int) -> int:
         """A field's first number."""
@@ -73,7 +76,7 @@ def read_directory(data: bytes, at: int) -> Directory:
     (count,) = struct.unpack_from(order + head, data, at)
     at += struct.calcsize(order + head)
     tags: dict[int, np.ndarray] = {}
-    inline = struct.calcsize(word)
+    inline, cut = struct.calcsize(word), False
     for _ in range(min(count, _MOST_ENTRIES)):
         tag, kind, number = struct.unpack_from(order + entry, data, at)
         at += struct.calcsize(order + entry)
@@ -83,6 +86,8 @@ def read_directory(data: bytes, at: int) -> Directory:
             start = at if size <= inline else struct.unpack_from(order + word, data, at)[0]
             if start + size <= len(data):
                 tags[tag] = np.frombuffer(data, order + dtype, number, start)
+            else:
+                cut |= tag not in _OPTIONAL
         at += inline
     next_at = struct.unpack_from(order + word, data, at)[0] if at + inline <= len(data) else 0
-    return Directory(tags, order, next_at)
+    return Directory(tags, order, next_at, cut)
