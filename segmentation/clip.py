@@ -135,8 +135,8 @@ def label_clip(
         frames, shape = 0, (0, 0)
         colours = conversion(facts.colour)
         if colours:
-            Path(folder, "to_srgb.cube").write_text(colours.table)
-        decoding = _decoding(source, limits, fps, colours.filters if colours else [])
+            Path(folder, "to_srgb.cube").write_text(colours.table())
+        decoding = _decoding(source, limits, fps, colours.filters() if colours else [])
         with Child(decoding, folder) as decoder, _Encoder(silent, fps) as encoder:
             for frame in read_frames(decoder):
                 if frames > (limits.seconds + SLACK_SECONDS) * fps:

@@ -62,11 +62,26 @@ UNTOLD = Colour()
 
 
 class Conversion(NamedTuple):
-    """How a clip becomes sRGB."""
+    """From what to sRGB, and what a person should know about it."""
 
-    filters: list[str]  # FFmpeg's, for a table in a file "to_srgb.cube" in its working folder
-    table: str  # that file's content
-    note: str  # for the person
+    matrix: str
+    primaries: str
+    transfer: str
+    note: str
+
+    def filters(self) -> list[str]:
+        """FFmpeg's, for the table in a file "to_srgb.cube" in its working folder."""
+        return [
+            f"scale=in_color_matrix={self.matrix}:out_range=pc",
+            "format=gbrp16le",
+            "lut3d=file=to_srgb.cube:interp=tetrahedral",
+        ]
+
+    def table(self) -> str:
+        """The table as a Cube file (Adobe's specification 1.0)."""
+        values = table_values(self.primaries, self.transfer)
+        rows = "\n".join(f"{r:.6f} {g:.6f} {b:.6f}" for r, g, b in values.tolist())
+        return f"LUT_3D_SIZE {POINTS}\n{rows}\n"
 
 
 def parse_colour(said: str, video: str) -> Colour:
@@ -113,27 +128,22 @@ def conversion(colour: Colour) -> Conversion | None:
         note = f"its colours ({_WIDE[primaries]}) are shown as sRGB"
     else:
         return None
-    matrix = _MATRICES.get(colour.matrix, "bt2020")
-    filters = [
-        f"scale=in_color_matrix={matrix}:out_range=pc",
-        "format=gbrp16le",
-        "lut3d=file=to_srgb.cube:interp=tetrahedral",
-    ]
-    return Conversion(filters, make_table(primaries, transfer), note)
+    return Conversion(_MATRICES.get(colour.matrix, "bt2020"), primaries, transfer, note)
 
 
-def make_table(primaries: str, transfer: str) -> str:
-    """A 3-D table from a clip's R'G'B' to sRGB, as a Cube file (Adobe's specification 1.0).
+def table_values(primaries: str, transfer: str) -> np.ndarray:
+    """A 3-D table from R'G'B' to sRGB, red changing quickest.
 
     Args:
         primaries: "bt2020", "smpte432" or "smpte431".
         transfer: `PQ`, `HLG`, or another, which is taken as BT.2020's and kept.
+
+    Returns:
+        (POINTS ** 3, 3) in 0 to 1.
     """
     steps = np.linspace(0, 1, POINTS)
-    blue, green, red = np.meshgrid(steps, steps, steps, indexing="ij")  # red changes quickest
-    rgb = to_srgb(np.stack([red, green, blue], -1).reshape(-1, 3), primaries, transfer)
-    rows = "\n".join(f"{r:.6f} {g:.6f} {b:.6f}" for r, g, b in rgb.tolist())
-    return f"LUT_3D_SIZE {POINTS}\n{rows}\n"
+    blue, green, red = np.meshgrid(steps, steps, steps, indexing="ij")
+    return to_srgb(np.stack([red, green, blue], -1).reshape(-1, 3), primaries, transfer)
 
 
 def to_srgb(signal: np.ndarray, primaries: str, transfer: str) -> np.ndarray:

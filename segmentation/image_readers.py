@@ -16,6 +16,7 @@ from PIL import (
 from segmentation.bmp import BmpReader
 from segmentation.errors import ImageError
 from segmentation.image_checks import check_size, check_structure
+from segmentation.image_hdr import as_srgb, box_codes
 from segmentation.image_headers import MOST_FRAMES, count_gif_frames, header_size
 from segmentation.image_kinds import refusal, sniff
 from segmentation.image_modes import load_webp
@@ -97,10 +98,11 @@ def _read_jpeg(subject: str, data: bytes, limit: float | None) -> Loaded:
 
 
 def _read_png(subject: str, data: bytes, limit: float | None) -> Loaded:
-    image, notes = open_png(subject, data)
+    image, codes, notes = open_png(subject, data)
     check_size(subject, *image.size, limit)
     frames = getattr(image, "n_frames", 1)  # as the header says
-    return Loaded(load_png(image, data), [*frame_notes(frames), *notes])
+    shown, more = as_srgb(load_png(image, data), codes)
+    return Loaded(shown, [*frame_notes(frames), *notes, *more])
 
 
 def _read_gif(subject: str, data: bytes, limit: float | None) -> Loaded:
@@ -123,14 +125,15 @@ def _read_avif(subject: str, data: bytes, limit: float | None) -> Loaded:
     check_size(subject, *image.size, limit)
     frames = image.n_frames
     image.load()
-    return Loaded(image, frame_notes(frames))
+    shown, notes = as_srgb(image, box_codes(data))
+    return Loaded(shown, [*frame_notes(frames), *notes])
 
 
 def _read_heif(subject: str, data: bytes, limit: float | None) -> Loaded:
     image = _heif_opener(subject)(io.BytesIO(data))
     check_size(subject, *image.size, limit)
     image.load()
-    return Loaded(image, [])
+    return Loaded(*as_srgb(image, box_codes(data)))
 
 
 def _heif_opener(subject: str) -> Callable[[io.BytesIO], ImageFile.ImageFile]:

@@ -135,7 +135,7 @@ def open_png_values(
         raise ImageError(f"{subject} is {_an(kind)}; a PNG with label indices is needed.")
     with _only_image_errors(subject):
         check_file(subject, data, max_megapixels)
-        image, _ = open_png(subject, data)
+        image = open_png(subject, data).image
         if image.mode != mode or data[24] > 8:
             raise ImageError(
                 f"{subject} is a PNG of mode {image.mode} with {data[24]} bits; "

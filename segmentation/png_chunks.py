@@ -8,6 +8,7 @@ edition, sections 5 and 11.
 import io
 import struct
 import zlib
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, PngImagePlugin
@@ -18,14 +19,21 @@ MOST_PROFILE_BYTES = 4_000_000
 """A larger colour profile is left out; those of presses have up to 3 MB."""
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
+_CRITICAL = (b"IHDR", b"PLTE", b"IDAT")
 _KEPT = (b"tRNS", b"eXIf", b"acTL", b"fcTL")
-_HDR = {16: "PQ", 18: "HLG"}  # transfer functions of ITU-T H.273
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a colour type
 
 
-def open_png(subject: str, data: bytes) -> tuple[PngImagePlugin.PngImageFile, list[str]]:
-    """A PNG that is not loaded yet, and notes for the person.
+class OpenPng(NamedTuple):
+    """A PNG that is not loaded yet."""
+
+    image: PngImagePlugin.PngImageFile
+    codes: tuple[int, int] | None  # primaries and transfer, as H.273 numbers them
+    notes: list[str]  # for the person
+
+
+def open_png(subject: str, data: bytes) -> OpenPng:
+    """Open a PNG with what its picture needs.
 
     Args:
         subject: How a message calls the file.
@@ -34,8 +42,8 @@ def open_png(subject: str, data: bytes) -> tuple[PngImagePlugin.PngImageFile, li
     Raises:
         ImageError: The pixels' own chunks are damaged, or the file is of a kind that is not read.
     """
-    parts, profile, notes = [_SIGNATURE], None, []
-    colors = -1
+    parts, profile, codes, colors = [_SIGNATURE], None, None, -1
+    notes: list[str] = []
     for kind, at, size in _chunks(data):
         body = data[at : at + size]
         if kind == b"CgBI":
@@ -46,6 +54,8 @@ def open_png(subject: str, data: bytes) -> tuple[PngImagePlugin.PngImageFile, li
         if kind == b"PLTE":
             colors = size // 3
         whole = _is_whole(data, kind, at, size)
+        if kind == b"PLTE" and not whole and data[25] != 3:
+            continue  # a suggestion, where pixels are no indices
         if kind in _CRITICAL:
             if not whole and at + size + 4 <= len(data):
                 name = kind.decode()
@@ -53,19 +63,16 @@ def open_png(subject: str, data: bytes) -> tuple[PngImagePlugin.PngImageFile, li
                     f"{subject} is damaged: its {name} chunk has a wrong checksum. Copy it again."
                 )
             parts.append(data[at - 8 : at + size + 4])
-        elif whole and kind == b"cICP" and body[1:2] and body[1] in _HDR:
-            raise ImageError(
-                f"{subject} is an HDR PNG ({_HDR[body[1]]}). "
-                "Save it as an 8-bit PNG or JPEG in sRGB."
-            )
+        elif whole and kind == b"cICP" and size == 4:
+            codes = body[0], body[1]
         elif whole and kind == b"iCCP":
             profile, notes = _profile(body)
         elif whole and kind in _KEPT and _fits(kind, body, data, colors):
             parts.append(data[at - 8 : at + size + 4])
     image = PngImagePlugin.PngImageFile(io.BytesIO(b"".join(parts)))
-    if profile:
+    if profile and codes is None:  # the codes count before a profile (11.3.2)
         image.info["icc_profile"] = profile
-    return image, notes
+    return OpenPng(image, codes, notes)
 
 
 def load_png(image: PngImagePlugin.PngImageFile, data: bytes) -> Image.Image:

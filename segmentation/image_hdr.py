@@ -1,0 +1,46 @@
+"""Pictures whose file says that their numbers are HDR, or of wider colours, without a profile.
+
+PNG says so in a cICP chunk, AVIF and HEIC in a "colr" box of kind "nclx"; both hold the code points
+of ITU-T H.273. Cameras write such HEIC files (.hif), phones such AVIF files.
+"""
+
+from PIL import Image, ImageFilter
+
+from segmentation.hdr import HLG, POINTS, PQ, UNTOLD, conversion, table_values
+
+_PRIMARIES = {9: "bt2020", 11: "smpte431", 12: "smpte432"}
+_TRANSFERS = {16: PQ, 18: HLG}
+_BOX = b"colrnclx"
+_HEADER_BYTES = 1 << 16
+
+
+def box_codes(data: bytes) -> tuple[int, int] | None:
+    """Primaries and transfer that the header of an AVIF or HEIC names first; None for none."""
+    at = data.find(_BOX, 0, _HEADER_BYTES) + len(_BOX)
+    if at < len(_BOX) or at + 4 > len(data):
+        return None
+    return int.from_bytes(data[at : at + 2], "big"), int.from_bytes(data[at + 2 : at + 4], "big")
+
+
+def as_srgb(image: Image.Image, codes: tuple[int, int] | None) -> tuple[Image.Image, list[str]]:
+    """The picture as a screen shows it, and a note where that took a conversion.
+
+    Args:
+        image: Loaded. A colour profile says more than the codes, which then do not count.
+        codes: Primaries and transfer, as H.273 numbers them; None for none.
+    """
+    if codes is None or image.info.get("icc_profile"):
+        return image, []
+    primaries = _PRIMARIES.get(codes[0], UNTOLD.primaries)
+    transfer = _TRANSFERS.get(codes[1], "other")
+    found = conversion(UNTOLD._replace(primaries=primaries, transfer=transfer))
+    if found is None:
+        return image, []
+    values = table_values(found.primaries, found.transfer)
+    table = ImageFilter.Color3DLUT(POINTS, values.reshape(-1).tolist())
+    mode = "RGBA" if image.has_transparency_data else "RGB"
+    shown = image if image.mode == mode else image.convert(mode)
+    exif = image.getexif()  # says which way is up
+    shown = shown.filter(table)
+    shown.getexif().update(exif)
+    return shown, [found.note]
