@@ -4,14 +4,16 @@ PNG says so in a cICP chunk, AVIF and HEIC in a "colr" box of kind "nclx"; both 
 of ITU-T H.273. Cameras write such HEIC files (.hif), phones such AVIF files.
 """
 
-from PIL import Image, ImageFilter
+import numpy as np
+from PIL import Image
 
-from segmentation.hdr import HLG, POINTS, PQ, UNTOLD, conversion, table_values
+from segmentation.hdr import HLG, PQ, UNTOLD, conversion, light_of, shown_light
 
 _PRIMARIES = {9: "bt2020", 11: "smpte431", 12: "smpte432"}
 _TRANSFERS = {16: PQ, 18: HLG}
 _BOX = b"colrnclx"
 _HEADER_BYTES = 1 << 16
+_STRIP_PIXELS = 1 << 18
 
 
 def box_codes(data: bytes) -> tuple[int, int] | None:
@@ -36,11 +38,16 @@ def as_srgb(image: Image.Image, codes: tuple[int, int] | None) -> tuple[Image.Im
     found = conversion(UNTOLD._replace(primaries=primaries, transfer=transfer))
     if found is None:
         return image, []
-    values = table_values(found.primaries, found.transfer)
-    table = ImageFilter.Color3DLUT(POINTS, values.reshape(-1).tolist())
     mode = "RGBA" if image.has_transparency_data else "RGB"
-    shown = image if image.mode == mode else image.convert(mode)
-    exif = image.getexif()  # says which way is up
-    shown = shown.filter(table)
-    shown.getexif().update(exif)
+    shown = image.convert(mode)
+    shown.getexif().update(image.getexif())  # says which way is up
+    curve = light_of(np.arange(256) / 255, found.transfer)
+    rows = max(1, _STRIP_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        strip = shown.crop((0, top, image.width, min(top + rows, image.height)))
+        pixels = np.array(strip)  # (rows, W, 3 or 4)
+        light = curve[pixels[..., :3].reshape(-1, 3)]
+        srgb = shown_light(light, found.primaries, found.transfer)
+        pixels[..., :3] = np.rint(255 * srgb).reshape(*pixels.shape[:2], 3)
+        shown.paste(Image.fromarray(pixels), (0, top))
     return shown, [found.note]
