@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from segmentation.clip_ends import ends_too_early
 from segmentation.clip_limits import ClipLimits
 from segmentation.errors import VideoError
 from segmentation.ffmpeg import CUT, Child, Facts, probe, read_frames, source_options
@@ -75,6 +76,8 @@ def check_clip(path: str | os.PathLike[str], limits: ClipLimits | None = None) -
             f"This clip has {size / 2**20:.1f} MB; at most {limits.megabytes:g} MB are taken. "
             "Cut it shorter or save it smaller."
         )
+    if ends_too_early(path):
+        raise VideoError(CUT)
     facts = probe(path, limits.source_pixels)
     if facts.height * facts.width > limits.source_pixels:
         raise VideoError(

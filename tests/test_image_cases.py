@@ -1,4 +1,4 @@
-"""Files of the trade beside a checkout, each with its right answer; see the README that is there."""
+"""Files of the trade beside a checkout, each with its right answer (see the README there)."""
 
 import json
 from pathlib import Path
