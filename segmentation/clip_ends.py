@@ -29,21 +29,21 @@ def ends_too_early(path: Path) -> bool:
             return size not in _UNTOLD and size + 8 > length + 1  # a byte of padding may be missing
         if head[4:8] not in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
             return False
-        return _boxes_end(file, length) > length
+        end, kinds = _boxes(file, length)
+        return end > length or b"moov" not in kinds  # the index, which recorders write last
 
 
-def _boxes_end(file: BinaryIO, length: int) -> int:
-    """Where the last box ends."""
-    at = 0
+def _boxes(file: BinaryIO, length: int) -> tuple[int, set[bytes]]:
+    """Where the last box ends, and which kinds there are."""
+    at, kinds = 0, set()
     for _ in range(_MOST_BOXES):
         file.seek(at)
         head = file.read(16)
         if len(head) < 8 or not head[4:8].isalnum():  # the end, or something behind it
-            return at
+            break
+        kinds.add(head[4:8])
         size = int.from_bytes(head[:4], "big")
         if size == 1:
             size = int.from_bytes(head[8:16], "big")
-        if size < 8:  # 0: up to the end of the file
-            return length
-        at += size
-    return at
+        at = at + size if size >= 8 else length  # 0: up to the end of the file
+    return at, kinds

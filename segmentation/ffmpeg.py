@@ -36,7 +36,7 @@ _DECODERS = (
     "pcm_s24le,pcm_u8,pcm_f32le,pcm_alaw,pcm_mulaw,adpcm_ms,adpcm_ima_wav"
 )
 CUT = "This clip is cut short: a part of the file is missing. Copy it again."
-_CUT_WORDS = ("partial file", "ended prematurely", "moov atom not found")
+_CUT_WORDS = ("partial file", "ended prematurely")
 _QUIET = ("-hide_banner", "-nostdin", "-loglevel", "error")
 
 

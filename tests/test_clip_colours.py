@@ -196,7 +196,7 @@ def test_a_clip_cut_short_says_so(ending, sound, share, segmenter, tmp_path):
     subprocess.run([*command, *first, str(whole)], check=True)
     data = whole.read_bytes()
     cut.write_bytes(data[: int(share * len(data))])
-    assert label_clip(whole, tmp_path / "out.mp4", segmenter).frames == 30
+    assert label_clip(whole, tmp_path / "out.mp4", segmenter).frames >= 30
     with pytest.raises(VideoError, match="This clip is cut short"):
         label_clip(cut, tmp_path / "other.mp4", segmenter)
     assert not (tmp_path / "other.mp4").exists()
@@ -205,7 +205,8 @@ def test_a_clip_cut_short_says_so(ending, sound, share, segmenter, tmp_path):
 def test_a_clip_whose_index_is_missing_says_so(tmp_path):
     clip = film(tmp_path / "whole.mp4", "HLG")  # the index comes last
     cut = tmp_path / "cut.mp4"
-    for lost in (1, 200, 1000):
+    box = clip.read_bytes().rindex(b"moov") - 4
+    for lost in (1, 200, 1000, clip.stat().st_size - box):
         cut.write_bytes(clip.read_bytes()[:-lost])
         with pytest.raises(VideoError, match="This clip is cut short"):
             check_clip(cut)
