@@ -149,7 +149,7 @@ def table_values(primaries: str, transfer: str) -> np.ndarray:
 
 def to_srgb(signal: np.ndarray, primaries: str, transfer: str) -> np.ndarray:
     """R'G'B' as sRGB, both (N, 3) in 0 to 1."""
-    return shown_light(light_of(signal, transfer), primaries, transfer)
+    return encoded(shown_light(light_of(signal, transfer), primaries, transfer), transfer)
 
 
 def light_of(signal: np.ndarray, transfer: str) -> np.ndarray:
@@ -166,17 +166,25 @@ def light_of(signal: np.ndarray, transfer: str) -> np.ndarray:
 
 
 def shown_light(light: np.ndarray, primaries: str, transfer: str) -> np.ndarray:
-    """Light in these primaries, (N, 3), as sRGB in 0 to 1."""
+    """Light in these primaries, (N, 3), as a screen's light in 0 to 1."""
     source = np.array(_TO_XYZ["bt2020" if primaries == "bt2020" else "smpte432"])
     matrix = np.linalg.inv(np.array(_TO_XYZ["bt709"])) @ source
-    light = np.maximum(light @ matrix.T, 0)  # (N, 3)
-    if transfer not in _NAMES:  # grays stay what they are, as in clips of BT.709
-        light = light.clip(0, 1)
-        return np.where(light < 0.018, 4.5 * light, 1.099 * light**0.45 - 0.099)
-    most = np.maximum(light.max(-1, keepdims=True), KNEE)
-    pressed = KNEE + (1 - KNEE) * (1 - np.exp((KNEE - most) / (1 - KNEE)))
-    light = (light * pressed / most).clip(0, 1)
-    return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    light = np.maximum(light @ matrix.T.astype(light.dtype), 0)  # (N, 3)
+    if transfer in _NAMES:
+        most = light.max(-1)
+        bright = most > KNEE
+        most = most[bright, None]
+        pressed = KNEE + (1 - KNEE) * (1 - np.exp((KNEE - most) / (1 - KNEE)))
+        light[bright] *= pressed / most
+    return light.clip(0, 1)
+
+
+def encoded(light: np.ndarray, transfer: str) -> np.ndarray:
+    """A screen's light as its signal, both in 0 to 1."""
+    if transfer in _NAMES:
+        return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    # grays stay what they are, as in clips of BT.709
+    return np.where(light < 0.018, 4.5 * light, 1.099 * light**0.45 - 0.099)
 
 
 def _pq_nits(signal: np.ndarray) -> np.ndarray:

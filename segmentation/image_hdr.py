@@ -7,7 +7,7 @@ of ITU-T H.273. Cameras write such HEIC files (.hif), phones such AVIF files.
 import numpy as np
 from PIL import Image
 
-from segmentation.hdr import HLG, PQ, UNTOLD, conversion, light_of, shown_light
+from segmentation.hdr import HLG, PQ, UNTOLD, conversion, encoded, light_of, shown_light
 
 _PRIMARIES = {9: "bt2020", 11: "smpte431", 12: "smpte432"}
 _TRANSFERS = {16: PQ, 18: HLG}
@@ -41,13 +41,16 @@ def as_srgb(image: Image.Image, codes: tuple[int, int] | None) -> tuple[Image.Im
     mode = "RGBA" if image.has_transparency_data else "RGB"
     shown = image.convert(mode)
     shown.getexif().update(image.getexif())  # says which way is up
-    curve = light_of(np.arange(256) / 255, found.transfer)
+    curve = light_of(np.arange(256) / 255, found.transfer).astype(np.float32)
+    steps = np.arange(1 << 16) / 0xFFFF
+    signal = np.rint(255 * encoded(steps, found.transfer)).astype(np.uint8)
     rows = max(1, _STRIP_PIXELS // image.width)
     for top in range(0, image.height, rows):
         strip = shown.crop((0, top, image.width, min(top + rows, image.height)))
         pixels = np.array(strip)  # (rows, W, 3 or 4)
         light = curve[pixels[..., :3].reshape(-1, 3)]
-        srgb = shown_light(light, found.primaries, found.transfer)
-        pixels[..., :3] = np.rint(255 * srgb).reshape(*pixels.shape[:2], 3)
+        light = shown_light(light, found.primaries, found.transfer)
+        codes = signal[(light * 0xFFFF).astype(np.uint16)]
+        pixels[..., :3] = codes.reshape(*pixels.shape[:2], 3)
         shown.paste(Image.fromarray(pixels), (0, top))
     return shown, [found.note]

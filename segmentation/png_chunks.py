@@ -21,6 +21,7 @@ MOST_PROFILE_BYTES = 4_000_000
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CRITICAL = (b"IHDR", b"PLTE", b"IDAT")
 _KEPT = (b"tRNS", b"eXIf", b"acTL", b"fcTL")
+_STRIP_ROWS = 64
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a colour type
 
 
@@ -139,11 +140,16 @@ def _with_16_bit_key(image: PngImagePlugin.PngImageFile, key: tuple[int, ...]) -
     """
     low = PngImagePlugin.PngImageFile(io.BytesIO(image.fp.getvalue()))
     low.tile = [tile._replace(args="RGB;16L") for tile in low.tile]
-    clear = np.ones(image.size[::-1], bool)  # (H, W)
-    for half, shift in ((image, 8), (low, 0)):
-        half.load()
-        for band, value in enumerate(key):
-            clear &= np.asarray(half.getchannel(band)) == (value >> shift & 255)
+    width, height = image.size
+    alpha = Image.new("L", image.size)
+    image.load()
+    low.load()
+    high_key, low_key = [value >> 8 for value in key], [value & 255 for value in key]
+    for top in range(0, height, _STRIP_ROWS):
+        box = (0, top, width, min(top + _STRIP_ROWS, height))
+        clear = (np.asarray(image.crop(box)) == high_key) & (np.asarray(low.crop(box)) == low_key)
+        alpha.paste(Image.fromarray(np.where(clear.all(-1), 0, 255).astype(np.uint8)), box)
+    del low
     del image.info["transparency"]
-    image.putalpha(Image.fromarray(np.where(clear, 0, 255).astype(np.uint8)))
+    image.putalpha(alpha)
     return image

@@ -181,8 +181,9 @@ def _scaled(values: np.ndarray, low: float, high: float) -> np.ndarray:
         return values
     if values.dtype.kind == "u" and values.dtype.itemsize <= 2 and low == 0:
         most = int(high)
-        numbers = np.minimum(values, most).astype(np.uint32)
-        return ((numbers * 255 + most // 2) // most).astype(np.uint8)
+        numbers = np.arange(most + 1, dtype=np.uint32)
+        table = ((numbers * 255 + most // 2) // most).astype(np.uint8)
+        return np.take(table, values, mode="clip")
     scaled = (values.astype(np.float64) - low) * (255 / (high - low or 1))
     scaled = np.nan_to_num(scaled, nan=0.0, posinf=255.0, neginf=0.0)
     return np.rint(scaled.clip(0, 255)).astype(np.uint8)

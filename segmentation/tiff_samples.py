@@ -8,11 +8,11 @@ Photoshop TIFF Technical Note 3).
 
 import io
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-from PIL import TiffImagePlugin
+from PIL import Image, TiffImagePlugin
 
 from segmentation import tiff_tags as tag
 from segmentation.errors import ImageError
@@ -120,42 +120,46 @@ def _plane_blocks(
         chunks = slice(first + line * layout.across, first + (line + lines) * layout.across)
         top = line * layout.rows
         rows = min(lines * layout.rows, facts.height - top)
-        raw = _unpacked(data, facts, layout, chunks, rows)  # (rows, across, row_bytes)
+        rows_of = _unpacked(data, facts, layout, chunks, rows)
         step = max(1, _GROUP_BYTES // (row_bytes * layout.across))
         for at in range(0, rows, step):
-            part = raw[at : at + step]
+            part = rows_of(at, min(at + step, rows))  # (rows, across, row_bytes)
             pixels = _samples(part, facts, layout)  # (rows, across, columns, samples)
             flat = pixels.reshape(len(part), layout.across * layout.columns, layout.samples)
             yield top + at, flat[:, : facts.width]
 
 
-def _unpacked(data: bytes, facts: Facts, layout: _Layout, chunks: slice, rows: int) -> np.ndarray:
-    """(rows, across, bytes of a chunk's row) uint8: what these chunks hold, unpacked."""
+def _unpacked(
+    data: bytes, facts: Facts, layout: _Layout, chunks: slice, rows: int
+) -> Callable[[int, int], np.ndarray]:
+    """What these chunks hold: a function from a first row and a last one to their bytes.
+
+    It gives (rows, across, bytes of a chunk's row) uint8.
+    """
     row_bytes = _row_bytes(facts, layout.columns, layout.samples)
-    offsets, counts = layout.offsets[chunks], layout.counts[chunks]
-    tiled = tag.TILES in facts.directory.tags
-    if facts.compression in NONE:
-        parts = [
-            np.frombuffer(data, np.uint8, count, at).reshape(-1, row_bytes)
-            for at, count in zip(offsets.tolist(), counts.tolist(), strict=True)
-        ]
-        whole = parts[0] if len(parts) == 1 else np.concatenate(parts)  # chunk by chunk
-        lines = len(offsets) // layout.across
-        if tiled:
-            shape = (lines, layout.across, layout.rows, row_bytes)
-            whole = whole.reshape(shape).swapaxes(1, 2)
-        whole = whole.reshape(-1, layout.across, row_bytes)
-    else:
-        size = (row_bytes * layout.across, (len(offsets) // layout.across) * layout.rows)
-        size = size if tiled else (row_bytes, rows)
+    offsets, counts = layout.offsets[chunks].tolist(), layout.counts[chunks].tolist()
+    tiled, lines = tag.TILES in facts.directory.tags, len(offsets) // layout.across
+    turned = facts.directory.one(tag.FILL_ORDER, 1) == 2
+    if facts.compression not in NONE:
+        size = (row_bytes * layout.across, lines * layout.rows) if tiled else (row_bytes, rows)
         tile = (row_bytes, layout.rows) if tiled else None
-        strips = [
-            data[at : at + n] for at, n in zip(offsets.tolist(), counts.tolist(), strict=True)
-        ]
-        whole = _through_libtiff(strips, facts.compression, size, layout.rows, tile)
-        whole = whole.reshape(-1, layout.across, row_bytes)
-    whole = whole[:rows]
-    return _reversed_bits(whole) if facts.directory.one(tag.FILL_ORDER, 1) == 2 else whole
+        parts = [data[at : at + count] for at, count in zip(offsets, counts, strict=True)]
+        image = _through_libtiff(parts, facts.compression, size, layout.rows, tile)
+
+        def rows_of(first: int, last: int) -> np.ndarray:
+            bands = np.asarray(image.crop((0, first, image.width, last)))
+            return bands.reshape(last - first, layout.across, row_bytes)
+
+        return rows_of
+    stored = [
+        np.frombuffer(data, np.uint8, count, at).reshape(-1, row_bytes)
+        for at, count in zip(offsets, counts, strict=True)
+    ]
+    whole = stored[0] if len(stored) == 1 else np.concatenate(stored)  # chunk by chunk
+    if tiled:
+        whole = whole.reshape(lines, layout.across, layout.rows, row_bytes).swapaxes(1, 2)
+    whole = whole.reshape(-1, layout.across, row_bytes)
+    return lambda first, last: _reversed_bits(whole[first:last]) if turned else whole[first:last]
 
 
 def _through_libtiff(
@@ -164,35 +168,39 @@ def _through_libtiff(
     size: tuple[int, int],
     rows: int,
     tile: tuple[int, int] | None,
-) -> np.ndarray:
-    """A gray TIFF of bytes, (width, height), built of packed strips or tiles, and decoded."""
-    count = len(parts)
+) -> Image.Image:
+    """A TIFF of bytes, (width, height), built of packed strips or tiles, and decoded.
+
+    Four bytes make a pixel where that comes out even, as Pillow bounds the pixels.
+    """
+    count, depth = len(parts), 1 if (size[0] | (tile or size)[0]) % 4 else 4
     fields: list[tuple[int, int, list[int]]] = [
-        (tag.WIDTH, 4, [size[0]]),
+        (tag.WIDTH, 4, [size[0] // depth]),
         (tag.HEIGHT, 4, [size[1]]),
-        (tag.BITS, 3, [8]),
         (tag.COMPRESSION, 3, [compression]),
-        (tag.PHOTOMETRIC, 3, [1]),
-        (tag.SAMPLES, 3, [1]),
+        (tag.PHOTOMETRIC, 3, [1 if depth == 1 else 5]),
+        (tag.SAMPLES, 3, [depth]),
     ]
     if tile:
-        fields += [(tag.TILE_WIDTH, 4, [tile[0]]), (tag.TILE_HEIGHT, 4, [tile[1]])]
+        fields += [(tag.TILE_WIDTH, 4, [tile[0] // depth]), (tag.TILE_HEIGHT, 4, [tile[1]])]
     else:
         fields += [(tag.ROWS, 4, [rows])]
     places = (tag.TILES, tag.TILE_BYTES) if tile else (tag.STRIPS, tag.STRIP_BYTES)
-    lists_at = 8 + 2 + 12 * (len(fields) + 2) + 4
+    bits_at = 8 + 2 + 12 * (len(fields) + 3) + 4
+    lists_at = bits_at + 8
     starts = np.cumsum([lists_at + 8 * count, *map(len, parts)])[:count].tolist()
-    lists = struct.pack(f"<{2 * count}I", *starts, *map(len, parts))
+    lists = struct.pack(f"<4H{2 * count}I", 8, 8, 8, 8, *starts, *map(len, parts))
+    fields += [(tag.BITS, 3, [8] * depth)]
     fields += [(places[0], 4, starts), (places[1], 4, list(map(len, parts)))]
     body = struct.pack("<H", len(fields))
     for number, kind, values in sorted(fields):
-        at = lists_at + (4 * count if number == places[1] else 0)
+        at = {tag.BITS: bits_at, places[1]: lists_at + 4 * count}.get(number, lists_at)
         value = values[0] if len(values) == 1 else at
         body += struct.pack("<HHII", number, kind, len(values), value)
     file = b"".join([b"II*\0\x08\0\0\0", body, bytes(4), lists, *parts])
     with TiffImagePlugin.TiffImageFile(io.BytesIO(file)) as image:
         image.load()
-        return np.asarray(image)
+        return image
 
 
 def _samples(raw: np.ndarray, facts: Facts, layout: _Layout) -> np.ndarray:
