@@ -79,7 +79,7 @@ def _layout(subject: str, data: bytes, facts: Facts) -> _Layout:
     else:
         columns, rows = facts.width, min(directory.one(tag.ROWS, facts.height), facts.height)
         offsets, counts = directory.tags.get(tag.STRIPS), directory.tags.get(tag.STRIP_BYTES)
-    if not rows or not columns or offsets is None:
+    if not rows or not columns or offsets is None or not len(offsets):
         raise ImageError(f"{subject} is a damaged TIFF: it has no strips or tiles.")
     row_bytes = _row_bytes(facts, columns, samples)
     if tiled and rows * row_bytes > _MOST_TILE_BYTES:

@@ -128,6 +128,14 @@ def test_a_phones_clip_beside_the_checkout_is_converted(shared, segmenter, tmp_p
     assert np.abs(bars_of(made.path) - BARS).max() <= 8
 
 
+def test_the_page_tells_of_the_colours():
+    from page.live_words import clip_done
+
+    told = clip_done(10, 10.0, 64, 96, "none", "m", "HDR (PQ), shown as SDR")
+    assert "no sound in it; HDR (PQ), shown as SDR. Labelled" in told
+    assert "no sound in it. Labelled" in clip_done(10, 10.0, 64, 96, "none", "m")
+
+
 def test_an_ordinary_clip_is_taken_as_it_is():
     for colour in (Colour(), Colour("bt709", "bt709", "bt709"), Colour(bits=10)):
         assert conversion(colour) is None
