@@ -20,7 +20,7 @@ from segmentation.image_hdr import as_srgb, box_codes
 from segmentation.image_headers import MOST_FRAMES, count_gif_frames, header_size
 from segmentation.image_kinds import refusal, sniff
 from segmentation.image_modes import load_webp
-from segmentation.jpeg_end import jpeg_size, with_end
+from segmentation.jpeg_end import check_end, jpeg_size, with_end
 from segmentation.png_chunks import load_png, open_png
 from segmentation.tiff import TiffReader
 
@@ -94,6 +94,7 @@ def _read_jpeg(subject: str, data: bytes, limit: float | None) -> Loaded:
     with JpegImagePlugin.JpegImageFile(io.BytesIO(whole)) as image:
         check_size(subject, *image.size, limit)  # should Pillow see another one
         image.load()
+        check_end(subject, whole, image)
         return Loaded(image, [], whole)
 
 

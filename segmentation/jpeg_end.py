@@ -11,12 +11,13 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from PIL import JpegImagePlugin
+from PIL import Image, JpegImagePlugin
 
 from segmentation.errors import ImageError
 
 _EOI = b"\xff\xd9"
-_SOS = 0xDA
+_SOS, _END = 0xDA, 0xD9
+_GRAY = 128
 _PLAIN_MARKERS = (0x01, *range(0xD0, 0xD9))  # without content
 _PROGRESSIVE = (0xC2, 0xCA)
 _KINDS = {
@@ -87,7 +88,7 @@ def with_end(subject: str, data: bytes) -> bytes:
         ImageError: Pixels are missing.
     """
     segments = list(_segments(data))
-    if not segments or segments[-1].marker == 0xD9:
+    if not segments or segments[-1].marker == _END:
         return data
     last = segments[-1]
     if last.marker == _SOS:
@@ -97,6 +98,30 @@ def with_end(subject: str, data: bytes) -> bytes:
     if not _has_all_scans(segments) or _depends_on_more(body, segments[-1].at):
         raise ImageError(f"{subject} is cut short: it ends before the picture does. Copy it again.")
     return body + _EOI
+
+
+def check_end(subject: str, data: bytes, image: Image.Image) -> None:
+    """Refuse a picture with an end marker but without its last pixels, as repair tools leave it.
+
+    Decoders fill what is missing with the gray of 128, so only pictures that end in it are looked
+    at more closely.
+
+    Args:
+        subject: How a message calls the file.
+        data: The file's bytes, from `with_end`.
+        image: What they were decoded to.
+
+    Raises:
+        ImageError: Pixels are missing.
+    """
+    last = image.getpixel((image.width - 1, image.height - 1))
+    if last not in (_GRAY, (_GRAY,) * 3):
+        return
+    segments = list(_segments(data))
+    scans = [segment.at for segment in segments if segment.marker == _SOS]
+    end = segments[-1].at if segments[-1].marker == _END else len(data)
+    if scans and _depends_on_more(data[:end], scans[-1]):
+        raise ImageError(f"{subject} is cut short: its last pixels are missing. Copy it again.")
 
 
 def _without_filling(data: bytes) -> bytes:
@@ -120,7 +145,7 @@ def _segments(data: bytes) -> Iterator[_Segment]:
         if marker in _PLAIN_MARKERS:
             at += 2
             continue
-        if marker == 0xD9:
+        if marker == _END:
             yield _Segment(marker, at, b"")
             return
         length = int.from_bytes(data[at + 2 : at + 4], "big")

@@ -66,6 +66,24 @@ def test_a_jpeg_that_was_really_cut_is_refused(options, pixels, filled):
         np.testing.assert_array_equal(shown, open_image(data))
 
 
+@pytest.mark.parametrize("options", [KINDS[0], KINDS[2], KINDS[3]])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_an_end_marker_does_not_make_a_cut_jpeg_whole(options, mode, pixels):
+    data = jpeg(pixels if mode == "RGB" else pixels[..., 1], **options)
+    scan = data.rindex(b"\xff\xda")
+    for at in range(scan + 40, len(data) - 60, 41):
+        with pytest.raises(ImageError, match="cut short"):
+            open_photo(data[:at].rstrip(b"\xff") + b"\xff\xd9")
+
+
+def test_a_picture_may_end_in_gray():
+    for size in ((48, 64), (43, 61)):
+        gray = np.full((*size, 3), 128, np.uint8)
+        assert (open_image(jpeg(gray)) == 128).all()
+        assert open_photo(jpeg(gray)).jpeg == jpeg(gray)
+        assert (open_image(jpeg(gray[..., 0], progressive=True)) == 128).all()
+
+
 def test_a_progressive_jpeg_needs_all_its_scans(pixels):
     data = jpeg(pixels, progressive=True)
     starts = [at for at in range(len(data) - 1) if data[at : at + 2] == b"\xff\xda"]
