@@ -168,8 +168,8 @@ def _odd_coding(facts: Facts) -> str | None:
         or (facts.photometric, facts.samples) not in ((BLACK_IS_ZERO, 1), (RGB, 3), (YCBCR, 3))
     ):
         return (
-            f"of {facts.samples} {bits}-bit samples (photometric {facts.photometric}) with JPEG "
-            "compression"
+            f"of {facts.samples} {bits}-bit samples (photometric {facts.photometric}"
+            f"{', plane by plane' * facts.planar}) with JPEG compression"
         )
     predictor = directory.one(tag.PREDICTOR, 1)
     if facts.compression in (5, 8, 32946, 34925, 50000) and (
