@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from segmentation.image_checks import exif_is_costly
+from segmentation.value_range import LIMITS, conventional_range
 
 _STRIP_PIXELS = 1 << 18
 _ORIENTATION = 0x0112  # the EXIF tag
@@ -31,10 +32,8 @@ def to_rgb(image: Image.Image, extent: tuple[int, int, int, int] | None = None) 
     """Pixels as a screen would show them on white.
 
     EXIF orientation is applied, an embedded ICC profile converted to sRGB, transparency composited
-    over white, 16 bits scaled to 8. 32-bit integers and floats have no fixed range: integers in
-    0 to 255 are taken as they are, in 0 to 65,535 as 16-bit; floats in 0 to 1 are multiplied by
-    255, in 0 to 255 rounded; anything else is stretched from its least to its greatest value, and
-    a note says so.
+    over white, 16 bits scaled to 8. 32-bit integers and floats have no fixed range and find theirs,
+    with a note where that is a stretch; see `conventional_range`.
 
     Args:
         image: A loaded Pillow image of any mode; it is not changed.
@@ -171,14 +170,9 @@ def _value_range(image: Image.Image, notes: list[str]) -> tuple[float, float]:
             low, high = min(low, float(values.min())), max(high, float(values.max()))
     if image.format == "PPM" and image.mode == "I":
         return 0.0, 65535.0  # Pillow scales to this whatever the file's greatest value
-    limits = (1.0, 255.0) if image.mode == "F" else (255.0, 65535.0)
-    for limit in limits:
-        if low >= 0 and high <= limit:
-            return 0.0, limit
-    if low > high:  # not one finite value
-        return 0.0, 1.0
-    notes.append(f"values {low:g} to {high:g} stretched to 0 to 255")
-    return low, high
+    found = conventional_range(low, high, LIMITS["f"] if image.mode == "F" else LIMITS["i"][:2])
+    notes += [found.note] if found.note else []
+    return found.low, found.high
 
 
 def _stretch(values: np.ndarray, low: float, high: float) -> Image.Image:
