@@ -122,7 +122,7 @@ class Clips:
             elif step is not None:
                 clip, name = step
                 told = words.clip_done(
-                    clip.frames, clip.fps, clip.height, clip.width, clip.sound, name
+                    clip.frames, clip.fps, clip.height, clip.width, clip.sound, name, clip.note
                 )
                 yield words.status(told), str(clip.path)
 

@@ -141,8 +141,10 @@ class Engine:
         """
         from segmentation.images import check_photo
 
-        check_photo(source, **self._limits)
-        job = self._job(source, self.resolve(name), size, session, stand_in)
+        data = check_photo(source, **self._limits)
+        content = self.kept.content_of(source if data is None else data, session)
+        del data  # a photo that waits is a file name
+        job = self._job(source, content, self.resolve(name), size, session, stand_in)
         known = self.kept.get(job.key)
         if known is not None:
             with taking(self._remembering, report, IN_TURN):
@@ -158,7 +160,13 @@ class Engine:
             yield replace(ticket.outcome, asked=job.asked, waiting=job.waiting)
 
     def _job(
-        self, source: "Source", asked: str, size: int | None, session: str, stand_in: bool
+        self,
+        source: "Source",
+        content: str,
+        asked: str,
+        size: int | None,
+        session: str,
+        stand_in: bool,
     ) -> Job:
         from segmentation import has_embedded
 
@@ -168,7 +176,6 @@ class Engine:
         answering = EMBEDDED if waiting else asked
         if size == SHARPER:
             size = self.sharper_size(answering)
-        content = self.kept.content_of(source, session)
         key = key_of(session, content, answering, size)
         return Job(source, key, content, session, asked, answering, waiting, size)
 

@@ -1,12 +1,10 @@
 """What is remembered of each visitor: their last answers, for them alone."""
 
 import hashlib
-import os
 import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -131,16 +129,13 @@ class Kept:
                 _, (oldest, _) = self._kept.popitem(last=False)
                 total -= oldest.nbytes
 
-    def content_of(self, source: "Source", session: str) -> str:
+    def content_of(self, source: "bytes | Photo", session: str) -> str:
         """A name for what a photo is read from, the same for the same bytes.
 
         A `Photo` that belongs to an answer of this visitor has the name of its file.
         """
         if isinstance(source, bytes):
             return _digest(source)
-        if isinstance(source, str | os.PathLike):
-            path = Path(source)
-            return _digest(path.read_bytes()) if path.is_file() else ""
         with self._lock:
             for answer, _ in self._kept.values():
                 if answer.photo is source and answer.session == session:

@@ -71,14 +71,17 @@ def frame_of(done: int, total: int | None) -> str:
     return f"Labelling frame {done + 1}{f' of {total}' if total else ''} …"
 
 
-def clip_done(frames: int, fps: float, height: int, width: int, sound: str, model: str) -> str:
-    """What came of a clip."""
+def clip_done(
+    frames: int, fps: float, height: int, width: int, sound: str, model: str, note: str = ""
+) -> str:
+    """What came of a clip; the note is on its colours."""
     told = {
         "kept": "sound kept as it was",
         "recoded": "sound kept, as AAC",
         "none": "no sound in it",
         "lost": "its sound could not be read and is missing",
     }[sound]
+    told += f"; {note}" if note else ""
     return (
         f"Done: {frames} frames, {width} × {height} px, {fps:g} frames a second, {told}. "
         f"Labelled by {model}."

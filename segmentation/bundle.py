@@ -1,6 +1,5 @@
 """Several labelled photos in one ZIP: label maps, overlays, a table and the facts."""
 
-import csv
 import io
 import json
 import re
@@ -13,6 +12,7 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 from PIL import Image
 
+from segmentation.csv_table import csv_bytes
 from segmentation.errors import PixelwiseError
 from segmentation.facts import SCHEMA
 from segmentation.overlay import blend
@@ -126,13 +126,11 @@ class Bundle:
 
     def close(self) -> None:
         """Write the table and the facts, and end the ZIP; the file stays open."""
-        rows = io.StringIO()
-        table = csv.writer(rows)
-        table.writerow(COLUMNS)
+        table: list[list[object]] = [list(COLUMNS)]
         for photo in self._photos:
             for one in photo["classes"]:
-                table.writerow([photo["image"], *(one[column] for column in COLUMNS[1:])])
-        self._write("classes.csv", rows.getvalue().encode("utf-8"), zipfile.ZIP_DEFLATED)
+                table.append([photo["image"], *(one[column] for column in COLUMNS[1:])])
+        self._write("classes.csv", csv_bytes(table), zipfile.ZIP_DEFLATED)
         facts = {"photos": self._photos, "failed": self._failed, "schema": SCHEMA}
         text = json.dumps(facts, indent=1, ensure_ascii=False)
         self._write("facts.json", text.encode("utf-8"), zipfile.ZIP_DEFLATED)

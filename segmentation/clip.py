@@ -16,9 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
+from segmentation.clip_ends import ends_too_early
 from segmentation.clip_limits import ClipLimits
 from segmentation.errors import VideoError
-from segmentation.ffmpeg import Child, Facts, probe, read_frames, source_options
+from segmentation.ffmpeg import CUT, Child, Facts, probe, read_frames, source_options
+from segmentation.hdr import conversion
 from segmentation.overlay import blend
 from segmentation.palette import colorize, palette_from_card
 from segmentation.postprocess import decide
@@ -43,6 +45,7 @@ class LabelledClip:
         height, width: of each, in pixels; both even.
         fps: frames a second.
         sound: "kept" as it was, "recoded" for MP4, "none" in the clip, or "lost".
+        note: what a person should know about its colours; mostly empty.
     """
 
     path: Path
@@ -51,6 +54,7 @@ class LabelledClip:
     width: int
     fps: float
     sound: str
+    note: str = ""
 
 
 def check_clip(path: str | os.PathLike[str], limits: ClipLimits | None = None) -> Facts:
@@ -72,6 +76,8 @@ def check_clip(path: str | os.PathLike[str], limits: ClipLimits | None = None) -
             f"This clip has {size / 2**20:.1f} MB; at most {limits.megabytes:g} MB are taken. "
             "Cut it shorter or save it smaller."
         )
+    if ends_too_early(path):
+        raise VideoError(CUT)
     facts = probe(path, limits.source_pixels)
     if facts.height * facts.width > limits.source_pixels:
         raise VideoError(
@@ -83,6 +89,7 @@ def check_clip(path: str | os.PathLike[str], limits: ClipLimits | None = None) -
             f"This clip lasts {facts.seconds:.1f} s; at most {limits.seconds:g} s are taken. "
             "Cut it shorter."
         )
+    conversion(facts.colour)  # or it says that there is none
     return facts
 
 
@@ -129,7 +136,11 @@ def label_clip(
         silent = Path(folder, "silent.mp4")
         silent.touch()
         frames, shape = 0, (0, 0)
-        with Child(_decoding(source, limits, fps)) as decoder, _Encoder(silent, fps) as encoder:
+        colours = conversion(facts.colour)
+        if colours:
+            Path(folder, "to_srgb.cube").write_text(colours.table())
+        decoding = _decoding(source, limits, fps, colours.filters() if colours else [])
+        with Child(decoding, folder) as decoder, _Encoder(silent, fps) as encoder:
             for frame in read_frames(decoder):
                 if frames > (limits.seconds + SLACK_SECONDS) * fps:
                     raise VideoError(
@@ -139,13 +150,15 @@ def label_clip(
                 progress(frames, total)
                 encoder.write(painter(frame))
                 frames, shape = frames + 1, frame.shape[:2]
+            if decoder.cut_short:
+                raise VideoError(CUT)
             if not frames:
                 raise VideoError(f"No frame of this clip can be decoded. {decoder.said}".strip())
             encoder.finish()
         progress(frames, frames)
         sound = _add_sound(silent, source, Path(folder, "whole.mp4"), facts, limits)
         os.replace(Path(folder, "whole.mp4"), out)
-    return LabelledClip(out, frames, *shape, fps, sound)
+    return LabelledClip(out, frames, *shape, fps, sound, colours.note if colours else "")
 
 
 class _Painter:
@@ -206,7 +219,7 @@ class _Encoder:
             raise VideoError(f"The labelled clip could not be written: {self._child.said}")
 
 
-def _decoding(source: Path, limits: ClipLimits, fps: float) -> list[str]:
+def _decoding(source: Path, limits: ClipLimits, fps: float, colours: list[str]) -> list[str]:
     side = limits.longest
     filters = [
         # from time 0 on, so that a picture that begins later than the sound stays in step with it
@@ -215,6 +228,7 @@ def _decoding(source: Path, limits: ClipLimits, fps: float) -> list[str]:
         "setsar=1",
         f"scale=w='min({side},iw)':h='min({side},ih)'"
         ":force_original_aspect_ratio=decrease:force_divisible_by=2",
+        *colours,
     ]
     return [
         *source_options(source, limits.source_pixels),

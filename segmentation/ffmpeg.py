@@ -21,6 +21,7 @@ from typing import IO
 import numpy as np
 
 from segmentation.errors import VideoError
+from segmentation.hdr import UNTOLD, Colour, parse_colour
 
 STALL_SECONDS = 60.0
 """A child that neither takes nor gives a byte for so long is killed."""
@@ -34,6 +35,8 @@ _DECODERS = (
     "opus,libopus,vorbis,libvorbis,ac3,eac3,flac,alac,amrnb,amrwb,wmav1,wmav2,pcm_s16le,pcm_s16be,"
     "pcm_s24le,pcm_u8,pcm_f32le,pcm_alaw,pcm_mulaw,adpcm_ms,adpcm_ima_wav"
 )
+CUT = "This clip is cut short: a part of the file is missing. Copy it again."
+_CUT_WORDS = ("partial file", "ended prematurely")
 _QUIET = ("-hide_banner", "-nostdin", "-loglevel", "error")
 
 
@@ -46,6 +49,7 @@ class Facts:
         height, width: of a frame as it is stored, before any turning; in pixels.
         fps: frames a second, or None where that is not told.
         sound: name of the sound's codec, or None without sound.
+        colour: how its numbers mean colours.
     """
 
     seconds: float | None
@@ -53,6 +57,7 @@ class Facts:
     width: int
     fps: float | None
     sound: str | None
+    colour: Colour = UNTOLD
 
 
 def find_ffmpeg() -> str:
@@ -123,6 +128,8 @@ def parse_facts(said: str) -> Facts:
     streams = re.findall(r"^ +Stream #0:.*$", said, re.MULTILINE)
     videos = [line for line in streams if ": Video: " in line and "(attached pic)" not in line]
     size = re.search(r", (\d{1,6})x(\d{1,6})\b", videos[0]) if videos else None
+    if is_cut(said):
+        raise VideoError(CUT)
     if not streams:
         raise VideoError(
             "This file is no clip that can be read here. Use MP4, MOV, WebM, MKV or AVI."
@@ -139,7 +146,13 @@ def parse_facts(said: str) -> Facts:
         width=int(size[1]),
         fps=float(fps[1]) if fps else None,
         sound=sounds[0][1] if sounds else None,
+        colour=parse_colour(said, videos[0]),
     )
+
+
+def is_cut(said: str) -> bool:
+    """Whether FFmpeg complains that a file ends before it should."""
+    return any(words in said for words in _CUT_WORDS)
 
 
 class Child:
@@ -147,14 +160,20 @@ class Child:
 
     Args:
         arguments: words after the program's name.
+        folder: where it runs; None for here.
+
+    Attributes:
+        cut_short: whether it has complained that its input ends before it should.
     """
 
-    def __init__(self, arguments: list[str]) -> None:
+    def __init__(self, arguments: list[str], folder: str | None = None) -> None:
+        self.cut_short = False
         self._process = subprocess.Popen(
             [find_ffmpeg(), *_QUIET, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            cwd=folder,
         )
         self._errors: collections.deque[bytes] = collections.deque(maxlen=8)
         self._waiting_since: float | None = None
@@ -234,6 +253,7 @@ class Child:
         with self._process.stderr as errors:
             while line := errors.readline(1000):
                 self._errors.append(line.strip())
+                self.cut_short |= is_cut(line.decode("utf-8", "replace"))
 
 
 def read_frames(child: Child) -> Iterator[np.ndarray]:

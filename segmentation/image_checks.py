@@ -10,7 +10,7 @@ from segmentation.image_headers import MOST_PIECES, first_gif_picture
 # Each scan of a progressive JPEG passes over the whole picture. Encoders write about ten.
 _MOST_SCANS = 64
 
-# Run lengths of BMP and the text and odd depths of PPM are decoded in Python, about 1 us a value.
+# Run lengths of BMP are decoded in Python, about 1 us a pair.
 _MOST_SLOW_BYTES = 4_000_000
 
 # Strips or tiles of a TIFF, each of which Pillow keeps as several objects.
@@ -42,6 +42,28 @@ def check_structure(subject: str, kind: str, data: bytes) -> None:
         raise ImageError(
             f"{subject} {reason}, which no usual picture has. "
             "Open it in an image editor and save it as PNG or JPEG."
+        )
+
+
+def check_size(subject: str, width: int, height: int, max_megapixels: float | None) -> None:
+    """Refuse a picture without pixels, or with more than the limit.
+
+    Args:
+        subject: How a message calls the picture.
+        width: In pixels, as height.
+        height: See width.
+        max_megapixels: The limit in millions of pixels; None for no limit.
+
+    Raises:
+        ImageError: With the numbers.
+    """
+    if width < 1 or height < 1:
+        raise ImageError(f"{subject} says it is {width} x {height} pixels: there is no picture.")
+    megapixels = width * height / 1e6
+    if max_megapixels is not None and megapixels > max_megapixels:
+        raise ImageError(
+            f"{subject} is {width:,} x {height:,} pixels ({megapixels:,.1f} megapixels); "
+            f"the limit is {max_megapixels:g} megapixels. Make it smaller first."
         )
 
 
@@ -155,20 +177,10 @@ def _check_bmp(data: bytes) -> str | None:
     return None
 
 
-def _check_ppm(data: bytes) -> str | None:
-    if len(data) <= _MOST_SLOW_BYTES or data[:2] in (b"P4", b"Pf"):
-        return None
-    header = re.sub(rb"#[^\r\n]*", b"", data[:1000]).split()
-    if data[:2] in (b"P5", b"P6") and header[3:4] in ([b"255"], [b"65535"] * (data[1:2] == b"5")):
-        return None
-    return f"has {len(data) / 1e6:,.1f} MB of text or of an odd depth"
-
-
 _CHECKS: dict[str, Callable[[bytes], str | None]] = {
     "JPEG": _check_jpeg,
     "PNG": _check_png,
     "GIF": _check_gif,
     "TIFF": _check_tiff,
     "BMP": _check_bmp,
-    "PPM": _check_ppm,
 }

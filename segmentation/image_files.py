@@ -1,59 +1,14 @@
-"""From a path or bytes to the bytes of one file, and what kind of file they are."""
+"""From a path or bytes to the bytes of one file, and how a message calls it."""
 
-import codecs
 import os
 import stat
 from pathlib import Path
 
 from segmentation.errors import ImageError
 
-ACCEPTED = "a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF picture"
-
 # An uncompressed 16-bit RGB picture takes 6 bytes a pixel; a larger file holds something else.
 _BYTES_PER_PIXEL = 6
 _SPARE_BYTES = 1 << 20
-
-# What a file begins with -> what it is. The pictures that are opened bear Pillow's names.
-_PICTURES = (
-    (b"\xff\xd8\xff", "JPEG"),
-    (b"\x89PNG\r\n\x1a\n", "PNG"),
-    (b"GIF87a", "GIF"),
-    (b"GIF89a", "GIF"),
-    (b"II*\0", "TIFF"),
-    (b"MM\0*", "TIFF"),
-    (b"II+\0", "TIFF"),
-    (b"MM\0+", "TIFF"),
-)
-_OTHERS = (
-    (b"%PDF", "a PDF document"),
-    (b"%!PS", "a PostScript file"),
-    (b"PK\x03\x04", "a ZIP archive"),
-    (b"PK\x05\x06", "a ZIP archive"),
-    (b"\x1f\x8b", "a gzip archive"),
-    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
-    (b"Rar!", "a RAR archive"),
-    (b"BZh", "a bzip2 archive"),
-    (b"\xfd7zXZ\0", "an xz archive"),
-    (b"\x7fELF", "a program"),
-    (b"MZ", "a program"),
-    (b"8BPS", "a Photoshop document"),
-    (b"\0\0\0\x0cjP  \r\n\x87\n", "a JPEG 2000 picture"),
-    (b"\xff\x4f\xff\x51", "a JPEG 2000 picture"),
-    (b"\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL picture"),
-    (b"\xff\x0a", "a JPEG XL picture"),
-    (b"\0\0\1\0", "a Windows icon"),
-    (b"qoif", "a QOI picture"),
-    (b"DDS ", "a DDS texture"),
-    (b"gimp xcf", "a GIMP document"),
-    (b"v/1\1", "an OpenEXR picture"),
-    (b"\x1aE\xdf\xa3", "a Matroska or WebM video"),
-    (b"ID3", "an MP3 recording"),
-    (b"OggS", "an Ogg recording"),
-    (b"fLaC", "a FLAC recording"),
-    (b"\x93NUMPY", "a NumPy array"),
-    (b"SQLite format 3\0", "a SQLite database"),
-)
-_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 
 def read_source(
@@ -93,67 +48,6 @@ def subject_of(path: str) -> str:
     if len(safe) > 60:
         safe = f"{safe[:40]}...{safe[-17:]}"
     return f"'{safe}'"
-
-
-def sniff(data: bytes) -> str:
-    """What a file is, by its first bytes.
-
-    Args:
-        data: The file's bytes, or at least the first 4,096.
-
-    Returns:
-        Pillow's name of a format ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM",
-        "HEIF"), or words with an article for anything else ("a PDF document", "text").
-    """
-    head = bytes(data[:4096])
-    for prefix, kind in _PICTURES:
-        if head.startswith(prefix):
-            return kind
-    if head[:4] == b"RIFF":
-        return "WEBP" if head[8:12] == b"WEBP" else "a WAV or AVI recording"
-    if head[4:8] == b"ftyp":
-        return _sniff_boxes(head)
-    if head[:2] == b"BM" and head[14:18] in [bytes([n, 0, 0, 0]) for n in _BMP_HEADERS]:
-        return "BMP"
-    if head[:1] == b"P" and head[1:2] in b"123456f" and head[2:3] in b" \t\r\n#" and head[2:]:
-        return "PPM"
-    for prefix, kind in _OTHERS:
-        if head.startswith(prefix):
-            return kind
-    return _sniff_text(head)
-
-
-_BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
-
-
-def _sniff_boxes(head: bytes) -> str:
-    """ISO base media: AVIF, HEIF and videos differ by the brands that the first box lists."""
-    end = min(int.from_bytes(head[:4], "big"), len(head))
-    brands = [head[8:12], *(head[at : at + 4] for at in range(16, end - 3, 4))]
-    if any(brand in (b"avif", b"avis") for brand in brands):
-        return "AVIF"
-    if any(brand in _HEIF_BRANDS for brand in brands):
-        return "HEIF"
-    return "a video"
-
-
-def _sniff_text(head: bytes) -> str:
-    if not head.strip(b"\0"):
-        return "nothing but zeros"
-    encoding = "utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    try:
-        # Not final: the head may end within a character.
-        text = codecs.getincrementaldecoder(encoding)().decode(head)
-    except UnicodeDecodeError:
-        return "a file of unknown kind"
-    if not text or any(ord(c) < 32 and c not in "\t\n\r\f\x1b" for c in text):
-        return "a file of unknown kind"
-    start = text.lstrip().lower()
-    if "<svg" in start and start.startswith(("<svg", "<?xml", "<!--", "<!doctype svg")):
-        return "an SVG drawing"
-    if start.startswith("<!doctype html") or "<html" in start:
-        return "an HTML page"
-    return "text"
 
 
 def _read_path(path: str, subject: str, max_bytes: int | None) -> bytes:

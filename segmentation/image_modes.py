@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from segmentation.image_checks import exif_is_costly
+from segmentation.value_range import LIMITS, conventional_range
 
 _STRIP_PIXELS = 1 << 18
 _ORIENTATION = 0x0112  # the EXIF tag
@@ -27,18 +28,17 @@ class Upright(NamedTuple):
     as_stored: bool  # RGB or gray, and nothing was turned, converted or composited
 
 
-def to_rgb(image: Image.Image, png_depth: int | None = None) -> Upright:
+def to_rgb(image: Image.Image, extent: tuple[int, int, int, int] | None = None) -> Upright:
     """Pixels as a screen would show them on white.
 
     EXIF orientation is applied, an embedded ICC profile converted to sRGB, transparency composited
-    over white, 16 bits scaled to 8. 32-bit integers and floats have no fixed range: integers in
-    0 to 255 are taken as they are, in 0 to 65,535 as 16-bit; floats in 0 to 1 are multiplied by
-    255, in 0 to 255 rounded; anything else is stretched from its least to its greatest value, and
-    a note says so.
+    over white, 16 bits scaled to 8. 32-bit integers and floats have no fixed range and find theirs,
+    with a note where that is a stretch; see `conventional_range`.
 
     Args:
         image: A loaded Pillow image of any mode; it is not changed.
-        png_depth: Bits a sample where the image comes from a PNG.
+        extent: Left, top, right and bottom of what the image holds, where the rest of it is
+            transparent whatever its pixels say; None for all of it.
 
     Returns:
         The pixels, notes for the person, and whether the pixels are those of the file.
@@ -48,7 +48,7 @@ def to_rgb(image: Image.Image, png_depth: int | None = None) -> Upright:
     width, height = image.size
     upright = np.empty((width, height, 3) if orientation >= 5 else (height, width, 3), np.uint8)
     stored = _as_stored(upright, orientation)  # (height, width, 3), a view
-    to_8_bits = _depth_converter(image, png_depth, notes)
+    to_8_bits = _depth_converter(image, notes)
     transform = None
     for top, strip in _strips(image):
         color, alpha = to_8_bits(strip)
@@ -58,6 +58,9 @@ def to_rgb(image: Image.Image, png_depth: int | None = None) -> Upright:
         if alpha is not None:
             rgb = _over_white(rgb, alpha)
         stored[top : top + len(rgb)] = rgb
+    if extent is not None:
+        left, top, right, bottom = extent
+        stored[:top], stored[bottom:], stored[:, :left], stored[:, right:] = [255] * 4
     plain = image.mode in ("L", "RGB") and not image.has_transparency_data
     return Upright(upright, notes, plain and orientation == 1 and transform is None)
 
@@ -113,7 +116,7 @@ def _as_stored(upright: np.ndarray, orientation: int) -> np.ndarray:
 _Converter = Callable[[Image.Image], tuple[Image.Image, np.ndarray | None]]
 
 
-def _depth_converter(image: Image.Image, png_depth: int | None, notes: list[str]) -> _Converter:
+def _depth_converter(image: Image.Image, notes: list[str]) -> _Converter:
     transparency = image.info.get("transparency")
     if image.mode.startswith("I;16"):
         # Pillow's own conversion of 16-bit grays saturates at 255, and it knows no key colour.
@@ -122,13 +125,7 @@ def _depth_converter(image: Image.Image, png_depth: int | None, notes: list[str]
         low, high = _value_range(image, notes)
         return lambda strip: (_stretch(np.asarray(strip), low, high), None)
     if image.mode in ("1", "L") and isinstance(transparency, int):
-        if png_depth in (2, 4):  # Pillow scales the pixels of such a PNG, but not the key colour
-            transparency *= 255 // ((1 << png_depth) - 1)
         return lambda strip: _with_key(strip.convert("L"), transparency)
-    if image.mode == "RGB" and png_depth == 16 and isinstance(transparency, tuple):
-        # Pillow keeps the high byte of each sample.
-        key = tuple(value >> 8 for value in transparency)
-        return lambda strip: _with_key(strip, key)
     if image.has_transparency_data:
         return _split_alpha
     if image.mode in ("L", "RGB", "CMYK", "LAB"):
@@ -173,14 +170,9 @@ def _value_range(image: Image.Image, notes: list[str]) -> tuple[float, float]:
             low, high = min(low, float(values.min())), max(high, float(values.max()))
     if image.format == "PPM" and image.mode == "I":
         return 0.0, 65535.0  # Pillow scales to this whatever the file's greatest value
-    limits = (1.0, 255.0) if image.mode == "F" else (255.0, 65535.0)
-    for limit in limits:
-        if low >= 0 and high <= limit:
-            return 0.0, limit
-    if low > high:  # not one finite value
-        return 0.0, 1.0
-    notes.append(f"values {low:g} to {high:g} stretched to 0 to 255")
-    return low, high
+    found = conventional_range(low, high, LIMITS["f"] if image.mode == "F" else LIMITS["i"][:2])
+    notes += [found.note] if found.note else []
+    return found.low, found.high
 
 
 def _stretch(values: np.ndarray, low: float, high: float) -> Image.Image:

@@ -1,44 +1,22 @@
 """The one door for pictures: anything a person drops in becomes (H, W, 3) uint8 RGB."""
 
-import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import (
-    AvifImagePlugin,
-    BmpImagePlugin,
-    GifImagePlugin,
-    Image,
-    ImageFile,
-    JpegImagePlugin,
-    PngImagePlugin,
-    PpmImagePlugin,
-    TiffImagePlugin,
-    WebPImagePlugin,
-)
+from PIL import Image
 
 from segmentation.errors import ImageError
-from segmentation.image_checks import check_structure
-from segmentation.image_files import ACCEPTED, read_source, sniff
-from segmentation.image_headers import MOST_FRAMES, count_gif_frames, header_size
-from segmentation.image_modes import load_webp, to_rgb
+from segmentation.image_checks import check_size
+from segmentation.image_files import read_source
+from segmentation.image_kinds import sniff
+from segmentation.image_modes import to_rgb
+from segmentation.image_readers import check_file, frame_notes, read_picture
 from segmentation.jpeg_strip import strip_jpeg
-
-# The plugins are called by what the bytes are, so that no other of Pillow's is ever reached; nor
-# is `Image.open`, whose bomb check would answer before the limit here can.
-_OPENERS = {
-    "JPEG": JpegImagePlugin.JpegImageFile,
-    "PNG": PngImagePlugin.PngImageFile,
-    "WEBP": WebPImagePlugin.WebPImageFile,
-    "GIF": GifImagePlugin.GifImageFile,
-    "BMP": BmpImagePlugin.BmpImageFile,
-    "TIFF": TiffImagePlugin.TiffImageFile,
-    "AVIF": AvifImagePlugin.AvifImageFile,
-    "PPM": PpmImagePlugin.PpmImageFile,
-}
+from segmentation.png_chunks import open_png
+from segmentation.tiff import PAGES_NOTE
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,34 +71,39 @@ def open_photo(
         return Photo(_copy_array(source, max_megapixels))
     if isinstance(source, Image.Image):
         with _only_image_errors("This picture"):
-            return _decode("This picture", source, max_megapixels)
+            return _from_pillow(source, max_megapixels)
     if not isinstance(source, str | os.PathLike | bytes | bytearray | memoryview):
         raise ImageError(
             "A picture is a path, bytes, a PIL image or an (H, W, 3) uint8 array, "
             f"not {type(source).__name__}."
         )
     subject, data = read_source(source, max_bytes, max_megapixels)
-    with _only_image_errors(subject), _open(subject, data, max_megapixels) as image:
-        return _decode(subject, image, max_megapixels, data)
+    with _only_image_errors(subject):
+        return _decode(subject, data, max_megapixels)
 
 
 def check_photo(
     source: ImageSource, *, max_bytes: int | None = None, max_megapixels: float | None = 64.0
-) -> None:
-    """Raise what `open_photo` would of a file's kind, size and structure, without decoding it.
+) -> bytes | None:
+    """Raise what `open_photo` would of a file's kind, size and structure, with no decoder.
 
     Args:
         source: As `open_photo`; only a path and bytes are looked at.
         max_bytes: As `open_photo`.
         max_megapixels: As `open_photo`.
 
+    Returns:
+        The file's bytes; None for what is no file.
+
     Raises:
         ImageError: As `open_photo`.
     """
-    if isinstance(source, str | os.PathLike | bytes):
-        subject, data = read_source(source, max_bytes, max_megapixels)
-        with _only_image_errors(subject), _open(subject, data, max_megapixels) as image:
-            _check_size(subject, *image.size, max_megapixels)
+    if not isinstance(source, str | os.PathLike | bytes):
+        return None
+    subject, data = read_source(source, max_bytes, max_megapixels)
+    with _only_image_errors(subject):
+        check_file(subject, data, max_megapixels)
+    return data
 
 
 def open_image(
@@ -150,7 +133,9 @@ def open_png_values(
     kind = sniff(data)
     if kind != "PNG":
         raise ImageError(f"{subject} is {_an(kind)}; a PNG with label indices is needed.")
-    with _only_image_errors(subject), _open(subject, data, max_megapixels) as image:
+    with _only_image_errors(subject):
+        check_file(subject, data, max_megapixels)
+        image = open_png(subject, data).image
         if image.mode not in modes or data[24] > 8:
             raise ImageError(
                 f"{subject} is a PNG of mode {image.mode} with {data[24]} bits; "
@@ -160,72 +145,28 @@ def open_png_values(
         return np.array(image)
 
 
-def _open(subject: str, data: bytes, max_megapixels: float | None) -> ImageFile.ImageFile:
-    """Read the header: the file's kind and size are checked, nothing is decoded."""
-    kind = sniff(data)
-    opener = _heif_opener(subject) if kind == "HEIF" else _OPENERS.get(kind)
-    if opener is None:
-        raise ImageError(f"{subject} is {kind}, not a picture to label: drop {ACCEPTED}.")
-    size = header_size(kind, data)
-    if size:  # these formats may take memory by the size that they claim when they are opened
-        _check_size(subject, *size, max_megapixels)
-    check_structure(subject, kind, data)
-    return opener(io.BytesIO(data))
+def _decode(subject: str, data: bytes, max_megapixels: float | None) -> Photo:
+    image, notes, jpeg, extent = read_picture(subject, data, max_megapixels)
+    upright = to_rgb(image, extent)
+    stripped = strip_jpeg(jpeg, upright.pixels.shape[:2]) if jpeg and upright.as_stored else None
+    return Photo(upright.pixels, (*notes, *upright.notes), stripped)
 
 
-def _heif_opener(subject: str) -> Callable[[io.BytesIO], ImageFile.ImageFile]:
-    try:
-        from pillow_heif import HeifImageFile  # an optional extra
-    except ImportError:
-        raise ImageError(
-            f"{subject} is a HEIC photo, which needs one more package: "
-            "pip install pillow-heif, or save the photo as JPEG."
-        ) from None
-    return HeifImageFile
-
-
-def _decode(
-    subject: str,
-    image: Image.Image,
-    max_megapixels: float | None,
-    data: bytes | None = None,
-) -> Photo:
-    _check_size(subject, *image.size, max_megapixels)
-    notes = _frame_notes(image, data)
-    if image.format == "WEBP":
-        image = load_webp(image)
-    else:
-        image.load()
-    png_depth = data[24] if data and image.format == "PNG" else None
-    upright = to_rgb(image, png_depth)
-    plain = data is not None and image.format == "JPEG" and upright.as_stored
-    jpeg = strip_jpeg(data, upright.pixels.shape[:2]) if plain else None
-    return Photo(upright.pixels, (*notes, *upright.notes), jpeg)
-
-
-def _frame_notes(image: Image.Image, data: bytes | None) -> list[str]:
-    """What to say where a file holds more pictures than the one that is shown."""
-    if image.format == "TIFF":
-        return ["several pages: the first is shown"] if image.is_animated else []
-    if image.format == "GIF" and data:
-        frames = count_gif_frames(data)  # Pillow would parse them all, however many
+def _from_pillow(image: Image.Image, max_megapixels: float | None) -> Photo:
+    """The frame at which somebody's image stands; the image stays theirs, and at that frame."""
+    check_size("This picture", *image.size, max_megapixels)
+    at = image.tell()
+    first_of_gif = image.format == "GIF" and at == 0
+    extent = getattr(image, "dispose_extent", None) if first_of_gif else None
+    image.load()
+    if image.format == "TIFF" and getattr(image, "is_animated", False):
+        notes = [f"several pages: page {at + 1} is shown" if at else PAGES_NOTE]
     elif image.format in ("PNG", "WEBP", "AVIF"):
-        frames = getattr(image, "n_frames", 1)  # as the header says
-    else:
-        frames = 1
-    count = f"at least {frames:,}" if frames == MOST_FRAMES else f"{frames:,}"
-    return [f"animated: first of {count} frames shown"] if frames > 1 else []
-
-
-def _check_size(subject: str, width: int, height: int, max_megapixels: float | None) -> None:
-    if width < 1 or height < 1:
-        raise ImageError(f"{subject} says it is {width} x {height} pixels: there is no picture.")
-    megapixels = width * height / 1e6
-    if max_megapixels is not None and megapixels > max_megapixels:
-        raise ImageError(
-            f"{subject} is {width:,} x {height:,} pixels ({megapixels:,.1f} megapixels); "
-            f"the limit is {max_megapixels:g} megapixels. Make it smaller first."
-        )
+        notes = frame_notes(getattr(image, "n_frames", 1), at)
+    else:  # Pillow would parse a whole GIF to count its frames
+        notes = []
+    upright = to_rgb(image, extent)
+    return Photo(upright.pixels, (*notes, *upright.notes))
 
 
 def _copy_array(array: np.ndarray, max_megapixels: float | None) -> np.ndarray:
@@ -245,7 +186,7 @@ def _copy_array(array: np.ndarray, max_megapixels: float | None) -> np.ndarray:
         raise ImageError(f"{found}: for values in 0 to 1, (255 * array).round().astype(np.uint8).")
     if dtype != np.uint8:
         raise ImageError(f"{found}: scale its values to 0 to 255 and use .astype(np.uint8).")
-    _check_size("This array", shape[1], shape[0], max_megapixels)
+    check_size("This array", shape[1], shape[0], max_megapixels)
     return np.array(array, order="C", copy=True, subok=False)
 
 

@@ -1,4 +1,5 @@
 import io
+import os
 import threading
 
 import numpy as np
@@ -154,3 +155,29 @@ def test_with_reports_passes_reports_result_and_errors():
     assert list(with_reports(work)) == [("half", 0.5), "done"]
     with pytest.raises(ZeroDivisionError):
         list(with_reports(lambda report: 1 / 0))
+
+
+def test_a_photo_is_opened_by_a_decoder_once(engine, tmp_path, monkeypatch):
+    from PIL import ImageFile
+
+    path = tmp_path / "photo.png"
+    path.write_bytes(png(tiny.photo()))
+    opened, read = [], []
+    init, os_open = ImageFile.ImageFile.__init__, os.open
+
+    def counted(self, *args, **kwargs):
+        opened.append(type(self).__name__)
+        init(self, *args, **kwargs)
+
+    def counted_open(name, *args, **kwargs):
+        read.extend([name] * (name == str(path)))
+        return os_open(name, *args, **kwargs)
+
+    monkeypatch.setattr(ImageFile.ImageFile, "__init__", counted)
+    monkeypatch.setattr("segmentation.image_files.os.open", counted_open)
+    engine.segment(str(path), session="ana")
+    assert opened == ["PngImageFile"]
+    # to be checked and named before it waits, and when its turn has come
+    assert len(read) == 2
+    assert engine.segment(str(path), session="ana").result.model == "colour_net"  # from memory
+    assert (len(opened), len(read)) == (1, 3)

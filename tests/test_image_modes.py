@@ -263,6 +263,21 @@ def test_32_bit_integers_and_floats_find_their_range():
     assert read([-5.0, -5.0], np.float32)[0] == [0, 0]
 
 
+def test_a_pillow_image_of_numbers_finds_its_range_as_a_file_does():
+    for values, expected, notes in (
+        (np.array([[0, 2, 4]], "f4"), [0, 128, 255], ("values 0 to 4 stretched to 0 to 255",)),
+        (np.array([[0, 0.5, 1]], "f4"), [0, 128, 255], ()),
+        (
+            np.array([[0, 500, 1000]], "i4"),
+            [0, 128, 255],
+            ("values 0 to 1000 stretched to 0 to 255",),
+        ),
+        (np.array([[0, 30000, 65535]], "i4"), [0, 117, 255], ()),
+    ):
+        photo = open_photo(Image.fromarray(values))
+        assert (photo.image[0, :, 0].tolist(), photo.notes) == (expected, notes)
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBX", "HSV", "YCbCr", "CMYK"])
 def test_other_modes_look_as_pillow_shows_them(mode):
     image = Image.fromarray(gradient()).convert(mode)

@@ -33,9 +33,10 @@ def touch(folder: Path, *names: str) -> None:
 def test_pictures_are_found_in_all_folders_by_their_endings(tmp_path):
     names = [f"sub/deep/photo{ending}" for ending in ENDINGS] + ["B.JPG", "a.jpeg"]
     touch(tmp_path, *names, "notes.txt", "jpg", ".hidden.jpg", ".thumbs/a.jpg", "a.jpg/b.png")
-    photos, troubles = find_photos(tmp_path, tmp_path / "out")
+    photos, troubles, others = find_photos(tmp_path, tmp_path / "out")
     assert photos == sorted([*names, "a.jpg/b.png"])
     assert troubles == []
+    assert others == {".txt": 1, "": 1}
 
 
 def test_labels_are_not_taken_for_photos(tmp_path):
@@ -53,7 +54,7 @@ def test_links_are_followed_and_their_loops_are_harmless(tmp_path):
     (photos / "z" / "other").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere" / "back").symlink_to(photos / "z")
     (photos / "one.jpg").symlink_to(photos / "z" / "a.jpg")
-    found, troubles = find_photos(photos, tmp_path / "out")
+    found, troubles, _ = find_photos(photos, tmp_path / "out")
     assert found == ["above/elsewhere/c.jpg", "one.jpg", "z/a.jpg", "z/b.jpg"]
     assert troubles == []
 
@@ -68,7 +69,7 @@ def test_a_folder_that_cannot_be_read_is_told(tmp_path, monkeypatch):
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)  # root may read every folder
-    assert find_photos(tmp_path, tmp_path / "out") == (
+    assert find_photos(tmp_path, tmp_path / "out")[:2] == (
         ["a.jpg"],
         [("closed", "this folder cannot be read: Permission denied")],
     )
@@ -141,11 +142,12 @@ def test_the_tables_by_hand(tmp_path):
     rows = [{"image": 'a "b", c.jpg', "height": 3, "width": 4, "model": "m", "classes": found}]
     write_classes(tmp_path / "classes.csv", ["sky", "sea", "sand"], rows)
     assert (tmp_path / "classes.csv").read_text() == (
-        'image,height,width,model,sky,sea,sand\n"a ""b"", c.jpg",3,4,m,0.25,0,0.75\n'
+        '"image","height","width","model","sky","sea","sand"\n'
+        '"a ""b"", c.jpg",3,4,"m",0.25,0,0.75\n'
     )
     write_failures(tmp_path / "failures.csv", [("é\udcff.jpg", "it is empty")])
-    assert (tmp_path / "failures.csv").read_bytes() == (
-        "image,reason\né".encode() + b"\xff.jpg,it is empty\n"
+    assert (tmp_path / "failures.csv").read_text(encoding="utf-8") == (
+        '"image","reason"\n"é\\udcff.jpg","it is empty"\n'
     )
     write_failures(tmp_path / "failures.csv", [])
     write_failures(tmp_path / "failures.csv", [])

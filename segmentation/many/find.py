@@ -1,47 +1,99 @@
 """The pictures below a folder."""
 
 import os
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
+from segmentation.image_kinds import READ, sniff
 from segmentation.many.journal import JOURNAL
 
 ENDINGS = frozenset(
-    (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".heic", ".heif")
+    {
+        *(".jpg", ".jpeg", ".jpe", ".jif", ".jfif", ".pjpeg", ".pjp", ".mpo", ".png", ".apng"),
+        *(".webp", ".avif", ".avifs", ".gif", ".heic", ".heif", ".heics", ".heifs", ".hif"),
+        *(".tif", ".tiff", ".btf", ".tf8", ".bmp", ".dib"),
+    }
 )
 """Of a picture's name, in small letters. What a file is, its content says when it is opened."""
+
+LEFT_OUT = frozenset(
+    {
+        *("@eadir", "@__thumb", "@recycle", "@recently-snapshot", "@tmp", "#recycle", "#snapshot"),
+        *("$recycle.bin", "recycler", "recycled", "system volume information", "__macosx"),
+        "lost+found",
+    }
+)
+"""Folders, in small letters, in which systems keep thumbnails and what was thrown away."""
+
+_ENDING = re.compile(r"\.[A-Za-z]\w{0,9}$")
+_HEAD_BYTES = 4096
 
 _Identity = tuple[int, int]
 
 
-def find_photos(folder: Path, out: Path) -> tuple[list[str], list[tuple[str, str]]]:
-    """Every picture below a folder by its name's ending.
+class Found(NamedTuple):
+    """What there is below a folder.
 
-    Hidden files and folders are left out, and so are folders that this program has written to.
-    Links are followed, but no folder is entered twice; a folder itself goes before links to it.
+    Attributes:
+        photos: Paths relative to it, with slashes, sorted.
+        troubles: The folders that could not be read, each with the reason.
+        others: How many files were left out for each ending; "" for names without one.
+    """
+
+    photos: list[str]
+    troubles: list[tuple[str, str]]
+    others: Counter[str]
+
+
+def find_photos(folder: Path, out: Path) -> Found:
+    """Every picture below a folder, by its name's ending, or where it has none by its content.
+
+    Hidden files and folders are left out, so are `LEFT_OUT` and folders that this program has
+    written to. Links are followed, but no folder is entered twice; a folder itself goes before
+    links to it.
 
     Args:
         folder: where to look.
         out: where the labels go, which is not looked into.
-
-    Returns:
-        Paths relative to `folder`, with slashes, sorted; and the folders that could not be read,
-        each with the reason.
     """
     photos: list[str] = []
     troubles: list[tuple[str, str]] = []
+    others: Counter[str] = Counter()
 
     def note(error: OSError) -> None:
         name = _relative(str(error.filename or folder), folder)
         troubles.append((name, f"this folder cannot be read: {error.strerror or error}"))
 
     for parent, names in _walk(folder, {_identity(out)}, note):
-        photos += [
-            _relative(os.path.join(parent, name), folder)
-            for name in names
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in ENDINGS
-        ]
-    return sorted(photos), sorted(troubles)
+        for name in names:
+            path = os.path.join(parent, name)
+            ending = _ending(name)
+            if name.startswith("."):
+                continue
+            if ending in ENDINGS or (not ending and _holds_picture(path)):
+                photos.append(_relative(path, folder))
+            else:
+                others[ending] += 1
+    return Found(sorted(photos), sorted(troubles), others)
+
+
+def _ending(name: str) -> str:
+    """A name's ending in small letters; a date's last part and the like is none."""
+    ending = _ENDING.search(name)
+    return ending[0].lower() if ending else ""
+
+
+def _holds_picture(path: str) -> bool:
+    if not os.path.isfile(path):  # a pipe would wait for a writer
+        return False
+    try:
+        with open(path, "rb") as file:
+            return sniff(file.read(_HEAD_BYTES)) in READ
+    except OSError:
+        return False
 
 
 def _walk(
@@ -58,7 +110,7 @@ def _walk(
             kept = []
             for name in sorted(folders):
                 path = os.path.join(parent, name)
-                if name.startswith("."):
+                if name.startswith(".") or name.lower() in LEFT_OUT:
                     continue
                 if os.path.islink(path):
                     waiting.append(path)

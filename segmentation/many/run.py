@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,6 +28,7 @@ from segmentation.progress import Bar
 from segmentation.terminal import complain
 
 INTERRUPTED = 130  # as a shell says of a command that Ctrl-C ended
+_MOST_ENDINGS = 6
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 
 
@@ -77,9 +79,9 @@ class _Run:
 
     def finish(self, settings: Settings, journal: Journal) -> int:
         """Label what is left, write the tables, tell the person; the exit status."""
-        photos, failures = find_photos(self.folder, self.out)
+        photos, failures, others = find_photos(self.folder, self.out)
         if not photos and not failures:
-            raise PixelwiseError(f"there are no pictures in {str(self.folder)!r}")
+            raise PixelwiseError(f"there are no pictures in {str(self.folder)!r}{_told(others)}")
         if self.ray:
             settings = _for_cluster(settings)
         settings, segmenter = settle(settings)
@@ -99,7 +101,8 @@ class _Run:
             rows = (journal.row(image) for image in photos if image in done)
             write_classes(self.out / CLASSES, categories, rows)
             write_failures(self.out / FAILURES, sorted(failures))
-        return self._tell(len(done) - len(plan.done), len(plan.done), sorted(failures))
+        left_out = _told(others)
+        return self._tell(len(done) - len(plan.done), len(plan.done), sorted(failures), left_out)
 
     def _answers(
         self,
@@ -165,13 +168,25 @@ class _Run:
                     "same path on storage that all nodes share"
                 )
 
-    def _tell(self, labelled: int, before: int, failures: list[tuple[str, str]]) -> int:
+    def _tell(
+        self, labelled: int, before: int, failures: list[tuple[str, str]], left_out: str
+    ) -> int:
         for image, reason in failures:
             complain(f"{image}: {reason}")
         known = f", {before} done before" if before else ""
         failed = f", {len(failures)} failed" if failures else ""
-        complain(f"{labelled} labelled{known}{failed}: see {self.out / CLASSES}")
+        complain(f"{labelled} labelled{known}{failed}{left_out}: see {self.out / CLASSES}")
         return 1 if failures else 0
+
+
+def _told(others: Counter[str]) -> str:
+    """How many files are no pictures by their names, and the commonest endings."""
+    if not others:
+        return ""
+    endings = [ending or "without an ending" for ending, _ in others.most_common(_MOST_ENDINGS)]
+    more = ", ..." if len(others) > _MOST_ENDINGS else ""
+    files = "1 file" if others.total() == 1 else f"{others.total():,} files"
+    return f", {files} left out ({', '.join(endings)}{more})"
 
 
 def _begun(tasks: list[Task], journal: Journal) -> Iterator[Task]:

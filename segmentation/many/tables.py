@@ -1,10 +1,9 @@
 """The tables of a labelled folder: the share of each class, and what could not be used."""
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from segmentation.csv_table import csv_bytes
 from segmentation.many.journal import Row
 from segmentation.outputs import write_whole
 
@@ -28,7 +27,7 @@ def write_classes(path: Path, categories: Sequence[str], rows: Iterable[Row]) ->
         for found in row["classes"]:
             fractions[found["index"]] = found["fraction"]
         table.append([row["image"], row["height"], row["width"], row["model"], *fractions])
-    _write(path, table)
+    write_whole(path, csv_bytes(table))
 
 
 def write_failures(path: Path, failures: Sequence[tuple[str, str]]) -> None:
@@ -38,13 +37,6 @@ def write_failures(path: Path, failures: Sequence[tuple[str, str]]) -> None:
         OSError: it cannot be written or removed.
     """
     if failures:
-        _write(path, [["image", "reason"], *map(list, failures)])
+        write_whole(path, csv_bytes([["image", "reason"], *failures]))
     else:
         path.unlink(missing_ok=True)
-
-
-def _write(path: Path, table: Iterable[Sequence[object]]) -> None:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(table)
-    # a photo's name that is no Unicode comes out as the bytes that it is
-    write_whole(path, text.getvalue().encode(errors="surrogateescape"))

@@ -1,0 +1,174 @@
+"""From a file's bytes to its loaded picture: a reader for each format, told apart by content."""
+
+import io
+from collections.abc import Callable
+from typing import NamedTuple
+
+from PIL import (
+    AvifImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    JpegImagePlugin,
+    WebPImagePlugin,
+)
+
+from segmentation.bmp import BmpReader
+from segmentation.errors import ImageError
+from segmentation.image_checks import check_size, check_structure
+from segmentation.image_hdr import as_srgb, box_codes
+from segmentation.image_headers import MOST_FRAMES, count_gif_frames, header_size
+from segmentation.image_kinds import refusal, sniff
+from segmentation.image_modes import load_webp
+from segmentation.jpeg_end import check_end, jpeg_size, with_end
+from segmentation.png_chunks import load_png, open_png
+from segmentation.tiff import TiffReader
+
+
+class Loaded(NamedTuple):
+    """A decoded picture, as the file stores it."""
+
+    image: Image.Image
+    notes: list[str]  # for the person
+    jpeg: bytes | None = None  # the file itself, where it is a whole JPEG
+    extent: tuple[int, int, int, int] | None = None  # left, top, right, bottom; None: all of it
+
+
+def check_file(subject: str, data: bytes, max_megapixels: float | None) -> str:
+    """Look at a file's header with no decoder: its kind, its structure, and its size if it tells.
+
+    Args:
+        subject: How a message calls the file.
+        data: The file's bytes.
+        max_megapixels: The largest picture to decode, in millions of pixels; None for no limit.
+
+    Returns:
+        What `sniff` calls it.
+
+    Raises:
+        ImageError: No picture that is read here, or one that is too large or oddly built.
+    """
+    kind = sniff(data)
+    if kind not in _READERS:
+        raise ImageError(refusal(subject, kind))
+    size = header_size(kind, data)
+    if size:
+        check_size(subject, *size, max_megapixels)
+    check_structure(subject, kind, data)
+    size = _SIZES[kind](subject, data) if kind in _SIZES else None
+    if size:
+        check_size(subject, *size, max_megapixels)
+    return kind
+
+
+def read_picture(subject: str, data: bytes, max_megapixels: float | None) -> Loaded:
+    """Decode a file's picture, once its header has passed `check_file`.
+
+    Args:
+        subject: How a message calls the file.
+        data: The file's bytes.
+        max_megapixels: As `check_file`.
+
+    Raises:
+        ImageError: As `check_file`; or the file is cut short or damaged.
+        Exception: Whatever a decoder raises.
+    """
+    kind = check_file(subject, data, max_megapixels)
+    return _READERS[kind](subject, data, max_megapixels)
+
+
+def frame_notes(count: int, at: int = 0) -> list[str]:
+    """What to say where a picture has more frames than the one that is shown.
+
+    Args:
+        count: How many there are; `MOST_FRAMES` for at least as many.
+        at: Which one is shown, from 0.
+    """
+    frames = f"at least {count:,}" if count == MOST_FRAMES else f"{count:,}"
+    shown = f"frame {at + 1:,}" if at else "first"
+    return [f"animated: {shown} of {frames} frames shown"] if count > 1 else []
+
+
+def _read_jpeg(subject: str, data: bytes, limit: float | None) -> Loaded:
+    whole = with_end(subject, data)
+    with JpegImagePlugin.JpegImageFile(io.BytesIO(whole)) as image:
+        check_size(subject, *image.size, limit)  # should Pillow see another one
+        image.load()
+        check_end(subject, whole, image)
+        return Loaded(image, [], whole)
+
+
+def _read_png(subject: str, data: bytes, limit: float | None) -> Loaded:
+    image, codes, notes = open_png(subject, data)
+    check_size(subject, *image.size, limit)
+    frames = getattr(image, "n_frames", 1)  # as the header says
+    shown, more = as_srgb(load_png(image, data), codes)
+    return Loaded(shown, [*frame_notes(frames), *notes, *more])
+
+
+def _read_gif(subject: str, data: bytes, limit: float | None) -> Loaded:
+    image = GifImagePlugin.GifImageFile(io.BytesIO(data))
+    check_size(subject, *image.size, limit)
+    extent = image.dispose_extent  # beyond its first frame, a GIF is transparent
+    image.load()
+    # Pillow would parse all frames to count them, however many
+    return Loaded(image, frame_notes(count_gif_frames(data)), extent=extent)
+
+
+def _read_webp(subject: str, data: bytes, limit: float | None) -> Loaded:
+    image = WebPImagePlugin.WebPImageFile(io.BytesIO(data))
+    check_size(subject, *image.size, limit)
+    return Loaded(load_webp(image), frame_notes(image.n_frames))
+
+
+def _read_avif(subject: str, data: bytes, limit: float | None) -> Loaded:
+    image = AvifImagePlugin.AvifImageFile(io.BytesIO(data))
+    check_size(subject, *image.size, limit)
+    frames = image.n_frames
+    image.load()
+    shown, notes = as_srgb(image, box_codes(data))
+    return Loaded(shown, [*frame_notes(frames), *notes])
+
+
+def _read_heif(subject: str, data: bytes, limit: float | None) -> Loaded:
+    image = _heif_opener(subject)(io.BytesIO(data))
+    check_size(subject, *image.size, limit)
+    image.load()
+    return Loaded(*as_srgb(image, box_codes(data)))
+
+
+def _heif_opener(subject: str) -> Callable[[io.BytesIO], ImageFile.ImageFile]:
+    try:
+        from pillow_heif import HeifImageFile  # an optional extra
+    except ImportError:
+        raise ImageError(
+            f"{subject} is a HEIC photo, which needs one more package: "
+            "pip install pillow-heif, or save the photo as JPEG."
+        ) from None
+    return HeifImageFile
+
+
+def _heif_size(subject: str, _: bytes) -> None:
+    """Not told without a decoder; but whether there is one can be told at once."""
+    _heif_opener(subject)
+
+
+# The plugins are called by what the bytes are, so that no other of Pillow's is ever reached; nor
+# is `Image.open`, whose bomb check would answer before the limit here can.
+_READERS: dict[str, Callable[[str, bytes, float | None], Loaded]] = {
+    "JPEG": _read_jpeg,
+    "PNG": _read_png,
+    "WEBP": _read_webp,
+    "GIF": _read_gif,
+    "AVIF": _read_avif,
+    "HEIF": _read_heif,
+    "BMP": lambda subject, data, _: Loaded(BmpReader(subject, data).load(), []),
+    "TIFF": lambda subject, data, _: Loaded(*TiffReader(subject, data).load()),
+}
+# What reads a header far enough to refuse a kind that is not read: (width, height), or None.
+_SIZES: dict[str, Callable[[str, bytes], tuple[int, int] | None]] = {
+    "JPEG": jpeg_size,
+    "HEIF": _heif_size,
+    "BMP": lambda subject, data: BmpReader(subject, data).size,
+    "TIFF": lambda subject, data: TiffReader(subject, data).size,
+}

@@ -1,0 +1,238 @@
+"""The numbers that a TIFF stores, row by row, as libtiff unpacks them and nobody interprets them.
+
+Pillow's own table of TIFF modes leaves out half of what a file can be, so only its decompression is
+used: each group of strips or tiles is handed to it as a gray picture of bytes. Byte order,
+predictors and packed bits are undone here (TIFF 6.0, sections 7, 14 and 15; predictor 3: Adobe
+Photoshop TIFF Technical Note 3).
+"""
+
+import io
+import struct
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, TiffImagePlugin
+
+from segmentation import tiff_tags as tag
+from segmentation.errors import ImageError
+from segmentation.tiff_facts import FLOAT, NONE, UINT, Facts
+
+_GROUP_BYTES = 4 << 20
+_MOST_TILE_BYTES = 256 << 20
+_KINDS = {UINT: "u", 2: "i", FLOAT: "f"}
+
+
+class _Layout(NamedTuple):
+    """How the chunks (strips or tiles) of one plane lie."""
+
+    rows: int  # of a chunk
+    columns: int  # of a chunk, in pixels
+    across: int  # chunks beside each other
+    down: int
+    samples: int  # a pixel
+    offsets: np.ndarray  # of all planes
+    counts: np.ndarray
+
+
+def sample_blocks(subject: str, data: bytes, facts: Facts) -> Iterator[tuple[int, np.ndarray]]:
+    """The samples from top to bottom, some megabytes at a time.
+
+    Args:
+        subject: How a message calls the file.
+        data: The file's bytes.
+        facts: Of its first picture.
+
+    Yields:
+        The first row's number, and (rows, W, samples) of the file's own type; depths that no type
+        has come as uint8 or uint16.
+
+    Raises:
+        ImageError: The file is cut short, or its strips or tiles cannot be.
+        OSError: libtiff cannot unpack one.
+    """
+    layout = _layout(subject, data, facts)
+    planes = [_plane_blocks(data, facts, layout, plane) for plane in _planes(facts)]
+    for blocks in zip(*planes, strict=True):
+        top = blocks[0][0]
+        yield (
+            top,
+            np.concatenate([block for _, block in blocks], -1) if planes[1:] else blocks[0][1],
+        )
+
+
+def check_extent(subject: str, data: bytes, facts: Facts) -> None:
+    """Raise what `sample_blocks` would of a file that ends before its pixels do."""
+    _layout(subject, data, facts)
+
+
+def _planes(facts: Facts) -> range:
+    return range(facts.samples if facts.planar else 1)
+
+
+def _layout(subject: str, data: bytes, facts: Facts) -> _Layout:
+    directory, samples = facts.directory, 1 if facts.planar else facts.samples
+    tiled = tag.TILES in directory.tags
+    if tiled:
+        columns, rows = directory.one(tag.TILE_WIDTH, 0), directory.one(tag.TILE_HEIGHT, 0)
+        offsets, counts = directory.tags[tag.TILES], directory.tags.get(tag.TILE_BYTES)
+    else:
+        columns, rows = facts.width, min(directory.one(tag.ROWS, facts.height), facts.height)
+        offsets, counts = directory.tags.get(tag.STRIPS), directory.tags.get(tag.STRIP_BYTES)
+    if not rows or not columns or offsets is None or not len(offsets):
+        raise ImageError(f"{subject} is a damaged TIFF: it has no strips or tiles.")
+    row_bytes = _row_bytes(facts, columns, samples)
+    if tiled and rows * row_bytes > _MOST_TILE_BYTES:
+        raise ImageError(f"{subject} is a TIFF with tiles of {columns:,} x {rows:,} pixels.")
+    across, down = -(-facts.width // columns), -(-facts.height // rows)
+    needed = across * down * len(_planes(facts))
+    plain = facts.compression in NONE
+    if counts is None and (plain or needed == 1):
+        counts = np.full(len(offsets), rows * row_bytes if plain else len(data) - int(offsets[0]))
+    if counts is None or len(offsets) < needed or len(counts) < needed:
+        raise ImageError(f"{subject} is a damaged TIFF: strips or tiles are missing in its list.")
+    offsets, counts = offsets[:needed].astype(np.int64), counts[:needed].astype(np.int64)
+    if plain:  # libtiff, too, knows better than the numbers that some writers give
+        last = facts.height - (down - 1) * rows
+        counts = np.full(needed, rows * row_bytes)
+        if not tiled:
+            counts[down - 1 :: down] = last * row_bytes
+    if (counts <= 0).any() or (offsets <= 0).any():
+        raise ImageError(f"{subject} is a TIFF some of whose strips or tiles are left out.")
+    if (offsets + counts > len(data)).any():
+        raise ImageError(f"{subject} is cut short: it ends before its pixels do. Copy it again.")
+    return _Layout(rows, columns, across, down, samples, offsets, counts)
+
+
+def _row_bytes(facts: Facts, columns: int, samples: int) -> int:
+    return (columns * samples * facts.bits + 7) // 8
+
+
+def _plane_blocks(
+    data: bytes, facts: Facts, layout: _Layout, plane: int
+) -> Iterator[tuple[int, np.ndarray]]:
+    """One plane: rows of whole chunks, and of a chunk's part where it is large and not packed."""
+    row_bytes = _row_bytes(facts, layout.columns, layout.samples)
+    first = plane * layout.across * layout.down
+    whole = max(1, _GROUP_BYTES // (layout.rows * row_bytes * layout.across))
+    for line in range(0, layout.down, whole):
+        lines = min(whole, layout.down - line)
+        chunks = slice(first + line * layout.across, first + (line + lines) * layout.across)
+        top = line * layout.rows
+        rows = min(lines * layout.rows, facts.height - top)
+        rows_of = _unpacked(data, facts, layout, chunks, rows)
+        step = max(1, _GROUP_BYTES // (row_bytes * layout.across))
+        for at in range(0, rows, step):
+            part = rows_of(at, min(at + step, rows))  # (rows, across, row_bytes)
+            pixels = _samples(part, facts, layout)  # (rows, across, columns, samples)
+            flat = pixels.reshape(len(part), layout.across * layout.columns, layout.samples)
+            yield top + at, flat[:, : facts.width]
+
+
+def _unpacked(
+    data: bytes, facts: Facts, layout: _Layout, chunks: slice, rows: int
+) -> Callable[[int, int], np.ndarray]:
+    """What these chunks hold: a function from a first row and a last one to their bytes.
+
+    It gives (rows, across, bytes of a chunk's row) uint8.
+    """
+    row_bytes = _row_bytes(facts, layout.columns, layout.samples)
+    offsets, counts = layout.offsets[chunks].tolist(), layout.counts[chunks].tolist()
+    tiled, lines = tag.TILES in facts.directory.tags, len(offsets) // layout.across
+    turned = facts.directory.one(tag.FILL_ORDER, 1) == 2
+    if facts.compression not in NONE:
+        size = (row_bytes * layout.across, lines * layout.rows) if tiled else (row_bytes, rows)
+        tile = (row_bytes, layout.rows) if tiled else None
+        parts = [data[at : at + count] for at, count in zip(offsets, counts, strict=True)]
+        image = _through_libtiff(parts, facts.compression, size, layout.rows, tile)
+
+        def rows_of(first: int, last: int) -> np.ndarray:
+            bands = np.asarray(image.crop((0, first, image.width, last)))
+            return bands.reshape(last - first, layout.across, row_bytes)
+
+        return rows_of
+    stored = [
+        np.frombuffer(data, np.uint8, count, at).reshape(-1, row_bytes)
+        for at, count in zip(offsets, counts, strict=True)
+    ]
+    whole = stored[0] if len(stored) == 1 else np.concatenate(stored)  # chunk by chunk
+    if tiled:
+        whole = whole.reshape(lines, layout.across, layout.rows, row_bytes).swapaxes(1, 2)
+    whole = whole.reshape(-1, layout.across, row_bytes)
+    return lambda first, last: _reversed_bits(whole[first:last]) if turned else whole[first:last]
+
+
+def _through_libtiff(
+    parts: list[bytes],
+    compression: int,
+    size: tuple[int, int],
+    rows: int,
+    tile: tuple[int, int] | None,
+) -> Image.Image:
+    """A TIFF of bytes, (width, height), built of packed strips or tiles, and decoded.
+
+    Four bytes make a pixel where that comes out even, as Pillow bounds the pixels.
+    """
+    count, depth = len(parts), 1 if (size[0] | (tile or size)[0]) % 4 else 4
+    fields: list[tuple[int, int, list[int]]] = [
+        (tag.WIDTH, 4, [size[0] // depth]),
+        (tag.HEIGHT, 4, [size[1]]),
+        (tag.COMPRESSION, 3, [compression]),
+        (tag.PHOTOMETRIC, 3, [1 if depth == 1 else 5]),
+        (tag.SAMPLES, 3, [depth]),
+    ]
+    if tile:
+        fields += [(tag.TILE_WIDTH, 4, [tile[0] // depth]), (tag.TILE_HEIGHT, 4, [tile[1]])]
+    else:
+        fields += [(tag.ROWS, 4, [rows])]
+    places = (tag.TILES, tag.TILE_BYTES) if tile else (tag.STRIPS, tag.STRIP_BYTES)
+    bits_at = 8 + 2 + 12 * (len(fields) + 3) + 4
+    lists_at = bits_at + 8
+    starts = np.cumsum([lists_at + 8 * count, *map(len, parts)])[:count].tolist()
+    lists = struct.pack(f"<4H{2 * count}I", 8, 8, 8, 8, *starts, *map(len, parts))
+    fields += [(tag.BITS, 3, [8] * depth)]
+    fields += [(places[0], 4, starts), (places[1], 4, list(map(len, parts)))]
+    body = struct.pack("<H", len(fields))
+    for number, kind, values in sorted(fields):
+        at = {tag.BITS: bits_at, places[1]: lists_at + 4 * count}.get(number, lists_at)
+        value = values[0] if len(values) == 1 else at
+        body += struct.pack("<HHII", number, kind, len(values), value)
+    file = b"".join([b"II*\0\x08\0\0\0", body, bytes(4), lists, *parts])
+    with TiffImagePlugin.TiffImageFile(io.BytesIO(file)) as image:
+        image.load()
+        return image
+
+
+def _samples(raw: np.ndarray, facts: Facts, layout: _Layout) -> np.ndarray:
+    """Bytes (rows, across, bytes) as numbers (rows, across, columns, samples)."""
+    shape = (*raw.shape[:2], layout.columns, layout.samples)
+    predictor = facts.directory.one(tag.PREDICTOR, 1)
+    if facts.compression in (*NONE, 32773):
+        predictor = 1
+    if facts.bits not in (8, 16, 32, 64):
+        return _unpacked_bits(raw, facts.bits, layout.columns * layout.samples).reshape(shape)
+    size = facts.bits // 8
+    if predictor == 3:
+        steps = raw.reshape(*raw.shape[:2], -1, layout.samples)
+        summed = np.cumsum(steps, 2, np.uint8).reshape(*raw.shape[:2], size, -1)
+        turned = np.ascontiguousarray(summed.swapaxes(2, 3))  # bytes of a number, highest first
+        return turned.view(f">f{size}").reshape(shape)
+    dtype = np.dtype(f"{facts.directory.order}{_KINDS[facts.format]}{size}")
+    numbers = np.ascontiguousarray(raw).view(dtype).reshape(shape)
+    if predictor == 2:
+        unsigned = numbers.view(f"{facts.directory.order}u{size}")
+        numbers = np.cumsum(unsigned, 2, f"u{size}").view(f"{_KINDS[facts.format]}{size}")
+    return numbers
+
+
+def _unpacked_bits(raw: np.ndarray, bits: int, count: int) -> np.ndarray:
+    """Numbers of any few bits, highest first, that a row packs without gaps."""
+    ones = np.unpackbits(raw, axis=-1)[..., : count * bits].reshape(*raw.shape[:2], count, bits)
+    numbers = np.zeros(ones.shape[:-1], np.uint8 if bits <= 8 else np.uint16)
+    for bit in range(bits):
+        numbers = (numbers << 1) | ones[..., bit]
+    return numbers
+
+
+def _reversed_bits(raw: np.ndarray) -> np.ndarray:
+    return np.packbits(np.unpackbits(raw, bitorder="little").reshape(-1, 8)).reshape(raw.shape)
