@@ -51,9 +51,14 @@ def compare(model: str | Path, photos: list[Path]) -> dict[str, Any]:
     refused: dict[str, str] = {}
     for way, options in WAYS.items():
         try:
-            segmenters[way] = segmentation.load(model, device="cpu", **options)
+            segmenter = segmentation.load(model, device="cpu", **options)
         except PixelwiseError as error:
             refused[way] = str(error)
+            continue
+        if segmenter.precision == options.get("precision", "float32"):
+            segmenters[way] = segmenter
+        else:
+            refused[way] = segmenter.note
     pairs: dict[str, Any] = {" and ".join(pair): [] for pair in PAIRS}
     auto = segmentation.load(model, device="cpu", precision="auto")
     for photo in photos:

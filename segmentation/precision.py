@@ -1,8 +1,12 @@
 """In which number format a network computes, and which formats a device computes in natively."""
 
+import functools
+
 import torch
+import torch.nn.functional as F
 
 from segmentation.errors import ModelError
+from segmentation.packed import packs
 
 PRECISIONS = ("float32", "auto", "bfloat16", "float16")
 """What a person may ask for."""
@@ -38,7 +42,41 @@ def half_precision(device: torch.device) -> str | None:
 
 
 def has_cpu_bfloat16() -> bool:
-    """Whether this processor computes in bfloat16 itself (AVX512-BF16 or AMX)."""
+    """Whether this processor computes in bfloat16 itself, and oneDNN lets it.
+
+    The instructions are AVX512-BF16 or AMX; whether oneDNN uses them is tried (`packs`), since it
+    may be held back (`ONEDNN_MAX_CPU_ISA`).
+    """
     # torch keeps these questions private until its list of processor features is settled
     names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, name, bool)() for name in names)
+    return any(getattr(torch.cpu, name, bool)() for name in names) and packs(torch.bfloat16)
+
+
+def usable_precision(name: str, device: torch.device) -> tuple[str, str]:
+    """The precision asked for where a device computes in it, else float32.
+
+    Args:
+        name: "float32", "bfloat16" or "float16".
+        device: where the network will run.
+
+    Returns:
+        name: the precision to compute in.
+        note: a sentence for the person who asked; empty where they get what they asked for.
+    """
+    if name == "float32" or _computes(device, name):
+        return name, ""
+    where = "this processor" if device.type == "cpu" else f"the device {device}"
+    return "float32", f"{where} cannot compute in {name}: float32 is used instead."
+
+
+@functools.cache
+def _computes(device: torch.device, name: str) -> bool:
+    """Whether convolutions run in a half precision on a device; one is tried."""
+    dtype = getattr(torch, name)
+    if device.type == "cpu" and dtype == torch.bfloat16:
+        return packs(dtype)  # torch's own loops, where oneDNN refuses, are slower than float32
+    try:
+        ones = torch.ones(1, 4, 4, 4, dtype=dtype, device=device)
+        return F.conv2d(ones, ones).float().item() == 64.0
+    except (RuntimeError, TypeError):
+        return False
