@@ -105,7 +105,8 @@ def _load_named(name: str, path: Path, device: torch.device, *, verified: bool) 
         card = _own_card(name, path)
         network = _on_meta(lambda: build_network(name, len(card.categories)))
         transforms = card.transforms()
-    _fill(network, read_state_dict(path, verified=verified), path, name)
+    state = read_state_dict(path, verified=verified, expected=network.state_dict())
+    _fill(network, state, path, name)
     return Model(name, _ready(network, device), card, transforms, device)
 
 
