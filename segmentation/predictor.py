@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.functional import InterpolationMode, resize
 
-from segmentation.cards import ModelCard
+from segmentation.cards import ModelCard, color_note
 from segmentation.catalog import EMBEDDED, default_model, has_embedded
 from segmentation.devices import fit_threads
 from segmentation.download import Progress
@@ -45,8 +45,8 @@ class Segmenter:
     Attributes:
         model: the loaded model.
         size: shorter side in pixels that `predict` shows it by default; None for its own.
-        note: as given, that it takes pictures of one size only, or that this machine cannot
-            compute in the precision asked for; mostly empty.
+        note: as given, that it takes pictures of one size only, that classes share a colour, or
+            that this machine cannot compute in the precision asked for; mostly empty.
         exact: as given.
         batches: whether `predict_many` shows the network photos of one size together, as where
             several at once are quicker than one after the other.
@@ -72,7 +72,9 @@ class Segmenter:
         # take one photo at a time alone
         self.batches = model.device.type == "cuda" and not isinstance(model.network, ProgramNetwork)
         self._runner = Runner(model, exact=exact, precision=precision, compiled=compiled)
-        self.note = " ".join(filter(None, (note, shape_note(model), self._runner.note)))
+        self.note = " ".join(
+            filter(None, (note, shape_note(model), color_note(model.card), self._runner.note))
+        )
 
     @property
     def precision(self) -> str:

@@ -10,6 +10,7 @@ from segmentation.errors import ModelError
 from segmentation.fast import fast_network, without_auxiliary_head
 from segmentation.models import Model
 from segmentation.precision import checked_precision, half_precision, usable_precision
+from segmentation.terminal import plain
 
 AGREEMENT = 0.99
 """Share of pixels whose label half precision must leave alone to be taken by `auto`."""
@@ -110,7 +111,7 @@ class Runner:
         except RuntimeError as error:
             if "alloc" in str(error):
                 raise ModelError(_too_large(self.model, batch)) from error
-            first = str(error).strip().splitlines()[0][:200]
+            first = plain(str(error) or type(error).__name__, lines=True).splitlines()[0][:200]
             if self._compiled and isinstance(error, torch._dynamo.exc.TorchDynamoException):
                 raise ModelError(
                     f"{self.model.name} cannot be compiled on this machine ({first}): leave out "
