@@ -71,8 +71,16 @@ def frame_of(done: int, total: int | None) -> str:
     return f"Labelling frame {done + 1}{f' of {total}' if total else ''} …"
 
 
-def clip_done(frames: int, fps: float, height: int, width: int, sound: str, model: str) -> str:
-    """What came of a clip."""
+def clip_done(
+    frames: int,
+    fps: float,
+    height: int,
+    width: int,
+    sound: str,
+    model: str,
+    instead_of: str = "",
+) -> str:
+    """What came of a clip; `instead_of` names the model whose weights could not be had."""
     told = {
         "kept": "sound kept as it was",
         "recoded": "sound kept, as AAC",
@@ -82,6 +90,7 @@ def clip_done(frames: int, fps: float, height: int, width: int, sound: str, mode
     return (
         f"Done: {frames} frames, {width} × {height} px, {fps:g} frames a second, {told}. "
         f"Labelled by {model}."
+        + (f" It answers because the weights of {instead_of} cannot be had." if instead_of else "")
     )
 
 
