@@ -83,9 +83,11 @@ def main() -> None:
     with own_folder():
         try:
             demo = build_demo(options)
-        except PixelwiseError as error:  # a device or a folder that is not there
+            site = start(demo, options)
+        except PixelwiseError as error:  # a device or a folder that is not there, a port in use
             parser().exit(2, f"app.py: error: {error}\n")
-        site = start(demo, options)
+        except KeyboardInterrupt:
+            parser().exit(130, "app.py: stopped\n")
         threading.Thread(target=_warm_up, args=(site,), name="warm-up", daemon=True).start()
         wait_for_signal()
         force_exit_later()
