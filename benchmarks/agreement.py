@@ -6,7 +6,6 @@ PIXELWISE_SHARED names it), every eighth validation photo with each model that l
 """
 
 import argparse
-import os
 import statistics
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,10 @@ from typing import Any
 import numpy as np
 
 import segmentation
-from benchmarks.output import EXAMPLES, ROOT, finish, parser, positive, result
+from benchmarks.output import EXAMPLES, SHARED, finish, parser, positive, result
 from benchmarks.tables import markdown
 from segmentation import PixelwiseError
 
-SHARED = Path(os.environ.get("PIXELWISE_SHARED", ROOT.parent / "shared"))
 WAYS = {
     "exact": {"exact": True},
     "float32": {},

@@ -245,10 +245,14 @@ def _module_parts(value: _StandIn) -> dict[str, Any] | None:
     if not isinstance(state, dict) or not isinstance(state.get("_modules"), dict):
         return None
     found: dict[str, Any] = {}
+    passing = state.get("_non_persistent_buffers_set")
+    if isinstance(passing, _StandIn):  # a set, before protocol 4
+        passing = passing.args[0] if passing.args else ()
+    passing = set(passing) if isinstance(passing, list | set) else set()
     for kind in ("_parameters", "_buffers"):
         own = state.get(kind)
         if isinstance(own, dict):
-            found |= {key: tensor for key, tensor in own.items() if tensor is not None}
+            found |= {k: v for k, v in own.items() if v is not None and k not in passing}
     for name, child in state["_modules"].items():
         below = _module_parts(child) if isinstance(child, _StandIn) else None
         found |= {f"{name}.{key}": tensor for key, tensor in (below or {}).items()}

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 import segmentation
 from published import QUICK, random_network
-from segmentation import WeightsError
+from segmentation import ModelError, WeightsError
 from segmentation.checkpoints import read_state_dict
 from segmentation.unwrap import network_state
 
@@ -29,8 +29,17 @@ State = dict[str, Tensor]
 
 
 @pytest.fixture(scope="module")
-def state() -> State:
+def whole() -> State:
     return random_network(QUICK).state_dict()
+
+
+@pytest.fixture(scope="module")
+def state(whole) -> State:
+    """All names of a network with small tensors, each of them another."""
+    return {
+        key: torch.full((2,), index).to(value.dtype)
+        for index, (key, value) in enumerate(whole.items())
+    }
 
 
 def before(start: str, state: State) -> State:
@@ -116,15 +125,23 @@ FORMS = {
 @pytest.mark.parametrize("form", FORMS)
 def test_what_scripts_wrap_around_weights_is_taken_off(form, state, tmp_path):
     torch.save(FORMS[form](state), tmp_path / "w.pth")
-    loaded = segmentation.load(QUICK, device="cpu", weights=tmp_path / "w.pth")
-    found = loaded.model.network.state_dict()
+    found = read_state_dict(tmp_path / "w.pth", expected=state.keys())
     assert found.keys() == state.keys()
     assert all(torch.equal(found[key], value) for key, value in state.items())
 
 
+@pytest.mark.parametrize("form", ["reference script", "all at once"])
+def test_a_network_is_loaded_from_them(form, whole, tmp_path):
+    torch.save(FORMS[form](whole), tmp_path / "w.pth")
+    loaded = segmentation.load(QUICK, device="cpu", weights=tmp_path / "w.pth")
+    found = loaded.model.network.state_dict()
+    assert found.keys() == whole.keys()
+    assert all(torch.equal(found[key], value) for key, value in whole.items())
+
+
 @pytest.mark.parametrize(
     "options",
-    [{"_use_new_zipfile_serialization": False}, {"pickle_protocol": 4}, {"pickle_protocol": 5}],
+    [{"_use_new_zipfile_serialization": False}, *({"pickle_protocol": n} for n in (1, 3, 4, 5))],
 )
 def test_old_and_new_formats_with_a_namespace_beside(options, state, tmp_path):
     small = {key: state[key] for key in list(state)[:9]}
@@ -134,9 +151,10 @@ def test_old_and_new_formats_with_a_namespace_beside(options, state, tmp_path):
     assert read.keys() == small.keys()
 
 
-def test_a_network_saved_whole_is_read_without_its_class(state, tmp_path):
+def test_a_network_saved_whole_is_read_without_its_class(tmp_path):
     network = random_network(QUICK)
-    torch.save({"net": network, "epoch": 1}, tmp_path / "w.pth")
+    network.register_buffer("seen", torch.zeros(3), persistent=False)
+    torch.save({"net": nn.DataParallel(network), "epoch": 1}, tmp_path / "w.pth")
     loaded = segmentation.load(QUICK, device="cpu", weights=tmp_path / "w.pth").model.network
     for key, value in network.state_dict().items():
         assert torch.equal(loaded.state_dict()[key], value), key
@@ -196,7 +214,7 @@ PICKLES = {
     "extension": b"\x80\x02\x82\x01.",
     "itself": b"\x80\x02]q\x00h\x00a.",
     "cut": b"\x80\x02}X\x05\x00\x00",
-    "deep": b"\x80\x02" + b"(" * 200_000 + b"t" * 200_000 + b".",
+    "deep": b"\x80\x02" + b"(" * 20_000 + b"t" * 20_000 + b".",
     "long": b"\x80\x02\x8b\xff\xff\xff\x7f.",
     "stack": b"\x80\x020.",
 }
@@ -319,6 +337,15 @@ def test_a_wrong_hash_names_the_kind_too(tmp_path):
     (tmp_path / "net-00000000.pth").write_bytes(LFS)
     with pytest.raises(WeightsError, match=r"begin with 00000000.*\(it is a Git LFS pointer"):
         read_state_dict(tmp_path / "net-00000000.pth")
+
+
+def test_no_message_carries_a_terminals_commands(tmp_path):
+    path = tmp_path / "\x1b[31mred\x1b]0;title\x07.pth"
+    path.write_bytes(LFS)
+    with pytest.raises(WeightsError) as caught:
+        read_state_dict(path)
+    assert str(caught.value).startswith(f"{tmp_path}/red.pth holds no PyTorch weights")
+    assert str(ModelError("a\x1b[1mb\x07\x9b31mc\nd")) == "ab?c\nd"
 
 
 def test_a_folder_is_named(tmp_path):

@@ -1,0 +1,100 @@
+"""What deciding 12 megapixels takes on logits of real photos, with its shortcuts and without.
+
+The shortcuts of `segmentation.postprocess` leave out what cannot change the answer. How much that
+is depends on the logits: many borders and close classes leave little to leave out, the even answers
+of random weights nearly everything.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import segmentation
+from benchmarks.contenders import load_ours, random_network
+from benchmarks.output import SHARED
+from benchmarks.tables import markdown
+from benchmarks.timing import Clock, Work, in_turn, spread
+from segmentation import postprocess
+from segmentation.upsampling import make_taps
+
+RANDOM = "random weights (the best case)"
+
+
+def models(random: str, folder: Path) -> dict[str, Any]:
+    """Name to `Segmenter`: random weights, the built-in model, and programs that lie in `SHARED`.
+
+    Args:
+        random: the network that gets random weights.
+        folder: for its weights.
+    """
+    made = {RANDOM: load_ours(random_network(random), random, folder)}
+    made["embedded"] = segmentation.load("embedded", device="cpu")
+    for path in sorted((SHARED / "models").glob("*.pt2")):
+        made[path.stem] = segmentation.load(path, device="cpu")
+    return made
+
+
+def decide_all(logits: torch.Tensor, size: tuple[int, int]) -> postprocess.Decision:
+    """As `postprocess.decide` answers, with every class at every pixel.
+
+    Args:
+        logits: (C, h, w).
+        size: (H, W).
+    """
+    source = postprocess._values(logits)
+    rows, columns = make_taps(source.shape[1], size[0]), make_taps(source.shape[2], size[1])
+    out = postprocess.empty_decision(size)
+    postprocess._decide_all(source, rows, columns, out)
+    return out
+
+
+def measure_shortcuts(
+    segmenters: dict[str, Any], photos: Sequence[Path], size: tuple[int, int], runs: int
+) -> list[dict[str, Any]]:
+    """Time both ways in turn, for each model and photo.
+
+    Args:
+        segmenters: of `models`.
+        photos: files.
+        size: (H, W) of the class map; the photo's logits are the same at any size but for noise.
+        runs: of each way.
+
+    Returns:
+        model, photo, logits (their shape), and the seconds of each run: "shortcuts", "all".
+    """
+    rows = []
+    for name, segmenter in segmenters.items():
+        for photo in photos:
+            logits = segmenter.logits(photo)  # (C, h, w)
+            ways = {"shortcuts": postprocess.decide, "all": decide_all}
+            times = in_turn({way: _work(how, logits, size) for way, how in ways.items()}, runs)
+            row = {"model": name, "photo": photo.name, "logits": list(logits.shape)}
+            rows.append(row | {way: stages["decide"] for way, stages in times.items()})
+    return rows
+
+
+def _work(decide: Any, logits: torch.Tensor, size: tuple[int, int]) -> Work:
+    def once(clock: Clock) -> None:
+        with clock("decide"):
+            decide(logits, size)
+
+    return once
+
+
+def shortcuts_report(rows: list[dict[str, Any]]) -> str:
+    """The table as Markdown; ratios of the quickest runs, which a busy machine disturbs least."""
+    lines, gains = [], []
+    for row in rows:
+        with_them, without = spread(row["shortcuts"], 1e3), spread(row["all"], 1e3)
+        gain = without.minimum / with_them.minimum
+        if row["model"] != RANDOM:
+            gains.append(gain)
+        shape = " x ".join(map(str, row["logits"]))
+        lines.append(
+            [row["model"], row["photo"], shape, with_them.text(), without.text(), f"{gain:.2f}x"]
+        )
+    header = ["model", "photo", "logits", "as it is, ms", "without shortcuts, ms", "gain"]
+    said = f"On real logits the shortcuts gain {min(gains):.2f}x to {max(gains):.2f}x."
+    return "\n\n".join([f"{said} The gain is of the quickest runs.", markdown(header, lines)])
