@@ -1,8 +1,7 @@
-"""What deciding 12 megapixels takes on logits of real photos, with its shortcuts and without.
+"""Time postprocessing on the logits of real photos, with and without its shortcuts.
 
-The shortcuts of `segmentation.postprocess` leave out what cannot change the answer. How much that
-is depends on the logits: many borders and close classes leave little to leave out, the even answers
-of random weights nearly everything.
+The shortcuts of `segmentation.postprocess` skip work that cannot change the labels. The gain
+depends on the logits: borders and close classes leave little to skip, random weights a lot.
 """
 
 from collections.abc import Sequence
@@ -23,11 +22,11 @@ RANDOM = "random weights (the best case)"
 
 
 def models(random: str, folder: Path) -> dict[str, Any]:
-    """Name to `Segmenter`: random weights, the built-in model, and programs that lie in `SHARED`.
+    """Load the models: random weights, the built-in model, and the programs in `SHARED`.
 
     Args:
-        random: the network that gets random weights.
-        folder: for its weights.
+        random: name of the network with random weights.
+        folder: where its weights are saved.
     """
     made = {RANDOM: load_ours(random_network(random), random, folder)}
     made["embedded"] = segmentation.load("embedded", device="cpu")
@@ -37,7 +36,7 @@ def models(random: str, folder: Path) -> dict[str, Any]:
 
 
 def decide_all(logits: torch.Tensor, size: tuple[int, int]) -> postprocess.Decision:
-    """As `postprocess.decide` answers, with every class at every pixel.
+    """Compute the result of `postprocess.decide` without shortcuts.
 
     Args:
         logits: (C, h, w).
@@ -53,13 +52,13 @@ def decide_all(logits: torch.Tensor, size: tuple[int, int]) -> postprocess.Decis
 def measure_shortcuts(
     segmenters: dict[str, Any], photos: Sequence[Path], size: tuple[int, int], runs: int
 ) -> list[dict[str, Any]]:
-    """Time both ways in turn, for each model and photo.
+    """Time both ways alternately for each model and photo.
 
     Args:
         segmenters: of `models`.
         photos: files.
-        size: (H, W) of the class map; the photo's logits are the same at any size but for noise.
-        runs: of each way.
+        size: (H, W) of the class map.
+        runs: number of runs of each way.
 
     Returns:
         model, photo, logits (their shape), and the seconds of each run: "shortcuts", "all".
@@ -84,7 +83,7 @@ def _work(decide: Any, logits: torch.Tensor, size: tuple[int, int]) -> Work:
 
 
 def shortcuts_report(rows: list[dict[str, Any]]) -> str:
-    """The table as Markdown; ratios of the quickest runs, which a busy machine disturbs least."""
+    """The table as Markdown. Ratios use the quickest runs, which other load disturbs least."""
     lines, gains = [], []
     for row in rows:
         with_them, without = spread(row["shortcuts"], 1e3), spread(row["all"], 1e3)

@@ -1,10 +1,10 @@
 """Everything that is not the network, on a 12-megapixel JPEG: `python -m benchmarks.stages`.
 
 From the file's bytes to a PNG of the overlay, and to what the page shows (a photo and one label map
-for the browser). The network is the built-in model, for all of them: what comes after a network
-depends on what it says, and random weights say what is quickest to decide and to code. Its own time
-is left out of the sums. Then postprocessing alone, with and without its shortcuts, on the logits of
-real photos: the built-in model's, those of models in `../shared`, and, beside them, random ones.
+for the browser). All contenders use the built-in model, because the time of postprocessing and
+encoding depends on the logits, and random weights are the best case. The network's own time is left
+out of the sums. A second table times postprocessing alone, with and without its shortcuts, on real
+logits (the built-in model's and those of models in `../shared`) and on random ones.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from segmentation.result import Segmentation
 from viewer.payload import build_value
 
 PRESET = "deeplabv3_mobilenet_v3_large"
-"""Whose published transforms torchvision's recipe uses, and which gets the random weights."""
+"""Network of torchvision's published transforms, and the one with random weights."""
 SIZE = (3000, 4000)
 NAMES = {
     "article": "article's script: overlay PNG (of 640-px labels)",

@@ -1,4 +1,4 @@
-"""Where the page is to listen and to keep files: looked at before anything is started."""
+"""Checks before the page starts: its address and its folder."""
 
 import errno
 import socket
@@ -11,10 +11,10 @@ from .options import Options
 
 
 def check_address(options: Options) -> None:
-    """See whether the page can listen where it was told to.
+    """Test that the page can listen on its address.
 
     Raises:
-        PixelwiseError: it cannot; the message names address, cause and remedy.
+        PixelwiseError: names the address, the cause and the remedy.
     """
     from gradio.http_server import INITIAL_PORT_VALUE, LOCALHOST_NAME, TRY_NUM_PORTS
 
@@ -40,10 +40,10 @@ def check_address(options: Options) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """See whether uploads and results can be written.
+    """Test that uploads and results can be written.
 
     Raises:
-        PixelwiseError: they cannot.
+        PixelwiseError: the folder cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -128,16 +128,16 @@ class Clips:
                 yield words.status(told), str(clip.path)
 
     def _label(self, file: str, model: str, report: Report) -> "tuple[LabelledClip, str, str]":
-        """The labelled clip, the model's name, and that of the one it stands in for, or ""."""
+        """Return the clip, the model's name, and the name of a model it replaces, or ""."""
         from segmentation.clip import check_clip, label_clip
 
         check_clip(file, self.limits)
         asked = self.engine.resolve(model)
-        name = self._stand_in(asked, lambda: self._fetch(asked, report)) or asked
+        name = self._or_built_in(asked, lambda: self._fetch(asked, report)) or asked
         with ExitStack() as held:
             with report.standing():
                 held.enter_context(taking(self._at_work, report, words.CLIP_WAITS))
-            name = self._stand_in(name, lambda: self.engine.segmenter(name, report)) or name
+            name = self._or_built_in(name, lambda: self.engine.segmenter(name, report)) or name
             segmenter = self.engine.segmenter(name, report)
             folder = Path(tempfile.mkdtemp(prefix="clip-", dir=self.cache))
             keep = folder / ".keep"  # the janitor removes folders that are empty
@@ -162,8 +162,8 @@ class Clips:
         if not self.engine.is_ready(name):
             self.engine.downloads.wait(name, report)
 
-    def _stand_in(self, name: str, prepare: Callable[[], object]) -> str | None:
-        """The built-in model's name where `prepare` finds that the default's cannot be had."""
+    def _or_built_in(self, name: str, prepare: Callable[[], object]) -> str | None:
+        """Return the built-in model if the default model's weights are unavailable, else None."""
         from segmentation import WeightsError, has_embedded
 
         try:
@@ -171,7 +171,7 @@ class Clips:
         except WeightsError as error:
             if name != self.engine.default or not has_embedded():
                 raise
-            log.warning("the built-in model answers a clip: %s", error)
+            log.warning("using the built-in model for a clip: %s", error)
             return EMBEDDED
         return None
 

@@ -80,7 +80,7 @@ def clip_done(
     model: str,
     instead_of: str = "",
 ) -> str:
-    """What came of a clip; `instead_of` names the model whose weights could not be had."""
+    """The result of a clip; `instead_of` names a model whose weights are unavailable."""
     told = {
         "kept": "sound kept as it was",
         "recoded": "sound kept, as AAC",
@@ -90,7 +90,7 @@ def clip_done(
     return (
         f"Done: {frames} frames, {width} × {height} px, {fps:g} frames a second, {told}. "
         f"Labelled by {model}."
-        + (f" It answers because the weights of {instead_of} cannot be had." if instead_of else "")
+        + (f" The weights of {instead_of} are not available." if instead_of else "")
     )
 
 

@@ -72,7 +72,7 @@ def parse_card(data: bytes | str) -> ModelCard:
 
 
 def parse_fields(data: bytes | str) -> dict[str, Any]:
-    """Read a card in JSON, without a look at its fields; see `parse_card`."""
+    """Read a card in JSON without checking its fields; see `parse_card`."""
     try:
         fields = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -143,9 +143,9 @@ def _categories(value: Any) -> tuple[str, ...]:
 
 
 def _check_unit(mean: tuple[float, ...], std: tuple[float, ...]) -> None:
-    """Refuse means and deviations of pixels from 0 to 255: they are of pixels from 0 to 1.
+    """Refuse mean and std in units of 0 to 255; pixels are in [0, 1].
 
-    A network that was shown 0 to 255 has a std of 1/255 here, and nothing has a smaller one.
+    A network trained on pixels from 0 to 255 has a std of 1/255. No std is smaller.
     """
     if max(map(abs, mean)) > 1 or max(std) > 4:
         raise ModelError(
@@ -155,8 +155,8 @@ def _check_unit(mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         )
     if min(std) < 1 / 512:
         raise ModelError(
-            f"the card's std is {list(std)}: of pixels in [0, 1] it is 1/255 at least, as for a "
-            "network that was shown 0 to 255"
+            f"the card's std is {list(std)}: for pixels in [0, 1] it is 1/255 at least, which is "
+            "that of a network trained on pixels from 0 to 255"
         )
 
 
@@ -165,7 +165,7 @@ def _divided(values: tuple[float, ...]) -> list[float]:
 
 
 def color_note(card: ModelCard) -> str:
-    """Which classes a card gives the same colour, for a person; mostly empty."""
+    """Return a warning about classes that share a colour, or an empty text."""
     if isinstance(card.palette, str):
         return ""
     names: dict[tuple[int, int, int], list[str]] = {}

@@ -166,15 +166,15 @@ def read_state_dict(
 ) -> "dict[str, Tensor]":
     """Read a state dict as data (`weights_only=True`): nothing in the file is ever run.
 
-    What training scripts put around one is taken off: wrappers such as "model" or "state_dict",
-    the beginnings that DataParallel, Lightning, torch.compile and averaged models put before each
-    name, and settings, dates, paths or NumPy numbers beside the weights (see `pickles`, `unwrap`).
+    Accepts checkpoints of training scripts: removes wrappers such as "model" or "state_dict" and
+    the prefixes of DataParallel, Lightning, torch.compile and averaged models, and ignores
+    settings, dates, paths and NumPy scalars beside the weights (see `pickles` and `unwrap`).
 
     Args:
         path: the file.
         verified: its hash was checked just now.
-        expected: the names of the network that will take it, by which the right one of several
-            state dicts is known; None where there is no such network.
+        expected: parameter names of the network that will be filled; they select among several
+            state dicts. None if they are unknown.
 
     Raises:
         WeightsError: there is no such file, it is broken, or it is no state dict.
@@ -204,10 +204,10 @@ def read_state_dict(
 
 
 def _check_kind(path: Path) -> None:
-    """Refuse by name what is another kind of file.
+    """Refuse other kinds of files by name.
 
     Raises:
-        WeightsError: it is, or it cannot be read.
+        WeightsError: the file is of another kind, or cannot be read.
     """
     try:
         kind = name_kind(path)

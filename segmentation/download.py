@@ -53,7 +53,7 @@ def download(
                 f"what arrived is not the published file (its SHA-256 begins with {digest[:8]}, "
                 f"not {expected}): something on the way changed it"
             )
-        with contextlib.suppress(OSError):  # CIFS and S3 mounts know no modes
+        with contextlib.suppress(OSError):  # CIFS and S3 mounts have no modes
             part.chmod(0o644)
         os.replace(part, target)
     finally:

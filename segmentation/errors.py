@@ -6,7 +6,7 @@ from segmentation.terminal import plain
 class PixelwiseError(Exception):
     """Base of every error that this package raises on purpose.
 
-    Its text holds no terminal's commands, whatever file, card or library it quotes.
+    Its text holds no terminal control sequences, whatever file or library it quotes.
     """
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""What a file is that holds no weights, by its first bytes, so that a message can name it."""
+"""Recognise files that hold no PyTorch weights, so that error messages can name them."""
 
 import re
 import tarfile
@@ -9,7 +9,7 @@ _HEAD_BYTES = 4096
 _SAVE = "save network.state_dict() with torch.save"
 _EXPORT = "a network of another library cannot be read; rebuild it in PyTorch and " + _SAVE
 
-# first bytes of a file -> what it is
+# first bytes of a file -> kind
 _BEGINNINGS: tuple[tuple[bytes, str], ...] = (
     (b"version https://git-lfs", "a Git LFS pointer, not the file: fetch it with git lfs pull"),
     (b"\x89HDF\r\n\x1a\n", f"an HDF5 file, as Keras writes (.h5): {_EXPORT}"),
@@ -29,7 +29,7 @@ _BEGINNINGS: tuple[tuple[bytes, str], ...] = (
     (b"MZ", "a program for Windows"),
 )
 _PAGE_MARKS = ("<!doctype html", "<html", "<head", "<body", "<script")
-# a part of a zip archive -> what the archive is
+# name of an entry in a zip archive -> kind of the archive
 _ZIP_PARTS: tuple[tuple[str, str], ...] = (
     (r"(^|/)constants\.pkl$", f"a TorchScript program: {_SAVE}, or export a .pt2"),
     (r"(^|/)(models/model\.json|archive_format)$", "an exported program: name it with --model"),
@@ -54,15 +54,15 @@ _SAFETENSORS = (
 
 
 def name_kind(path: Path) -> str | None:
-    """What a file is, with the remedy, or None where it may well be PyTorch's.
+    """Return the kind of a file with a remedy, or None if it may be a PyTorch file.
 
-    Only the beginning of the file and the names in an archive are read.
+    Reads only the beginning of the file, and the entry names of an archive.
 
     Args:
         path: a file or folder that exists.
 
     Returns:
-        Words that go on after "it is".
+        Text to follow "it is".
 
     Raises:
         OSError: the file cannot be read.
@@ -90,7 +90,7 @@ def _zip_kind(path: Path) -> str | None:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
-        return None  # a broken archive has messages of its own
+        return None  # other code reports broken archives
     if any(name.endswith("data.pkl") for name in names) and not any(
         name.endswith("constants.pkl") for name in names
     ):
@@ -102,11 +102,11 @@ def _zip_kind(path: Path) -> str | None:
 
 
 def _text_kind(head: bytes) -> str | None:
-    """A file of text: what a server answers instead of a file, or notes and settings."""
+    """Recognise text: error pages of servers, notes, settings."""
     try:
         text = head.decode("utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except UnicodeDecodeError as error:
-        if error.start < len(head) - 4:  # the end may cut a letter in two
+        if error.start < len(head) - 4:  # the last character may be cut
             return None
         text = head[: error.start].decode("utf-8-sig")
     if not all(c.isprintable() or c in "\r\n\t\f" for c in text):
@@ -122,11 +122,11 @@ def _text_kind(head: bytes) -> str | None:
 
 
 def _onnx_kind(head: bytes, path: Path) -> str | None:
-    """ONNX has no mark of its own: a version as field 1, and the maker's name as field 2."""
+    """Recognise ONNX, which has no magic number: field 1 is a version, field 2 the producer."""
     is_model = head[0] == 0x08 and head[1] < 0x20 and head[2] in (0x12, 0x1A, 0x22, 0x3A)
     if is_model and path.suffix.lower() not in _ENDINGS:
         return _ENDINGS[".onnx"]
-    # these have marks that say too little; a pickle that only has such a name begins with 0x80
+    # these formats have no reliable magic number; 0x80 begins a pickle
     return None if head[:1] == b"\x80" else _ENDINGS.get(path.suffix.lower())
 
 

@@ -154,7 +154,7 @@ def _published_card(name: str, weights: WeightsEnum) -> ModelCard:
 
 
 def _preset(name: str, path: Path) -> ModelCard:
-    """What is true of a network where no card says otherwise: torchvision's, or VOC's classes."""
+    """The card of a network without a card file: torchvision's, or VOC's classes."""
     if MODELS[name].url:
         return _published_card(name, get_model_weights(name).DEFAULT)
     like = _published_card(
@@ -164,9 +164,9 @@ def _preset(name: str, path: Path) -> ModelCard:
 
 
 def _card_beside(path: Path, preset: ModelCard) -> ModelCard | None:
-    """The card beside the weights (`x.json` by `x.pth`), if there is one.
+    """Read the card beside the weights (`x.json` beside `x.pth`), or return None.
 
-    It must list the categories; what it leaves out of name, mean, std and resize is the preset's.
+    The categories are required. Name, mean, std and resize default to the preset's.
     """
     beside = path.with_suffix(".json")
     if not beside.is_file():
@@ -203,7 +203,7 @@ def _fill(network: nn.Module, state: dict[str, Tensor], path: Path, name: str) -
 
 
 def _widen(state: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
-    """Make two classes of a single channel: softmax over (0, z) is the sigmoid of z."""
+    """Expand a single output channel to two classes: softmax over (0, z) is sigmoid(z)."""
     for key, value in expected.items():
         given = state.get(key)
         if given is not None and value.shape[:1] == (2,) and given.shape == (1, *value.shape[1:]):
@@ -211,7 +211,7 @@ def _widen(state: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
 
 
 def _has_auxiliary_head(state: dict[str, Tensor], expected: dict[str, Tensor]) -> bool:
-    """Whether there are weights for it; one that was left at other classes is taken out."""
+    """Whether the file has an auxiliary head. Removes one with another number of classes."""
     keys = [key for key in state if key.startswith("aux_classifier.")]
     if any(key in expected and state[key].shape != expected[key].shape for key in keys):
         for key in keys:
@@ -221,7 +221,7 @@ def _has_auxiliary_head(state: dict[str, Tensor], expected: dict[str, Tensor]) -
 
 
 def _remedy(state: dict[str, Tensor], expected: dict[str, Tensor], path: Path) -> str:
-    """What to do about weights that do not fit: most often their classes are not listed."""
+    """Return the remedy for weights that do not fit; usually a card is missing."""
     odd = [key for key in expected if key in state and state[key].shape != expected[key].shape]
     ends = {(len(state[k]), len(expected[k])) for k in odd if state[k].ndim and expected[k].ndim}
     heads = all(state[key].shape[1:] == expected[key].shape[1:] for key in odd)

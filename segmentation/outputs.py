@@ -54,7 +54,7 @@ def write_whole(path: Path, data: bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
-        with contextlib.suppress(OSError):  # CIFS and S3 mounts know no modes
+        with contextlib.suppress(OSError):  # CIFS and S3 mounts have no modes
             os.chmod(part, 0o644)
         os.replace(part, path)
     except BaseException:
@@ -64,10 +64,10 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """Make a folder where there is none, and see that files can be written to it.
+    """Create a folder if needed and test that files can be written to it.
 
     Raises:
-        OSError: it cannot be made, or not be written to.
+        OSError: the folder cannot be created or written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     handle, part = tempfile.mkstemp(dir=folder, prefix=_PREFIX, suffix=_SUFFIX)

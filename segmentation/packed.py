@@ -33,11 +33,11 @@ def can_pack(weight: Tensor) -> bool:
 
 @functools.cache
 def packs(dtype: torch.dtype) -> bool:
-    """Whether this build of torch packs convolutions of a type on this processor.
+    """Whether this build of torch packs convolutions of this type on this processor.
 
-    A small convolution is packed, run and compared, once a process. What the processor and torch
-    say of themselves is not enough: oneDNN refuses bfloat16 without AVX-512 and AVX-NE-CONVERT,
-    and torch's packing operators are its own and may change.
+    Packs, runs and compares a small convolution, once per process. Feature flags are not enough:
+    oneDNN refuses bfloat16 on processors that have neither AVX-512 nor AVX-NE-CONVERT, and torch's
+    packing operators are private and may change.
     """
     if dtype not in (torch.float32, torch.bfloat16) or not torch.backends.mkldnn.is_available():
         return False

@@ -1,9 +1,9 @@
-"""Checkpoints that torch's safe reader refuses for what lies beside the weights, made readable.
+"""Remove everything but data from a checkpoint, so that torch's safe loader accepts it.
 
-`torch.load(weights_only=True)` refuses a whole file for one date, path or settings object in it.
-Here such a file's pickle is read by a machine that imports nothing: whatever class or function it
-names becomes an empty stand-in. Then it is written anew with numbers, texts, containers and the
-descriptions of tensors alone, and that goes through torch's safe reader after all.
+`torch.load(weights_only=True)` refuses a whole file because of one date, path or settings object.
+This module unpickles such a file without importing anything: each class or function that the pickle
+names becomes an inert placeholder. It then writes a new pickle that holds only numbers, texts,
+containers and tensor descriptions. `torch.load(weights_only=True)` reads that one.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ import torch
 MAX_PICKLE_BYTES = 256 << 20
 MAX_DEPTH = 100
 
-# what a description of tensors may name; a name alone is written, torch itself checks it again
+# functions that a tensor description may name; torch checks the names again
 _REBUILDERS = (
     "_rebuild_tensor",
     "_rebuild_tensor_v2",
@@ -38,21 +38,21 @@ _CALLS: dict[str, Any] = {
     if hasattr(torch._utils, name)
 } | {"torch.Size": torch.Size, "torch.device": torch.device}
 _KINDS = (torch.dtype, torch.layout, torch.qscheme)
-_TRICKS = re.compile(
+_RUNS_CODE = re.compile(
     r"(os|posix|nt|sys|subprocess|shutil|socket|runpy|importlib|ctypes|pty|webbrowser|code|codeop"
     r"|multiprocessing|asyncio|commands|platform|pip|urllib|http)\..*"
     r"|(builtins|__builtin__)\.(eval|exec|execfile|compile|__import__|open|input|breakpoint)"
 )
 
 
-class _StandIn(dict[Any, Any]):
-    """Anything that a pickle names: takes whatever it is given, and does nothing with it."""
+class _Placeholder(dict[Any, Any]):
+    """Replaces any class or function that a pickle names. Accepts all arguments, does nothing."""
 
     name = ""
     args: tuple[Any, ...] = ()
     state: Any = None
 
-    def __new__(cls, *args: Any, **_: Any) -> "_StandIn":
+    def __new__(cls, *args: Any, **_: Any) -> "_Placeholder":
         made = super().__new__(cls)
         made.args = args
         return made
@@ -63,57 +63,57 @@ class _StandIn(dict[Any, Any]):
     def __setstate__(self, state: Any) -> None:
         self.state = state
 
-    def __call__(self, *_: Any, **__: Any) -> "_StandIn":
-        return _StandIn()
+    def __call__(self, *_: Any, **__: Any) -> "_Placeholder":
+        return _Placeholder()
 
     def append(self, _: Any) -> None:
-        """As a list would."""
+        """Ignore a list item."""
 
     def extend(self, _: Any) -> None:
-        """As a list would."""
+        """Ignore a list item."""
 
     def add(self, _: Any) -> None:
-        """As a set would."""
+        """Ignore a set item."""
 
     __hash__ = object.__hash__
     __eq__ = object.__eq__
 
 
 class _Storage:
-    """Where in the file a tensor's numbers lie."""
+    """The location of a tensor's storage in the file."""
 
     def __init__(self, place: Any) -> None:
         self.place = place
 
 
 class _Call:
-    """A description of a tensor: one of `_CALLS` and what it is given."""
+    """A tensor description: one of the functions in `_CALLS` and its arguments."""
 
     def __init__(self, function: Any, args: tuple[Any, ...]) -> None:
         self.function = function
         self.args = args
 
 
-class _Reader(pickle._Unpickler):  # the one in Python: a forged memo index costs it no memory
-    """Reads any pickle; imports and calls nothing that it names."""
+class _Reader(pickle._Unpickler):  # the C one allocates memory for a forged memo index
+    """Read any pickle without importing or calling what it names."""
 
     def __init__(self, file: BinaryIO) -> None:
         super().__init__(file, encoding="utf-8", errors="surrogateescape")
-        self.names: dict[str, type[_StandIn]] = {}
+        self.names: dict[str, type[_Placeholder]] = {}
 
-    def find_class(self, module: str, name: str) -> type[_StandIn]:
-        """A class of its own for each name."""
+    def find_class(self, module: str, name: str) -> type[_Placeholder]:
+        """Return a new placeholder class for each name."""
         full = f"{module}.{name}"
         if full not in self.names:
-            self.names[full] = type("Named", (_StandIn,), {"name": full})
+            self.names[full] = type("Named", (_Placeholder,), {"name": full})
         return self.names[full]
 
     def get_extension(self, code: int) -> None:
-        """Registered short names are nobody's here."""
+        """Refuse copyreg extension codes."""
         raise pickle.UnpicklingError(f"it names extension {code}")
 
     def persistent_load(self, pid: Any) -> _Storage:
-        """What torch writes in place of a tensor's numbers."""
+        """Keep torch's reference to a storage."""
         return _Storage(pid)
 
 
@@ -126,15 +126,15 @@ class _Writer(pickle.Pickler):
 
 
 @contextlib.contextmanager
-def readable(path: Path) -> Iterator[BinaryIO]:
-    """The file as torch's safe reader takes it, in a temporary file.
+def sanitized(path: Path) -> Iterator[BinaryIO]:
+    """Yield a temporary copy of a checkpoint that holds only data.
 
     Args:
-        path: what `torch.save` wrote, in either of its formats.
+        path: a file written by `torch.save`, in the zip or the older format.
 
     Raises:
-        pickle.UnpicklingError: it names what runs programs, or it is no such file.
-        OSError: it cannot be read, or the temporary file cannot be written.
+        pickle.UnpicklingError: the pickle names a function that runs programs, or is broken.
+        OSError: the file cannot be read, or the temporary file cannot be written.
     """
     with open(path, "rb") as file, tempfile.TemporaryFile() as clean:
         try:
@@ -144,7 +144,7 @@ def readable(path: Path) -> Iterator[BinaryIO]:
                 _rewrite_old(file, clean)
         except (pickle.UnpicklingError, OSError):
             raise
-        except Exception as error:  # a broken pickle trips over whatever comes next
+        except Exception as error:  # a broken pickle can raise anything
             raise pickle.UnpicklingError(
                 f"its pickle is broken ({type(error).__name__})"
             ) from error
@@ -165,10 +165,10 @@ def _rewrite_zip(file: BinaryIO, clean: BinaryIO) -> None:
 
 
 def _rewrite_old(file: BinaryIO, clean: BinaryIO) -> None:
-    """Torch's first format: three small pickles, the object, the order of storages, numbers."""
+    """Rewrite torch's older format: 3 header pickles, the object, the storage keys, raw data."""
     file.seek(0)
     if _Reader(file).load() != 0x1950A86A20F9469CFC6C:
-        raise pickle.UnpicklingError("torch.save did not write it")
+        raise pickle.UnpicklingError("it was not written by torch.save")
     for _ in range(2):
         _Reader(file).load()
     begin = file.tell()
@@ -181,11 +181,11 @@ def _rewrite_old(file: BinaryIO, clean: BinaryIO) -> None:
 
 
 def _cleaned(file: BinaryIO) -> bytes:
-    """The next pickle of a file, written anew."""
+    """Read the next pickle of a file and return it with only data in it."""
     reader = _Reader(file)
     value = reader.load()
     for name in reader.names:
-        if _TRICKS.fullmatch(name):
+        if _RUNS_CODE.fullmatch(name):
             raise pickle.UnpicklingError(f"it names {name[:80]}, which runs programs")
     written = io.BytesIO()
     _Writer(written, 2).dump(_Cleaner()(value))
@@ -193,7 +193,7 @@ def _cleaned(file: BinaryIO) -> bytes:
 
 
 class _Cleaner:
-    """Copies what may stay; None takes the place of the rest. What is shared stays shared."""
+    """Copy the data of an object tree and replace the rest by None; keep shared references."""
 
     def __init__(self) -> None:
         self._done: dict[int, Any] = {}
@@ -206,7 +206,7 @@ class _Cleaner:
         if depth > MAX_DEPTH:
             return None
         if id(value) not in self._done:
-            self._done[id(value)] = None  # what contains itself ends here
+            self._done[id(value)] = None  # ends the recursion of a container in itself
             self._done[id(value)] = self._copy(value, depth + 1)
         return self._done[id(value)]
 
@@ -215,12 +215,12 @@ class _Cleaner:
             return _named(value)
         if isinstance(value, _Storage):
             return _Storage(self(value.place, depth))
-        if isinstance(value, _StandIn) and value.name in _CALLS:
+        if isinstance(value, _Placeholder) and value.name in _CALLS:
             return _Call(_CALLS[value.name], self(value.args, depth))
-        if isinstance(value, _StandIn) and (parts := _module_parts(value)) is not None:
+        if isinstance(value, _Placeholder) and (parts := _module_parts(value)) is not None:
             return self(parts, depth)
         if isinstance(value, Mapping):
-            if not value and isinstance(value, _StandIn) and value.name.endswith("Dict"):
+            if not value and isinstance(value, _Placeholder) and value.name.endswith("Dict"):
                 value = _pairs(value.args)
             keys = [key for key in value if type(key) in (str, int)]
             return {key: self(value[key], depth) for key in keys}
@@ -230,7 +230,7 @@ class _Cleaner:
 
 
 def _named(value: type) -> Any:
-    """The dtype, layout or storage class of torch that a name stands for; never anything else."""
+    """Return the torch dtype, layout or storage class of that name, else None."""
     module, _, name = getattr(value, "name", "").rpartition(".")
     if module not in ("torch", "torch.storage"):
         return None
@@ -239,28 +239,28 @@ def _named(value: type) -> Any:
     return found if is_storage or isinstance(found, _KINDS) else None
 
 
-def _module_parts(value: _StandIn) -> dict[str, Any] | None:
-    """The state dict of a network that was saved whole, class and all; None for anything else."""
+def _module_parts(value: _Placeholder) -> dict[str, Any] | None:
+    """Return the state dict of a module that was pickled whole, None for any other object."""
     state = value.state
     if not isinstance(state, dict) or not isinstance(state.get("_modules"), dict):
         return None
     found: dict[str, Any] = {}
-    passing = state.get("_non_persistent_buffers_set")
-    if isinstance(passing, _StandIn):  # a set, before protocol 4
-        passing = passing.args[0] if passing.args else ()
-    passing = set(passing) if isinstance(passing, list | set) else set()
+    transient = state.get("_non_persistent_buffers_set")
+    if isinstance(transient, _Placeholder):  # a set, before protocol 4
+        transient = transient.args[0] if transient.args else ()
+    transient = set(transient) if isinstance(transient, list | set) else set()
     for kind in ("_parameters", "_buffers"):
         own = state.get(kind)
         if isinstance(own, dict):
-            found |= {k: v for k, v in own.items() if v is not None and k not in passing}
+            found |= {k: v for k, v in own.items() if v is not None and k not in transient}
     for name, child in state["_modules"].items():
-        below = _module_parts(child) if isinstance(child, _StandIn) else None
+        below = _module_parts(child) if isinstance(child, _Placeholder) else None
         found |= {f"{name}.{key}": tensor for key, tensor in (below or {}).items()}
     return found
 
 
 def _pairs(args: tuple[Any, ...]) -> dict[Any, Any]:
-    """What an ordered dictionary of Python 2 is made from."""
+    """Return the items of an ordered dictionary that Python 2 pickled."""
     pairs = args[0] if len(args) == 1 and isinstance(args[0], list) else []
     return {
         pair[0]: pair[1]

@@ -42,10 +42,10 @@ def half_precision(device: torch.device) -> str | None:
 
 
 def has_cpu_bfloat16() -> bool:
-    """Whether this processor computes in bfloat16 itself, and oneDNN lets it.
+    """Whether this processor has bfloat16 instructions and oneDNN uses them.
 
-    The instructions are AVX512-BF16 or AMX; whether oneDNN uses them is tried (`packs`), since it
-    may be held back (`ONEDNN_MAX_CPU_ISA`).
+    The instructions are AVX512-BF16 or AMX. `packs` tests oneDNN, because `ONEDNN_MAX_CPU_ISA` can
+    disable them.
     """
     # torch keeps these questions private until its list of processor features is settled
     names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
@@ -53,7 +53,7 @@ def has_cpu_bfloat16() -> bool:
 
 
 def usable_precision(name: str, device: torch.device) -> tuple[str, str]:
-    """The precision asked for where a device computes in it, else float32.
+    """Return the requested precision if the device supports it, else float32.
 
     Args:
         name: "float32", "bfloat16" or "float16".
@@ -61,7 +61,7 @@ def usable_precision(name: str, device: torch.device) -> tuple[str, str]:
 
     Returns:
         name: the precision to compute in.
-        note: a sentence for the person who asked; empty where they get what they asked for.
+        note: one sentence if the precision was changed, else empty.
     """
     if name == "float32" or _computes(device, name):
         return name, ""
@@ -71,10 +71,10 @@ def usable_precision(name: str, device: torch.device) -> tuple[str, str]:
 
 @functools.cache
 def _computes(device: torch.device, name: str) -> bool:
-    """Whether convolutions run in a half precision on a device; one is tried."""
+    """Whether the device runs a convolution in this precision; tested with a small one."""
     dtype = getattr(torch, name)
     if device.type == "cpu" and dtype == torch.bfloat16:
-        return packs(dtype)  # torch's own loops, where oneDNN refuses, are slower than float32
+        return packs(dtype)  # without oneDNN, torch's bfloat16 is slower than its float32
     try:
         ones = torch.ones(1, 4, 4, 4, dtype=dtype, device=device)
         return F.conv2d(ones, ones).float().item() == 64.0

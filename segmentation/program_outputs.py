@@ -1,4 +1,4 @@
-"""What a program answers with, as logits: the right one of several, and of the right meaning."""
+"""Select a program's segmentation output and convert it to logits."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -10,30 +10,31 @@ from torch import Tensor
 from segmentation.errors import ModelError
 
 NAMES = ("out", "logits", "main", "output", "pred", "seg", "masks")
-"""Under which networks put their logits in a dictionary, the likeliest first."""
+"""Usual keys of the logits in an output dictionary, most likely first."""
 SLACK = 0.02
-"""How far probabilities may be from a sum of 1, for want of precision."""
-SMALLEST = 1e-7
+"""Largest rounding error of a sum of probabilities."""
+SMALLEST = 1e-6
+"""Probabilities are kept this far from 0 and 1, so that their logits are finite."""
 log = logging.getLogger(__name__)
 
 
 def fits(channels: int, num_classes: int) -> bool:
-    """Whether an answer of so many channels tells so many classes apart: one channel tells two."""
+    """Whether an output with this many channels fits; one channel stands for two classes."""
     return channels == num_classes or (channels == 1 and num_classes == 2)
 
 
 def pick_logits(answer: Any, num_classes: int) -> Tensor:
-    """The one of a program's answers that has the classes.
+    """Select the output that holds the class scores.
 
     Args:
-        answer: a tensor, or a dictionary, tuple or list of several, such as (main, auxiliary).
-        num_classes: C on the card.
+        answer: a tensor, or a dictionary, tuple or list of outputs, such as (main, auxiliary).
+        num_classes: number of categories on the card.
 
     Returns:
-        (N, C, h, w), or (N, 1, h, w) where C is 2.
+        (N, C, h, w), or (N, 1, h, w) for two classes.
 
     Raises:
-        ModelError: there is no such tensor, or the answer holds class numbers.
+        ModelError: there is no such output, it is ambiguous, or it holds class indices.
     """
     named = _named(answer)
     maps = {name: value for name, value in named if isinstance(value, Tensor) and value.ndim == 4}
@@ -48,7 +49,7 @@ def pick_logits(answer: Any, num_classes: int) -> Tensor:
         raise ModelError(
             f"the program answers with {', '.join(map(repr, main))}: call its logits 'out'"
         )
-    # one of the wrong number of classes is told so later
+    # if none fits, the caller reports the number of classes
     order = [name for among in (main, maps) for name in (*NAMES, *among) if name in among]
     chosen = order[0]
     if not maps[chosen].is_floating_point():
@@ -84,45 +85,41 @@ def _is_whole(value: Tensor) -> bool:
     return not value.is_floating_point() and value.dtype != torch.bool
 
 
-class Meaning:
-    """Turns what a network says into logits, be it logits, probabilities, or one channel.
+class LogitConverter:
+    """Convert a network's output to logits: from logits, probabilities or a single channel.
 
-    Whether it says probabilities is seen in its answer to the first photo: those of a pixel add up
-    to 1; a single one lies in [0, 1]. A later answer that does not look so settles the matter.
+    Probabilities are detected on the first photo: the values of each pixel sum to 1, or a single
+    channel lies in [0, 1]. The first output that does not is taken as proof of logits.
 
     Args:
-        ending: "softmax", "sigmoid" or "none" where the network's last step is known, which then
-            decides; "" where it is not.
+        activation: "softmax", "sigmoid" or "none" if the network's last layer is known, see
+            `program_checks.final_activation`; "" if it is not.
     """
 
-    def __init__(self, ending: str = "") -> None:
-        self._ending = ending
-        self._probable: bool | None = {"none": False, "": None}.get(ending, True)
+    def __init__(self, activation: str = "") -> None:
+        self._activation = activation
+        self._probable: bool | None = {"none": False, "": None}.get(activation, True)
 
-    def logits(self, said: Tensor) -> Tensor:
-        """(N, C, h, w) float32 of any meaning to logits (N, max(C, 2), h, w); softmax is right.
+    def logits(self, output: Tensor) -> Tensor:
+        """Convert (N, C, h, w) float32 to logits (N, max(C, 2), h, w).
 
-        One channel is the second class's sigmoid; the first class's logit is then 0.
+        A single channel becomes the second class; the first class's logit is 0, so that softmax
+        equals the channel's sigmoid.
         """
-        if self._ending not in ("softmax", "sigmoid", "none") and self._probable is not False:
-            self._look(said)
+        if self._activation not in ("softmax", "sigmoid", "none") and self._probable is not False:
+            self._look(output)
         if self._probable:
-            is_sigmoid = said.shape[1] == 1 or self._ending == "sigmoid"
-            said = _log_odds(said) if is_sigmoid else said.clamp(min=SMALLEST).log()
-        return torch.cat([torch.zeros_like(said), said], 1) if said.shape[1] == 1 else said
+            is_sigmoid = output.shape[1] == 1 or self._activation == "sigmoid"
+            output = output.logit(SMALLEST) if is_sigmoid else output.clamp(min=SMALLEST).log()
+        return torch.cat([torch.zeros_like(output), output], 1) if output.shape[1] == 1 else output
 
-    def _look(self, said: Tensor) -> None:
-        low, high = (value.item() for value in torch.aminmax(said))
-        if said.shape[1] == 1:
+    def _look(self, output: Tensor) -> None:
+        low, high = (value.item() for value in torch.aminmax(output))
+        if output.shape[1] == 1:
             probable = low >= -SLACK and high <= 1 + SLACK
-        else:  # enlarging by cubic curves swings beyond 0 and 1, but leaves the sum alone
-            sums = torch.stack(torch.aminmax(said.sum(1)))
+        else:  # bicubic upsampling leaves [0, 1] but keeps the sum
+            sums = torch.stack(torch.aminmax(output.sum(1)))
             probable = low >= -0.25 and high <= 1.25 and bool(((sums - 1).abs() <= SLACK).all())
         if probable and self._probable is None:
-            log.info("the network answers with probabilities: their logarithms are its logits")
+            log.info("the network outputs probabilities; converted to logits")
         self._probable = probable
-
-
-def _log_odds(probabilities: Tensor) -> Tensor:
-    """The inverse of the sigmoid, in double precision: near 1 float32 has few numbers."""
-    return probabilities.double().logit(SMALLEST).to(probabilities.dtype)

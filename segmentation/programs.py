@@ -20,8 +20,8 @@ from segmentation.archive import CARD, MAX_CARD_BYTES, Archive, rewrite
 from segmentation.cards import ModelCard, parse_card
 from segmentation.errors import ModelError, PixelwiseError
 from segmentation.file_kinds import name_kind
-from segmentation.program_checks import check_settled, ending
-from segmentation.program_outputs import Meaning, fits, pick_logits
+from segmentation.program_checks import check_deterministic, final_activation
+from segmentation.program_outputs import LogitConverter, fits, pick_logits
 from segmentation.terminal import plain
 
 MAX_FILE_BYTES = 2 << 30
@@ -102,8 +102,8 @@ def load_program(path: str | os.PathLike[str], device: torch.device) -> Program:
             "of floats"
         )
     try:
-        check_settled(program)
-        last = _check_answer(program, card)
+        check_deterministic(program)
+        activation = _check_answer(program, card)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
     if device.type != "cpu":
@@ -111,7 +111,7 @@ def load_program(path: str | os.PathLike[str], device: torch.device) -> Program:
     batch, height, width = (_side(program, value.shape[i]) for i in (0, 2, 3))
     square = str(value.shape[2]) == str(value.shape[3]) and height.step > 0
     network = ProgramNetwork(
-        program.module(check_guards=False), value.dtype, batch, len(card.categories), last
+        program.module(check_guards=False), value.dtype, batch, len(card.categories), activation
     )
     return Program(card, network, (height, width), square)
 
@@ -125,14 +125,14 @@ class ProgramNetwork(nn.Module):
         dtype: torch.dtype,
         batches: Side,
         num_classes: int = 0,
-        last: str = "",
+        activation: str = "",
     ) -> None:
         super().__init__()
         self.program = program
         self.dtype = dtype
         self.batches = batches
         self.num_classes = num_classes
-        self._meaning = Meaning(last)
+        self._converter = LogitConverter(activation)
 
     def forward(self, batch: Tensor) -> dict[str, Tensor]:
         """Batch (N, 3, H, W) to {"out": logits (N, C, h, w)}."""
@@ -145,8 +145,8 @@ class ProgramNetwork(nn.Module):
         missing = self.batches.nearest(count) - count
         if missing > 0:
             group = torch.cat([group, group[-1:].expand(missing, -1, -1, -1)])
-        said = pick_logits(self.program(group), self.num_classes)
-        return self._meaning.logits(said[:count].float())  # (count, C, h, w)
+        output = pick_logits(self.program(group), self.num_classes)
+        return self._converter.logits(output[:count].float())  # (count, C, h, w)
 
 
 @contextmanager
@@ -171,7 +171,7 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 def _check_kind(path: Path) -> None:
-    """Refuse by name what is another kind of file; archives have messages of their own."""
+    """Refuse other kinds of files by name. Archives are checked in `Archive`."""
     kind = name_kind(path)
     if kind and (not zipfile.is_zipfile(path) or "TorchScript" in kind):
         raise ModelError(f"it is {kind}")
@@ -216,10 +216,10 @@ def _side(program: ExportedProgram, length: Any) -> Side:
 
 
 def _check_answer(program: ExportedProgram, card: ModelCard) -> str:
-    """Refuse a program that does not answer with logits for the card's categories.
+    """Refuse a program whose output does not fit the card's categories.
 
     Returns:
-        What its answer ends in; see `ending`.
+        The output's activation; see `final_activation`.
     """
     nodes = {node.name: node for node in program.graph.nodes}
     names = [str(name) for name in program.graph_signature.user_outputs]
@@ -232,4 +232,4 @@ def _check_answer(program: ExportedProgram, card: ModelCard) -> str:
             f"{len(card.categories)} categories: correct the card"
         )
     chosen = next(name for name, value in zip(names, values, strict=True) if value is logits)
-    return ending(nodes[chosen])
+    return final_activation(nodes[chosen])

@@ -33,8 +33,8 @@ class Runner:
             each new size of photo.
 
     Attributes:
-        precision: what answers are computed in.
-        note: why that is not what was asked for; mostly empty.
+        precision: number format that the network computes in.
+        note: why `precision` differs from the requested one; usually empty.
 
     Raises:
         ModelError: unknown precision, or one that does not go with `exact`.

@@ -18,12 +18,12 @@ def complain(message: str) -> int:
 
 
 def plain(text: str, most: int | None = None, *, lines: bool = False) -> str:
-    """A text of others without a terminal's commands; what cannot be printed becomes "?".
+    """Remove terminal control sequences; other unprintable characters become "?".
 
     Args:
-        text: from a file, a library, or a visitor.
-        most: letters kept; None for all.
-        lines: let ends of lines be.
+        text: untrusted text.
+        most: maximum number of characters; None for all.
+        lines: keep line breaks.
     """
     kept = _COMMANDS.sub("", text).strip()
     return "".join(c if c.isprintable() or (lines and c == "\n") else "?" for c in kept)[:most]

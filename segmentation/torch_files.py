@@ -1,4 +1,4 @@
-"""What `torch.save` wrote, read as data only: no class or function that a file names is called."""
+"""Load files written by `torch.save` as data only, without calling any class or function."""
 
 import pickle
 import struct
@@ -9,16 +9,16 @@ from pathlib import Path
 import torch
 
 from segmentation.errors import WeightsError
-from segmentation.pickles import readable
+from segmentation.pickles import sanitized
 from segmentation.terminal import plain
 from segmentation.unwrap import network_state
 
-# what torch's reader raises where a pickle is not what it expects; the rest is a broken file
+# raised by torch's safe loader for an unexpected pickle; other errors mean a broken file
 _NOT_PLAIN = (pickle.UnpicklingError, TypeError, AttributeError, AssertionError, struct.error)
 
 
 def load_data(path: Path) -> object:
-    """What `torch.save` wrote, by torch's safe reader; see `pickles` for what that refuses.
+    """Load a file with `weights_only=True`; `pickles` handles the files that this refuses.
 
     Raises:
         WeightsError: it is broken, or holds more than data.
@@ -29,7 +29,7 @@ def load_data(path: Path) -> object:
             try:
                 return torch.load(path, map_location="cpu", weights_only=True)
             except _NOT_PLAIN:
-                with readable(path) as clean:
+                with sanitized(path) as clean:
                     loaded = torch.load(clean, map_location="cpu", weights_only=True)
                 if not network_state(loaded):
                     raise pickle.UnpicklingError("there are no tensors by name in it") from None
@@ -51,7 +51,7 @@ def load_data(path: Path) -> object:
 
 
 def _cause(error: BaseException) -> str:
-    """What torch says, but for its advice to read the file unsafely."""
+    """Return the first line of torch's message without its advice to load unsafely."""
     lines = plain(str(error), 2000, lines=True).splitlines()
     first = lines[0][:200] if lines else type(error).__name__
     return "it holds more than data" if "weights_only" in first else first

@@ -1,4 +1,4 @@
-"""The network's state dict in whatever a training script has wrapped it."""
+"""Find the network's state dict inside a training checkpoint."""
 
 import re
 from collections import Counter
@@ -19,30 +19,30 @@ WRAPPERS = (
     "params",
     "module",
 )
-"""Names that scripts keep a network under, the likeliest first; any other name will do too."""
+"""Usual keys of the network in a checkpoint, most likely first. Other keys are found too."""
 _OTHERS = re.compile(r"optim|sched|scaler|criterion|loss|callback|metric|teacher|discriminator")
 _UNLIKELY = "optimizer"
-_BESIDE = re.compile(r"(.*_)?(criterion|loss|loss_fn|losses|metrics?|n_averaged)(_.*)?")
-_INSERTED = {"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
+_LOSS_NAMES = re.compile(r"(.*_)?(criterion|loss|loss_fn|losses|metrics?|n_averaged)(_.*)?")
+_WRAPPER_SEGMENTS = {"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 MAX_DEPTH = 5
 
 
 def network_state(loaded: Any, expected: Collection[str] | None = None) -> dict[str, Tensor]:
-    """The tensors of a network by the names that the network has for them.
+    """Return the network's tensors under the names that the network uses.
 
     Args:
-        loaded: what a file held: mappings and lists of tensors, numbers and text.
-        expected: the network's own names; where a file holds several state dicts, or names with
-            something before them, they decide. None where they are not known.
+        loaded: content of a checkpoint: nested mappings and lists.
+        expected: the network's parameter names. They select among several state dicts and
+            prefixes. None if they are unknown.
 
     Returns:
-        Name to tensor; empty where nothing looks like a state dict.
+        Name to tensor; empty if there is no state dict.
     """
     names = frozenset(expected) if expected is not None else None
     best: dict[str, Tensor] = {}
     rank: tuple[int, int, int] | None = None
     for order, (wrapper, tensors) in enumerate(_candidates(loaded)):
-        plain = _bare(tensors, names)
+        plain = _without_prefixes(tensors, names)
         known = len(names & plain.keys()) if names is not None else 0
         place = WRAPPERS.index(wrapper) if wrapper in WRAPPERS else len(WRAPPERS)
         place += wrapper == _UNLIKELY
@@ -53,7 +53,7 @@ def network_state(loaded: Any, expected: Collection[str] | None = None) -> dict[
 
 
 def _candidates(loaded: Any) -> Iterator[tuple[str, dict[str, Tensor]]]:
-    """Each mapping that holds tensors by name, with the name it stands under; outer ones first."""
+    """Yield each mapping with tensor values and its key in the checkpoint, outermost first."""
     waiting: list[tuple[str, Any, int]] = [("", loaded, 0)]
     seen: set[int] = set()
     while waiting:
@@ -82,22 +82,27 @@ def _is_unlikely(outer: str, name: str) -> bool:
     return outer == _UNLIKELY or bool(_OTHERS.search(name.lower()))
 
 
-def _bare(tensors: dict[str, Tensor], expected: frozenset[str] | None) -> dict[str, Tensor]:
-    """The same tensors without what DataParallel, Lightning and others put before their names."""
-    named = {_without(key, _INSERTED): value for key, value in tensors.items()}
+def _without_prefixes(
+    tensors: dict[str, Tensor], expected: frozenset[str] | None
+) -> dict[str, Tensor]:
+    """Remove the prefixes that DataParallel, Lightning, torch.compile and others add."""
+    named = {_without(key, _WRAPPER_SEGMENTS): value for key, value in tensors.items()}
     if expected is None:
-        return _by_habit(named)
-    shorter = {_without(key, _INSERTED | {"module"}): value for key, value in named.items()}
-    return max((_by_match(each, expected) for each in (named, shorter)), key=lambda one: one[0])[1]
+        return _strip_usual_prefixes(named)
+    shorter = {_without(key, _WRAPPER_SEGMENTS | {"module"}): value for key, value in named.items()}
+    return max(
+        (_strip_matching_prefix(each, expected) for each in (named, shorter)),
+        key=lambda one: one[0],
+    )[1]
 
 
-def _by_match(
+def _strip_matching_prefix(
     tensors: dict[str, Tensor], expected: frozenset[str]
 ) -> tuple[int, dict[str, Tensor]]:
-    """Take the beginning under which most of the network's names are found.
+    """Strip the prefix under which most of the network's names are found.
 
     Returns:
-        How many are found, and the tensors under that beginning.
+        The number of names found, and the tensors under that prefix.
     """
     found: Counter[str] = Counter()
     for key in tensors:
@@ -106,29 +111,29 @@ def _by_match(
             if ".".join(parts[cut:]) in expected:
                 found[".".join(parts[:cut])] += 1
     if not found:
-        return 0, _by_habit(tensors)
+        return 0, _strip_usual_prefixes(tensors)
     most = max(found.values())
-    beginning = min((b for b, count in found.items() if count == most), key=len)
-    if not beginning:
+    prefix = min((b for b, count in found.items() if count == most), key=len)
+    if not prefix:
         tops = {name.split(".")[0] for name in expected}
         return most, {
             key: value
             for key, value in tensors.items()
-            if (top := key.split(".")[0]) in tops or not _BESIDE.fullmatch(top)
+            if (top := key.split(".")[0]) in tops or not _LOSS_NAMES.fullmatch(top)
         }
-    start = f"{beginning}."
+    start = f"{prefix}."
     return most, {
         key.removeprefix(start): value for key, value in tensors.items() if key.startswith(start)
     }
 
 
-def _by_habit(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Strip the usual beginnings where the network's own names are not known."""
+def _strip_usual_prefixes(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Strip common prefixes if the network's own names are unknown."""
     while True:
         for start in ("module.", "model.", "net.", "network."):
             inside = [key for key in tensors if key.startswith(start)]
             beside = [key.split(".")[0] for key in tensors if not key.startswith(start)]
-            if inside and all(_BESIDE.fullmatch(top) for top in beside):
+            if inside and all(_LOSS_NAMES.fullmatch(top) for top in beside):
                 tensors = {key.removeprefix(start): tensors[key] for key in inside}
                 break
         else:
@@ -140,5 +145,5 @@ def _without(key: str, segments: set[str]) -> str:
 
 
 def is_usable(value: Tensor) -> bool:
-    """Whether a tensor has plain numbers of its own: not sparse, quantized or without memory."""
+    """Whether a tensor is dense, not quantized, and has memory (is not on the meta device)."""
     return value.layout == torch.strided and not value.is_meta and not value.is_quantized

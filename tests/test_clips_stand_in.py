@@ -60,9 +60,7 @@ def test_the_built_in_model_answers_and_says_why(clips, film, caplog):
     with caplog.at_level(logging.WARNING):
         said, file = told(clips, film)
     assert said.startswith("Done: 5 frames")
-    assert said.endswith(
-        f"Labelled by embedded. It answers because the weights of {QUICK} cannot be had."
-    )
+    assert said.endswith(f"Labelled by embedded. The weights of {QUICK} are not available.")
     assert Path(file).is_file()
     assert "server answered 404" in caplog.text  # the reason is for the owner's terminal
 
