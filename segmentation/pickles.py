@@ -100,6 +100,7 @@ class _Reader(pickle._Unpickler):  # the C one allocates memory for a forged mem
     def __init__(self, file: BinaryIO) -> None:
         super().__init__(file, encoding="utf-8", errors="surrogateescape")
         self.names: dict[str, type[_Placeholder]] = {}
+        self.storages: dict[str, _Storage] = {}
 
     def find_class(self, module: str, name: str) -> type[_Placeholder]:
         """Return a new placeholder class for each name."""
@@ -112,9 +113,13 @@ class _Reader(pickle._Unpickler):  # the C one allocates memory for a forged mem
         """Refuse copyreg extension codes."""
         raise pickle.UnpicklingError(f"it names extension {code}")
 
-    def persistent_load(self, pid: Any) -> _Storage:
-        """Keep torch's reference to a storage."""
-        return _Storage(pid)
+    def persistent_load(self, pid: Any) -> Any:
+        """Keep torch's reference to a storage; the older format refers to classes this way too."""
+        if isinstance(pid, tuple) and pid[:1] == ("module",):
+            return pid[1]
+        storage = _Storage(pid)
+        self.storages.setdefault(str(pid[2]) if len(pid) > 2 else str(pid), storage)
+        return storage
 
 
 class _Writer(pickle.Pickler):
@@ -172,7 +177,7 @@ def _rewrite_old(file: BinaryIO, clean: BinaryIO) -> None:
     for _ in range(2):
         _Reader(file).load()
     begin = file.tell()
-    middle = _cleaned(file)
+    middle = _cleaned(file, keep_storages=True)
     end = file.tell()
     file.seek(0)
     clean.write(file.read(begin) + middle)
@@ -180,15 +185,21 @@ def _rewrite_old(file: BinaryIO, clean: BinaryIO) -> None:
     shutil.copyfileobj(file, clean, 1 << 20)
 
 
-def _cleaned(file: BinaryIO) -> bytes:
-    """Read the next pickle of a file and return it with only data in it."""
+def _cleaned(file: BinaryIO, *, keep_storages: bool = False) -> bytes:
+    """Read the next pickle of a file and return it with only data in it.
+
+    Args:
+        file: open at the pickle's first byte.
+        keep_storages: also keep the storages of dropped objects; the older format needs all.
+    """
     reader = _Reader(file)
     value = reader.load()
     for name in reader.names:
         if _RUNS_CODE.fullmatch(name):
             raise pickle.UnpicklingError(f"it names {name[:80]}, which runs programs")
-    written = io.BytesIO()
-    _Writer(written, 2).dump(_Cleaner()(value))
+    written, clean = io.BytesIO(), _Cleaner()
+    others = list(reader.storages.values()) if keep_storages else []
+    _Writer(written, 2).dump((clean(value), clean(others)))
     return written.getvalue()
 
 
@@ -220,8 +231,8 @@ class _Cleaner:
         if isinstance(value, _Placeholder) and (parts := _module_parts(value)) is not None:
             return self(parts, depth)
         if isinstance(value, Mapping):
-            if not value and isinstance(value, _Placeholder) and value.name.endswith("Dict"):
-                value = _pairs(value.args)
+            if not value and isinstance(value, _Placeholder):
+                value = value.state if isinstance(value.state, dict) else _pairs(value.args)
             keys = [key for key in value if type(key) in (str, int)]
             return {key: self(value[key], depth) for key in keys}
         if type(value) in (list, tuple):
@@ -260,7 +271,7 @@ def _module_parts(value: _Placeholder) -> dict[str, Any] | None:
 
 
 def _pairs(args: tuple[Any, ...]) -> dict[Any, Any]:
-    """Return the items of an ordered dictionary that Python 2 pickled."""
+    """Return the items of a dictionary that was pickled as a list of pairs."""
     pairs = args[0] if len(args) == 1 and isinstance(args[0], list) else []
     return {
         pair[0]: pair[1]

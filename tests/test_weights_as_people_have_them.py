@@ -72,6 +72,8 @@ BESIDE: dict[str, Any] = {
     "optimizer": {"state": {0: {"exp_avg": torch.ones(3)}}, "param_groups": [{"params": [0]}]},
     "scaler": {"scale": torch.ones(1)},
     "slice": slice(1, 2),
+    "loss": nn.CrossEntropyLoss(torch.ones(3)),
+    "solver": torch.optim.SGD([nn.Parameter(torch.ones(5))], lr=0.1),
     "none": None,
 }
 FORMS = {
@@ -110,6 +112,7 @@ FORMS = {
     "tuple": lambda s: (s, {"state": {}}, 3),
     "numbers beside": lambda s: {**s, "epoch": 3, "best": np.float64(1)},
     "deep": lambda s: {"a": {"b": [{"c": s}]}},
+    "attribute": lambda s: argparse.Namespace(best=[argparse.Namespace(weights=s)]),
     "config class": lambda s: Config(model=Config(s)),
     "ordered": lambda s: {"model": collections.OrderedDict(s), "when": datetime.date(2026, 1, 1)},
     "parameters": lambda s: {
