@@ -26,14 +26,21 @@ def test_the_shortcuts_change_no_label_on_real_logits(photo):
 
 
 def test_gains_are_of_the_quickest_runs_and_of_real_logits_alone():
+    def row(model: str, photo: str, quick: list[float], slow: list[float]) -> dict[str, object]:
+        times = {
+            way: {"decide": [2 * v for v in values], "processor": values}
+            for way, values in (("shortcuts", quick), ("all", slow))
+        }
+        return {"model": model, "photo": photo, "logits": [2, 3, 4], **times}
+
     rows = [
-        {"model": RANDOM, "photo": "a", "logits": [2, 3, 4], "shortcuts": [0.1], "all": [0.9]},
-        {"model": "m", "photo": "a", "logits": [2, 3, 4], "shortcuts": [0.2, 9], "all": [9, 0.3]},
-        {"model": "m", "photo": "b", "logits": [2, 3, 4], "shortcuts": [0.4], "all": [0.3]},
+        row(RANDOM, "a", [0.1], [0.9]),
+        row("m", "a", [0.2, 9], [9, 0.3]),
+        row("m", "b", [0.4], [0.3]),
     ]
     text = shortcuts_report(rows)
     assert "On real logits the shortcuts gain 0.75x to 1.50x." in text
-    assert "| m | b | 2 x 3 x 4 | 400 (400 to 400) | 300 (300 to 300) | 0.75x |" in text
+    assert "| m | b | 2 x 3 x 4 | 800 (800 to 800) | 600 (600 to 600) | 0.75x |" in text
 
 
 @pytest.mark.slow
