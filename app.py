@@ -4,12 +4,14 @@
 starts nothing: no server, no network, no weights.
 """
 
+import contextlib
 import threading
 from pathlib import Path
 
 import gradio as gr
 
 from page import classroom, label_room, live_words, several_room, words
+from page.address import no_folder
 from page.crowd import LINE, Crowd, add_doors
 from page.engine import Engine
 from page.folder import own_folder
@@ -80,7 +82,11 @@ def main() -> None:
     global demo
     options = parse_options()
     set_up_logging(options.log_level)
-    with own_folder():
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(own_folder())
+        except OSError as error:
+            parser().exit(2, f"app.py: error: {no_folder(error)}\n")
         try:
             demo = build_demo(options)
             site = start(demo, options)

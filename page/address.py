@@ -50,10 +50,16 @@ def check_folder(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise PixelwiseError(
-            f"the folder for uploads and results, {str(folder)!r}, cannot be written "
-            f"({error.strerror or error}): set GRADIO_TEMP_DIR to one that can, or make room"
-        ) from error
+        raise PixelwiseError(no_folder(error, folder)) from error
+
+
+def no_folder(error: OSError, folder: Path | None = None) -> str:
+    """Return the message for a folder of uploads and results that cannot be written."""
+    name = folder or error.filename
+    return (
+        f"the folder for uploads and results, {str(name)!r}, cannot be written "
+        f"({error.strerror or error}): set GRADIO_TEMP_DIR to one that can, or make room"
+    )
 
 
 def _why_not(host: str, port: int, error: Exception) -> str:

@@ -226,10 +226,15 @@ def _check_answer(program: ExportedProgram, card: ModelCard) -> str:
     values = [nodes[name].meta.get("val") if name in nodes else None for name in names]
     answer = tree_unflatten(values, program.call_spec.out_spec)
     logits = pick_logits(answer, len(card.categories))
+    if not isinstance(logits.shape[1], int):
+        raise ModelError(
+            "the number of classes is not the second dimension of the program's output: return "
+            "logits (N, C, h, w)"
+        )
     if not fits(logits.shape[1], len(card.categories)):
         raise ModelError(
             f"the program answers with {logits.shape[1]} classes, but its card lists "
             f"{len(card.categories)} categories: correct the card"
         )
-    chosen = next(name for name, value in zip(names, values, strict=True) if value is logits)
-    return final_activation(nodes[chosen])
+    chosen = [name for name, value in zip(names, values, strict=True) if value is logits]
+    return final_activation(nodes[chosen[0]]) if chosen else ""

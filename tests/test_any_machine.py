@@ -60,6 +60,14 @@ def test_a_port_in_use_is_one_line_and_a_status():
     ]
 
 
+def test_a_temporary_folder_that_cannot_be_made_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    done = start_page("--port", str(free_port()), GRADIO_TEMP_DIR=str(tmp_path / "file" / "tmp"))
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert "cannot be written (Not a directory): set GRADIO_TEMP_DIR to one that can" in line
+
+
 def test_addresses_that_cannot_be_listened_on_are_told(monkeypatch):
     check_address(Options(host="127.0.0.1", port=free_port()))
     for host in ("203.0.113.7", "no.such.host.invalid", "a" * 70 + ".example"):

@@ -90,6 +90,8 @@ class Says(ColourNet):
             return grown / grown.sum(1, keepdim=True)
         if self.how == "mean of two":
             return (logits.softmax(1) + (logits * 1.0).softmax(1)) / 2
+        if self.how == "percent":
+            return logits.softmax(1) * 100
         if self.how == "log":
             return logits.log_softmax(1)
         if self.how == "sigmoid":
@@ -97,7 +99,10 @@ class Says(ColourNet):
         return {"out": logits}
 
 
-@pytest.mark.parametrize("how", ["softmax", "by hand", "mean of two", "log", "sigmoid", "enlarged"])
+HOW = ("softmax", "by hand", "mean of two", "percent", "log", "sigmoid", "enlarged")
+
+
+@pytest.mark.parametrize("how", HOW)
 def test_probabilities_are_noticed_on_the_first_photo_and_treated_rightly(how, tmp_path):
     plain = segmentation.load(export(tmp_path / "l.pt2", Says("logits").eval()), device="cpu")
     other = segmentation.load(export(tmp_path / "p.pt2", Says(how).eval()), device="cpu")
@@ -150,12 +155,15 @@ class Answers(ColourNet):
             "one 4-D": (vector, logits),
             "features first": (features, logits),
             "list": [logits],
+            "nested": {"out": {"logits": logits}, "aux": (other,)},
+            "nested tuple": ((logits, other), vector),
         }[self.form]
 
 
 FORMS = (
     *("logits", "logits and more", "odd name", "aux first", "out wins"),
     *("main and aux", "one 4-D", "features first", "list"),
+    *("nested", "nested tuple"),
 )
 
 
@@ -184,6 +192,11 @@ class Labels(ColourNet):
         return self.classify(batch).argmax(1, keepdim=self.keep)
 
 
+class ChannelsLast(ColourNet):
+    def forward(self, batch: Tensor) -> Tensor:
+        return self.classify(batch).permute(0, 2, 3, 1)
+
+
 class Vector(ColourNet):
     def forward(self, batch: Tensor) -> Tensor:
         return self.classify(batch).mean((2, 3))
@@ -194,6 +207,7 @@ class Vector(ColourNet):
     [
         (Labels(True), "leave out its last argmax"),
         (Labels(False), "leave out its last argmax"),
+        (ChannelsLast(), r"not the second dimension .* return logits \(N, C, h, w\)"),
         (Vector(), r"answers with \(2, 21\), not with logits \(N, C, h, w\)"),
     ],
 )
@@ -224,10 +238,12 @@ class OneChannel(nn.Module):
             return F.interpolate(said.sigmoid(), scale_factor=2.0, mode="bilinear")
         if self.how == "by hand":
             return 1 / (1 + (-said).exp())
+        if self.how == "squeezed":
+            return said.squeeze(1)
         return said
 
 
-@pytest.mark.parametrize("how", ["logit", "sigmoid", "enlarged", "by hand"])
+@pytest.mark.parametrize("how", ["logit", "sigmoid", "enlarged", "by hand", "squeezed"])
 def test_one_channel_becomes_two_classes_by_its_sigmoid(how, tmp_path):
     path = export(tmp_path / "o.pt2", OneChannel(how).eval(), categories=TWO)
     result = segmentation.load(path, device="cpu").predict(photo())
