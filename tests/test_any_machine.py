@@ -41,9 +41,9 @@ def words(photos: Path, program: Path, out: Path) -> list[str]:
 # ---- the page's address and folder
 
 
-def start_page(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def start_page(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(ROOT / "app.py"), "--model", "embedded", "--device", "cpu"]
-    env = {**os.environ, "GRADIO_ANALYTICS_ENABLED": "False", **environment}
+    env = {**os.environ, "GRADIO_ANALYTICS_ENABLED": "False"}
     return subprocess.run(
         [*command, *arguments], env=env, capture_output=True, text=True, timeout=90
     )
@@ -60,11 +60,16 @@ def test_a_port_in_use_is_one_line_and_a_status():
     ]
 
 
-def test_a_temporary_folder_that_cannot_be_made_is_one_line(tmp_path):
+def test_a_temporary_folder_that_cannot_be_made_is_one_line(tmp_path, monkeypatch, capsys):
+    import app
+
     (tmp_path / "file").write_text("")
-    done = start_page("--port", str(free_port()), GRADIO_TEMP_DIR=str(tmp_path / "file" / "tmp"))
-    assert done.returncode == 2
-    (line,) = done.stderr.splitlines()
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "file" / "tmp"))
+    monkeypatch.setattr(sys, "argv", ["app.py", "--model", "embedded", "--device", "cpu"])
+    with pytest.raises(SystemExit) as ended:
+        app.main()
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
     assert "cannot be written (Not a directory): set GRADIO_TEMP_DIR to one that can" in line
 
 
