@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -15,7 +16,7 @@ from PIL import Image
 from conftest import ROOT
 from page.address import check_address, check_folder
 from page.options import Options
-from segmentation import PixelwiseError, cli, outputs
+from segmentation import PixelwiseError, cli, filelock, outputs
 from segmentation.cli import main
 from segmentation.many.journal import Journal
 from server import free_port
@@ -253,35 +254,30 @@ def test_a_row_is_not_read_byte_by_byte(tmp_path):
         assert reads() - before < 3 * 200  # 400,000 bytes
 
 
-WINDOWS = """
-import os, sys, types, signal
-import torch, numpy, PIL.Image, multiprocessing.connection
-for module, names in {
-    os: ("pread", "fork", "getuid", "sched_getaffinity", "fchmod", "pwrite"),
-    signal: ("pthread_sigmask",),
-}.items():
-    for name in names:
-        if hasattr(module, name):
-            delattr(module, name)
-sys.modules["fcntl"] = sys.modules["resource"] = sys.modules["pwd"] = None
-sys.modules["msvcrt"] = types.SimpleNamespace(LK_NBLCK=2, locking=lambda *a: None)
-from segmentation.cli import main
-sys.exit(main(sys.argv[1:]))
-"""
+@pytest.fixture
+def no_posix(monkeypatch):
+    """What Windows lacks is taken away; its lock is a stand-in that nobody else asks for."""
+    for module, name in (
+        *((os, name) for name in ("pread", "pwrite", "fork", "sched_getaffinity", "fchmod")),
+        (signal, "pthread_sigmask"),
+    ):
+        monkeypatch.delattr(module, name, raising=False)
+    asked = []
+    windows = SimpleNamespace(LK_NBLCK=2, locking=lambda *args: asked.append(args))
+    monkeypatch.setattr(filelock, "fcntl", None)
+    monkeypatch.setattr(filelock, "msvcrt", windows, raising=False)
+    return asked
 
 
-def test_a_folder_is_labelled_and_resumed_without_posix(photos, tiny_program, tmp_path):
-    """What Windows lacks is taken away in a child process; a second run finds the first's work."""
+def test_a_folder_is_labelled_and_resumed_without_posix(
+    photos, tiny_program, tmp_path, no_posix, capsys
+):
     given = [str(photos), *words(photos, tiny_program, tmp_path / "out")[4:]]
-
-    def run() -> str:
-        command = [sys.executable, "-c", WINDOWS, *given]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
-        assert done.returncode == 0, done.stderr
-        return done.stderr
-
-    assert "4 labelled: see" in run()
-    (photos / "1.png").unlink()
-    Image.fromarray(photo(32, 48)).save(photos / "5.png")
-    assert "1 labelled, 3 done before: see" in run()
-    assert (tmp_path / "out" / "classes.csv").read_text().count("\n") == 5
+    assert main(given) == 0
+    assert "4 labelled: see" in capsys.readouterr().err
+    (photos / "1.png").rename(photos / "5.png")
+    assert main(given) == 0
+    assert "1 labelled, 3 done before: see" in capsys.readouterr().err
+    assert len(no_posix) == 2  # a lock for each run
+    table = (tmp_path / "out" / "classes.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in table] == ["image", "0.png", "2.png", "3.png", "5.png"]
