@@ -8,8 +8,8 @@ import torch
 
 from segmentation import ModelCard, Segmentation
 
-PLAIN = ("categories", "model", "device", "seconds", "precision")
-ARRAYS = ("class_map", "confidence", "runner_up")
+PLAIN = ("categories", "model", "device", "seconds", "precision", "set_threshold")
+ARRAYS = ("class_map", "confidence", "runner_up", "set_sizes")
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,13 +17,13 @@ class Parcel:
     """A labelled photo on its way. Ray hands arrays over without pickling their bytes.
 
     Attributes:
-        arrays: class_map, confidence and runner_up, as in `Segmentation`.
+        arrays: class_map, confidence, runner_up and set_sizes, as in `Segmentation`.
         logits: (C, h, w) float32.
         plain: its other fields.
         card: the answering model's.
     """
 
-    arrays: tuple[np.ndarray, ...]
+    arrays: tuple[np.ndarray | None, ...]
     logits: np.ndarray
     plain: dict[str, Any]
     card: ModelCard
@@ -69,5 +69,8 @@ def unpack(parcel: Parcel) -> Segmentation:
     The arrays that arrive lie in Ray's shared memory, and the page keeps its answers for up to an
     hour, which would fill that.
     """
-    arrays = {name: array.copy() for name, array in zip(ARRAYS, parcel.arrays, strict=True)}
+    arrays = {
+        name: None if array is None else array.copy()
+        for name, array in zip(ARRAYS, parcel.arrays, strict=True)
+    }
     return Segmentation(**arrays, logits=torch.from_numpy(parcel.logits.copy()), **parcel.plain)

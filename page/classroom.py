@@ -17,6 +17,7 @@ from .classroom_lab import Lab, NotYetError, chosen, default_class, palette_of
 from .classroom_views import Views
 from .engine import Engine
 from .events import QUIETLY
+from .examples import offered
 from .kept import Answer
 
 HEAVY: dict[str, Any] = {**QUIETLY, "concurrency_id": "classroom", "concurrency_limit": 1}
@@ -72,8 +73,8 @@ class Classroom:
             with gr.Column(scale=1, min_width=300, elem_id="cl-side"):
                 with gr.Row(elem_id="cl-examples") as self.offered:
                     self.taken = [
-                        (gr.Button(path.stem.replace("_", " "), size="sm"), path)
-                        for path in sorted(self.examples.glob("*.jpg"))
+                        (gr.Button(example.title, size="sm"), path)
+                        for example, path in offered(self.examples)
                     ]
                 self.picker = Board(words.note(words.NO_PHOTO, "invite"), elem_id="cl-picker")
                 self.bars = PixelBars(elem_id="cl-bars")

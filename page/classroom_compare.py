@@ -49,7 +49,7 @@ class Compare:
         if not 2 <= len(chosen) <= MAX_COMPARED:
             raise NotYetError(f"Choose two or {MAX_COMPARED} models.")
         image = answer.photo.image
-        figures, found, facts, sorry = [], [], [], ""
+        figures, found, facts, answers, sorry = [], [], [], [], ""
         for number, choice in enumerate(chosen):
             name, _, size = choice.partition("@")
             shown = Path(name).stem + (f" at {size} px" if size else "")
@@ -72,9 +72,11 @@ class Compare:
             )
             found.append((words.escape(shown), other.result))
             facts.append(_known(shown, name, other))
+            answers.append(other)
         table = fig.table(
             ("Model", "mIoU", "Parameters", "Shown", "This photo"), facts, "What is known of them"
         )
+        table += _warning(answers)
         yield _side_by_side(figures) + sorry + (_verdict(image, found) if found else "") + table
 
     def first(self, key: str) -> list[str]:
@@ -92,16 +94,31 @@ def _side_by_side(figures: Sequence[str]) -> str:
 
 def _known(shown: str, name: str, other: Answer) -> tuple[str, ...]:
     card = other.card
-    published = MODELS[name].miou if name in MODELS else None
-    miou = card.miou if card.miou is not None else published
-    source = "published" if published is not None else "as its card says"
     parameters = card.parameters or (count_parameters(name) if name in MODELS else None)
     return (
         words.escape(shown),
-        f"{miou:.1f} <small>{source}</small>" if miou is not None else "nobody has measured it",
+        _quality(other),
         f"{parameters / 1e6:.1f} million" if parameters else "unknown",
         f"{other.size or card.resize} px",
         words.seconds(other.result.seconds),
+    )
+
+
+def _quality(answer: Answer) -> str:
+    """A model's mean IoU with the photos that it was measured on; HTML."""
+    miou = answer.card.miou_at(answer.size)
+    if miou is not None:
+        return f"{miou:.1f} <small>on {words.escape(answer.card.measured_on)}</small>"
+    return "not measured" if answer.card.miou is None else "not measured at this size"
+
+
+def _warning(answers: Sequence[Answer]) -> str:
+    """A sentence where the models' figures come from different photos, else nothing; HTML."""
+    measured = {a.card.measured_on for a in answers if a.card.miou_at(a.size) is not None}
+    if len(measured) < 2:
+        return ""
+    return words.note(
+        "These mIoU figures were measured on different photos, so they cannot be compared."
     )
 
 

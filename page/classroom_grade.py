@@ -98,7 +98,7 @@ class Grader:
         else:
             more = (
                 "There is no truth made by hand for this photo and class, so nobody knows who is "
-                "right where you differ. The astronaut and the cat (chelsea) carry one."
+                "right where you differ. The astronaut and the cat among the examples carry one."
             )
         yield self.lab.who(answer) + fig.row(*figures) + _key() + words.note(more)
 

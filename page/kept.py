@@ -73,8 +73,9 @@ class Answer:
     def nbytes(self) -> int:
         """Bytes that keeping this answer costs."""
         result = self.result
-        kept = (self.photo, result.class_map, result.confidence, result.runner_up, result.logits)
-        return sum(one.nbytes for one in kept)
+        maps = (result.class_map, result.confidence, result.runner_up, result.set_sizes)
+        kept = (self.photo, *maps, result.logits)
+        return sum(one.nbytes for one in kept if one is not None)
 
 
 class Kept:

@@ -7,7 +7,7 @@ import gradio as gr
 
 from viewer import LabelViewer, PixelBars
 
-from . import words
+from . import examples, words
 from .engine import Engine
 from .events import QUIETLY
 from .handlers import Handlers
@@ -31,9 +31,10 @@ class LabelRoom:
     """
 
     def __init__(self, engine: Engine, examples: Path) -> None:
+        self._folder = examples
         with gr.Row(elem_id="main"):
             with gr.Column(scale=1, min_width=300, elem_id="side"):
-                self._build_photo(examples)
+                self._build_photo()
                 self._build_choices(engine)
                 self.facts = gr.HTML("", elem_id="run-facts")
                 self.fetched = gr.HTML("", elem_id="fetch-note")
@@ -42,7 +43,7 @@ class LabelRoom:
                 self.viewer = LabelViewer(elem_id="viewer")
                 self.bars = PixelBars(elem_id="bars")
 
-    def _build_photo(self, examples: Path) -> None:
+    def _build_photo(self) -> None:
         self.photo = PhotoInput(
             label="Photo",
             placeholder="Drop a photo anywhere on this page\nor click to choose one",
@@ -53,11 +54,13 @@ class LabelRoom:
             elem_id="photo",
         )
         gr.Examples(
-            [[str(path)] for path in sorted(examples.glob("*.jpg"))],
+            [[str(path)] for _, path in examples.offered(self._folder)],
             inputs=[self.photo],
             label="Or try one of these",
             elem_id="examples",
         )
+        gr.HTML(examples.gallery_words(self._folder), elem_id="example-words")
+        self.caption = gr.HTML("", elem_id="example-caption", padding=False)
 
     def _build_choices(self, engine: Engine) -> None:
         self.model = gr.Dropdown(
@@ -90,6 +93,14 @@ class LabelRoom:
             **QUIETLY,
             trigger_mode="always_last",
             **in_line,
+        )
+        self.photo.change(
+            lambda photo: examples.caption_of(photo, self._folder),
+            [self.photo],
+            [self.caption],
+            **QUIETLY,
+            queue=False,
+            trigger_mode="always_last",
         )
         timer.tick(
             handlers.watch_download,

@@ -49,12 +49,16 @@
     if (inside(event, "input, textarea, #photo, #clip-file, #several-photos")) return;
     if (event.clipboardData?.files.length && hand(event.clipboardData.files)) event.preventDefault();
   });
-  // Gradio's example pictures carry no text: a screen reader would hear "button" five times.
+  // Gradio's example pictures carry no text: a screen reader would hear "button" eight times.
   const nameExamples = () => {
     for (const button of document.querySelectorAll("#examples .gallery-item:not([aria-label])")) {
-      const file = button.querySelector("img")?.src.split("/").pop() ?? "";
-      const name = decodeURIComponent(file).replace(/\.\w+$/, "").replaceAll("_", " ");
-      if (name) button.setAttribute("aria-label", `Example photo: ${name}`);
+      const file = decodeURIComponent(button.querySelector("img")?.src.split("/").pop() ?? "");
+      const told = document.querySelector(`#example-words [data-file="${CSS.escape(file)}"]`);
+      if (!told) continue;
+      button.setAttribute("aria-label", `Example photo: ${told.dataset.title}`);
+      button.title = told.textContent;
+      button.dataset.title = told.dataset.title; // the style sheet shows it below the picture
+      button.toggleAttribute("data-tricky", "tricky" in told.dataset);
     }
   };
   new MutationObserver(nameExamples).observe(document.body, { childList: true, subtree: true });

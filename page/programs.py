@@ -161,13 +161,10 @@ class Programs(Service):
 
     def _one(self, answer: Answer) -> "_Side":
         """What is kept of one model's answer while the other one works: a byte a pixel."""
-        from segmentation import MODELS
-        from segmentation.facts import who
+        from segmentation.facts import how_good, who
 
         result = answer.result
-        known = MODELS.get(answer.answering)
-        published = known.miou if known and answer.card.miou is None else answer.card.miou
-        facts = {**who(result), "miou": published}
+        facts = {**who(result), **how_good(answer.card, answer.size)}
         return _Side(self._labels(answer), result.class_map, result.categories, facts, answer.notes)
 
 
@@ -178,7 +175,7 @@ class _Side:
         labels: its label map's file.
         class_map: (H, W) uint8.
         categories: raw class names.
-        facts: who answered, with its published mIoU in percent or None.
+        facts: which model answered and how good it is; see `segmentation.facts.how_good`.
         notes: what to know of it.
     """
 

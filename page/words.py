@@ -20,7 +20,6 @@ MASTHEAD = (
 )
 API_ALPHA = 0.6
 FORGOTTEN = "This result is no longer kept here. Label the photo again to ask about its pixels."
-GOOD_ENOUGH = 60.0  # mean IoU in percent below which the page calls the built-in model a sketch
 BUSY = "Something went wrong on this side; the photo was not labelled. Try it once more."
 FULL = "There are too many files on this side at the moment. Try again in a minute."
 NO_ROOM = "The file could not be stored on this side. Try again later."
@@ -151,7 +150,7 @@ def model_label(name: str, ready: bool) -> str:
         ready: whether it can answer without a download.
     """
     from segmentation import MODELS
-    from segmentation.catalog import EMBEDDED
+    from segmentation.catalog import EMBEDDED, PUBLISHED_ON
 
     if name == EMBEDDED:
         return "Built-in DeepLabV3+ · no download"
@@ -160,7 +159,7 @@ def model_label(name: str, ready: bool) -> str:
         return Path(name).stem
     parts = [spec.title]
     if spec.miou is not None:
-        parts.append(f"mIoU {spec.miou:.1f}")
+        parts.append(f"mIoU {spec.miou:.1f} on {PUBLISHED_ON}")
     if spec.url and not ready:
         parts.append(f"{spec.bytes / 1e6:.0f} MB to fetch")
     return " · ".join(parts)
@@ -179,22 +178,28 @@ def run_facts(answer: "Answer") -> str:
 
 
 def built_in_note(answer: "Answer") -> list[str]:
-    """What the built-in model is and how good it is, where it answered."""
+    """What the built-in model is, what it knows and how good it is, where it labelled the photo.
+
+    All of it comes from the model's card, and the figures only at the size that they hold at.
+    """
     from segmentation.catalog import EMBEDDED
 
     if answer.result.model != EMBEDDED:
         return []
-    card = answer.card
-    good = ""
-    if card.miou is not None:
-        good = f" (mean IoU {card.miou:.0f} % on validation photos)"
-    at_rest = ", weak at the rest"
-    if (card.miou or 0) < GOOD_ENOUGH:
-        at_rest += ". Take it as a sketch"
-    return [
-        f"This is the built-in {card.name}: small, trained from scratch, made for people, cats, "
-        f"dogs, horses, cows and sheep{good}{at_rest}."
-    ]
+    from segmentation.knowledge import calibration_sentence, knowledge_sentence
+
+    figures = answer.card.figures_at(answer.size)
+    start = "This is the small built-in model, trained from scratch."
+    if figures is None:
+        known = answer.card.figures
+        if known is None:
+            return [start]
+        return [f"{start} How good it is was measured at {known.size} px only."]
+    quality = ""
+    if figures.miou is not None:
+        quality = f"Mean IoU {100 * figures.miou:.0f} %, measured on {figures.measured_on}."
+    parts = [start, knowledge_sentence(figures), calibration_sentence(figures), quality]
+    return [" ".join(filter(None, parts))]
 
 
 def download_note(download: "Download") -> str:

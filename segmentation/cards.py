@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from segmentation.card_figures import Figures, parse_figures
 from segmentation.errors import ModelError
 from segmentation.palette import palette_from_card
 
@@ -31,7 +32,9 @@ class ModelCard:
         source: where it comes from.
         license: under which terms.
         parameters: how many numbers it has learned, or None.
-        miou: published mean intersection over union in percent, or None.
+        miou: mean intersection over union over all classes in percent, or None.
+        measured_on: the photos that `miou` was measured on, in words; empty without it.
+        figures: what was measured of the model, or None.
     """
 
     name: str
@@ -44,6 +47,22 @@ class ModelCard:
     license: str = ""
     parameters: int | None = None
     miou: float | None = None
+    measured_on: str = ""
+    figures: Figures | None = None
+
+    def figures_at(self, size: int | None) -> Figures | None:
+        """The figures, where they were measured at that size.
+
+        Args:
+            size: shorter side in pixels that the network is shown; None for the card's own.
+        """
+        same = self.figures is not None and self.figures.size == (size or self.resize)
+        return self.figures if same else None
+
+    def miou_at(self, size: int | None) -> float | None:
+        """Mean IoU in percent, where it was measured at that size; see `figures_at`."""
+        measured = self.figures.size if self.figures is not None else self.resize
+        return self.miou if measured == (size or self.resize) else None
 
     def transforms(self, size: int | None = None, *, resize: bool = True) -> "SemanticSegmentation":
         """Torchvision's own preset with this card's numbers.
@@ -103,6 +122,8 @@ def check_card(fields: Mapping[str, Any]) -> ModelCard:
     name = _text(fields, "name")
     if not name.strip() or len(name) > 100 or not name.isprintable():
         raise ModelError(f"the card's name is {name!r:.80}, not one of 1 to 100 letters")
+    figures = parse_figures(fields.get("figures"), categories)
+    measured_on = _text(fields, "measured_on") or (figures.measured_on if figures else "")
     return ModelCard(
         name=name,
         categories=categories,
@@ -114,6 +135,8 @@ def check_card(fields: Mapping[str, Any]) -> ModelCard:
         license=_text(fields, "license"),
         parameters=_number(fields, "parameters", int),
         miou=_percent(fields, "miou"),
+        measured_on=measured_on,
+        figures=figures,
     )
 
 

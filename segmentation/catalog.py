@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 EMBEDDED = "embedded"
 EMBEDDED_FOLDER = Path(__file__).with_name("weights")
+FIGURES_FOLDER = EMBEDDED_FOLDER / "figures"
+"""What `training.evaluate --json` measured of published weights: one NAME.json for each model."""
 
 _ADDRESS = "https://download.pytorch.org/models/"
 OWN_NETWORKS = (
@@ -114,6 +116,9 @@ _PUBLISHED = (
         91.2,
     ),
 )
+
+PUBLISHED_ON = "COCO val2017 with VOC's classes"
+"""What torchvision's figures were measured on (its `_metrics`: "COCO-val2017-VOC-labels")."""
 
 MODELS: dict[str, ModelSpec] = {
     **{spec.name: spec for spec in _PUBLISHED},

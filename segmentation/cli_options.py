@@ -9,8 +9,8 @@ from segmentation.precision import PRECISIONS
 _DESCRIPTION = """\
 Label every pixel of photos. For each PHOTO, writes <stem>_labels.png (an indexed PNG: the class of
 each pixel, in the palette's colours) and <stem>_overlay.png into DIR, and prints one JSON object:
-image, model, device, precision, height, width, seconds, classes, schema. A photo that cannot be
-used is reported on standard error and the others go on; the exit status is then 1.
+image, model, device, precision, height, width, seconds, classes, unsure, schema. A photo that
+cannot be used is reported on standard error and the others go on; the exit status is then 1.
 
 For a FOLDER, does so for every picture below it, in the same folders below DIR. DIR/pixelwise.jsonl
 has one JSON object for each photo that is done, DIR/classes.csv the share of each class in each

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from segmentation.cards import ModelCard
     from segmentation.explain.compare import Overlap
     from segmentation.result import Segmentation
 
@@ -26,8 +27,9 @@ def pixel_facts(result: "Segmentation", y: int, x: int) -> dict[str, Any]:
         x: column in [0, width).
 
     Returns:
-        Who answered, the pixel, the winner, the margin between it and the runner-up in [0, 1], the
-        entropy in bits, and each class's probability by index.
+        Which model answered, the pixel, the winner, the margin between it and the runner-up in
+        [0, 1], the entropy in bits, each class's probability by index, and the set of classes that
+        the pixel may be (indices, the likeliest first; None where that was not measured).
 
     Raises:
         PixelError: the photo has no such pixel.
@@ -49,6 +51,7 @@ def pixel_facts(result: "Segmentation", y: int, x: int) -> dict[str, Any]:
         "margin": pixel.margin,
         "entropy": pixel.entropy,
         "probabilities": classes,
+        "set": None if pixel.prediction_set is None else list(pixel.prediction_set),
         "schema": SCHEMA,
     }
 
@@ -62,7 +65,7 @@ def comparison_facts(
     """Two models' answers to one photo, as plain values.
 
     Args:
-        models: what is known of each: `who` and its "miou".
+        models: what is known of each: `who` and `how_good`.
         size: (height, width) of the photo.
         agreement: share of pixels on which both agree, in [0, 1].
         overlaps: each class that one of them found.
@@ -91,3 +94,14 @@ def who(result: "Segmentation") -> dict[str, Any]:
         "precision": result.precision,
         "seconds": round(result.seconds, 4),
     }
+
+
+def how_good(card: "ModelCard", size: int | None = None) -> dict[str, Any]:
+    """A model's mean IoU in percent and what it was measured on; None both at another size.
+
+    Args:
+        card: the model's.
+        size: shorter side in pixels that the network is shown; None for the model's own.
+    """
+    miou = card.miou_at(size)
+    return {"miou": miou, "measured_on": None if miou is None else card.measured_on or None}

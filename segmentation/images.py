@@ -131,17 +131,17 @@ def open_image(
 
 
 def open_png_values(
-    source: str | os.PathLike | bytes, mode: str, *, max_megapixels: float | None = 64.0
+    source: str | os.PathLike | bytes, *modes: str, max_megapixels: float | None = 64.0
 ) -> np.ndarray:
     """The numbers that a PNG stores, with no orientation, colour management or transparency.
 
     Args:
         source: A path, or a file's bytes.
-        mode: "P" for an indexed PNG, "RGB" for 8-bit RGB.
+        *modes: Which are accepted: "P" for an indexed PNG, "RGB" and "RGBA" for 8 bits a channel.
         max_megapixels: As `open_photo`.
 
     Returns:
-        (H, W) for "P", else (H, W, 3); uint8.
+        (H, W) for "P", else (H, W, 3) or (H, W, 4); uint8.
 
     Raises:
         ImageError: Not a readable PNG, or one of another mode.
@@ -151,10 +151,10 @@ def open_png_values(
     if kind != "PNG":
         raise ImageError(f"{subject} is {_an(kind)}; a PNG with label indices is needed.")
     with _only_image_errors(subject), _open(subject, data, max_megapixels) as image:
-        if image.mode != mode or data[24] > 8:
+        if image.mode not in modes or data[24] > 8:
             raise ImageError(
                 f"{subject} is a PNG of mode {image.mode} with {data[24]} bits; "
-                f"mode {mode} with up to 8 is needed."
+                f"mode {' or '.join(modes)} with up to 8 is needed."
             )
         image.load()
         return np.array(image)

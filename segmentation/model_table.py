@@ -1,19 +1,26 @@
 """The table of models that `--list` prints."""
 
-from segmentation.catalog import EMBEDDED, MODELS, local_weights
+from segmentation.catalog import (
+    EMBEDDED,
+    MODELS,
+    PUBLISHED_ON,
+    ModelSpec,
+    has_embedded,
+    local_weights,
+)
 from segmentation.errors import PixelwiseError
-from segmentation.models import count_parameters
+from segmentation.models import count_parameters, embedded_card
 from segmentation.terminal import complain
 
 
 def print_models() -> int:
-    """Print parameters, download, published mIoU, and where the weights are.
+    """Print parameters, download, mIoU with what it was measured on, and where the weights are.
 
     Returns:
         The exit status: 1 if `PIXELWISE_WEIGHTS` names no folder, else 0.
     """
     status = 0
-    rows = [("name", "parameters", "download", "mIoU", "weights")]
+    rows = [("name", "parameters", "download", "mIoU", "measured on", "weights")]
     for name, spec in MODELS.items():
         try:
             path = local_weights(name)
@@ -28,16 +35,24 @@ def print_models() -> int:
                 name,
                 f"{parameters / 1e6:.1f} M" if parameters else "-",
                 f"{spec.bytes / 1e6:.0f} MB" if spec.bytes else "-",
-                f"{spec.miou:.1f}" if spec.miou else "-",
+                *_quality(name, spec),
                 here,
             )
         )
     rows.append(
-        ("PATH.pt2", "-", "-", "-", "your own: torch.export program with a model.json card")
+        ("PATH.pt2", "-", "-", "-", "-", "your own: torch.export program with a model.json card")
     )
-    widths = [max(len(row[i]) for row in rows) for i in range(4)]
+    widths = [max(len(row[i]) for row in rows) for i in range(5)]
     for row in rows:
         cells = [row[0].ljust(widths[0])]
         cells += [row[i].rjust(widths[i]) for i in range(1, 4)]
-        print("  ".join([*cells, row[4]]))
+        print("  ".join([*cells, row[4].ljust(widths[4]), row[5]]))
     return status
+
+
+def _quality(name: str, spec: ModelSpec) -> tuple[str, str]:
+    """A model's mean IoU in percent and what it was measured on; dashes where nobody did."""
+    if name == EMBEDDED and has_embedded():
+        card = embedded_card()
+        return (f"{card.miou:.1f}", card.measured_on) if card.miou is not None else ("-", "-")
+    return (f"{spec.miou:.1f}", PUBLISHED_ON) if spec.miou is not None else ("-", "-")

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -12,8 +12,17 @@ from torch import Tensor, nn
 from torchvision.models import WeightsEnum, get_model, get_model_weights
 from torchvision.transforms._presets import SemanticSegmentation
 
-from segmentation.cards import ModelCard, check_card, parse_fields
-from segmentation.catalog import EMBEDDED, EMBEDDED_FOLDER, MODELS, has_embedded, unknown_model
+from segmentation.card_figures import Figures, parse_figures
+from segmentation.cards import ModelCard, check_card, parse_card, parse_fields
+from segmentation.catalog import (
+    EMBEDDED,
+    EMBEDDED_FOLDER,
+    FIGURES_FOLDER,
+    MODELS,
+    PUBLISHED_ON,
+    has_embedded,
+    unknown_model,
+)
 from segmentation.checkpoints import differences, fetch_weights, read_state_dict
 from segmentation.devices import pick_device
 from segmentation.download import Progress
@@ -98,6 +107,8 @@ def _load_program(path: str | os.PathLike[str], device: torch.device) -> Model:
 def _load_named(name: str, path: Path, device: torch.device, *, verified: bool) -> Model:
     """A network of the catalogue with the weights of a file, checked already or not."""
     preset = _preset(name, path)
+    if MODELS[name].url and not verified:  # other weights than those that were measured
+        preset = replace(preset, source=str(path), miou=None, measured_on="", figures=None)
     card = _card_beside(path, preset)
     transforms = preset.transforms() if card is None else card.transforms()
     card = card or preset
@@ -114,15 +125,22 @@ def _load_embedded(device: torch.device) -> Model:
         raise WeightsError(
             f"this copy carries no embedded model (looked for {path}): name another model"
         )
-    try:
-        fields = parse_fields(path.with_suffix(".json").read_bytes())
-        card = check_card(fields)
-    except (OSError, ValueError, ModelError) as error:
-        raise WeightsError(f"the embedded model has no usable card: {error}") from error
-    network_name = fields.get("network", card.name)
-    network = _on_meta(lambda: build_network(network_name, len(card.categories)))
-    _fill(network, read_state_dict(path), path, network_name)
+    card = embedded_card()
+    network = _on_meta(lambda: build_network(card.name, len(card.categories)))
+    _fill(network, read_state_dict(path), path, card.name)
     return Model(EMBEDDED, _ready(network, device), card, card.transforms(), device)
+
+
+def embedded_card() -> ModelCard:
+    """The embedded model's card, without loading the model.
+
+    Raises:
+        WeightsError: it cannot be read.
+    """
+    try:
+        return parse_card((EMBEDDED_FOLDER / "embedded.json").read_bytes())
+    except (OSError, ModelError) as error:
+        raise WeightsError(f"the embedded model has no usable card: {error}") from error
 
 
 def _build_published(name: str, num_classes: int) -> nn.Module:
@@ -150,7 +168,15 @@ def _published_card(name: str, weights: WeightsEnum) -> ModelCard:
         license="BSD-3-Clause",
         parameters=MODELS[name].parameters,
         miou=MODELS[name].miou,
+        measured_on=PUBLISHED_ON if MODELS[name].miou is not None else "",
+        figures=_measured_figures(name, tuple(weights.meta["categories"])),
     )
+
+
+def _measured_figures(name: str, categories: tuple[str, ...]) -> Figures | None:
+    """What was measured of published weights with this project's photos, where that was done."""
+    path = FIGURES_FOLDER / f"{name}.json"
+    return parse_figures(json.loads(path.read_bytes()), categories) if path.is_file() else None
 
 
 def _preset(name: str, path: Path) -> ModelCard:
@@ -252,9 +278,8 @@ def count_parameters(name: str) -> int | None:
     network_name = name
     if name == EMBEDDED:
         try:
-            fields = json.loads((EMBEDDED_FOLDER / "embedded.json").read_bytes())
-            network_name = fields.get("network", fields["name"])
-        except (OSError, ValueError, KeyError):
+            network_name = embedded_card().name
+        except WeightsError:
             return None
     network = _on_meta(lambda: build_network(network_name))
     return sum(parameter.numel() for parameter in network.parameters())

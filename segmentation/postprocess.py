@@ -11,11 +11,13 @@ over 21 classes is many times slower, and its threads cost more than such small 
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from segmentation.cells import label_rows, rounding_bound
+from segmentation.prediction_sets import set_sizes
 from segmentation.ranking import put, top_two
 from segmentation.softmax import arrange_columns, fill_confidence
 from segmentation.upsampling import Taps, make_spans, make_taps, mix_rows, stretch_sideways
@@ -28,6 +30,7 @@ ENLARGED_PIXELS = 3_000_000  # and the photo's size from which they do
 ENLARGED_ROWS = 192  # the photo's rows that share the work on their source rows
 
 Decision = tuple[np.ndarray, np.ndarray, np.ndarray]
+DecisionWithSets = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 def decide(logits: torch.Tensor, size: tuple[int, int]) -> Decision:
@@ -57,6 +60,28 @@ def decide(logits: torch.Tensor, size: tuple[int, int]) -> Decision:
 def empty_decision(size: tuple[int, int]) -> Decision:
     """Room for what `decide` returns of a photo of (H, W) pixels, not filled."""
     return np.empty(size, np.uint8), np.empty(size, np.float32), np.empty(size, np.uint8)
+
+
+def decide_with_sets(
+    logits: torch.Tensor, size: tuple[int, int], threshold: float
+) -> DecisionWithSets:
+    """As `decide`, and how many classes each pixel may be.
+
+    Args:
+        logits: as for `decide`.
+        size: (H, W) of the photo.
+        threshold: probability from which a class is in a pixel's set, in (0, 1).
+
+    Returns:
+        class_map, confidence and runner_up as `decide` gives them, and (H, W) uint8, the size of
+        each pixel's set; see `segmentation.prediction_sets`.
+    """
+    source = _values(logits)  # (C, h, w)
+    out = np.empty(size, np.uint8), np.empty(size, np.float32), np.empty(size, np.uint8)
+    rows, columns = make_taps(source.shape[1], size[0]), make_taps(source.shape[2], size[1])
+    sets = _Sets(np.empty(size, np.uint8), threshold)
+    _decide_all(source, rows, columns, out, sets)
+    return *out, sets.sizes
 
 
 def pixel_logits(logits: torch.Tensor, size: tuple[int, int], y: int, x: int) -> np.ndarray:
@@ -117,22 +142,38 @@ def _piece(source: np.ndarray, out: Decision) -> int:
     return max(1, PIECE_VALUES // (len(source) * out[0].shape[1]))
 
 
-def _decide_all(source: np.ndarray, rows: Taps, columns: Taps, out: Decision) -> None:
-    """Fill all three maps by upsampling every class to every pixel."""
+def _decide_all(
+    source: np.ndarray, rows: Taps, columns: Taps, out: Decision, sets: "_Sets | None" = None
+) -> None:
+    """Fill all maps by upsampling every class to every pixel."""
     height = len(out[0])
     piece = _piece(source, out)
     block = piece * BLOCK_PIECES
 
     def work(top: int) -> None:
-        _decide_block(source, rows, columns, slice(top, min(top + block, height)), piece, out)
+        part = slice(top, min(top + block, height))
+        _decide_block(source, rows, columns, part, piece, out, sets)
 
     _in_threads(work, range(0, height, block))
 
 
+class _Sets(NamedTuple):
+    """The map of set sizes to fill, (H, W) uint8, and the probability that makes a member."""
+
+    sizes: np.ndarray
+    threshold: float
+
+
 def _decide_block(
-    source: np.ndarray, rows: Taps, columns: Taps, block: slice, piece: int, out: Decision
+    source: np.ndarray,
+    rows: Taps,
+    columns: Taps,
+    block: slice,
+    piece: int,
+    out: Decision,
+    sets: _Sets | None = None,
 ) -> None:
-    """Fill some rows of class map, confidence and runner-up."""
+    """Fill some rows of class map, confidence and runner-up, and of set sizes where wanted."""
     first, last = rows.left[block.start], rows.right[block.stop - 1]
     wide = stretch_sideways(source[:, first : last + 1], columns)  # (C, m, W)
     class_map, confidence, runner_up = out
@@ -143,4 +184,7 @@ def _decide_block(
         values -= best
         put(values, class_map[part], 0)
         np.exp(values, out=values)
-        np.reciprocal(values.sum(axis=0), out=confidence[part])
+        total = values.sum(axis=0)
+        np.reciprocal(total, out=confidence[part])
+        if sets is not None:
+            sets.sizes[part] = set_sizes(values, total, sets.threshold)

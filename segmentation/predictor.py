@@ -17,7 +17,7 @@ from segmentation.download import Progress
 from segmentation.errors import ModelError, WeightsError
 from segmentation.images import open_photo
 from segmentation.models import Model, load_model
-from segmentation.postprocess import decide
+from segmentation.postprocess import decide, decide_with_sets
 from segmentation.precision import checked_precision
 from segmentation.programs import ProgramNetwork
 from segmentation.result import Segmentation
@@ -138,7 +138,7 @@ class Segmenter:
             many = self._forward(torch.cat([batches[i] for i in indices]))  # (n, C, h, w)
             each = share + (time.perf_counter() - begun) / len(indices)
             for index, logits in zip(indices, many, strict=True):
-                results[index] = self._result(logits, photos[index].image.shape[:2], each)
+                results[index] = self._result(logits, photos[index].image.shape[:2], size, each)
         return [results[index] for index in range(len(photos))]
 
     def logits(self, image: Any, *, size: int | None = None) -> Tensor:
@@ -162,10 +162,25 @@ class Segmenter:
         black = Image.new("RGB", (WARM_UP_SIZE, WARM_UP_SIZE))
         self._runner.warm_up(self.preprocess(black, size=WARM_UP_SIZE))
 
-    def _result(self, logits: Tensor, size: tuple[int, int], seconds: float) -> Segmentation:
-        """What the network said, (C, h, w), as a result for a photo of `size`."""
+    def _result(
+        self, logits: Tensor, size: tuple[int, int], shown: int | None, seconds: float
+    ) -> Segmentation:
+        """The network's logits (C, h, w) as a result for a photo of `size`.
+
+        Args:
+            logits: what the network gave.
+            size: (H, W) of the photo.
+            shown: shorter side in pixels that the network was shown; None for the model's own.
+            seconds: spent so far.
+        """
         start = time.perf_counter()
-        class_map, confidence, runner_up = decide(logits, size)
+        figures = self.model.card.figures_at(shown)
+        threshold = figures.set_threshold if figures else None
+        sizes = None
+        if threshold is None:
+            class_map, confidence, runner_up = decide(logits, size)
+        else:
+            class_map, confidence, runner_up, sizes = decide_with_sets(logits, size, threshold)
         return Segmentation(
             class_map=class_map,
             confidence=confidence,
@@ -176,6 +191,8 @@ class Segmenter:
             device=str(self.model.device),
             seconds=seconds + time.perf_counter() - start,
             precision=self.precision,
+            set_sizes=sizes,
+            set_threshold=threshold,
         )
 
     def preprocess(self, image: Image.Image, *, size: int | None = None) -> Tensor:

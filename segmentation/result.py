@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from segmentation.categories import BACKGROUND_NAMES
 from segmentation.components import label_components
 from segmentation.errors import PixelwiseError
 from segmentation.facts import SCHEMA
 from segmentation.postprocess import pixel_logits
+from segmentation.prediction_sets import prediction_set
 
-BACKGROUND_NAMES = ("__background__", "background")
 _TALLY_PIXELS = 1 << 18
 
 
@@ -85,11 +86,14 @@ class Pixel:
         probabilities: (C,) float32, softmax of the upsampled logits.
         margin: winner's probability less the runner-up's, in [0, 1].
         entropy: in bits, from 0 (certain) to log2 C (no idea).
+        prediction_set: indices of the classes that it may be, the likeliest first; None where
+            nobody has measured how likely a class must be (`Segmentation.set_threshold`).
     """
 
     probabilities: np.ndarray
     margin: float
     entropy: float
+    prediction_set: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +110,9 @@ class Segmentation:
         device: where it ran.
         seconds: from the opened photo to this result.
         precision: what the network computed in: "float32", "bfloat16" or "float16".
+        set_sizes: (H, W) uint8, how many classes each pixel may be (`prediction_sets`); None where
+            the model's card has no measured threshold for the size that the network was shown.
+        set_threshold: probability from which a class belongs to a pixel's set, or None likewise.
     """
 
     class_map: np.ndarray
@@ -117,10 +124,13 @@ class Segmentation:
     device: str
     seconds: float
     precision: str = "float32"
+    set_sizes: np.ndarray | None = None
+    set_threshold: float | None = None
 
     def __post_init__(self) -> None:
-        for array in (self.class_map, self.confidence, self.runner_up):
-            array.flags.writeable = False
+        for array in (self.class_map, self.confidence, self.runner_up, self.set_sizes):
+            if array is not None:
+                array.flags.writeable = False
 
     @property
     def height(self) -> int:
@@ -131,6 +141,11 @@ class Segmentation:
     def width(self) -> int:
         """Columns of the photo."""
         return self.class_map.shape[1]
+
+    @property
+    def unsure(self) -> float | None:
+        """Share of the pixels that may be two classes or more, in [0, 1]; None where unknown."""
+        return None if self.set_sizes is None else float(np.mean(self.set_sizes > 1))
 
     def areas(self) -> list[Area]:
         """Classification: every class that has a pixel (background too), largest first."""
@@ -203,12 +218,15 @@ class Segmentation:
         return weights / weights.sum()
 
     def pixel(self, y: int, x: int) -> Pixel:
-        """Probabilities, margin and entropy at a pixel; see `probabilities_at`."""
+        """Probabilities, margin, entropy and set at a pixel; see `probabilities_at`."""
         probabilities = self.probabilities_at(y, x)
         second, first = np.sort(probabilities)[-2:]
         known = probabilities[probabilities > 0].astype(np.float64)
         entropy = max(0.0, float(-(known * np.log2(known)).sum()))
-        return Pixel(probabilities, float(first - second), entropy)
+        likely = None
+        if self.set_threshold is not None:
+            likely = prediction_set(probabilities, self.set_threshold)
+        return Pixel(probabilities, float(first - second), entropy, likely)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for `json.dumps`: model, device, size, seconds and the classes found.
@@ -232,6 +250,7 @@ class Segmentation:
                 }
                 for area in self.areas()
             ],
+            "unsure": self.unsure,
             "schema": SCHEMA,
         }
 

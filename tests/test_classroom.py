@@ -57,7 +57,7 @@ def room(browser, app_url):
     page.get_by_role("tab", name="Classroom").click()
     page.wait_for_selector("#cl-picker .cl-invite")
     assert "Label a photo first" in page.inner_text("#cl-picker")
-    page.get_by_role("button", name="astronaut", exact=True).click()
+    page.get_by_role("button", name="Astronaut", exact=True).click()
     page.wait_for_selector("#cl-picker .cl-picker", timeout=60_000)
     yield page
     context.close()
@@ -220,7 +220,7 @@ def test_nothing_overflows_on_a_phone(browser, app_url):
     page = context.new_page()
     page.goto(app_url)
     page.get_by_role("tab", name="Classroom").click()
-    page.get_by_role("button", name="astronaut", exact=True).click()
+    page.get_by_role("button", name="Astronaut", exact=True).click()
     page.wait_for_selector("#cl-board-1 .cl-scores", timeout=60_000)
     for number in range(1, 10):
         view(page, number)

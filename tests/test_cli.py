@@ -52,7 +52,7 @@ def test_a_photo_becomes_two_files_and_one_line(capsys, program, picture):
     status, (line,), err = run(capsys, picture, "--model", program, "--out", "new/out")
     assert (status, err) == (0, "")
     keys = ["image", "model", "device", "precision", "height", "width", "seconds", "classes"]
-    assert list(line) == [*keys, "schema"]
+    assert list(line) == [*keys, "unsure", "schema"]
     assert (line["image"], line["model"]) == (picture, "colour_net")
     assert (line["height"], line["width"]) == (128, 192)
     result = segmentation.load(program).predict(picture)
@@ -171,8 +171,11 @@ def test_the_list_has_every_model_with_its_facts(capsys, tmp_path, monkeypatch):
     assert main(["--list"]) == 0
     rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
     assert set(MODELS) < set(rows)
-    facts = r"deeplabv3_resnet101 +61\.0 M +245 MB +67\.4 +to be downloaded"
+    facts = r"deeplabv3_resnet101 +61\.0 M +245 MB +67\.4 +COCO val2017 with VOC's classes +to"
+    facts += " be downloaded"
     assert re.fullmatch(facts, rows["deeplabv3_resnet101"])
+    measured = r"50\.\d +334 photos of PASCAL VOC 2012 val and COCO 2017 at 192 px +here"
+    assert re.search(measured, rows["embedded"])
     assert rows["fcn_resnet50"].endswith(f"here: {here}")
     assert "--weights FILE" in rows["unet"]
     assert "model.json card" in rows["PATH.pt2"]

@@ -134,3 +134,19 @@ def test_other_pictures_are_no_label_maps(result):
         decode_label_map(buffer.getvalue())
     with pytest.raises(ImageError):
         decode_label_map(encode_label_map(*result)[:200])
+
+
+def test_set_sizes_are_a_fourth_channel(rng):
+    shape = (37, 23)
+    class_map, runner_up = (rng.integers(0, 21, shape).astype(np.uint8) for _ in range(2))
+    sizes = rng.integers(1, 5, shape).astype(np.uint8)
+    confidence = np.full(shape, 0.5, np.float32)
+    data = encode_label_map(class_map, confidence, runner_up, sizes)
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.mode == "RGBA"
+        np.testing.assert_array_equal(np.asarray(image)[..., 3], 256 - sizes.astype(int))
+    for ours, theirs in zip(decode_label_map(data), (class_map, None, runner_up), strict=True):
+        if theirs is not None:
+            np.testing.assert_array_equal(ours, theirs)
+    with pytest.raises(PaletteError, match=r"set_sizes must be \(37, 23\) uint8"):
+        encode_label_map(class_map, confidence, runner_up, sizes[:3])

@@ -13,6 +13,7 @@ from PIL import Image
 
 import segmentation
 import tiny
+from page.examples import EXAMPLES
 from server import running_app
 
 pytestmark = pytest.mark.browser
@@ -136,9 +137,36 @@ def test_a_bad_file_is_told_and_the_next_photo_works(page, app_url, photo_file, 
 
 def test_an_example_runs_on_click(page, app_url):
     page.goto(app_url)
-    page.get_by_label("Example photo: chelsea").click()
+    page.get_by_label("Example photo: Cat").click()
     wait_ready(page)
     assert "300 × 451 px" in page.locator("#run-facts").inner_text()
+    assert page.locator("#example-caption").inner_text().startswith("Cat.")
+
+
+def test_examples_show_titles_and_the_tricky_ones_say_so(page, app_url):
+    page.goto(app_url)
+    shown = page.locator("#examples .gallery-item")
+    page.get_by_label("Example photo: Rocket").wait_for()
+    assert [shown.nth(n).get_attribute("data-title") for n in range(shown.count())] == [
+        example.title for example in EXAMPLES
+    ]
+    tricky = page.locator("#examples .gallery-item[data-tricky]")
+    assert [tricky.nth(n).get_attribute("data-title") for n in range(tricky.count())] == [
+        "Cup",
+        "Rocket",
+    ]
+    assert "sure does not mean right" in tricky.last.get_attribute("title")
+
+
+def test_a_caption_leaves_with_its_photo(page, app_url, photo_file):
+    page.goto(app_url)
+    page.get_by_label("Example photo: Rocket").click()
+    page.wait_for_selector("#example-caption :text('Tricky')")
+    drop(page, app_url, photo_file)
+    wait_ready(page)
+    page.wait_for_function(
+        "document.querySelector('#example-caption').innerText.trim() === ''", timeout=10_000
+    )
 
 
 def test_a_photo_may_be_dropped_on_the_stage(page, app_url):

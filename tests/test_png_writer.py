@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from segmentation import png_writer
-from segmentation.png_writer import write_rgb
+from segmentation.png_writer import write_png
 
 
 def written(pixels: np.ndarray, **options) -> bytes:
@@ -18,7 +18,7 @@ def written(pixels: np.ndarray, **options) -> bytes:
     def paint(top, bottom, target):
         target[...] = pixels[top:bottom]
 
-    return write_rgb(*pixels.shape[:2], paint, **{"level": 1, **options})
+    return write_png(*pixels.shape[:2], paint, **{"level": 1, **options})
 
 
 def chunks(data: bytes) -> list[tuple[bytes, bytes]]:
@@ -75,4 +75,4 @@ def test_a_failing_painter_is_heard():
         raise ValueError("no paint")
 
     with pytest.raises(ValueError, match="no paint"):
-        write_rgb(10, 10, paint, level=1)
+        write_png(10, 10, paint, level=1)

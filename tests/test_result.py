@@ -198,6 +198,7 @@ def test_to_json_is_plain_and_complete():
         "height": 4,
         "width": 5,
         "seconds": 0.25,
+        "unsure": None,
         "schema": "pixelwise/1",
     }
     assert classes[2] == {
@@ -208,3 +209,18 @@ def test_to_json_is_plain_and_complete():
         "confidence": 0.5,
     }
     assert [set(c) for c in classes] == [{"index", "name", "pixels", "fraction", "confidence"}] * 3
+
+
+def test_a_threshold_gives_each_pixel_its_set():
+    sizes = np.array([[1, 2], [2, 3]], np.uint8)
+    logits = torch.log(torch.tensor([[0.6, 0.5], [0.4, 0.3], [0.3, 0.3], [0.4, 0.3]]))
+    logits = torch.cat([logits, torch.log(torch.tensor([[0.1, 0.2], [0.2, 0.4]]))]).view(3, 2, 2)
+    found = segmentation([[0, 0], [0, 2]], logits=logits, set_sizes=sizes, set_threshold=0.25)
+    assert found.unsure == 0.75
+    assert found.to_json()["unsure"] == 0.75
+    assert found.pixel(0, 0).prediction_set == (0, 1)
+    assert found.pixel(1, 1).prediction_set == (2, 0, 1)
+    assert segmentation(TWO_CATS).pixel(0, 0).prediction_set is None
+    assert segmentation(TWO_CATS).unsure is None
+    with pytest.raises(ValueError, match="read-only"):
+        found.set_sizes[0, 0] = 9

@@ -9,6 +9,7 @@ import torch
 from segmentation.networks import build_network
 from shapes import make_shapes
 from training import evaluate, feed, train
+from training import teacher as teaching
 from training.checkpoint import load_checkpoint
 from training.recipe import make_parser
 
@@ -64,7 +65,37 @@ def test_a_short_run_learns_shapes(shapes, tmp_path, capsys):
     assert figures["photos"] == 12
     assert sum(row["photos"] for row in figures["classes"].values()) >= 12 + 12
     printed = capsys.readouterr().out
-    assert f"mean IoU          {figures['miou']:.4f}" in printed
+    assert f"mean IoU, all classes   {figures['miou']:.4f}" in printed
+    assert f"accuracy at outlines    {figures['outline_accuracy']:.4f}" in printed
+    assert (figures["data"], figures["size"]) == (["val"], 72)
+    assert 0 <= figures["calibration"]["ece"] <= 1
+    assert figures["sets"]["photos"] == [6, 6]
+
+
+def test_several_folders_are_measured_as_one(shapes, tmp_path):
+    weights = tmp_path / "weights.pth"
+    torch.manual_seed(0)
+    torch.save(build_network("deeplabv3plus_resnet18", 4).state_dict(), weights)
+    parts = [shapes / "val", shapes / "train"]
+    found = []
+    for folders in ([parts[0]], [parts[1]], parts):
+        out = tmp_path / "figures.json"
+        more = ["--weights", str(weights), "--size", "64", "--device", "cpu", "--quiet"]
+        data = ["--data", *(str(folder) for folder in folders)]
+        assert evaluate.main([*data, *CLASSES, *more, "--json", str(out)]) == 0
+        found.append(json.loads(out.read_text()))
+    val, train_, both = found
+    assert (val["photos"], train_["photos"], both["photos"]) == (12, 48, 60)
+    assert both["data"] == ["val", "train"]
+    # All photos have 64 x 64 pixels, so that the accuracy of both is the mean by photos.
+    mean = (12 * val["pixel_accuracy"] + 48 * train_["pixel_accuracy"]) / 60
+    assert both["pixel_accuracy"] == pytest.approx(mean, abs=2e-3)
+
+
+def test_a_folder_without_masks_is_refused_by_name(shapes, capsys):
+    data = ["--data", str(shapes / "val"), str(shapes / "unlabelled"), "--model", "embedded"]
+    assert evaluate.main([*data, "--quiet"]) == 1
+    assert f"{shapes / 'unlabelled'} has no masks in SegmentationClass" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -91,7 +122,7 @@ def test_a_killed_run_goes_on_to_the_same_state(optimizer, shapes, tmp_path, mon
 
     step = train.Trainer.train_step
 
-    def killed(trainer: train.Trainer) -> float:
+    def killed(trainer: train.Trainer) -> torch.Tensor:
         if trainer.step == 5:
             raise KilledError
         return step(trainer)
@@ -122,29 +153,25 @@ def tensors(value: object) -> object:
 
 def test_a_student_learns_from_a_teacher_alone(shapes, tmp_path, monkeypatch):
     """Unlabelled photos only, and a teacher that knows one thing: everything is class 2."""
-    from training import teacher as teaching
 
-    def stub(
-        name: str, device: torch.device, size: int, hint: str | None = None
-    ) -> teaching.Teacher:
+    def stub(name: str, device: torch.device, hint: str | None = None) -> teaching.Teacher:
         def network(batch: torch.Tensor) -> torch.Tensor:
             logits = torch.zeros(len(batch), 4, 9, 9)
             logits[:, 2] = 5.0
             return logits
 
-        return teaching.Teacher(network, (0.5,) * 3, (0.5,) * 3, size, f"stub-{name}")
+        return teaching.Teacher(network, (0.5,) * 3, (0.5,) * 3, f"stub-{name}")
 
     monkeypatch.setattr(feed, "load_teacher", stub)
-    for view in ("photo", "crop"):
-        out = tmp_path / view
-        more = ["--steps", "12", "--teacher", "all2", "--teacher-view", view, "--ema", "0.5"]
-        more += ["--data", str(shapes / "unlabelled"), "--teacher-size", "65", "--size", "32"]
-        assert train.main(arguments(shapes, out, *more)) == 0
-        network = build_network("deeplabv3plus_resnet18", 4)
-        network.load_state_dict(load_checkpoint(out / "checkpoint.pt")["average"]["network"])
-        given = network.eval()(torch.randn(1, 3, 32, 32))["out"].argmax(1)
-        assert (given == 2).float().mean() > 0.9
-    assert list((tmp_path / "photo").glob("teacher-stub-all2-*.maps.npy"))
+    out = tmp_path / "photo"
+    more = ["--steps", "12", "--teacher", "all2", "--ema", "0.5"]
+    more += ["--data", str(shapes / "unlabelled"), "--teacher-size", "65", "--size", "32"]
+    assert train.main(arguments(shapes, out, *more)) == 0
+    network = build_network("deeplabv3plus_resnet18", 4)
+    network.load_state_dict(load_checkpoint(out / "checkpoint.pt")["average"]["network"])
+    given = network.eval()(torch.randn(1, 3, 32, 32))["out"].argmax(1)
+    assert (given == 2).float().mean() > 0.9
+    assert [path.stat().st_size for path in out.glob("teacher-*.index")] == [12 * 16]
     more = ["--steps", "1", "--teacher", "all2", "--num-classes", "5", "--size", "32"]
     with pytest.raises(ValueError, match="tells 4 classes apart, the student 5"):
         train.Trainer(make_parser().parse_args(arguments(shapes, tmp_path / "other", *more)))
@@ -168,6 +195,12 @@ def test_init_starts_from_a_files_weights(shapes, tmp_path):
         (["--data", "nowhere"], "JPEGImages is no folder"),
         (["--init", "nowhere.pth"], "nowhere.pth"),
         (["--val", "nowhere"], "JPEGImages is no folder"),
+        (["--unlabelled", "nowhere"], "--unlabelled needs --teacher"),
+        (["--zoom", "2", "1"], "--zoom 2 1: the least first"),
+        (["--prior", "nowhere"], "--prior nowhere is no folder of --data or --unlabelled"),
+        (["--teacher-size", "417", "16"], "--teacher-size 16 is below 33 px"),
+        (["--hint-until", "0"], "--hint-until 0 is no share"),
+        (["--prior-factor", "0.5"], "--prior-factor 0.5 is below 1"),
     ],
 )
 def test_the_command_says_what_is_wrong(more, message, shapes, tmp_path, capsys):

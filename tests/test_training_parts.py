@@ -1,54 +1,31 @@
-"""The pieces of the recipes: views, losses, schedules, optimizers, metrics, data."""
+"""The pieces of the recipes: data, losses, draws, schedules, optimizers, metrics, mixing."""
 
 import math
+import re
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import nn
 
-from shapes import make_shapes
-from training.augment import (
-    Augmentation,
-    draw_windows,
-    jitter_colours,
-    paste_rectangles,
-    sample_labels,
-    sample_pixels,
-    view_grid,
-)
-from training.data import Photos, find_samples, load_photos
+from segmentation.networks import build_network
+from test_training_views import colour_blocks
+from training import mix
+from training.adjust import adjust, bias_key, class_frequencies
+from training.adjust import main as adjust_command
+from training.canvases import load_photos
+from training.data import find_samples, read_class_lists
+from training.draw import class_shares, drawing_weights
 from training.evaluate import figures
+from training.history import run_stage
 from training.losses import balance_classes, mix_targets, soft_cross_entropy
 from training.metrics import ConfusionMatrix
+from training.mix import mix_weights
 from training.optimizers import Muon, make_optimizers, orthogonalise
 from training.schedule import WeightAverage, learning_rate_factor
-from training.setup import voc_categories
-from training.teacher import Teacher, TeacherMaps, corners_aligned, sample_maps
-from training.views import Views, classes_shown, drawing_weights
-
-IDENTITY = torch.tensor([[[1.0, 0, 0], [0, 1.0, 0]]])
-
-
-def test_partly_marked_photos_keep_only_what_is_marked(tmp_path):
-    make_shapes(tmp_path, 2, seed=4)
-    for old, new in (("000", "horse_0"), ("001", "2010_1")):
-        for folder, ending in (("JPEGImages", "jpg"), ("SegmentationClass", "png")):
-            path = tmp_path / folder / f"{old}.{ending}"
-            path.rename(path.with_name(f"{new}.{ending}"))
-    samples = find_samples(tmp_path, partial_prefixes=["horse_"])
-    photos = load_photos(samples, 48)
-    assert photos.names == ("2010_1", "horse_0")
-    assert photos.canvases.shape == (2, 3, 48, 48)
-    assert photos.aspects.tolist() == pytest.approx([96 / 72] * 2)
-    assert 0 in photos.masks[0].unique()
-    marked = set(photos.masks[1].unique().tolist())
-    assert 0 not in marked
-    assert 255 in marked
-    assert marked & {1, 2, 3}
+from training.setup import initial_weights, voc_categories
 
 
 def test_bad_folders_are_named(tmp_path):
@@ -62,103 +39,6 @@ def test_bad_folders_are_named(tmp_path):
         Image.new("RGB", (8, 8)).save(tmp_path / folder / f"a.{ending}")
     with pytest.raises(ValueError, match=r"a\.png is RGB: a mask is an indexed"):
         load_photos(find_samples(tmp_path), 32)
-
-
-def test_the_whole_photo_as_a_view_is_the_photo():
-    canvas = torch.randint(0, 256, (1, 3, 16, 16), dtype=torch.uint8)
-    mask = torch.randint(0, 21, (1, 16, 16), dtype=torch.uint8)
-    grid = view_grid(IDENTITY, 16)
-    torch.testing.assert_close(sample_pixels(canvas, grid) * 255, canvas.float(), atol=1e-3, rtol=0)
-    assert torch.equal(sample_labels(mask, grid), mask.long())
-    mirrored = view_grid(IDENTITY * torch.tensor([-1.0, 1, 1]), 16)
-    assert torch.equal(sample_labels(mask, mirrored), mask.long().flip(2))
-
-
-def test_windows_lie_inside_and_keep_proportions():
-    aspects = torch.full((500,), 1.5)
-    augmentation = Augmentation(area=(0.2, 0.5), stretch=1.0001)
-    theta = draw_windows(aspects, augmentation, torch.Generator().manual_seed(0))
-    width, height = theta[:, 0, 0].abs(), theta[:, 1, 1]
-    assert (theta[:, 0, 2].abs() + width).max() <= 1 + 1e-6
-    assert (theta[:, 1, 2].abs() + height).max() <= 1 + 1e-6
-    torch.testing.assert_close(width * 1.5, height, rtol=1e-3, atol=0)
-    area = width * height
-    assert area.min() >= 0.199
-    assert area.max() <= 0.501
-    assert 0.4 < (theta[:, 0, 0] < 0).float().mean() < 0.6
-
-
-def test_colours_stay_in_range_and_some_views_are_grey():
-    pixels = torch.rand(64, 3, 8, 8)
-    out = jitter_colours(pixels, Augmentation(grey=1.0), torch.Generator().manual_seed(0))
-    assert (out.min() >= 0, out.max() <= 1) == (True, True)
-    torch.testing.assert_close(out[:, 0], out[:, 2])
-    still = Augmentation(brightness=0, contrast=0, saturation=0, grey=0)
-    torch.testing.assert_close(jitter_colours(pixels, still, torch.Generator()), pixels)
-
-
-def colour_blocks(count: int = 3, side: int = 32) -> Photos:
-    """Photos whose left half is class 1 and red, whose right half is class 2 and blue."""
-    canvases = torch.zeros(count, 3, side, side, dtype=torch.uint8)
-    masks = torch.ones(count, side, side, dtype=torch.uint8)
-    canvases[:, 0, :, : side // 2] = 255
-    canvases[:, 2, :, side // 2 :] = 255
-    masks[:, :, side // 2 :] = 2
-    names = tuple(str(i) for i in range(count))
-    labelled = torch.ones(count, dtype=torch.bool)
-    return Photos(names, canvases, masks, torch.ones(count), labelled)
-
-
-def plain_views(photos: Photos, **changes: object) -> Views:
-    still = Augmentation(brightness=0, contrast=0, saturation=0, grey=0)
-    options = {"truth": 0.75, "seed": 3, "augmentation": still} | changes
-    return Views(photos, torch.ones(len(photos)).double(), 4, **options)
-
-
-def test_views_and_targets_are_of_the_same_place_and_repeat_by_step():
-    views = plain_views(colour_blocks())
-    batch, targets, hints = views.batch(7, 16, 32, 4)
-    assert hints is None
-    assert (batch.shape, targets.shape) == ((16, 3, 32, 32), (16, 4, 8, 8))
-    red = F.avg_pool2d((batch[:, :1] > 0.5).float(), 4)
-    torch.testing.assert_close(red, targets[:, 1:2], atol=0.51, rtol=0)
-    assert ((red - targets[:, 1:2]).abs() < 0.01).float().mean() > 0.8
-    again, other = views.batch(7, 16, 32, 4), views.batch(8, 16, 32, 4)
-    assert torch.equal(batch, again[0])
-    assert not torch.equal(batch, other[0])
-
-
-def test_the_teachers_map_is_cut_like_the_photo():
-    photos = colour_blocks()
-    maps = np.zeros((3, 4, 9, 9), np.uint8)
-    maps[:, 3, :, :4], maps[:, 0, :, 5:], maps[:, 2, :, 4] = 255, 255, 255
-    nothing_known = Photos(
-        photos.names, photos.canvases, torch.full_like(photos.masks, 255), photos.aspects,
-        torch.zeros(3, dtype=torch.bool),
-    )  # fmt: skip
-    views = plain_views(nothing_known, maps=maps, maps_aligned=True)
-    batch, targets, _ = views.batch(1, 16, 32, 4)
-    torch.testing.assert_close(targets.sum(1), torch.ones(16, 8, 8))
-    red = F.avg_pool2d((batch[:, 0] > 0.5).float(), 4)
-    assert targets[:, 3][red == 1].mean() > 0.8
-    assert targets[:, 0][red == 0].mean() > 0.8
-
-
-def test_pasted_rectangles_carry_their_targets():
-    generator = torch.Generator().manual_seed(3)
-    values = torch.arange(8.0).view(8, 1, 1, 1)
-    pixels, targets = values.expand(8, 3, 32, 32), values.expand(8, 4, 8, 8)
-    mixed, mixed_targets = paste_rectangles([pixels, targets], 0.5, generator)
-    assert torch.equal(F.avg_pool2d(mixed[:, :1], 4), mixed_targets[:, :1])
-    foreign = (mixed_targets[:, 0] != values[:, 0]).flatten(1).float().mean(1)
-    assert 0 < (foreign > 0).sum() < 8  # some views, not all
-    assert foreign[foreign > 0].min() > 0.08
-    assert foreign.max() < 0.55
-    others = [set(view.unique().tolist()) for view in mixed_targets[:, 0]]
-    assert all(found <= {float(i), float((i - 1) % 8)} for i, found in enumerate(others))
-    same, same_targets = paste_rectangles([pixels, targets], 0.0, generator)
-    assert torch.equal(same, pixels)
-    assert torch.equal(same_targets, targets)
 
 
 def test_truth_and_teacher_are_mixed_where_both_speak():
@@ -273,54 +153,197 @@ def test_seven_classes_have_their_own_mean():
     matrix.update(torch.tensor([3]), torch.tensor([8]))  # a bird taken for a cat
     given = figures(matrix, voc_categories())
     assert given["miou_7"] == pytest.approx((6 + 0.5) / 7, abs=1e-4)
-    assert given["miou"] == pytest.approx((6 + 0.5 + 0.5) / 8, abs=1e-4)
+    assert given["miou_shown"] == pytest.approx((6 + 0.5 + 0.5) / 8, abs=1e-4)
+    assert given["miou"] is None  # the photos do not show all 21 classes
+    matrix.update(torch.arange(21), torch.arange(21))
+    given = figures(matrix, voc_categories())
+    assert given["miou"] == given["miou_shown"] == pytest.approx((19 + 2 / 3 * 2) / 21, abs=1e-4)
 
 
-def test_rare_classes_are_drawn_more_often():
+def test_what_a_photo_shows_comes_from_its_mask_or_the_teacher():
     photos = colour_blocks(3)
-    photos.masks[1] = 0
-    photos.labelled[2] = False
-    maps = np.zeros((3, 4, 5, 5), np.uint8)
-    maps[2, 3] = 255
-    shown = classes_shown(photos, maps, 4)
-    assert shown.int().tolist() == [[0, 1, 1, 0], [1, 0, 0, 0], [0, 0, 0, 1]]
-    weights = drawing_weights(shown, photos.labelled, {1: 2.0, 2: 3.0, 3: 4.0}, 0.5)
+    photos.masks[2] = 0
+    photos.rows[2] = 0
+    maps = torch.zeros(3, 4, 4, 5, dtype=torch.uint8)
+    maps[2, 3, :2], maps[2, 2, 2:] = 255, 120  # sure of one half, not of the other
+    shares = class_shares(photos, maps, 4)
+    assert shares.tolist() == [[0, 0.5, 0.5, 0], [1, 0, 0, 0], [0, 0, 0, 0.5]]
+    assert class_shares(photos, None, 4)[2].tolist() == [0, 0, 0, 0]
+
+
+def test_boosted_classes_are_drawn_more_often():
+    shown = torch.tensor([[0, 1, 1, 0], [1, 0, 0, 0], [0, 0, 0, 1]]).bool()
+    labelled = torch.tensor([True, True, False])
+    boosts = {1: 2.0, 2: 3.0, 3: 4.0}
+    weights = drawing_weights(shown, labelled, boosts=boosts, unlabelled_weight=0.5)
     assert weights.tolist() == [3.0, 1.0, 2.0]
 
 
-def test_teacher_maps_are_taken_up_again(tmp_path: Path):
-    make_shapes(tmp_path, 5, seed=6, masks=False)
-    samples = find_samples(tmp_path)
-    asked = []
-
-    def network(batch: torch.Tensor) -> dict[str, torch.Tensor]:
-        asked.append(len(batch))
-        return {
-            "out": torch.log(torch.tensor([0.2, 0.8])).view(1, 2, 1, 1).expand(len(batch), 2, 5, 5)
-        }
-
-    teacher = Teacher(network, (0.5,) * 3, (0.5,) * 3, 33, "t")
-    names = [sample.name for sample in samples]
-
-    def fill(order: list[int] | None) -> TeacherMaps:
-        maps = TeacherMaps(tmp_path / "cache", "t", names, (2, 5, 5))
-        maps.fill(teacher, samples, device=torch.device("cpu"), order=order)
-        return maps
-
-    assert fill([3, 1]).done.tolist() == [0, 1, 0, 1, 0]
-    maps = fill(None)
-    assert maps.done.all()
-    assert sum(asked) == 5
-    assert np.unique(maps.maps[:, 1]).tolist() == [204]
+def test_rare_classes_are_drawn_more_often():
+    # Classes 1, 2, 3 are shown by 8, 4 and 1 photos: the median is 4.
+    shown = torch.zeros(12, 4, dtype=torch.bool)
+    shown[:8, 1], shown[7:11, 2], shown[10, 3] = True, True, True
+    labelled = torch.ones(12, dtype=torch.bool)
+    weights = drawing_weights(shown, labelled, boosts={}, unlabelled_weight=0.5, rare=0.5)
+    common, middle, rare = 0.5**0.5, 1.0, 4**0.5
+    expected = [common] * 7 + [(common + middle) / 2] + [middle] * 2 + [(middle + rare) / 2, 0.25]
+    assert weights.tolist() == pytest.approx(expected)
+    labelled[:2] = False
+    halved = drawing_weights(shown, labelled, boosts={3: 4.0}, unlabelled_weight=0.5, rare=0.5)
+    assert halved[:3].tolist() == pytest.approx([common / 2, common / 2, common])
+    assert halved[10].item() == pytest.approx(4 * (middle + rare) / 2)
+    # The bounds hold: a class of one photo among ninety, at most six times the median's.
+    shown = torch.zeros(91, 4, dtype=torch.bool)
+    shown[:90, 1], shown[:90, 2], shown[90, 3] = True, True, True
+    bounded = drawing_weights(
+        shown, torch.ones(91, dtype=torch.bool), boosts={}, unlabelled_weight=1, rare=1.0
+    )
+    assert bounded[[0, 90]].tolist() == [1.0, 6.0]
 
 
-def test_tensorflows_corners():
-    assert corners_aligned(321, 41)
-    assert not corners_aligned(320, 40)
-    ramp = torch.arange(5).view(1, 1, 1, 5).expand(1, 2, 5, 5).byte()
-    maps = torch.cat([ramp[:, :1] * 50, 255 - ramp[:, :1] * 50], dim=1)
-    grid = view_grid(IDENTITY, 33)  # pixel centres of a 33 px photo, cells on every eighth pixel
-    row = sample_maps(maps, grid, aligned=True)[0, 0, 16]
-    # In [-1, 1] from corner to corner the outer pixels' centres are half a pixel inside.
-    assert row[16].item() == pytest.approx(100 / 255, abs=1e-6)
-    assert row[0].item() == pytest.approx(4 * (1 - 32 / 33) / 2 * 50 / 255, abs=1e-6)
+CLASSES = ("__background__", "cat", "dog")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "is no JSON"),
+        ("[1]", "holds a list, not an object of photo to class"),
+        ('{"a": "cow"}', "'a' has the unknown class 'cow': one of __background__, cat, dog"),
+        ('{"a": ["cat", 3]}', "'a' has the unknown class 3"),
+        ('{"a": 1}', "'a' has 1, not a class name or a list of them"),
+        ('{"b": "cat"}', "names no photo"),
+    ],
+)
+def test_bad_class_lists_are_named(tmp_path, text, message):
+    (tmp_path / "JPEGImages").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "JPEGImages" / "a.jpg")
+    (tmp_path / "classes.json").write_text(text)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        find_samples(tmp_path, categories=CLASSES)
+    assert find_samples(tmp_path)[0].classes is None  # who only measures does not read them
+
+
+def test_class_lists_are_one_name_or_several(tmp_path):
+    (tmp_path / "classes.json").write_text('{"a": "dog", "b": ["dog", "cat", "dog"], "c": []}')
+    lists = read_class_lists(tmp_path / "classes.json", CLASSES)
+    assert lists == {"a": (2,), "b": (1, 2), "c": ()}
+
+
+def test_mixing_is_the_weighted_mean_of_weights_and_statistics():
+    one, other = nn.BatchNorm2d(2).state_dict(), nn.BatchNorm2d(2).state_dict()
+    one = {key: value.clone() for key, value in one.items()}
+    one["weight"][:] = torch.tensor([1.0, 2.0])
+    one["running_mean"][:], other["running_mean"][:] = 10.0, 20.0
+    other["weight"] = torch.tensor([3.0, -2.0]).half()
+    one["num_batches_tracked"] += 7
+    mixed = mix_weights([one, other], [0.85, 0.15])
+    assert mixed["weight"].dtype == torch.float32
+    assert mixed["weight"].tolist() == pytest.approx([0.85 + 0.45, 1.7 - 0.3])
+    assert mixed["running_mean"].tolist() == pytest.approx([11.5, 11.5])
+    assert mixed["num_batches_tracked"].item() == 7
+    assert one["weight"].tolist() == [1.0, 2.0]
+    with pytest.raises(ValueError, match=r"the shares \[0.85, 0.2\]: they must add up to 1"):
+        mix_weights([one, other], [0.85, 0.2])
+    with pytest.raises(ValueError, match="different networks: 'weight' is missing or has"):
+        mix_weights([one, nn.BatchNorm2d(3).state_dict()], [0.5, 0.5])
+
+
+def test_mixing_from_the_command_line(tmp_path, capsys):
+    states = []
+    for i, name in enumerate(("a", "b")):
+        torch.manual_seed(i)
+        states.append(build_network("deeplabv3plus_resnet18", 4).state_dict())
+        torch.save(states[-1], tmp_path / f"{name}.pth")
+    run = {"average": {"steps": 3, "network": states[0]}, "recipe": {"model": "m"}, "step": 3}
+    torch.save(run | {"optimizers": []}, tmp_path / "run.pt")
+    for first, out in (("a.pth", "mixed.pth"), ("run.pt", "mixed.pt")):
+        parts = [f"{tmp_path / first}:0.75", f"{tmp_path / 'b.pth'}:0.25"]
+        assert mix.main([*parts, "--out", str(tmp_path / out)]) == 0
+        mixed = initial_weights(str(tmp_path / out), "deeplabv3plus_resnet18")
+        for key in ("head.classifier.weight", "encoder.layer1.0.bn1.running_var"):
+            torch.testing.assert_close(mixed[key], 0.75 * states[0][key] + 0.25 * states[1][key])
+    record = torch.load(tmp_path / "mixed.pt", weights_only=True)
+    assert len(set(record["changes"][0]["sha256"])) == 2
+    assert (record["recipe"], record["step"]) == ({"model": "m"}, 3)
+    assert "optimizers" not in record
+    recipe = {"init": None, "teacher": [], "minutes": None, "turn": 0.0, "prior": ["x/shared/p"]}
+    stage = run_stage(record | {"recipe": recipe, "samples_seen": 6, "elapsed": 60.0})
+    assert stage["what"].endswith("Then mixed: 0.75 of run.pt + 0.25 of b.pth.")
+    assert stage["command"] == "python -m training.train --turn 0.0 --prior ../shared/p"
+    with pytest.raises(SystemExit):
+        mix.main(["a.pth:2", "--out", "x"])
+    assert "'a.pth:2' is no FILE:SHARE" in capsys.readouterr().err
+    assert mix.main([f"{tmp_path / 'a.pth'}:1", "none.pth:0", "--out", "x"]) == 1
+    assert "none.pth" in capsys.readouterr().err
+
+
+def write_masks(folder: Path, *masks: list[int]) -> None:
+    (folder / "JPEGImages").mkdir(parents=True)
+    (folder / "SegmentationClass").mkdir()
+    for i, values in enumerate(masks):
+        name = f"{'horse_' if 3 in values else 'a'}{i}"
+        Image.new("RGB", (len(values), 1)).save(folder / "JPEGImages" / f"{name}.png")
+        mask = Image.new("L", (len(values), 1))
+        mask.putdata(values)
+        mask.save(folder / "SegmentationClass" / f"{name}.png")
+
+
+def test_class_frequencies_count_photos_alike(tmp_path):
+    # Shares: 3/4 and 1/4 of the first, 1/2 (and 1/2 ignored) of the second, 1/8 of the third.
+    write_masks(tmp_path, [0, 0, 0, 1], [2, 255], [0, 0, 0, 0, 0, 0, 0, 3])
+    samples = find_samples(tmp_path, partial_prefixes=["horse_"])
+    frequencies = class_frequencies(samples, 4)
+    total = 0.75 + 0.25 + 0.5 + 0.125
+    assert (frequencies * total).tolist() == pytest.approx([0.75, 0.25, 0.5, 0.125])
+    with pytest.raises(ValueError, match=r"no mask shows the classes \[4\]"):
+        class_frequencies(samples, 5)
+
+
+def test_adjusted_logits_are_divided_by_the_frequencies():
+    frequencies = torch.tensor([0.8, 0.15, 0.05], dtype=torch.float64)
+    logits = torch.tensor([1.0, -0.5, 0.25])
+    given = adjust(logits, frequencies, 1.0).softmax(0)
+    expected = logits.softmax(0) / frequencies
+    torch.testing.assert_close(given, (expected / expected.sum()).float())
+    assert torch.equal(adjust(logits, frequencies, 0.0), logits)
+    half = adjust(logits, frequencies, 0.5)
+    assert half.tolist() == pytest.approx(
+        [1.0, -0.5 + 0.5 * math.log(0.8 / 0.15), 0.25 + math.log(4)]
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("deeplabv3plus_resnet18", "head.classifier.bias"),
+        ("deeplabv3_mobilenet_v3_large", "classifier.4.bias"),
+    ],
+)
+def test_the_adjusted_bias_is_that_of_the_logits(name, key):
+    network = build_network(name, 4).eval()
+    assert bias_key(network, 4) == key
+    batch = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        before = network(batch)["out"]
+        network.get_parameter(key).add_(torch.tensor([0.0, 1.0, 2.0, 3.0]))
+        raised = network(batch)["out"] - before
+    torch.testing.assert_close(raised.mean((0, 2, 3)), torch.tensor([0.0, 1.0, 2.0, 3.0]))
+
+
+def test_adjusting_from_the_command_line(tmp_path, capsys):
+    write_masks(tmp_path / "data", [0, 0, 0, 1], [2, 3])
+    torch.manual_seed(0)
+    state = build_network("deeplabv3plus_resnet18", 4).state_dict()
+    torch.save({"average": {"network": state}, "step": 1, "changes": []}, tmp_path / "run.pt")
+    out = tmp_path / "adjusted.pt"
+    options = ["--data", str(tmp_path / "data"), "--num-classes", "4", "--tau", "0.5"]
+    assert adjust_command([str(tmp_path / "run.pt"), *options, "--out", str(out)]) == 0
+    assert "head.classifier.bias raised by 0.00, 0.55, 0.20, 0.20" in capsys.readouterr().out
+    given = initial_weights(str(out), "deeplabv3plus_resnet18")
+    different = [key for key, value in state.items() if not torch.equal(value, given[key])]
+    assert different == ["head.classifier.bias"]
+    (change,) = torch.load(out, weights_only=True)["changes"]
+    assert change["what"].endswith("tau 0.5")
+    assert adjust_command(["none.pth", *options, "--out", str(out)]) == 1
+    assert "none.pth" in capsys.readouterr().err

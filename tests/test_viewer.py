@@ -419,6 +419,60 @@ def test_4_pixels_below_the_threshold_are_hatched_and_counted(viewer, app):
     assert viewer.pixel(unsure_y, unsure_x) == plain
 
 
+def test_4_what_may_be_several_classes_is_drawn_through_mist_and_counted(viewer, app):
+    result, _ = app.results["sets"]
+    viewer.choose("fill")
+    sizes, names = result.set_sizes, result.categories
+    assert set(np.unique(sizes).tolist()) >= {1, 2}
+    # The middle of the largest strip of person that may be something else, and a sure pixel.
+    unsure = np.argwhere((result.class_map == PERSON) & (sizes == 2))
+    unsure_y, unsure_x = unsure[len(unsure) // 2].tolist()
+    sure_y, sure_x = viewer.spot(PERSON)[2:]
+    assert sizes[sure_y, sure_x] == 1
+    plain, sure = viewer.pixel(unsure_y, unsure_x), viewer.pixel(sure_y, sure_x)
+    viewer.show("sets")
+    np.testing.assert_array_equal(viewer.plane("setSizes"), sizes.ravel())
+    misty = viewer.pixel(unsure_y, unsure_x)
+    assert misty != plain
+    assert min(misty[:3]) > 150  # light, and no stripe
+    assert viewer.pixel(sure_y, sure_x) == sure
+    row = viewer.page.locator(".pw-unsure")
+    count = int((sizes > 1).sum())
+    text = f"{count:,} pixels that may be two things or more"
+    assert row.locator(".pw-count").inner_text() == text
+    assert row.locator(".pw-share").inner_text() == f"{count / sizes.size * 100:.1f} %"
+    assert viewer.page.locator(".pw-threshold-value").inner_text() == "auto"
+
+    viewer.page.mouse.move(*viewer.place(unsure_y, unsure_x))
+    runner_up = names[result.runner_up[unsure_y, unsure_x]].strip("_")
+    shown = viewer.page.locator(".pw-readout").inner_text()
+    assert f"person, or maybe {runner_up}" in shown
+    assert "then" not in shown
+    viewer.page.mouse.click(*viewer.place(unsure_y, unsure_x))
+    said = viewer.page.locator(".pb-text")
+    said.filter(has_text=f"person, or maybe {runner_up}").wait_for()
+
+    row.click()  # the marks go, the count stays
+    assert row.get_attribute("aria-pressed") == "false"
+    viewer.page.mouse.move(5, 5)
+    assert viewer.pixel(unsure_y, unsure_x) == plain
+    assert row.locator(".pw-count").inner_text() == text
+    row.click()
+    assert viewer.pixel(unsure_y, unsure_x) == misty
+    viewer.slide(".pw-threshold", 80)  # a threshold of one's own is hatched instead
+    assert "below 80 %" in row.locator(".pw-name").inner_text()
+    assert viewer.page.locator(".pw-doubt").inner_text() == ""
+
+
+def test_4_most_of_a_photo_unsure_is_said_in_a_sentence(viewer, app):
+    assert (app.results["doubt"][0].set_sizes > 1).mean() > 0.5
+    viewer.show("doubt")
+    sentence = "The model knows 20 things. It is unsure about most of this photo."
+    assert viewer.page.locator(".pw-doubt").inner_text() == sentence
+    viewer.show("first")
+    assert not viewer.page.locator(".pw-doubt").is_visible()
+
+
 # 5. Before and after.
 
 
@@ -756,7 +810,7 @@ def test_10_the_result_is_announced_in_words(viewer, app):
     viewer.page.mouse.click(*viewer.spot(PERSON)[:2])
     spoken = viewer.page.locator(".pw-spoken")
     assert spoken.get_attribute("aria-live") == "polite"
-    assert re.match(r"Pinned row 132, column 89: \w+ .*%, then \w+", spoken.inner_text())
+    assert re.match(r"Pinned row 132, column 89: \w+, .*%, then \w+", spoken.inner_text())
 
 
 def test_10_contrast_in_both_themes(viewer):

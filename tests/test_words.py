@@ -1,30 +1,66 @@
-"""What the page says of the model that answered."""
+"""What the page says of the model that labelled the photo: from its card, at its size."""
 
 from types import SimpleNamespace
 
 import pytest
 
+from page import words
 from page.words import built_in_note
+from segmentation.card_figures import Bin, ClassFigure, Figures
+from segmentation.cards import ModelCard
+from segmentation.models import embedded_card
 
-
-def answer(model: str, miou: float | None) -> SimpleNamespace:
-    card = SimpleNamespace(name="deeplabv3plus_resnet18", miou=miou)
-    return SimpleNamespace(result=SimpleNamespace(model=model), card=card)
-
-
-@pytest.mark.parametrize(
-    ("miou", "end"),
-    [
-        (71.0, "and sheep (mean IoU 71 % on validation photos), weak at the rest."),
-        (57.4, "(mean IoU 57 % on validation photos), weak at the rest. Take it as a sketch."),
-        (None, "horses, cows and sheep, weak at the rest. Take it as a sketch."),
-    ],
+FIGURES = Figures(
+    photos=40,
+    data="VOC",
+    size=192,
+    miou=0.504,
+    classes={"cat": ClassFigure(0.8, 9), "chair": ClassFigure(0.1, 9)},
+    bins=(Bin(0.1, 0.9, 0.8),),
 )
-def test_the_built_in_model_says_what_it_is_and_how_good(miou, end):
-    (note,) = built_in_note(answer("embedded", miou))
-    assert note.startswith("This is the built-in deeplabv3plus_resnet18: small, trained from")
-    assert note.endswith(end)
+
+
+def card(figures: Figures | None) -> ModelCard:
+    return ModelCard("n", ("a", "b"), "voc", 192, (0.5,) * 3, (0.5,) * 3, figures=figures)
+
+
+def answer(model: str, card: ModelCard, size: int | None = None) -> SimpleNamespace:
+    return SimpleNamespace(result=SimpleNamespace(model=model), card=card, size=size)
+
+
+@pytest.mark.parametrize("size", [None, 192])
+def test_the_built_in_model_says_what_its_card_says(size):
+    assert built_in_note(answer("embedded", card(FIGURES), size)) == [
+        "This is the small built-in model, trained from scratch. Good at: cats; hardly knows: "
+        "chairs. When it says 90 %, it is right 80 times in 100. Mean IoU 50 %, measured on 40 "
+        "photos of VOC at 192 px."
+    ]
+
+
+def test_figures_are_not_shown_at_another_size():
+    assert built_in_note(answer("embedded", card(FIGURES), 320)) == [
+        "This is the small built-in model, trained from scratch. How good it is was measured at "
+        "192 px only."
+    ]
+
+
+def test_a_card_without_figures_promises_nothing():
+    (note,) = built_in_note(answer("embedded", card(None)))
+    assert note == "This is the small built-in model, trained from scratch."
+
+
+def test_the_shipped_card_names_classes_and_a_number():
+    (note,) = built_in_note(answer("embedded", embedded_card()))
+    assert "Good at: cats, trains, dogs, sheep, cows, horses and buses" in note
+    assert "hardly knows: bottles, chairs" in note
+    assert "Mean IoU 50 %, measured on 334 photos of PASCAL VOC 2012 val and COCO 2017" in note
 
 
 def test_other_models_need_no_such_note():
-    assert built_in_note(answer("deeplabv3_resnet50", 66.4)) == []
+    assert built_in_note(answer("deeplabv3_resnet50", card(FIGURES))) == []
+
+
+def test_the_menu_says_what_a_figure_was_measured_on():
+    label = words.model_label("deeplabv3_resnet50", ready=True)
+    assert label == "DeepLabV3, ResNet-50 · mIoU 66.4 on COCO val2017 with VOC's classes"
+    assert "mIoU" not in words.model_label("embedded", ready=True)

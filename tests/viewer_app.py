@@ -9,11 +9,12 @@ import numpy as np
 import torch
 
 from benchmarks.made_up import made_up_result
-from segmentation.postprocess import decide
+from segmentation.postprocess import decide, decide_with_sets
 from segmentation.result import Segmentation
 from viewer import LabelViewer, PixelBars, build_value, pixel_value
 
 SMALL = (240, 320)
+SET_THRESHOLD = 0.2
 
 
 def own_classes() -> tuple[Segmentation, np.ndarray, np.ndarray]:
@@ -39,6 +40,11 @@ class ViewerApp:
         }
         # The same shapes under other names: what another model on the same photo would send.
         result, photo = self.results["first"]
+        sets = decide_with_sets(result.logits, SMALL, SET_THRESHOLD)[3]
+        self.results["sets"] = (replace(result, set_sizes=sets, set_threshold=SET_THRESHOLD), photo)
+        doubt = np.where(np.arange(SMALL[1]) < 200, 2, 1) * np.ones((SMALL[0], 1), np.uint8)
+        doubtful = replace(result, set_sizes=doubt.astype(np.uint8), set_threshold=SET_THRESHOLD)
+        self.results["doubt"] = (doubtful, photo)
         self.results["late"] = (replace(result, model="late"), photo)
         self.values: dict[str, dict[str, Any]] = {}
         self.pins: list[dict[str, Any]] = []

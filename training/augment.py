@@ -1,11 +1,14 @@
-"""Random views of photos: resized crops, flips and colour, a batch at a time and on any device."""
+"""Random views of photos: windows, flips, colour and pasted rectangles, on any device.
+
+Random numbers come from a generator of the CPU, so that a step's views are the same everywhere;
+they go to the device without waiting for it.
+"""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -14,8 +17,12 @@ class Augmentation:
     """How far a view may be from its photo.
 
     Attributes:
-        area: Least and largest share of the photo's area that a crop covers.
-        stretch: Largest factor by which a crop's proportions are changed.
+        zoom: Least and largest zoom. At 1 a view's side is the photo's shorter side, at 2 half of
+            it; below 1 a view reaches beyond the photo.
+        plain: Share of views at a zoom of 1.
+        stretch: Largest factor by which a window's proportions are changed.
+        turn: Largest rotation in degrees.
+        turned: Share of views that are rotated.
         brightness: Largest relative change; so are contrast and saturation.
         contrast: See brightness.
         saturation: See brightness.
@@ -23,8 +30,11 @@ class Augmentation:
         cutmix: Share of views into which a rectangle of another one is pasted.
     """
 
-    area: tuple[float, float] = (0.3, 1.0)
+    zoom: tuple[float, float] = (0.8, 2.0)
+    plain: float = 0.35
     stretch: float = 1.2
+    turn: float = 10.0
+    turned: float = 0.4
     brightness: float = 0.3
     contrast: float = 0.3
     saturation: float = 0.4
@@ -32,57 +42,64 @@ class Augmentation:
     cutmix: float = 0.0
 
 
-def draw_windows(aspects: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
-    """Draw a window and a flip for each photo.
+def draw_windows(shapes: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
+    """Draw a window, a rotation and a flip for each photo.
+
+    A window has the view's proportions in pixels of the photo, but for `stretch`: nothing is
+    squeezed. Where it is larger than the photo, the photo lies somewhere in it.
 
     Args:
-        aspects: True width / height of the photos, (N,) on the CPU.
+        shapes: Heights and widths of the photos, (N, 2) on the CPU.
         augmentation: How large the windows are.
         generator: Source of the random numbers.
 
     Returns:
-        Affine matrices (N, 2, 3) from the view's coordinates to the canvas's, both in [-1, 1].
+        Affine matrices (N, 2, 3) from the view's coordinates to the photo's, both in [-1, 1] from
+        edge to edge, x first.
     """
-    count = len(aspects)
+    count = len(shapes)
 
     def uniform(low: float, high: float) -> Tensor:
         return torch.empty(count).uniform_(low, high, generator=generator)
 
-    least, largest = augmentation.area
-    area = uniform(math.sqrt(least), math.sqrt(largest)).square()
-    stretch = uniform(-math.log(augmentation.stretch), math.log(augmentation.stretch)).exp()
-    # A square view of a photo of `aspect` covers width : height = 1 : aspect of its canvas; a view
-    # that would be higher or wider than the photo is squeezed a little instead.
-    width = (area * stretch / aspects).sqrt()
-    height = (area * aspects / stretch).sqrt()
-    width, height = width.clamp(max=1), height.clamp(max=1)
-    x = uniform(-1, 1) * (1 - width)
-    y = uniform(-1, 1) * (1 - height)
+    zoom = uniform(*(math.log(bound) for bound in augmentation.zoom)).exp()
+    zoom = torch.where(uniform(0, 1) < augmentation.plain, 1.0, zoom)
+    side = shapes.amin(1) / zoom
+    stretch = uniform(-1, 1).mul(math.log(augmentation.stretch) / 2).exp()
+    high, wide = side / stretch, side * stretch  # of the window, in pixels of the photo
+    full_high, full_wide = shapes.unbind(1)
+    angle = uniform(-1, 1) * math.radians(augmentation.turn)
+    angle = torch.where(uniform(0, 1) < augmentation.turned, angle, 0.0)
+    cos, sin = angle.cos(), angle.sin()
     flip = torch.where(uniform(0, 1) < 0.5, -1.0, 1.0)
-    theta = torch.zeros(count, 2, 3)
-    theta[:, 0, 0], theta[:, 0, 2] = width * flip, x
-    theta[:, 1, 1], theta[:, 1, 2] = height, y
-    return theta
+    x = uniform(-1, 1) * (1 - wide / full_wide)
+    y = uniform(-1, 1) * (1 - high / full_high)
+    return torch.stack(
+        [
+            torch.stack([flip * cos * wide / full_wide, -sin * high / full_wide, x], 1),
+            torch.stack([flip * sin * wide / full_high, cos * high / full_high, y], 1),
+        ],
+        1,
+    )
 
 
 def view_grid(theta: Tensor, size: int) -> Tensor:
-    """Where a view's pixels lie on the canvas: (N, size, size, 2) in [-1, 1]."""
-    return F.affine_grid(theta, [len(theta), 1, size, size], align_corners=False)
+    """Where the cells of views lie in their photos: (N, size, size, 2) in [-1, 1], x first.
+
+    Sums and products instead of a matrix product, which some GPUs round to ten bits.
+    """
+    centres = (torch.arange(size, device=theta.device) + 0.5) * (2 / size) - 1
+    x, y = centres[None, None, :], centres[None, :, None]
+    axes = [
+        row[:, 0, None, None] * x + row[:, 1, None, None] * y + row[:, 2, None, None]
+        for row in theta.unbind(1)
+    ]
+    return torch.stack(axes, -1)
 
 
-def sample_pixels(canvases: Tensor, grid: Tensor) -> Tensor:
-    """Cut views out of canvases (N, 3, side, side) uint8: (N, 3, H, W) float32 in [0, 1]."""
-    return F.grid_sample(
-        canvases.float() / 255, grid, mode="bilinear", padding_mode="border", align_corners=False
-    )
-
-
-def sample_labels(masks: Tensor, grid: Tensor) -> Tensor:
-    """Cut views out of masks (N, side, side) uint8: class indices (N, H, W) int64."""
-    values = F.grid_sample(
-        masks[:, None].float(), grid, mode="nearest", padding_mode="border", align_corners=False
-    )
-    return values[:, 0].long()
+def inside(grid: Tensor) -> Tensor:
+    """Which cells of views lie in the photo, (N, H, W) bool."""
+    return (grid.abs() <= 1).all(-1)
 
 
 def jitter_colours(
@@ -93,13 +110,13 @@ def jitter_colours(
 
     def factors(spread: float) -> Tensor:
         drawn = torch.empty(count, 1, 1, 1).uniform_(1 - spread, 1 + spread, generator=generator)
-        return drawn.to(pixels.device)
+        return drawn.to(pixels.device, non_blocking=True)
 
     saturation = factors(augmentation.saturation)
     grey = torch.empty(count, 1, 1, 1).uniform_(0, 1, generator=generator) < augmentation.grey
-    saturation = torch.where(grey.to(pixels.device), 0.0, saturation)
-    luma = torch.tensor([0.299, 0.587, 0.114], device=pixels.device)[:, None, None]  # ITU-R BT.601
-    shade = (pixels * luma).sum(1, keepdim=True)
+    saturation = torch.where(grey.to(pixels.device, non_blocking=True), 0.0, saturation)
+    red, green, blue = pixels.split(1, 1)
+    shade = 0.299 * red + 0.587 * green + 0.114 * blue  # ITU-R BT.601
     pixels = shade + (pixels - shade) * saturation
     mean = shade.mean((2, 3), keepdim=True)
     pixels = mean + (pixels - mean) * factors(augmentation.contrast)
@@ -129,9 +146,10 @@ def paste_rectangles(
     spans = (sides * cells).round().long()  # (2, N): rows and columns, in cells
     starts = (torch.rand(2, count, generator=generator) * (cells - spans + 1)).long()
     steps = torch.arange(cells)
-    inside = (steps >= starts[..., None]) & (steps < (starts + spans)[..., None])  # (2, N, cells)
-    pasted = (inside[0][:, :, None] & inside[1][:, None, :] & chosen[:, None, None])[:, None]
-    pasted = pasted.to(layers[0].device)  # (N, 1, cells, cells)
+    within = (steps >= starts[..., None]) & (steps < (starts + spans)[..., None])  # (2, N, cells)
+    # Few bytes go to the device: it takes up to 64 KB without the program waiting for it.
+    within = (within & chosen[:, None]).to(layers[0].device, non_blocking=True)
+    pasted = (within[0][:, :, None] & within[1][:, None, :])[:, None]  # (N, 1, cells, cells)
     mixed = []
     for layer in layers:
         stride = layer.shape[-1] // cells

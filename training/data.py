@@ -1,23 +1,21 @@
-"""Photos and masks of a folder in VOC layout, decoded once into memory.
+"""Photos, masks and class lists of a folder in VOC layout.
 
 A folder holds `JPEGImages/NAME.jpg` and, where the photos have ground truth,
-`SegmentationClass/NAME.png` (indexed, 255 ignored). Every photo becomes a square canvas of the
-same side, so that a batch of crops is one resampling, on any device; its true shape is kept beside
-it, so that a crop keeps its proportions.
+`SegmentationClass/NAME.png` (indexed, 255 ignored). `classes.json` may list the classes that a
+photo shows: `{"NAME": "bus", "OTHER": ["person", "bicycle"]}`.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
-from torch import Tensor
 
 IGNORE_INDEX = 255
 PHOTO_ENDINGS = (".jpg", ".jpeg", ".png")
+CLASS_LISTS = "classes.json"
 
 
 @dataclass(frozen=True)
@@ -28,11 +26,15 @@ class Sample:
         photo: Its file.
         mask: The file of its ground truth, if it has one.
         partial: Only one class is marked: what is labelled background may be anything.
+        classes: Class indices that `classes.json` lists for it, sorted, or None.
+        prior: The listed classes are likely, instead of being the only ones.
     """
 
     photo: Path
     mask: Path | None = None
     partial: bool = False
+    classes: tuple[int, ...] | None = None
+    prior: bool = False
 
     @property
     def name(self) -> str:
@@ -40,66 +42,83 @@ class Sample:
         return self.photo.stem
 
 
-@dataclass(frozen=True)
-class Photos:
-    """Decoded photos, one canvas each.
-
-    Attributes:
-        names: File names without ending, (N,).
-        canvases: Pixels (N, 3, side, side) uint8.
-        masks: Class indices (N, side, side) uint8, 255 where nothing is known.
-        aspects: True width / height of each photo, (N,) float32.
-        labelled: Which photos have ground truth, (N,) bool.
-    """
-
-    names: tuple[str, ...]
-    canvases: Tensor
-    masks: Tensor
-    aspects: Tensor
-    labelled: Tensor
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    @property
-    def side(self) -> int:
-        """Side of a canvas in pixels."""
-        return self.canvases.shape[-1]
-
-    def to(self, device: torch.device) -> "Photos":
-        """The same photos on another device."""
-        return replace(
-            self,
-            canvases=self.canvases.to(device),
-            masks=self.masks.to(device),
-            aspects=self.aspects.to(device),
-            labelled=self.labelled.to(device),
-        )
-
-
-def find_samples(folder: Path, *, partial_prefixes: Iterable[str] = ()) -> list[Sample]:
+def find_samples(
+    folder: Path,
+    *,
+    partial_prefixes: Iterable[str] = (),
+    categories: Sequence[str] | None = None,
+    prior: bool = False,
+) -> list[Sample]:
     """List the photos of a folder in VOC layout, sorted by name.
 
     Args:
         folder: Holds `JPEGImages` and, unless the photos are unlabelled, `SegmentationClass`.
         partial_prefixes: Beginnings of the names of photos in which only one class is marked.
+        categories: Class names by index; with them the folder's `classes.json` is read.
+        prior: The listed classes are likely, instead of being the only ones.
 
     Raises:
         FileNotFoundError: There is no such folder, or no photo in it.
+        ValueError: `classes.json` is not what `read_class_lists` reads.
     """
     photos = Path(folder) / "JPEGImages"
     if not photos.is_dir():
         raise FileNotFoundError(f"{photos} is no folder: photos in VOC layout lie in JPEGImages")
     masks = Path(folder) / "SegmentationClass"
+    lists = Path(folder) / CLASS_LISTS
+    listed = read_class_lists(lists, categories) if categories and lists.is_file() else {}
     prefixes = tuple(partial_prefixes)
     samples = []
     for photo in sorted(p for p in photos.iterdir() if p.suffix.lower() in PHOTO_ENDINGS):
         mask = masks / f"{photo.stem}.png"
         partial = bool(prefixes) and photo.stem.startswith(prefixes)
-        samples.append(Sample(photo, mask if mask.is_file() else None, partial))
+        classes = listed.get(photo.stem)
+        samples.append(Sample(photo, mask if mask.is_file() else None, partial, classes, prior))
     if not samples:
         raise FileNotFoundError(f"{photos} holds no photo ({', '.join(PHOTO_ENDINGS)})")
+    if listed and all(sample.classes is None for sample in samples):
+        raise ValueError(
+            f"{lists} names no photo of {photos}: its keys are file names without their ending"
+        )
     return samples
+
+
+def read_class_lists(path: Path, categories: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """Read which classes each photo shows: photo name to sorted class indices.
+
+    Args:
+        path: A JSON object of photo name to a class name, or to a list of them.
+        categories: Class names by index.
+
+    Raises:
+        ValueError: The file is no such object, or names an unknown class.
+    """
+    try:
+        listed = json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is no JSON: {error}") from None
+    if not isinstance(listed, dict):
+        raise ValueError(f"{path} holds a {type(listed).__name__}, not an object of photo to class")
+    indices = {name: index for index, name in enumerate(categories)}
+    lists = {}
+    for photo, names in listed.items():
+        names = [names] if isinstance(names, str) else names
+        if not isinstance(names, list):
+            raise ValueError(f"{path}: {photo!r} has {names!r}, not a class name or a list of them")
+        unknown = [name for name in names if not isinstance(name, str) or name not in indices]
+        if unknown:
+            raise ValueError(
+                f"{path}: {photo!r} has the unknown class {unknown[0]!r}: "
+                f"one of {', '.join(categories)}"
+            )
+        lists[photo] = tuple(sorted({indices[name] for name in names}))
+    return lists
+
+
+def is_turned(sample: Sample) -> bool:
+    """Whether a photo is higher than wide: such photos are kept with exchanged rows and columns."""
+    with Image.open(sample.photo) as image:
+        return image.height > image.width
 
 
 def read_mask(path: Path) -> np.ndarray:
@@ -112,53 +131,3 @@ def read_mask(path: Path) -> np.ndarray:
         if image.mode not in ("P", "L"):
             raise ValueError(f"{path} is {image.mode}: a mask is an indexed or grey PNG")
         return np.array(image, dtype=np.uint8)
-
-
-def decode(sample: Sample, side: int) -> tuple[np.ndarray, np.ndarray, float]:
-    """Decode one photo to a canvas.
-
-    Returns:
-        Pixels (side, side, 3) uint8, class indices (side, side) uint8, and true width / height.
-    """
-    with Image.open(sample.photo) as image:
-        aspect = image.width / image.height
-        image.draft("RGB", (side, side))
-        pixels = np.asarray(image.convert("RGB").resize((side, side), Image.Resampling.BILINEAR))
-    if sample.mask is None:
-        return pixels, np.full((side, side), IGNORE_INDEX, np.uint8), aspect
-    mask = Image.fromarray(read_mask(sample.mask)).resize((side, side), Image.Resampling.NEAREST)
-    labels = np.array(mask)
-    if sample.partial:
-        labels[labels == 0] = IGNORE_INDEX
-    return pixels, labels, aspect
-
-
-def load_photos(
-    samples: Sequence[Sample],
-    side: int,
-    *,
-    workers: int = 2,
-    progress: Callable[[int, int], None] | None = None,
-) -> Photos:
-    """Decode photos into canvases of `side` x `side` pixels.
-
-    Args:
-        samples: What `find_samples` found.
-        side: Side of the canvases; about 1.4 times the crop's side wastes nothing.
-        workers: Threads that decode.
-        progress: Called with (done, total) after each photo.
-    """
-    total = len(samples)
-    canvases = torch.empty(total, 3, side, side, dtype=torch.uint8)
-    masks = torch.empty(total, side, side, dtype=torch.uint8)
-    aspects = torch.empty(total)
-    with ThreadPoolExecutor(workers) as pool:
-        decoded = pool.map(lambda sample: decode(sample, side), samples)
-        for i, (pixels, labels, aspect) in enumerate(decoded):
-            canvases[i] = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)
-            masks[i] = torch.from_numpy(labels)
-            aspects[i] = aspect
-            if progress:
-                progress(i + 1, total)
-    labelled = torch.tensor([sample.mask is not None for sample in samples])
-    return Photos(tuple(s.name for s in samples), canvases, masks, aspects, labelled)

@@ -1,15 +1,17 @@
-"""Make the embedded model of a training run.
+"""Make the embedded model of a training run, or of a state dict with a written history.
 
-`python -m training.embed --checkpoint FILE --val DIR --size N` takes the run's averaged weights in
-half precision, measures exactly those, and writes `embedded.pth`, its card `embedded.json`, and
-the card for people, `README.md`.
+`python -m training.embed --checkpoint FILE --val DIR [DIR ...] --size N` takes the run's averaged
+weights in half precision, measures exactly those, and writes `embedded.pth`, its card
+`embedded.json`, and the card for people, `README.md`. With `--weights FILE --model NAME --history
+FILE` in place of `--checkpoint` the weights are a state dict, and the file says how they were made:
+a JSON list of stages (see `training.history`).
 """
 
 import argparse
 import hashlib
 import json
-import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +21,29 @@ from torch import Tensor
 from segmentation.networks import build_network
 from segmentation.progress import Bar
 from training.checkpoint import load_checkpoint, save_checkpoint
-from training.data import find_samples
 from training.embed_text import LICENSE, SOURCE, describe_model, known_failures
-from training.evaluate import figures, measure
-from training.setup import eval_transforms, own_card
+from training.evaluate import examine, find_labelled
+from training.history import read_stages, run_stage
+from training.setup import eval_transforms, initial_weights, own_card
 
 FOLDER = Path(__file__).parent.parent / "segmentation" / "weights"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What is to be embedded.
+
+    Attributes:
+        network: Name of the network.
+        num_classes: Its number of classes.
+        state: Its state dict.
+        stages: How it came to be, from random weights on; see `training.history`.
+    """
+
+    network: str
+    num_classes: int
+    state: dict[str, Tensor]
+    stages: list[dict[str, Any]]
 
 
 def half_precision(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -35,132 +54,114 @@ def half_precision(state: dict[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def training_command(recipe: dict[str, Any]) -> str:
-    """The command line that a recipe came from."""
-    words = ["python -m training.train"]
-    for key, value in recipe.items():
-        flag = "--" + key.replace("_", "-")
-        if key in ("out", "cache", "quiet", "threads", "save_every", "eval_every", "eval_size"):
-            continue
-        if value is None or value == [] or value == {} or (key == "steps" and recipe["minutes"]):
-            continue
-        if key == "size":
-            text = ",".join(f"{phase['size']}:{phase['until']:g}" for phase in value)
-        elif key == "boost":
-            text = ",".join(f"{index}:{factor:g}" for index, factor in value.items())
-        elif isinstance(value, list):
-            text = " ".join(value)
-        else:
-            text = _relative(str(value)) if key in _PATHS else f"{value}"
-        words.append(f"{flag} {text}")
-    return " ".join(words)
+def from_run(checkpoint: Path, folder: Path, *, history: Path | None, note: str = "") -> Weights:
+    """The averaged weights of a training run.
+
+    Args:
+        checkpoint: What `training.train` saved.
+        folder: Where the present card lies, whose history goes on if the run began with it.
+        history: File with the stages before the run; None means the present card's, where the run
+            began from the embedded weights.
+        note: What else to say of the run.
+    """
+    run = load_checkpoint(checkpoint)
+    recipe = run["recipe"]
+    earlier = []
+    if history is not None:
+        earlier = read_stages(history)
+    elif recipe["init"] == "embedded":
+        card = json.loads((folder / "embedded.json").read_text())
+        earlier = card["trained"]["stages"]
+    return Weights(
+        recipe["model"],
+        recipe["num_classes"],
+        run["average"]["network"],
+        [*earlier, run_stage(run, note)],
+    )
 
 
-_PATHS = ("data", "val", "unlabelled", "teacher", "init")
-
-
-def _relative(path: str) -> str:
-    """A path from the folder beside the checkout, as another person would write it."""
-    head, found, tail = path.partition("shared/")
-    return f"../{found}{tail}" if found else head
-
-
-def commit() -> str:
-    """The checkout's commit, or nothing outside a checkout."""
-    try:
-        done = subprocess.run(
-            ["git", "rev-parse", "--short=12", "HEAD"],
-            cwd=FOLDER.parent,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return done.stdout.strip()
+def from_state(weights: Path, model: str, num_classes: int, history: Path) -> Weights:
+    """The weights of a state dict whose history somebody wrote down."""
+    return Weights(model, num_classes, initial_weights(str(weights), model), read_stages(history))
 
 
 def embed(
-    checkpoint: Path, val: Path, folder: Path, *, size: int, note: str = "", quiet: bool = False
+    weights: Weights,
+    val: list[Path],
+    folder: Path,
+    *,
+    size: int,
+    data: str = "",
+    quiet: bool = False,
 ) -> dict[str, Any]:
     """Write the embedded model and its card.
 
     Args:
-        checkpoint: What `training.train` saved.
-        val: Folder in VOC layout to measure on.
+        weights: What to embed.
+        val: Folders in VOC layout to measure on.
         folder: Where the three files go.
         size: Shorter side at which it is measured and used.
-        note: What else the card must say of the training.
+        data: What the photos in `val` are, in words; the folders' names by default.
         quiet: No progress bar.
 
     Returns:
         The card.
     """
-    run = load_checkpoint(checkpoint)
-    recipe = run["recipe"]
-    state = half_precision(run["average"]["network"])
-    folder.mkdir(parents=True, exist_ok=True)
-    weights = folder / "embedded.pth"
-    save_checkpoint(weights, state)
-    network = build_network(recipe["model"], recipe["num_classes"])
+    samples = find_labelled(val)
+    state = half_precision(weights.state)
+    network = build_network(weights.network, weights.num_classes)
     network.load_state_dict({key: value.float() for key, value in state.items()})
-    card = own_card(recipe["model"], recipe["num_classes"], size)
-    samples = find_samples(val)
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "embedded.pth"
+    save_checkpoint(file, state)
+    card = own_card(weights.network, weights.num_classes, size)
     bar = Bar("evaluate", quiet=quiet)
-    matrix = measure(
+    result = examine(
         network.eval(),
         eval_transforms(size),
         samples,
-        num_classes=recipe["num_classes"],
+        card["categories"],
         device=torch.device("cpu"),
         progress=bar,
     )
     bar.close()
-    result = figures(matrix, card["categories"])
     card |= {
-        "network": recipe["model"],
+        "network": weights.network,
         "source": SOURCE,
         "license": LICENSE,
         "parameters": sum(weight.numel() for weight in network.parameters()),
-        "miou": round(100 * result.get("miou_7", result["miou"]), 1),
-        "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
-        "bytes": weights.stat().st_size,
-        "figures": {"photos": len(samples), "size": size, **result},
-        "trained": {
-            "samples": run["samples_seen"],
-            "steps": run["step"],
-            "minutes": round(run["elapsed"] / 60),
-            "recipe": recipe_for_card(recipe),
-            "command": training_command(recipe),
-            "commit": commit(),
-            "initialisation": recipe["init"] or "random",
-            "note": note,
+        "miou": None if result["miou"] is None else round(100 * result["miou"], 1),
+        "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+        "bytes": file.stat().st_size,
+        "figures": {
+            "data": data or " and ".join(one.name for one in val),
+            "folders": [one.name for one in val],
+            "size": size,
+            **result,
         },
+        "trained": {"stages": weights.stages},
         "known_failures": known_failures({"size": size, **result}),
     }
-    weights.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n")
+    file.with_suffix(".json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
     (folder / "README.md").write_text(describe_model(card))
     return card
-
-
-def recipe_for_card(recipe: dict[str, Any]) -> dict[str, Any]:
-    """The recipe without what only this machine knows."""
-    return {
-        key: _relative(value) if key in _PATHS and isinstance(value, str) else value
-        for key, value in recipe.items()
-        if key not in ("out", "cache", "quiet") and value is not None
-    }
 
 
 def make_parser() -> argparse.ArgumentParser:
     """The command line of `python -m training.embed`."""
     parser = argparse.ArgumentParser(prog="python -m training.embed", description=__doc__)
     add = parser.add_argument
-    add("--checkpoint", type=Path, required=True, help="what training.train saved")
-    add("--val", type=Path, required=True, help="folder in VOC layout to measure on")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--checkpoint", type=Path, help="what training.train saved")
+    source.add_argument("--weights", type=Path, help="a state dict (.pth)")
+    add("--model", help="with --weights: the network that they are for")
+    add("--num-classes", type=int, default=21, help="with --weights: the network's classes")
+    add("--history", type=Path, help="JSON list of the stages of training up to here")
+    add("--val", type=Path, nargs="+", required=True, help="folders in VOC layout to measure on")
+    add("--data-name", default="", help="what the photos in --val are, in words")
     add("--size", type=int, required=True, help="shorter side at which the model is used")
     add("--out", type=Path, default=FOLDER, help="folder to write to")
-    add("--note", default="", help="what else the card must say of the training")
+    add("--note", default="", help="with --checkpoint: what else to say of the run")
     add("--quiet", action="store_true", help="no progress bar")
     return parser
 
@@ -169,20 +170,32 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     options = make_parser().parse_args(arguments)
     try:
+        if options.checkpoint:
+            weights = from_run(
+                options.checkpoint, options.out, history=options.history, note=options.note
+            )
+        else:
+            if not (options.model and options.history):
+                raise ValueError(
+                    "--weights needs --model, the network, and --history, how they were trained"
+                )
+            weights = from_state(
+                options.weights, options.model, options.num_classes, options.history
+            )
         card = embed(
-            options.checkpoint,
+            weights,
             options.val,
             options.out,
             size=options.size,
-            note=options.note,
+            data=options.data_name,
             quiet=options.quiet,
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     numbers = card["figures"]
     print(
-        f"{options.out}: mean IoU {numbers.get('miou_7', numbers['miou'])}, "
+        f"{options.out}: mean IoU {numbers['miou_shown']} over {len(numbers['classes'])} classes, "
         f"pixel accuracy {numbers['pixel_accuracy']}, {card['bytes'] / 1e6:.1f} MB"
     )
     return 0

@@ -2,25 +2,36 @@
 
 from typing import Any
 
+from segmentation.card_figures import parse_figures
+from segmentation.categories import plural_name
+from segmentation.knowledge import (
+    GOOD_IOU,
+    LEAST_PHOTOS,
+    WEAK_IOU,
+    calibration_sentence,
+    hardly_knows,
+    in_words,
+    knowledge_sentence,
+)
+
 SOURCE = "trained from random weights by this project's own recipe (training/)"
 
 LICENSE = (
     "Learnt from photos of PASCAL VOC 2012, COCO and Flickr8k (Flickr's terms), the NIPS 2017 "
-    "adversarial set (CC BY 2.0), Caltech-101, ImageNet, CamVid, PACS and Weizmann horses (for "
-    "research). No photo is in the weights; read those terms before selling anything with them."
+    "adversarial set (CC BY 2.0), Caltech-101, ImageNet, CamVid, PACS, Weizmann horses and others "
+    "(for research), and from the answers of two published networks (Apache License 2.0). No photo "
+    "is in the weights; read those terms before selling anything with them."
 )
-
-WEAK = 0.2
 
 
 def known_failures(figures: dict[str, Any]) -> list[str]:
     """What the figures say that the model is bad at.
 
     Args:
-        figures: As `training.evaluate.figures` gives them, with "size".
+        figures: As `training.evaluate.examine` gives them, with "size".
     """
     classes = figures["classes"]
-    weak = [name for name, row in classes.items() if row["iou"] < WEAK]
+    found = parse_figures({"data": "photos", **figures}, tuple(classes))
     animals = [name for name in ("cat", "cow", "dog", "horse", "sheep") if name in classes]
     worst = sorted(animals, key=lambda name: classes[name]["iou"])[:2]
     failures = [
@@ -32,61 +43,148 @@ def known_failures(figures: dict[str, Any]) -> list[str]:
             + " and ".join(f"{name} (IoU {classes[name]['iou']:.2f})" for name in worst)
             + " come out worst."
         )
+    weak = hardly_knows(found)
     if weak:
         failures.append(
-            f"Hardly finds {', '.join(weak)} (IoU below {WEAK} on the few validation photos)."
+            f"Hardly finds {in_words([plural_name(name) for name in weak])} (IoU below "
+            f"{WEAK_IOU:g}), above all where they are small."
+        )
+    few = [name for name, row in classes.items() if row["photos"] < LEAST_PHOTOS]
+    if few:
+        failures.append(
+            f"Of {in_words([plural_name(name) for name in few])} too little is known: fewer than "
+            f"{LEAST_PHOTOS} photos show them."
         )
     return failures
 
 
 def describe_model(card: dict[str, Any]) -> str:
     """The card as a page of Markdown."""
-    numbers, trained = card["figures"], card["trained"]
+    numbers = card["figures"]
+    found = parse_figures(numbers, tuple(card["categories"]))
     rows = "\n".join(
         f"| {name} | {row['iou']:.3f} | {row['photos']} |"
         for name, row in numbers["classes"].items()
     )
-    megabytes = card["bytes"] / 1e6
     failures = "\n".join(f"- {failure}" for failure in card["known_failures"])
-    note = f"\n{trained['note']}\n" if trained.get("note") else ""
-    hints = ""
-    if trained["recipe"].get("hint"):
-        hints = " The teacher's features were targets too (FitNets, arXiv 1412.6550)."
-    miou_7 = f"mean IoU of seven classes {numbers['miou_7']:.3f}, " if "miou_7" in numbers else ""
+    megabytes = card["bytes"] / 1e6
+    rule = f"IoU above {GOOD_IOU:g} or below {WEAK_IOU:g}, on at least {LEAST_PHOTOS} photos"
+    folders = " ".join(f"../shared/photos/{name}" for name in numbers["folders"])
     return f"""# The embedded model
 
 `{card["network"]}`, {card["parameters"]:,} parameters, half precision, {megabytes:.1f} MB.
 `python -m training.embed` wrote this page, `embedded.pth` and its card `embedded.json`.
 
-**How good it is**, on {numbers["photos"]} validation photos, shorter side {numbers["size"]} px:
-{miou_7}pixel accuracy {numbers["pixel_accuracy"]:.3f},
-mean IoU of all the classes shown {numbers["miou"]:.3f}.
-The seven classes are background, cat, cow, dog, horse, person and sheep.
+## How good it is
+
+{knowledge_sentence(found)}
+({rule}.)
+
+On {found.measured_on} (shorter side), at the ground truth's full size:
+
+| figure | value |
+|---|---|
+{_summary_rows(numbers)}
 
 | class | IoU | photos |
 |---|---|---|
 {rows}
 
-The same figures again: `python -m training.evaluate --data ../shared/photos/val --model embedded`
+The same figures again: `python -m training.evaluate --data {folders} --model embedded`
 
+{_confidence(numbers, calibration_sentence(found))}
 ## Known failures
 
 {failures}
 
 ## How it was made
 
-From random weights: none of any published network is in it. {trained["samples"]:,} views,
-{trained["steps"]:,} steps, {trained["minutes"]} minutes, commit {trained["commit"] or "unknown"}.
-Ground truth where there is one, mixed with the probabilities of the teacher; elsewhere the
-teacher's alone.{hints}
-{note}
-```
-{trained["command"]}
-```
+From random weights: none of any published network is in it. Each stage began where the one before
+it ended, unless it says otherwise.
 
-To go on from it, add `--init embedded`.
+{_stages(card["trained"]["stages"])}
+
+To go on from it, add `--init embedded` to `python -m training.train`.
 
 ## Data and licence
 
 {card["license"]}
 """
+
+
+def _summary_rows(numbers: dict[str, Any]) -> str:
+    rows = []
+    if numbers["miou"] is not None:
+        rows.append((f"mean IoU over all {len(numbers['classes'])} classes", numbers["miou"]))
+    else:
+        rows.append((f"mean IoU over the {len(numbers['classes'])} shown", numbers["miou_shown"]))
+    if "miou_7" in numbers:
+        seven = "mean IoU over background, cat, cow, dog, horse, person and sheep"
+        rows.append((seven, numbers["miou_7"]))
+    rows.append(("pixel accuracy", numbers["pixel_accuracy"]))
+    if numbers["outline_accuracy"] is not None:
+        name = f"accuracy within {numbers['outline_pixels']} px of a true outline"
+        rows.append((name, numbers["outline_accuracy"]))
+    return "\n".join(f"| {name} | {value:.3f} |" for name, value in rows)
+
+
+def _confidence(numbers: dict[str, Any], sentence: str) -> str:
+    """What its confidence is worth, as a section."""
+    if "calibration" not in numbers:
+        return ""
+    found = numbers["calibration"]
+    lines = [
+        "## How sure it is",
+        "",
+        f"{sentence} The expected calibration error is {found['ece']:.3f} (15 bins); dividing the",
+        f"logits by {found['temperature']:.2f} would make it {found['ece_scaled']:.3f}.",
+        "The page shows the plain softmax.",
+        "",
+    ]
+    if "sets" in numbers:
+        lines += [*_sets(numbers["sets"]), ""]
+    return "\n".join(lines)
+
+
+def _sets(sets: dict[str, Any]) -> list[str]:
+    """What the prediction sets are worth, as lines of Markdown."""
+    several = sum(share for size, share in sets["sizes"].items() if size != "1")
+    return [
+        f"A pixel's set has every class with a probability of {sets['threshold']:.3f} or more. The",
+        f"threshold was drawn from a random {sets['photos'][0]} of the photos, so that "
+        f"{100 * sets['level']:.0f} % of the",
+        f"sets hold the true class; on the other {sets['photos'][1]} photos "
+        f"{100 * sets['coverage']:.1f} % do. Of the pixels of those",
+        f"photos {100 * several:.0f} % have a set of two classes or more: the page draws them as "
+        "unsure.",
+        f"Their label is right in {100 * _several_accuracy(sets):.0f} % of the cases, that of the "
+        f"others in {100 * sets['accuracy']['1']:.0f} %.",
+    ]
+
+
+def _several_accuracy(sets: dict[str, Any]) -> float:
+    """Accuracy of the pixels whose set has two classes or more."""
+    rows = [(share, sets["accuracy"][size]) for size, share in sets["sizes"].items() if size != "1"]
+    total = sum(share for share, _ in rows)
+    return sum(share * accuracy for share, accuracy in rows) / total if total else 0.0
+
+
+def _stages(stages: list[dict[str, Any]]) -> str:
+    """The history as a numbered list."""
+    items = []
+    for number, stage in enumerate(stages, start=1):
+        facts = [f"began from {stage['from']}"] if stage.get("from") else []
+        for key, unit in (("views", "views"), ("steps", "steps"), ("minutes", "minutes")):
+            if key in stage:
+                facts.append(f"{stage[key]:,} {unit}")
+        facts += [stage["machine"]] if stage.get("machine") else []
+        facts += [f"commit {stage['commit']}"] if stage.get("commit") else []
+        text = f"{number}. {stage['what']}"
+        text += f" ({'; '.join(facts)}.)" if facts else ""
+        for key in ("photos", "teachers"):
+            if stage.get(key):
+                text += f"\n   {key.capitalize()}: {', '.join(stage[key])}."
+        text += f"\n   {stage['note']}" if stage.get("note") else ""
+        text += f"\n\n   ```\n   {stage['command']}\n   ```" if stage.get("command") else ""
+        items.append(text)
+    return "\n".join(items)

@@ -1,11 +1,16 @@
-"""Measure a model: `python -m training.evaluate --data DIR --model NAME`."""
+"""Measure a model: `python -m training.evaluate --data DIR [DIR ...] --model NAME`.
+
+Prints IoU by class, the mean over all classes, pixel accuracy, accuracy near true outlines and
+calibration; `--json` writes the figures that `training.embed` puts into a model's card.
+"""
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -16,8 +21,9 @@ from torch import Tensor, nn
 from segmentation.errors import PixelwiseError
 from segmentation.networks import build_network
 from segmentation.progress import Bar
+from training.calibration import PixelSample
 from training.data import Sample, find_samples, read_mask
-from training.metrics import ConfusionMatrix
+from training.metrics import OUTLINE_PIXELS, ConfusionMatrix, OutlineAccuracy
 from training.setup import (
     eval_transforms,
     initial_weights,
@@ -26,18 +32,28 @@ from training.setup import (
 )
 
 FOCUS = ("__background__", "cat", "cow", "dog", "horse", "person", "sheep")
-"""Classes that enough of the project's validation photos show; their mean IoU is `miou_7`."""
+"""Classes that most of the project's validation photos show; their mean IoU is `miou_7`."""
+
+Transforms = Callable[[Image.Image], Tensor]
+
+
+class Meter(Protocol):
+    """Collects something of each photo, beside the confusion matrix."""
+
+    def update(self, labels: Tensor, logits: Tensor) -> None:
+        """Take one photo: true classes (H, W) int64 and logits (C, H, W), on the CPU."""
 
 
 @torch.no_grad()
 def measure(
     network: nn.Module | Callable[[Tensor], Any],
-    transforms: Callable[[Image.Image], Tensor],
+    transforms: Transforms,
     samples: Sequence[Sample],
     *,
     num_classes: int,
     device: torch.device,
     progress: Callable[[int, int], None] | None = None,
+    meters: Sequence[Meter] = (),
 ) -> ConfusionMatrix:
     """Label photos and compare at the ground truth's full size.
 
@@ -48,6 +64,7 @@ def measure(
         num_classes: Number of classes.
         device: Where the network is.
         progress: Called with (done, total) after each photo.
+        meters: Shown each photo's ground truth and logits too.
     """
     samples = [sample for sample in samples if sample.mask is not None]
     matrix = ConfusionMatrix(num_classes)
@@ -58,7 +75,10 @@ def measure(
         out = network(batch)
         logits = (out["out"] if isinstance(out, dict) else out).float()
         logits = F.interpolate(logits, size=labels.shape, mode="bilinear", align_corners=False)
-        matrix.update(labels, logits.argmax(1)[0])
+        logits = logits[0].cpu()  # (C, H, W)
+        matrix.update(labels, logits.argmax(0))
+        for meter in meters:
+            meter.update(labels, logits)
         if progress:
             progress(done, len(samples))
     return matrix
@@ -68,14 +88,17 @@ def figures(matrix: ConfusionMatrix, categories: Sequence[str]) -> dict[str, Any
     """What a confusion matrix says, as plain numbers rounded to four places.
 
     Returns:
-        photos; pixel_accuracy; miou (over the classes the photos show); miou_7 where the
-        categories hold FOCUS; classes: name to IoU and number of photos.
+        pixel_accuracy; miou, the mean over all classes, or None where the photos do not show them
+        all; miou_shown, the mean over the classes that they show; miou_7 where the categories hold
+        FOCUS; classes: name to IoU and number of photos.
     """
     shown = matrix.photos > 0
     iou = matrix.iou()
+    mean = round(matrix.mean_iou(), 4)
     result: dict[str, Any] = {
         "pixel_accuracy": round(matrix.pixel_accuracy(), 4),
-        "miou": round(matrix.mean_iou(), 4),
+        "miou": mean if bool(shown.all()) else None,
+        "miou_shown": mean,
         "classes": {
             name: {"iou": round(float(iou[i]), 4), "photos": int(matrix.photos[i])}
             for i, name in enumerate(categories)
@@ -87,10 +110,66 @@ def figures(matrix: ConfusionMatrix, categories: Sequence[str]) -> dict[str, Any
     return result
 
 
+def examine(
+    network: nn.Module | Callable[[Tensor], Any],
+    transforms: Transforms,
+    samples: Sequence[Sample],
+    categories: Sequence[str],
+    *,
+    device: torch.device,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Everything that a card says of how good a model is; arguments as for `measure`.
+
+    Returns:
+        photos, what `figures` gives, outline_accuracy, and what `PixelSample.figures` gives.
+    """
+    sample = PixelSample(len(categories))
+    near = OutlineAccuracy(len(categories))
+
+    class Outlines:
+        def update(self, labels: Tensor, logits: Tensor) -> None:
+            near.update(labels, logits.argmax(0))
+
+    matrix = measure(
+        network,
+        transforms,
+        samples,
+        num_classes=len(categories),
+        device=device,
+        progress=progress,
+        meters=(sample, Outlines()),
+    )
+    accuracy = near.accuracy()
+    return {
+        "photos": sum(1 for sample in samples if sample.mask is not None),
+        **figures(matrix, categories),
+        "outline_accuracy": None if math.isnan(accuracy) else round(accuracy, 4),
+        "outline_pixels": OUTLINE_PIXELS,
+        **sample.figures(),
+    }
+
+
+def find_labelled(folders: Sequence[Path]) -> list[Sample]:
+    """The photos with ground truth of several folders in VOC layout.
+
+    Raises:
+        FileNotFoundError: One of them is no such folder, or holds no photo.
+        ValueError: One of them has no ground truth.
+    """
+    found = []
+    for folder in folders:
+        samples = [sample for sample in find_samples(folder) if sample.mask is not None]
+        if not samples:
+            raise ValueError(f"{folder} has no masks in SegmentationClass to compare with")
+        found += samples
+    return found
+
+
 def load_for_measuring(
     options: argparse.Namespace, device: torch.device
-) -> tuple[nn.Module, Callable[[Image.Image], Tensor], tuple[str, ...]]:
-    """A network in eval mode, its transforms and its categories.
+) -> tuple[nn.Module, Transforms, tuple[str, ...], int]:
+    """A network in eval mode, its transforms, its categories and the shorter side it sees.
 
     Raises:
         ValueError: `--weights` without `--size`: a bare state dict does not say what size it is
@@ -102,21 +181,27 @@ def load_for_measuring(
         network = build_network(options.model, options.num_classes)
         network.load_state_dict(initial_weights(options.weights, options.model))
         categories = voc_categories(options.num_classes)
-        return network.to(device).eval(), eval_transforms(options.size), categories
+        return network.to(device).eval(), eval_transforms(options.size), categories, options.size
     from segmentation.models import load_model
 
     model = load_model(options.model, device=device)
     transforms = model.transforms
     if options.size:
         transforms = eval_transforms(options.size, mean=model.card.mean, std=model.card.std)
-    return model.network, transforms, tuple(model.card.categories)
+    return model.network, transforms, model.card.categories, options.size or model.card.resize
 
 
 def make_parser() -> argparse.ArgumentParser:
     """The command line of `python -m training.evaluate`."""
     parser = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__)
     add = parser.add_argument
-    add("--data", type=Path, required=True, help="folder with JPEGImages and SegmentationClass")
+    add(
+        "--data",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="folders with JPEGImages and SegmentationClass, measured as one",
+    )
     add("--model", required=True, help="a model's name, embedded, or a .pt2")
     add("--weights", help="measure these weights: a state dict or a training checkpoint")
     add("--num-classes", type=int, default=21, help="of the weights")
@@ -129,15 +214,33 @@ def make_parser() -> argparse.ArgumentParser:
 
 def format_figures(result: dict[str, Any]) -> str:
     """The figures as a table for the terminal."""
-    lines = [f"{'class':<16} {'IoU':>7} {'photos':>7}"]
+    lines = [f"{'class':<22} {'IoU':>7} {'photos':>7}"]
     lines += [
-        f"{name:<16} {row['iou']:7.4f} {row['photos']:7d}"
+        f"{name:<22} {row['iou']:7.4f} {row['photos']:7d}"
         for name, row in result["classes"].items()
     ]
-    lines.append(f"{'mean IoU':<16} {result['miou']:7.4f}")
-    if "miou_7" in result:
-        lines.append(f"{'mean IoU of 7':<16} {result['miou_7']:7.4f}  ({', '.join(FOCUS)})")
-    lines.append(f"{'pixel accuracy':<16} {result['pixel_accuracy']:7.4f}")
+
+    def add(name: str, value: float | None, note: str = "") -> None:
+        if value is not None:
+            lines.append(f"{name:<22} {value:7.4f}{note and '  ' + note}")
+
+    if result["miou"] is None:
+        add("mean IoU, those shown", result["miou_shown"], f"({len(result['classes'])} classes)")
+    add("mean IoU, all classes", result["miou"], f"({len(result['classes'])} classes)")
+    add("mean IoU of 7", result.get("miou_7"), f"({', '.join(FOCUS)})")
+    add("pixel accuracy", result["pixel_accuracy"])
+    within = f"(within {result.get('outline_pixels')} px of a true outline)"
+    add("accuracy at outlines", result.get("outline_accuracy"), within)
+    if "calibration" in result:
+        found = result["calibration"]
+        scaled = f"({found['ece_scaled']:.4f} at temperature {found['temperature']})"
+        add("calibration error", found["ece"], scaled)
+    if "sets" in result:
+        found = result["sets"]
+        several = sum(share for size, share in found["sizes"].items() if size != "1")
+        add("sets: threshold", found["threshold"], f"(for {found['level']:.0%})")
+        add("sets: coverage", found["coverage"], f"({found['photos'][1]} other photos)")
+        add("sets: two or more", several, "(share of the pixels)")
     return "\n".join(lines)
 
 
@@ -146,22 +249,16 @@ def main(arguments: list[str] | None = None) -> int:
     options = make_parser().parse_args(arguments)
     try:
         device = pick_training_device(options.device)
-        samples = [s for s in find_samples(options.data) if s.mask is not None]
-        if not samples:
-            raise ValueError(f"{options.data} has no masks in SegmentationClass to compare with")
-        network, transforms, categories = load_for_measuring(options, device)
+        samples = find_labelled(options.data)
+        network, transforms, categories, size = load_for_measuring(options, device)
         bar = Bar("evaluate", quiet=options.quiet)
-        matrix = measure(
-            network,
-            transforms,
-            samples,
-            num_classes=len(categories),
-            device=device,
-            progress=bar,
-        )
+        result = {
+            "model": options.model,
+            "data": [folder.name for folder in options.data],
+            "size": size,
+            **examine(network, transforms, samples, categories, device=device, progress=bar),
+        }
         bar.close()
-        result = {"model": options.model, "data": options.data.name, "photos": len(samples)}
-        result |= figures(matrix, categories)
         print(format_figures(result))
         if options.json:
             options.json.write_text(json.dumps(result, indent=2) + "\n")

@@ -1,123 +1,166 @@
-"""What a run learns from: the photos, the teacher, and batches of views at the present size."""
+"""What a run learns from: photos, the teachers' opinions, and batches of views."""
 
 import argparse
-import dataclasses
+import os
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from segmentation.progress import Bar
 from training.augment import Augmentation
-from training.data import Photos, Sample, find_samples, load_photos
+from training.canvases import load_photos
+from training.data import Sample, find_samples
+from training.draw import SHOWN_SHARE, class_shares, drawing_weights
+from training.hints import standardise
+from training.known import misses_prior
 from training.losses import balance_classes
-from training.recipe import SIZE_STEP
-from training.teacher import Teacher, TeacherMaps, corners_aligned, load_teacher, map_shapes
-from training.views import Batch, Views, classes_shown, drawing_weights
+from training.maps import ask_teachers
+from training.recipe import SIZE_STEP, check
+from training.setup import voc_categories
+from training.teacher import Teachers, load_teacher
+from training.views import Batch, Views
 
 CANVAS_PER_VIEW = 1.375
-"""Side of a canvas by that of a view: a view covers a part of it, so both have about its detail."""
+"""Shorter side of a kept photo by that of a view: views zoom in up to two times."""
 
 COUNTED_BATCHES, COUNTED_VIEWS = 16, 64
 """From how many batches of how many views the classes' frequencies are taken."""
 
 
 class Feed:
-    """Photos, teacher and views of one run.
+    """Photos, teachers and views of one run.
 
     Args:
         options: What `training.recipe.make_parser` parsed.
-        device: Where photos lie and the teacher runs.
+        device: Where photos, maps and features lie and the teachers run.
 
     Raises:
         FileNotFoundError: A folder is missing or empty.
-        ValueError: The teacher tells another number of classes apart.
+        ValueError: Options do not fit together, or the teachers tell another number of classes
+            apart.
     """
 
     def __init__(self, options: argparse.Namespace, device: torch.device) -> None:
+        check(options)
         self.options, self.device = options, device
-        self.samples: list[Sample] = find_samples(options.data, partial_prefixes=options.partial)
-        if options.unlabelled:
-            self.samples += find_samples(options.unlabelled)
-        if options.hint and not (options.teacher and options.teacher_view == "photo"):
-            raise ValueError("--hint needs --teacher, and --teacher-view photo")
-        self.teacher: Teacher | None = None
-        self.maps: TeacherMaps | None = None
+        self.workers = options.threads or os.cpu_count() or 1
+        self.samples = gather_samples(options)
+        self.maps: Tensor | None = None
+        self.hints: Tensor | None = None
         if options.teacher:
-            self.teacher = load_teacher(options.teacher, device, options.teacher_size, options.hint)
-            if options.teacher_view == "photo":
-                self.maps = self._ask(self.teacher)
-        self.size = 0
+            self._ask()
+        self.size, self.canvas = 0, 0
         self.views: Views | None = None
         self.class_weights: Tensor | None = None
 
     @property
     def hint_channels(self) -> int:
-        """Channels of the teacher's features; 0 without hints."""
-        return self.maps.hints.shape[1] if self.maps and self.maps.hints is not None else 0
+        """Channels of the teachers' features; 0 without hints."""
+        return 0 if self.hints is None else self.hints.shape[1]
 
-    def _ask(self, teacher: Teacher) -> TeacherMaps:
-        """The teacher's maps, asking about photos that it has not seen in an earlier run."""
-        shape, hint_shape = map_shapes(teacher, self.device)
-        if shape[0] != self.options.num_classes:
-            raise ValueError(
-                f"the teacher tells {shape[0]} classes apart, "
-                f"the student {self.options.num_classes}: give --num-classes"
-            )
-        names = [sample.name for sample in self.samples]
-        maps = TeacherMaps(
-            self.options.cache or self.options.out, teacher.key, names, shape, hint_shape
+    def _ask(self) -> None:
+        """Take the teachers' maps and features, asking about photos that are new to them."""
+        options = self.options
+        categories = voc_categories(options.num_classes)  # numbers, where there are not 21
+        layers = options.hint or [None] * len(options.teacher)
+        teachers = Teachers(
+            tuple(
+                load_teacher(name, self.device, layer)
+                for name, layer in zip(options.teacher, layers, strict=True)
+            ),
+            tuple(options.teacher_size),
+            options.teacher_flip,
+            None if categories[0] == "0" else categories,
         )
-        bar = Bar("teacher", quiet=self.options.quiet)
-        maps.fill(teacher, self.samples, device=self.device, progress=bar)
+        bar = Bar("teacher", quiet=options.quiet)
+        maps, features, rows = ask_teachers(
+            teachers,
+            self.samples,
+            options.cache or options.out,
+            num_classes=options.num_classes,
+            prior_factor=options.prior_factor,
+            device=self.device,
+            workers=self.workers,
+            progress=bar,
+        )
         bar.close()
-        return maps
+        self.maps = torch.from_numpy(maps[rows]).to(self.device)
+        if features is not None:
+            self.hints = standardise(features, rows, self.device)
 
     def prepare(self, size: int) -> None:
-        """Decode the photos for views of `size`, unless they are."""
+        """Make views of `size` ready, decoding the photos again where they are kept at another."""
         if size == self.size:
             return
-        self.size, self.views = size, None
-        side = round(CANVAS_PER_VIEW * size / SIZE_STEP) * SIZE_STEP
-        bar = Bar(f"decode at {side} px", quiet=self.options.quiet)
-        photos = load_photos(self.samples, side, progress=bar).to(self.device)
-        bar.close()
-        self.views = self._make_views(photos, size)
-        if self.options.balance:
+        options, self.size = self.options, size
+        canvas = options.canvas or round(CANVAS_PER_VIEW * size / SIZE_STEP) * SIZE_STEP
+        if canvas != self.canvas:
+            self.canvas, self.views = canvas, None
+            bar = Bar(f"decode at {canvas} px", quiet=options.quiet)
+            photos = load_photos(self.samples, canvas, workers=self.workers, progress=bar)
+            bar.close()
+            photos = photos.to(self.device)
+            self.views = Views(
+                photos=photos,
+                weights=self._weights(class_shares(photos, self.maps, options.num_classes)),
+                num_classes=options.num_classes,
+                augmentation=Augmentation(
+                    zoom=tuple(options.zoom), turn=options.turn, cutmix=options.cutmix
+                ),
+                truth=options.truth,
+                seed=options.seed,
+                maps=self.maps,
+                hints=self.hints,
+            )
+        if options.balance:
             drawn = [
-                self.batch(-1 - i, COUNTED_VIEWS, stride=4)[1].mean((0, 2, 3))
+                self.batch(-1 - i, COUNTED_VIEWS, stride=4, with_hints=False).targets
                 for i in range(COUNTED_BATCHES)
             ]
-            frequencies = torch.stack(drawn).mean(0)
-            self.class_weights = balance_classes(frequencies, self.options.balance)
+            frequencies = torch.stack([targets.mean((0, 2, 3)) for targets in drawn]).mean(0)
+            self.class_weights = balance_classes(frequencies, options.balance)
 
-    def _make_views(self, photos: Photos, size: int) -> Views:
-        """Views of decoded photos, with the teacher's maps, or the teacher at twice the size."""
+    def _weights(self, shares: Tensor) -> Tensor:
+        """How often each photo is drawn; never, where nobody can say what it shows.
+
+        Args:
+            shares: From `class_shares`, (N, num_classes).
+        """
         options = self.options
-        maps = self.maps.maps if self.maps else None
-        hints = self.maps.hints if self.maps else None
-        teacher = None
-        if self.teacher is not None and maps is None:
-            teacher = dataclasses.replace(self.teacher, size=2 * size)
-        shown = classes_shown(photos, maps, options.num_classes)
-        return Views(
-            photos=photos,
-            weights=drawing_weights(
-                shown, photos.labelled, options.boost, options.unlabelled_weight
-            ),
-            num_classes=options.num_classes,
-            augmentation=Augmentation(area=(options.least_area, 1.0), cutmix=options.cutmix),
-            truth=options.truth,
-            seed=options.seed,
-            maps=maps,
-            maps_aligned=maps is not None and corners_aligned(options.teacher_size, maps.shape[-1]),
-            hints=hints,
-            hints_aligned=hints is not None
-            and corners_aligned(options.teacher_size, hints.shape[-1]),
-            teacher=teacher,
+        labelled = torch.tensor([sample.mask is not None for sample in self.samples])
+        usable = labelled if self.maps is None else torch.ones_like(labelled)
+        missed = [misses_prior(s, row) for s, row in zip(self.samples, shares, strict=True)]
+        usable = usable & ~torch.tensor(missed)
+        if not bool(usable.any()):
+            raise ValueError("no photo has a mask or an opinion of a teacher: give --teacher")
+        weights = drawing_weights(
+            (shares > SHOWN_SHARE) & usable[:, None],
+            labelled,
+            boosts=options.boost,
+            unlabelled_weight=options.unlabelled_weight,
+            rare=options.rare,
         )
+        return weights * usable
 
-    def batch(self, step: int, count: int, stride: int) -> Batch:
+    def batch(self, step: int, count: int, stride: int, *, with_hints: bool = True) -> Batch:
         """The views, targets and hints of a step; see `Views.batch`."""
         if self.views is None:
             raise RuntimeError("prepare(size) comes before batch()")
-        return self.views.batch(step, count, self.size, stride)
+        return self.views.batch(step, count, self.size, stride, with_hints=with_hints)
+
+
+def gather_samples(options: argparse.Namespace) -> list[Sample]:
+    """The photos of all folders; those of `--unlabelled` without their masks."""
+    samples = []
+    for folder in [*options.data, *options.unlabelled]:
+        found = find_samples(
+            folder,
+            partial_prefixes=options.partial,
+            categories=voc_categories(options.num_classes),
+            prior=folder in options.prior,
+        )
+        if folder in options.unlabelled:
+            found = [replace(sample, mask=None) for sample in found]
+        samples += found
+    return samples

@@ -9,19 +9,20 @@ the task after it; here both are learnt together and the hint fades.
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.fx import GraphModule
-
-MAX_HINT_CELLS = 32
-"""Finer features of a photo would only fill memory: a view of 192 px has 12 x 12 of its own."""
 
 HINT_STRIDE = 16
 """Pixels of a view for each hint: the stride of our encoders' deepest features."""
 
 LEVELS_PER_DEVIATION, ZERO_LEVEL = 32, 128
 """A standardised feature is kept as a byte, 1/32 deviation a level, +-4 deviations around 128."""
+
+SCALE_PHOTOS, CHUNK = 128, 256
+"""Photos that give the features' means and deviations; photos that are standardised at once."""
 
 
 def tap_teacher(network: nn.Module, layer: str) -> Callable[[Tensor], tuple[Any, Tensor]]:
@@ -84,19 +85,6 @@ def _deepest(value: Any) -> Tensor:
     return value[-1] if isinstance(value, (tuple, list)) else value
 
 
-def shrink(features: Tensor) -> Tensor:
-    """Halve features (N, C, h, w) until they are no finer than hints need.
-
-    Sides of 2 k + 1 cells become k + 1 and keep their corner cells on the corners.
-    """
-    while min(features.shape[-2:]) > MAX_HINT_CELLS:
-        odd = features.shape[-1] % 2
-        features = F.avg_pool2d(
-            features, 2 + odd, stride=2, padding=odd, ceil_mode=not odd, count_include_pad=False
-        )
-    return features
-
-
 def to_bytes(features: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
     """Standardise features (N, C, h, w) by channel and keep them as uint8."""
     standard = (features - mean[:, None, None]) / deviation[:, None, None]
@@ -104,20 +92,37 @@ def to_bytes(features: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
     return levels.round().clamp(0, 255).to(torch.uint8)
 
 
-def sample_hints(hints: Tensor, grid: Tensor, *, aligned: bool) -> Tensor:
-    """Cut the views' windows out of the teacher's features.
+def standardise(features: np.ndarray, rows: np.ndarray, device: torch.device) -> Tensor:
+    """Bytes of the photos' features, each channel with mean 0 and deviation 1 over the photos.
 
     Args:
-        hints: (N, C, h, w) uint8, from `to_bytes`.
+        features: (R, F, h, w), as the teachers' files keep them.
+        rows: Which row is whose, (N,) integers.
+        device: Where the bytes go, (N, F, h, w) uint8.
+    """
+    some = torch.from_numpy(features[rows[:: max(1, len(rows) // SCALE_PHOTOS)]]).to(device).float()
+    values = some.transpose(0, 1).flatten(1)  # (F, photos * h * w)
+    mean, deviation = values.mean(1), values.std(1).clamp(min=1e-6)
+    told = torch.empty(len(rows), *features.shape[1:], dtype=torch.uint8, device=device)
+    for start in range(0, len(rows), CHUNK):
+        chunk = torch.from_numpy(features[rows[start : start + CHUNK]]).to(device).float()
+        told[start : start + CHUNK] = to_bytes(chunk, mean, deviation)
+    return told
+
+
+def sample_hints(hints: Tensor, grid: Tensor) -> Tensor:
+    """Cut the views' windows out of the teachers' features.
+
+    Args:
+        hints: (N, C, h, w) uint8 from edge to edge of the photos, from `to_bytes`.
         grid: (N, H, W, 2) in [-1, 1], where the student's features lie in the photo.
-        aligned: Whether the features' corners lie on the photo's.
 
     Returns:
         Standardised features (N, C, H, W) float32.
     """
     standard = (hints.float() - ZERO_LEVEL) / LEVELS_PER_DEVIATION
     return F.grid_sample(
-        standard, grid, mode="bilinear", padding_mode="border", align_corners=aligned
+        standard, grid, mode="bilinear", padding_mode="border", align_corners=False
     )
 
 
@@ -152,12 +157,22 @@ class Hint(nn.Module):
     def _keep(self, _module: nn.Module, _inputs: Any, output: Any) -> None:
         self._features = _deepest(output)
 
-    def forward(self, hints: Tensor) -> Tensor:
-        """Mean squared error of the last batch's features against hints (N, C, h, w)."""
+    def forward(self, hints: Tensor, counted: Tensor) -> Tensor:
+        """Mean squared error of the last batch's features.
+
+        Args:
+            hints: What they are to tell, (N, C, h, w).
+            counted: Which cells lie in the photos, (N, 1, h, w) bool.
+        """
         if self._features is None:
             raise RuntimeError("the student runs before its hint is judged")
-        features, self._features = self._features, None
-        guess = self.projection(features.float())
+        guess = self.projection(self._features.float())
+        self.forget()
         if guess.shape[-2:] != hints.shape[-2:]:
             guess = F.interpolate(guess, hints.shape[-2:], mode="bilinear", align_corners=False)
-        return F.mse_loss(guess, hints)
+        errors = (guess - hints).square() * counted  # (N, C, h, w)
+        return errors.sum() / (counted.sum() * guess.shape[1]).clamp(min=1)
+
+    def forget(self) -> None:
+        """Let go of the last batch's features."""
+        self._features = None

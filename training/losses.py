@@ -24,8 +24,8 @@ def mix_targets(labels: Tensor, teacher: Tensor | None, num_classes: int, truth:
         Targets (N, num_classes, h, w) float32, each pixel adding up to one or zero.
     """
     known = labels != IGNORE_INDEX
-    hard = F.one_hot(labels.where(known, 0), num_classes).permute(0, 3, 1, 2)
-    hard = hard.float() * known[:, None]
+    classes = torch.arange(num_classes, device=labels.device)[:, None, None]
+    hard = (labels[:, None] == classes).float()  # zeros where unknown
     if teacher is None:
         return hard
     asked = teacher.sum((1, 2, 3)) > 0  # (N,)

@@ -1,6 +1,7 @@
 """What a training run is told: the command line and its defaults."""
 
 import argparse
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from segmentation.networks import NETWORKS
 from training.optimizers import OPTIMIZERS
 from training.schedule import SCHEDULES
+from training.teacher import LEAST_SIZE
 
 SIZE_STEP = 16
 
@@ -65,23 +67,11 @@ def make_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
-    add("--data", type=Path, required=True, help="folder with JPEGImages and SegmentationClass")
-    add("--model", required=True, choices=sorted(NETWORKS), help="network to train")
-    add("--out", type=Path, default=Path("runs/latest"), help="folder for checkpoint and log")
-    add("--val", type=Path, help="folder in VOC layout to measure on as training goes")
-    add("--num-classes", type=int, default=21)
-    add("--partial", nargs="*", default=[], metavar="PREFIX", help="photos with one marked class")
-    add("--teacher", help="model name or .pt2 whose probabilities are learnt")
-    add("--teacher-size", type=int, default=321, help="side of the square the teacher looks at")
-    add(
-        "--teacher-view", choices=("photo", "crop"), default="photo", help="see training/teacher.py"
-    )
-    add("--hint", metavar="LAYER", help="teacher's layer whose features are learnt too")
-    add("--hint-weight", type=float, default=1.0, help="how much they count at the beginning")
-    add("--unlabelled", type=Path, help="more photos, for which only the teacher speaks")
-    add("--unlabelled-weight", type=float, default=0.5, help="how often they are drawn")
+    _add_data(add)
+    _add_teachers(add)
     add("--truth", type=float, default=0.7, help="share of ground truth where both speak")
     add("--boost", type=parse_boosts, default={}, help="INDEX:FACTOR,... classes drawn more often")
+    add("--rare", type=float, default=0.0, help="draw photos of rare classes more often: 0 to 1")
     add("--balance", type=float, default=0.0, help="0: pixels alike; 1: classes alike")
     add("--init", help="start from these weights: embedded, or a file")
     budget = parser.add_mutually_exclusive_group()
@@ -89,7 +79,15 @@ def make_parser() -> argparse.ArgumentParser:
     budget.add_argument("--minutes", type=float, help="length of the training by the clock")
     add("--batch", type=int, default=32, help="views a step")
     add("--size", type=parse_sizes, default=parse_sizes("128"), help="SIZE[:SHARE],... of views")
-    add("--least-area", type=float, default=0.3, help="least share of the photo in a view")
+    add(
+        "--zoom",
+        type=float,
+        nargs=2,
+        default=[0.8, 2.0],
+        metavar=("LEAST", "MOST"),
+        help="the photo's shorter side by a view's",
+    )
+    add("--turn", type=float, default=10.0, help="largest rotation of a view in degrees")
     add("--cutmix", type=float, default=0.0, help="share of views with a piece of another one")
     add("--optimizer", choices=OPTIMIZERS, default="adamw")
     add("--lr", type=float, default=2e-3)
@@ -108,6 +106,59 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_data(add: Callable[..., Any]) -> None:
+    """Options that say what photos there are."""
+    add("--data", type=Path, nargs="+", required=True, help="folders in VOC layout")
+    add("--model", required=True, choices=sorted(NETWORKS), help="network to train")
+    add("--out", type=Path, default=Path("runs/latest"), help="folder for checkpoint and log")
+    add("--val", type=Path, nargs="+", default=[], help="folders to measure on as training goes")
+    add("--num-classes", type=int, default=21)
+    add("--partial", nargs="*", default=[], metavar="PREFIX", help="photos with one marked class")
+    add("--unlabelled", type=Path, nargs="+", default=[], help="for these only teachers speak")
+    add("--unlabelled-weight", type=float, default=0.5, help="how often they are drawn")
+    add("--prior", type=Path, nargs="+", default=[], help="folders whose classes.json may be wrong")
+    add("--prior-factor", type=float, default=3.0, help="how much likelier its classes become")
+    add("--canvas", type=int, help="shorter side of the kept photos (default: 1.375 x view size)")
+
+
+def _add_teachers(add: Callable[..., Any]) -> None:
+    """Options about teachers."""
+    add("--teacher", nargs="+", default=[], help="model names or .pt2, probabilities averaged")
+    add("--teacher-size", type=int, nargs="+", default=[417], help="shorter sides they look at")
+    add("--teacher-flip", action="store_true", help="they look at the mirrored photo too")
+    add("--hint", nargs="+", default=[], metavar="LAYER", help="a layer a teacher, learnt too")
+    add("--hint-weight", type=float, default=1.0, help="how much they count at the beginning")
+    add("--hint-until", type=float, default=1.0, help="share of the training that hints fade over")
+
+
+def check(options: argparse.Namespace) -> None:
+    """Refuse options that do not fit together.
+
+    Raises:
+        ValueError: What does not fit, and the remedy.
+    """
+    if options.hint and len(options.hint) != len(options.teacher):
+        raise ValueError(
+            f"--hint names {len(options.hint)} layers, --teacher {len(options.teacher)} teachers: "
+            "name one layer a teacher"
+        )
+    if options.unlabelled and not options.teacher:
+        raise ValueError("--unlabelled needs --teacher: nothing else speaks of those photos")
+    if min(options.teacher_size) < LEAST_SIZE:
+        raise ValueError(f"--teacher-size {min(options.teacher_size)} is below {LEAST_SIZE} px")
+    least, most = options.zoom
+    if not 0 < least <= most:
+        raise ValueError(f"--zoom {least:g} {most:g}: the least first, above 0")
+    if not 0 < options.hint_until <= 1:
+        raise ValueError(f"--hint-until {options.hint_until:g} is no share above 0, up to 1")
+    if options.prior_factor < 1:
+        raise ValueError(f"--prior-factor {options.prior_factor:g} is below 1")
+    folders = [*options.data, *options.unlabelled]
+    for folder in options.prior:
+        if folder not in folders:
+            raise ValueError(f"--prior {folder} is no folder of --data or --unlabelled")
+
+
 def describe(options: argparse.Namespace) -> dict[str, Any]:
     """The options as plain values, for the checkpoint and the model card."""
     plain: dict[str, Any] = {}
@@ -116,6 +167,8 @@ def describe(options: argparse.Namespace) -> dict[str, Any]:
             value = str(value)
         elif isinstance(value, tuple):
             value = [asdict(phase) for phase in value]
+        elif isinstance(value, list):
+            value = [str(item) if isinstance(item, Path) else item for item in value]
         elif isinstance(value, dict):
             value = {str(index): factor for index, factor in value.items()}
         plain[key] = value

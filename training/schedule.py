@@ -36,7 +36,7 @@ def learning_rate_factor(
 
 
 class WeightAverage:
-    """An exponential moving average of a network's weights (EMA), buffers copied.
+    """An exponential moving average of a network's weights and running statistics (EMA).
 
     Args:
         network: The network to follow.
@@ -53,13 +53,13 @@ class WeightAverage:
         """Take the network's present weights into the average."""
         self.steps += 1
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
-        averages, values = list(self.network.parameters()), list(network.parameters())
-        torch._foreach_lerp_(averages, [v.detach() for v in values], 1 - decay)
-        for average, buffer in zip(self.network.buffers(), network.buffers(), strict=True):
-            if average.is_floating_point():
-                average.lerp_(buffer, 1 - decay)
-            else:
-                average.copy_(buffer)
+        averages, values = ([*n.parameters(), *n.buffers()] for n in (self.network, network))
+        pairs = list(zip(averages, values, strict=True))
+        floats = [pair for pair in pairs if pair[0].is_floating_point()]
+        torch._foreach_lerp_([a for a, _ in floats], [v for _, v in floats], 1 - decay)
+        counts = [pair for pair in pairs if not pair[0].is_floating_point()]
+        if counts:
+            torch._foreach_copy_([a for a, _ in counts], [v for _, v in counts])
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that `load_state_dict` needs."""

@@ -1,30 +1,39 @@
-"""What a teacher thinks of every photo: its probabilities, computed once and kept on disk.
+"""Teachers: published networks whose opinions of whole photos a student learns.
 
-A small student sees a photo hundreds of times; asking the teacher each time would cost far more
-than the student itself. So the teacher looks at each whole photo once, at the size it knows, and
-the photo's random crop cuts the same window out of the teacher's map. Beyer et al. (arXiv
-2106.05237) prefer a teacher that sees the very crop: that is `--teacher-view crop`, for machines
-with a GPU.
+One or several teachers look at a photo in its true proportions, at one or several sizes and also
+mirrored, and their probabilities are averaged. Each network answers on a grid of its own; every
+answer is resampled to one grid that spans the photo from edge to edge, so that grids of different
+teachers, sizes and conventions meet cell by cell.
 """
 
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from training.data import Sample, decode
-from training.hints import shrink, tap_teacher, to_bytes
+from training.hints import tap_teacher
 from training.setup import fast_bfloat16
 
-BATCH = 4
-SCALE_PHOTOS = 128
-"""From about how many photos the features' means and deviations are taken."""
+SIDE_STEP = 16
+"""A photo's longer side differs from the teacher's size by a multiple of this. With 8 k + 1 or
+16 k + 1 for a size both sides keep TensorFlow's corners, and few shapes make large batches."""
+
+MAP_STRIDE = 8
+"""Pixels of a teacher's largest size for each cell of the kept maps: the finest stride of ours."""
+
+HINT_CELLS = 14
+"""Cells of the kept features along the shorter side: as many as a student sees in 224 px."""
+
+MAP_ASPECT = 4 / 3
+"""Width by height of the kept grids. They span photos of any proportions; most have these."""
+
+LEAST_SIZE = 33
 
 
 @dataclass(frozen=True)
@@ -36,26 +45,27 @@ class Teacher:
             `hints` a pair of that and features.
         mean: Mean of each channel, pixels in [0, 1].
         std: Deviation of each channel.
-        size: Side of the square it looks at.
-        key: Tells this teacher from others, for the file of its opinions.
+        key: Tells these weights from others.
         hints: Whether the network gives features too.
+        fit: Turns the (height, width) of a photo into the nearest that the network takes.
+        categories: Class names by index, where a card tells them.
     """
 
     network: Callable[[Tensor], Any]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    size: int
     key: str
     hints: bool = False
-
-    @torch.no_grad()
-    def probabilities(self, pixels: Tensor) -> Tensor:
-        """Class probabilities (N, C, h, w) float32 of pixels (N, 3, H, W) in [0, 1]."""
-        return self.look(pixels)[0]
+    fit: Callable[[tuple[int, int]], tuple[int, int]] = lambda sides: sides
+    categories: tuple[str, ...] = ()
 
     @torch.no_grad()
     def look(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The same, and with `hints` features (N, F, h', w') float32, else None."""
+        """Logits (N, C, h, w) of pixels (N, 3, H, W) in [0, 1], and features (N, F, h', w').
+
+        Raises:
+            ValueError: The network gives another number of maps than it got photos.
+        """
         mean, std = (
             torch.tensor(v, device=pixels.device)[:, None, None] for v in (self.mean, self.std)
         )
@@ -66,149 +76,197 @@ class Teacher:
             out = self.network(batch)
         out, features = out if self.hints else (out, None)
         logits = out["out"] if isinstance(out, dict) else out
-        features = shrink(features.float()) if features is not None else None
-        return logits.float().softmax(1), features
+        if len(logits) != len(pixels):
+            raise ValueError(
+                f"the teacher answers {len(pixels)} photos with {len(logits)} maps: "
+                "export it with a free batch"
+            )
+        return logits.float(), None if features is None else features.float()
 
 
-def load_teacher(name: str, device: torch.device, size: int, hint: str | None = None) -> Teacher:
+def load_teacher(name: str, device: torch.device, hint: str | None = None) -> Teacher:
     """Load a teacher by a model's name or an exported program's path.
 
     Args:
         name: What `segmentation.models.load_model` understands; may be a `.pt2` with its card.
         device: Where it runs.
-        size: Side of the square it looks at.
         hint: Layer whose features are hints; see `training.hints.tap_teacher`.
     """
     from segmentation.models import load_model  # heavy, and a run without a teacher needs it not
+    from segmentation.sizes import network_size
 
     model = load_model(name, device=device)
-    path = Path(name)
-    key = hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.is_file() else model.card.name
+    key = hashlib.sha256(repr((model.card.mean, model.card.std, hint)).encode())
+    if Path(name).is_file():
+        key.update(Path(name).read_bytes())
+    else:
+        for entry, value in model.network.state_dict().items():
+            key.update(entry.encode() + value.cpu().contiguous().numpy().tobytes())
     network = tap_teacher(model.network, hint) if hint else model.network
-    key += f"-{hint}" if hint else ""
     mean, std = tuple(model.card.mean), tuple(model.card.std)
-    return Teacher(network, mean, std, size, key, hints=bool(hint))
+    return Teacher(
+        network,
+        mean,
+        std,
+        key.hexdigest(),
+        bool(hint),
+        lambda sides: network_size(model, sides),
+        tuple(model.card.categories),
+    )
 
 
-class TeacherMaps:
-    """The teacher's probabilities for a list of photos, in files that can be taken up again.
+@dataclass(frozen=True)
+class Teachers:
+    """Teachers that are asked together.
 
     Attributes:
-        maps: (N, C, h, w) uint8, probability x 255, mapped from disk.
-        hints: (N, F, h', w') uint8, standardised features, or None.
-        done: (N,) uint8, 1 where the map is there.
+        members: The teachers.
+        sizes: Shorter sides at which each looks at a photo; features are taken at the first.
+        flip: Whether each also looks at the mirrored photo.
+        categories: Class names by index that the student learns; None means any that the teachers
+            agree on.
+
+    Raises:
+        ValueError: A teacher's card has other classes, or the same in another order.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        key: str,
-        names: list[str],
-        shape: tuple[int, ...],
-        hint_shape: tuple[int, ...] | None = None,
-    ) -> None:
-        digest = hashlib.sha256("\n".join(names).encode()).hexdigest()[:12]
-        stem = folder / f"teacher-{key}-{digest}-{shape[-1]}"
-        folder.mkdir(parents=True, exist_ok=True)
-        self.maps = _mapped(stem.with_suffix(".maps.npy"), (len(names), *shape))
-        self.hints = None
-        if hint_shape:
-            self.hints = _mapped(stem.with_suffix(".hints.npy"), (len(names), *hint_shape))
-        self.scale_file = stem.with_suffix(".scale.npy")
-        self.done = _mapped(stem.with_suffix(".done.npy"), (len(names),))
+    members: tuple[Teacher, ...]
+    sizes: tuple[int, ...]
+    flip: bool = False
+    categories: tuple[str, ...] | None = None
 
-    def fill(
-        self,
-        teacher: Teacher,
-        samples: list[Sample],
-        *,
-        device: torch.device,
-        order: list[int] | None = None,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> None:
-        """Ask the teacher about the photos it has not seen yet.
+    def __post_init__(self) -> None:
+        named = [member.categories for member in self.members if member.categories]
+        wanted = self.categories or (named[0] if named else ())
+        for names in named:
+            if len(names) == len(wanted) and names != wanted:
+                i = next(i for i, name in enumerate(names) if name != wanted[i])
+                raise ValueError(
+                    f"class {i} is {names[i]!r} for one teacher and {wanted[i]!r} for another or "
+                    "the student: export it with the classes in that order"
+                )
+
+    @property
+    def key(self) -> str:
+        """Tells these teachers and what they are shown from others."""
+        parts = [*(member.key for member in self.members), self.sizes, self.flip]
+        parts += [self.grid, HINT_CELLS, MAP_ASPECT, SIDE_STEP]
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of a kept map; of a photo that is higher than wide, exchanged."""
+        return _grid((max(self.sizes) - 1) // MAP_STRIDE + 1)
+
+    def plan(self, height: int, width: int) -> tuple[tuple[int, int], ...]:
+        """The sides at which each teacher sees a photo, at each size."""
+        sides = [teacher_sides(height, width, size) for size in self.sizes]
+        return tuple(member.fit(pair) for member in self.members for pair in sides)
+
+    def ask(self, photos: Sequence[Tensor], turned: bool) -> tuple[Tensor, Tensor | None]:
+        """What the teachers think of photos that have the same plan.
 
         Args:
-            teacher: The teacher.
-            samples: The photos, in the order of the names.
-            device: Where the teacher runs.
-            order: Indices in the order in which to ask.
-            progress: Called with (done, total) after each batch.
+            photos: Pixels (3, H, W) uint8.
+            turned: The photos are higher than wide: rows and columns are exchanged in the answer.
+
+        Returns:
+            Probabilities (N, C, rows, columns) float32 of the whole photos, and with hints the
+            teachers' features (N, F, rows', columns'), one teacher's after the other's.
+
+        Raises:
+            ValueError: The teachers tell different numbers of classes apart.
         """
-        todo = [i for i in order or range(len(samples)) if not self.done[i]]
-        scale = self._scale(teacher, samples, device) if todo and self.hints is not None else None
-        for start in range(0, len(todo), BATCH):
-            chosen = todo[start : start + BATCH]
-            pixels = _pixels([samples[i] for i in chosen], teacher.size, device)
-            probabilities, features = teacher.look(pixels)
-            if len(probabilities) != len(chosen):  # NumPy would give one map to all of them
-                raise ValueError(
-                    f"the teacher answers {len(chosen)} photos with {len(probabilities)} maps"
-                )
-            self.maps[chosen] = (probabilities * 255).round().byte().cpu().numpy()
-            if scale is not None:
-                self.hints[chosen] = to_bytes(features, *scale).cpu().numpy()
-            self.done[chosen] = 1
-            if progress:
-                progress(start + len(chosen), len(todo))
-
-    def _scale(self, teacher: Teacher, samples: list[Sample], device: torch.device) -> Tensor:
-        """Mean and deviation of each feature (2, F), from photos all over the list, and kept."""
-        if not self.scale_file.is_file():
-            some = samples[:: max(1, len(samples) // SCALE_PHOTOS)]
-            looks = [teacher.look(_pixels([s], teacher.size, device))[1] for s in some]
-            values = torch.cat(looks).transpose(0, 1).flatten(1)  # (F, photos * h' * w')
-            deviation = values.std(1).clamp(min=1e-6)
-            np.save(self.scale_file, torch.stack([values.mean(1), deviation]).cpu().numpy())
-        return torch.from_numpy(np.load(self.scale_file)).to(device)
+        grid, hint_grid = (g[::-1] if turned else g for g in (self.grid, _grid(HINT_CELLS)))
+        looks, told = [], []
+        for i, sides in enumerate(self.plan(*photos[0].shape[1:])):
+            member = self.members[i // len(self.sizes)]
+            pixels = torch.cat([_resized(photo, sides) for photo in photos])
+            for mirrored in (False, True) if self.flip else (False,):
+                logits, features = member.look(pixels.flip(3) if mirrored else pixels)
+                logits = logits.flip(3) if mirrored else logits
+                looks.append(resample(logits, sides, grid).softmax(1))
+                if features is not None and not mirrored and i % len(self.sizes) == 0:
+                    told.append(resample(features, sides, hint_grid))
+        classes = sorted({look.shape[1] for look in looks})
+        if len(classes) > 1:
+            raise ValueError(
+                f"the teachers tell different numbers of classes apart, {classes}: "
+                "their probabilities cannot be averaged"
+            )
+        probabilities = torch.stack(looks).mean(0)
+        hints = torch.cat(told, 1) if told else None
+        if turned:
+            probabilities = probabilities.mT
+            hints = None if hints is None else hints.mT
+        return probabilities, hints
 
 
-def _pixels(samples: Sequence[Sample], size: int, device: torch.device) -> Tensor:
-    """Whole photos squeezed into squares: (N, 3, size, size) float32 in [0, 1]."""
-    canvases = np.stack([decode(sample, size)[0] for sample in samples])
-    return torch.from_numpy(canvases).permute(0, 3, 1, 2).to(device).float() / 255
+def _grid(short: int) -> tuple[int, int]:
+    return short, round(short * MAP_ASPECT)
 
 
-def map_shapes(
-    teacher: Teacher, device: torch.device
-) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
-    """(channels, height, width) of the teacher's map of one photo, and of its hints."""
-    zeros = torch.zeros(1, 3, teacher.size, teacher.size, device=device)
-    probabilities, features = teacher.look(zeros)
-    shape = tuple(probabilities.shape[1:])
-    return shape, None if features is None else tuple(features.shape[1:])
+def _resized(photo: Tensor, sides: tuple[int, int]) -> Tensor:
+    """A photo (3, H, W) uint8 at other sides: (1, 3, height, width) float32 in [0, 1]."""
+    return F.interpolate(
+        photo[None].float() / 255, sides, mode="bilinear", antialias=True, align_corners=False
+    )
 
 
-def corners_aligned(size: int, side: int) -> bool:
-    """Whether a map of `side` cells over `size` pixels has its outer cells on the outer pixels.
+def teacher_sides(height: int, width: int, size: int) -> tuple[int, int]:
+    """Height and width at which a photo is shown: shorter side `size`, proportions kept.
+
+    The longer side is rounded to `size` and a multiple of 16 pixels.
+    """
+    longer = size * max(height, width) / min(height, width)
+    longer = size + SIDE_STEP * round((longer - size) / SIDE_STEP)
+    return (size, longer) if height <= width else (longer, size)
+
+
+def corners_aligned(size: int, cells: int) -> bool:
+    """Whether a map of `cells` over `size` pixels has its outer cells on the outer pixels.
 
     TensorFlow's networks keep sides of 8 k + 1 pixels for k + 1 cells: a cell sits on each eighth
-    pixel.
+    pixel. Steps are powers of two; 8 cells over 64 pixels (9 between the outer ones) are not so.
     """
-    return side > 1 and (size - 1) % (side - 1) == 0
+    if cells < 2 or (size - 1) % (cells - 1):
+        return False
+    step = (size - 1) // (cells - 1)
+    return step & (step - 1) == 0
 
 
-def sample_maps(maps: Tensor, grid: Tensor, *, aligned: bool) -> Tensor:
-    """Cut the crops' windows out of the teacher's maps.
+def resample(values: Tensor, sides: tuple[int, int], grid: tuple[int, int]) -> Tensor:
+    """Bring a network's map of a photo to a grid that spans the photo from edge to edge.
+
+    Bilinear between the map's cells; where the grid is coarser, a triangle as wide as its cells.
 
     Args:
-        maps: (N, C, h, w) uint8.
-        grid: (N, H, W, 2) in [-1, 1], where the crop's pixels lie in the photo.
-        aligned: Whether the maps' corners are aligned.
+        values: (N, C, h, w), over `sides` pixels, with aligned corners or without.
+        sides: Height and width in pixels of what the network saw.
+        grid: Rows and columns of the result; cell (i, j) is centred on (i + 0.5) / rows of the
+            photo's height, (j + 0.5) / columns of its width.
 
     Returns:
-        Probabilities (N, C, H, W) float32 that add up to one.
+        (N, C, rows, columns).
     """
-    values = F.grid_sample(
-        maps.float(), grid, mode="bilinear", padding_mode="border", align_corners=aligned
+    down, across = (
+        _weights(cells, side, count).to(values.device)
+        for cells, side, count in zip(values.shape[2:], sides, grid, strict=True)
     )
-    return values / values.sum(1, keepdim=True).clamp(min=1e-6)
+    return torch.einsum("ih,nchw,jw->ncij", down, values, across)
 
 
-def _mapped(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """A uint8 array on disk, made of zeros if it is not there."""
-    if path.is_file():
-        array = np.load(path, mmap_mode="r+")
-        if array.shape == shape:
-            return array
-    return np.lib.format.open_memmap(path, "w+", np.uint8, shape)
+@lru_cache(maxsize=256)
+def _weights(cells: int, side: int, count: int) -> Tensor:
+    """How much each of `cells` counts in each of `count` cells, (count, cells) float32."""
+    index = torch.arange(cells, dtype=torch.float64)
+    if corners_aligned(side, cells):
+        spacing = (side - 1) / (cells - 1) / side
+        places = index * spacing + 0.5 / side  # the centre of the pixel that the cell sits on
+    else:
+        spacing = 1 / cells
+        places = (index + 0.5) * spacing
+    wanted = (torch.arange(count, dtype=torch.float64) + 0.5) / count
+    distance = (wanted[:, None] - places).abs() / max(spacing, 1 / count)
+    weights = (1 - distance).clamp(min=0)
+    return (weights / weights.sum(1, keepdim=True)).float()

@@ -1,6 +1,7 @@
 """Train a network: `python -m training.train --data DIR --model NAME`.
 
-The same command goes on after a kill, from the last checkpoint and to the same state.
+The same command goes on after a kill, from the last checkpoint and to the same state. At its end
+it prints how many views a second it learnt from, measuring and saving left out.
 """
 
 import argparse
@@ -30,9 +31,13 @@ from training.setup import (
     pick_training_device,
     voc_categories,
 )
+from training.speed import Speed
 
 PAUSE_SECONDS = 60.0
 """A step that took longer stood still (a stopped process, a closed laptop): no training time."""
+
+REPORT_SECONDS = 1.0
+"""How often the loss is read: reading it waits for the device."""
 
 
 class Trainer:
@@ -63,11 +68,13 @@ class Trainer:
         self.feed = Feed(options, self.device)
         self.hint = self._make_hint(self.feed.hint_channels)
         self.step, self.samples_seen, self.elapsed = 0, 0, 0.0
+        self.mean_loss = torch.zeros((), device=self.device)
+        self.speed = Speed(self.device)
         self.history: list[dict[str, Any]] = []
         self.checkpoint = options.out / "checkpoint.pt"
         if self.checkpoint.is_file():
             self._restore(load_checkpoint(self.checkpoint))
-        self.val_samples = find_samples(options.val) if options.val else []
+        self.val_samples = [sample for folder in options.val for sample in find_samples(folder)]
 
     def _make_hint(self, channels: int) -> Hint | None:
         """What learns the teacher's features, with its own optimizer, or None without hints."""
@@ -96,20 +103,28 @@ class Trainer:
             coarse = getattr(self.network, "coarse_logits", None)
             return coarse(batch) if coarse else self.network(batch)["out"]
 
-    def train_step(self) -> float:
-        """Learn from one batch; returns its loss."""
-        options, size = self.options, self.size()
-        self.feed.prepare(size)
+    def hint_weight(self) -> float:
+        """How much the hints count now: all of `--hint-weight` at first, then fading to 0."""
+        fading = 1 - self.progress() / self.options.hint_until
+        return self.options.hint_weight * max(fading, 0.0) if self.hint is not None else 0.0
+
+    def train_step(self) -> Tensor:
+        """Learn from one batch; returns its loss, on the device, without waiting for it."""
+        options = self.options
+        # What a network draws itself (dropout) is a function of the step too, as its batch is.
+        torch.manual_seed(options.seed * 1_000_003 + self.step)
         stride = 4 if hasattr(self.network, "coarse_logits") else 1
-        batch, targets, hints = self.feed.batch(self.step, options.batch, stride)
-        batch = batch.contiguous(memory_format=torch.channels_last)
+        weight = self.hint_weight()
+        batch = self.feed.batch(self.step, options.batch, stride, with_hints=weight > 0)
         factor = learning_rate_factor(
             self.progress(), schedule=options.schedule, warmup=options.warmup
         )
-        loss = soft_cross_entropy(self.forward(batch), targets, self.feed.class_weights)
-        total = loss
-        if self.hint is not None:
-            total = loss + options.hint_weight * (1 - self.progress()) * self.hint(hints)
+        logits = self.forward(batch.pixels.contiguous(memory_format=torch.channels_last))
+        loss = total = soft_cross_entropy(logits, batch.targets, self.feed.class_weights)
+        if weight > 0:
+            total = loss + weight * self.hint(batch.hints, batch.hinted)
+        elif self.hint is not None:
+            self.hint.forget()
         total.backward()
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
@@ -117,9 +132,11 @@ class Trainer:
             optimizer.step()
             optimizer.zero_grad()
         self.average.update(self.network)
+        loss = loss.detach()
+        self.mean_loss = self.mean_loss.lerp(loss, 0.02) if self.step else loss
         self.step += 1
         self.samples_seen += options.batch
-        return loss.item()
+        return loss
 
     def eval_size(self) -> int:
         """Shorter side of a photo when measuring."""
@@ -142,30 +159,47 @@ class Trainer:
         """Train to the end, measuring and saving on the way."""
         options = self.options
         bar = Bar("train", quiet=options.quiet)
-        mean_loss, last = 0.0, time.monotonic()
+        torch.backends.cudnn.benchmark = True  # views have one shape for long; photos have not
+        note, last = "", time.monotonic()
+        reported = last
         while self.progress() < 1.0:
-            loss = self.train_step()
-            mean_loss = loss if mean_loss == 0.0 else 0.98 * mean_loss + 0.02 * loss
+            if self.size() != self.feed.size:
+                self.speed.pause()
+                self.feed.prepare(self.size())
+                self.speed.resume()
+            self.train_step()
+            self.speed.step(options.batch)
             now = time.monotonic()
             self.elapsed += min(now - last, PAUSE_SECONDS)
             last = now
-            note = f"loss {mean_loss:.3f}, {self.samples_seen} samples, {self.size()} px"
+            if now - reported > REPORT_SECONDS and not options.quiet:
+                loss, reported = self.mean_loss.item(), now
+                note = f"loss {loss:.3f}, {self.samples_seen} samples, {self.size()} px"
             bar(self.progress(), 1.0, note)
             finished = self.progress() >= 1.0
             if self.val_samples and (self.step % options.eval_every == 0 or finished):
-                self._note_figures(mean_loss)
+                self.speed.pause()
+                torch.backends.cudnn.benchmark = False
+                self._note_figures()
+                torch.backends.cudnn.benchmark = True
+                self.speed.resume()
             if self.step % options.save_every == 0 or finished:
+                self.speed.pause()
                 self.save()
+                self.speed.resume()
         bar.close()
+        self.speed.pause()
+        print(f"{self.step} steps, {self.samples_seen} views, {self.speed}", flush=True)
 
-    def _note_figures(self, mean_loss: float) -> None:
-        """Measure, and write one line to the log."""
-        result = {"loss": round(mean_loss, 4), "seconds": round(self.elapsed), **self.evaluate()}
+    def _note_figures(self) -> None:
+        """Measure, and write the log: a line for each time, whatever a killed run wrote."""
+        loss = round(self.mean_loss.item(), 4)
+        result = {"loss": loss, "seconds": round(self.elapsed), **self.evaluate()}
         self.history.append(result)
         brief = {key: value for key, value in result.items() if key != "classes"}
         print("\n" + json.dumps(brief), flush=True)
-        with (self.options.out / "log.jsonl").open("a") as log:
-            log.write(json.dumps(result) + "\n")
+        lines = "".join(json.dumps(line) + "\n" for line in self.history)
+        (self.options.out / "log.jsonl").write_text(lines)
 
     def save(self) -> None:
         """Write the whole state, from which the same command goes on."""
@@ -174,6 +208,7 @@ class Trainer:
             "samples_seen": self.samples_seen,
             "elapsed": self.elapsed,
             "history": self.history,
+            "loss": self.mean_loss,
             "recipe": describe(self.options),
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
@@ -195,6 +230,7 @@ class Trainer:
                 group["base_lr"] = rate
         self.step, self.samples_seen = state["step"], state["samples_seen"]
         self.elapsed, self.history = state["elapsed"], state["history"]
+        self.mean_loss = state["loss"].to(self.device)
 
 
 def main(arguments: list[str] | None = None) -> int:

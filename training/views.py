@@ -1,58 +1,56 @@
 """Batches of views with their targets, each a function of the seed and the step alone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from training.augment import (
     Augmentation,
     draw_windows,
+    inside,
     jitter_colours,
     paste_rectangles,
-    sample_labels,
-    sample_pixels,
     view_grid,
 )
-from training.data import Photos
+from training.canvases import Photos, canvas_grid, exchange, sample_labels, sample_pixels
+from training.data import IGNORE_INDEX
 from training.hints import HINT_STRIDE, sample_hints
 from training.losses import mix_targets
 from training.setup import IMAGENET_MEAN, IMAGENET_STD
-from training.teacher import Teacher, sample_maps
 
 
 class Batch(NamedTuple):
     """Views of one step and what is to be learnt from them.
 
     Attributes:
-        pixels: Normalised views (N, 3, size, size) float32.
-        targets: Class probabilities (N, C, size / stride, size / stride) float32.
-        hints: The teacher's standardised features (N, F, size / 16, size / 16) float32, or None.
+        pixels: Normalised views (N, 3, size, size) float32, zeros beyond the photos.
+        targets: Class probabilities (N, C, size / stride, size / stride) float32, zeros beyond.
+        hints: The teachers' standardised features (N, F, size / 16, size / 16) float32, or None.
+        hinted: Which of their cells lie in the photos, (N, 1, size / 16, size / 16) bool, or None.
     """
 
     pixels: Tensor
     targets: Tensor
     hints: Tensor | None = None
+    hinted: Tensor | None = None
 
 
 @dataclass
 class Views:
-    """Draws batches.
+    """Draws batches on the device where the photos lie.
 
     Attributes:
-        photos: Decoded photos, on the device that augments.
-        weights: How often each photo is drawn, (N,) float64.
+        photos: Decoded photos.
+        weights: How often each photo is drawn, (N,) float64 on the CPU.
         num_classes: Number of classes.
         augmentation: How far a view is from its photo.
         truth: Share of the ground truth where a teacher has an opinion too.
         seed: First of the two numbers that decide a batch; the step is the other.
-        maps: The teacher's opinion of whole photos, (N, C, h, w) uint8, or None.
-        maps_aligned: Whether the maps' corners lie on the photos' corners.
-        hints: The teacher's features of whole photos, (N, C, h, w) uint8, or None.
-        hints_aligned: The same for the hints.
-        teacher: Asked about each view instead, at twice the view's size, or None.
+        maps: The teachers' probabilities x 255 of whole photos, (N, C, h, w) uint8, rows and
+            columns exchanged like the photos', or None.
+        hints: The teachers' features of whole photos, (N, F, h, w) uint8, the same, or None.
     """
 
     photos: Photos
@@ -61,13 +59,19 @@ class Views:
     augmentation: Augmentation
     truth: float
     seed: int
-    maps: np.ndarray | None = None
-    maps_aligned: bool = False
-    hints: np.ndarray | None = None
-    hints_aligned: bool = False
-    teacher: Teacher | None = None
+    maps: Tensor | None = None
+    hints: Tensor | None = None
+    scale: tuple[Tensor, Tensor] = field(init=False, repr=False)
 
-    def batch(self, step: int, count: int, size: int, stride: int) -> Batch:
+    def __post_init__(self) -> None:
+        device = self.photos.canvases.device
+        self.scale = tuple(
+            torch.tensor(v, device=device)[:, None, None] for v in (IMAGENET_MEAN, IMAGENET_STD)
+        )
+
+    def batch(
+        self, step: int, count: int, size: int, stride: int, *, with_hints: bool = True
+    ) -> Batch:
         """Draw the batch of a step.
 
         Args:
@@ -75,95 +79,71 @@ class Views:
             count: Views in the batch.
             size: Side of a view in pixels.
             stride: Pixels of the view for each target.
-
-        Returns:
-            Views, targets and hints.
+            with_hints: Whether the features are wanted too, where there are any.
         """
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
         chosen = torch.multinomial(self.weights, count, replacement=True, generator=generator)
+        shapes = self.photos.shapes[chosen]  # (N, 2), height and width as a person sees the photo
+        theta = draw_windows(shapes, self.augmentation, generator)
         device = self.photos.canvases.device
-        index = chosen.to(device)
-        theta = draw_windows(self.photos.aspects.cpu()[chosen], self.augmentation, generator)
-        theta = theta.to(device)
-        canvases = self.photos.canvases[index]
-        pixels = sample_pixels(canvases, view_grid(theta, size))
-        pixels = jitter_colours(pixels, self.augmentation, generator)
-        coarse = view_grid(theta, size // stride)
-        labels = sample_labels(self.photos.masks[index], coarse)
-        targets = mix_targets(
-            labels, self._opinions(chosen, canvases, theta, coarse), self.num_classes, self.truth
+        index, turned, extents, theta = (
+            values.to(device, non_blocking=True)
+            for values in (chosen, self.photos.turned[chosen], stored_extents(shapes), theta)
         )
-        layers = [pixels, targets]
-        if self.hints is not None:
-            layers.append(self._features(chosen, view_grid(theta, size)))
+        pixels = self._pixels(index, view_grid(theta, size), turned, extents, generator)
+        layers = [pixels, self._targets(index, view_grid(theta, size // stride), turned, extents)]
+        if with_hints and self.hints is not None:
+            grid = view_grid(theta, size)[:, ::HINT_STRIDE, ::HINT_STRIDE]
+            layers.append(sample_hints(self.hints[index], exchange(grid, turned)))
+            layers.append(inside(grid)[:, None])
         if self.augmentation.cutmix:
             layers = paste_rectangles(layers, self.augmentation.cutmix, generator)
-        mean, std = (
-            torch.tensor(v, device=device)[:, None, None] for v in (IMAGENET_MEAN, IMAGENET_STD)
-        )
-        return Batch((layers[0] - mean) / std, *layers[1:])
+        return Batch(*layers)
 
-    def _features(self, chosen: Tensor, grid: Tensor) -> Tensor:
-        """The teacher's features of the views, where the student's lie: on each 16th pixel."""
-        hints = torch.from_numpy(self.hints[chosen.numpy()]).to(grid.device)
-        cells = grid[:, ::HINT_STRIDE, ::HINT_STRIDE]
-        return sample_hints(hints, cells, aligned=self.hints_aligned)
+    def _pixels(
+        self,
+        index: Tensor,
+        grid: Tensor,
+        turned: Tensor,
+        extents: Tensor,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """The views' normalised pixels, zeros beyond the photos."""
+        canvases = self.photos.canvases[index]
+        places = canvas_grid(exchange(grid, turned), extents, tuple(canvases.shape[2:]))
+        pixels = jitter_colours(sample_pixels(canvases, places), self.augmentation, generator)
+        mean, deviation = self.scale
+        return (pixels - mean) / deviation * inside(grid)[:, None]
 
-    def _opinions(
-        self, chosen: Tensor, canvases: Tensor, theta: Tensor, coarse: Tensor
-    ) -> Tensor | None:
-        """What the teacher gives to the views, (N, C, h, w), or None without a teacher."""
+    def _targets(self, index: Tensor, grid: Tensor, turned: Tensor, extents: Tensor) -> Tensor:
+        """What is to be learnt in each cell, (N, C, h, w), zeros beyond the photos."""
+        seen = inside(grid)
+        masks = self.photos.masks[self.photos.rows[index]]
+        lying = exchange(grid, turned)
+        labels = sample_labels(masks, canvas_grid(lying, extents, tuple(masks.shape[1:])))
+        labels = labels.where(seen, IGNORE_INDEX)
+        opinions = None
         if self.maps is not None:
-            maps = torch.from_numpy(self.maps[chosen.numpy()]).to(coarse.device)
-            return sample_maps(maps, coarse, aligned=self.maps_aligned)
-        if self.teacher is not None:
-            seen = sample_pixels(canvases, view_grid(theta, self.teacher.size))
-            opinions = self.teacher.probabilities(seen)
-            return torch.nn.functional.interpolate(
-                opinions, size=coarse.shape[1:3], mode="bilinear", align_corners=False
-            )
-        return None
+            opinions = sample_maps(self.maps[index], lying) * seen[:, None]
+        return mix_targets(labels, opinions, self.num_classes, self.truth)
 
 
-def classes_shown(photos: Photos, maps: np.ndarray | None, num_classes: int) -> Tensor:
-    """Which classes each photo shows on at least a hundredth of its area.
+def stored_extents(shapes: Tensor) -> Tensor:
+    """Height and width that photos of `shapes` (N, 2) take of their canvases: the shorter first."""
+    return torch.stack([shapes.amin(1), shapes.amax(1)], 1)
+
+
+def sample_maps(maps: Tensor, grid: Tensor) -> Tensor:
+    """Cut the views' windows out of the teachers' maps.
 
     Args:
-        photos: Ground truth, where there is one.
-        maps: The teacher's opinion (N, C, h, w) uint8, for photos without ground truth.
-        num_classes: Number of classes.
+        maps: (N, C, h, w) uint8, from edge to edge of the photos.
+        grid: (N, H, W, 2) in [-1, 1], where the views' cells lie in the photo.
 
     Returns:
-        (N, num_classes) bool on the CPU.
+        Probabilities (N, C, H, W) float32 that add up to one.
     """
-    shown = torch.zeros(len(photos), num_classes, dtype=torch.bool)
-    masks, labelled = photos.masks.cpu(), photos.labelled.tolist()
-    for i, known in enumerate(labelled):
-        if known:
-            labels = masks[i].flatten().long()
-        elif maps is not None:
-            labels = torch.from_numpy(maps[i].argmax(0)).flatten()
-        else:
-            continue
-        counts = torch.bincount(labels[labels < num_classes], minlength=num_classes)
-        shown[i] = counts > 0.01 * len(labels)
-    return shown
-
-
-def drawing_weights(
-    shown: Tensor, labelled: Tensor, boosts: dict[int, float], unlabelled_weight: float
-) -> Tensor:
-    """How often each photo is drawn, (N,) float64, before normalising.
-
-    Args:
-        shown: Which classes each photo shows, (N, C) bool.
-        labelled: Which photos have ground truth, (N,) bool.
-        boosts: Class index to factor: a photo that shows classes takes the largest of their
-            factors.
-        unlabelled_weight: Factor of photos without ground truth.
-    """
-    weights = torch.ones(len(shown), dtype=torch.float64)
-    for index, factor in boosts.items():
-        weights[shown[:, index]] = weights[shown[:, index]].clamp(min=factor)
-    weights[~labelled.cpu()] *= unlabelled_weight
-    return weights
+    values = torch.nn.functional.grid_sample(
+        maps.float(), grid, mode="bilinear", padding_mode="border", align_corners=False
+    )
+    return values / values.sum(1, keepdim=True).clamp(min=1e-6)

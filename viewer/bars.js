@@ -1,7 +1,7 @@
 // The full distribution over the classes at the pinned pixel, as the server computed it.
 
 import { make } from "./legend.js";
-import { percent } from "./measure.js";
+import { percent, setInWords } from "./measure.js";
 
 const TOP = 5;
 const box = element.querySelector(".pb");
@@ -55,8 +55,9 @@ function show() {
   }
   const { bars } = value;
   box.dataset.state = "ready";
+  const set = setInWords(bars.slice(0, value.set_size || 1).map((bar) => bar.name));
   part("text").textContent =
-    "Row " + value.y + ", column " + value.x + ": " + bars[0].name + " " + percent(bars[0].p);
+    "Row " + value.y + ", column " + value.x + ": " + set + ", " + percent(bars[0].p);
   part("bars").replaceChildren(...bars.slice(0, open ? bars.length : TOP).map(makeBar));
   part("more").hidden = bars.length <= TOP;
   part("more").textContent = open ? "Only the first " + TOP : "All " + bars.length + " classes";

@@ -89,11 +89,12 @@ export class Legend {
   /**
    * @param {HTMLElement} box
    * @param {{toggle: (index: number) => void, isolate: (index: number) => void,
-   *   focus: (index: number) => void, showAll: () => void}} act
+   *   focus: (index: number) => void, showAll: () => void, toggleUnsure: () => void}} act
    */
   constructor(box, act) {
     this.list = box.querySelector(".pw-rows");
     this.unsure = box.querySelector(".pw-unsure");
+    this.unsure.addEventListener("click", () => act.toggleUnsure());
     this.all = box.querySelector(".pw-all");
     this.act = act;
     this.rows = new Map();
@@ -112,7 +113,7 @@ export class Legend {
   }
 
   /** Follow the settings: colours, what is hidden, how many pixels are unsure. */
-  update({ hex, hidden, threshold, unsurePixels, pixels }) {
+  update({ hex, hidden, unsure, pixels }) {
     for (const [index, row] of this.rows) {
       const shown = !hidden.has(index);
       row.classList.toggle("pw-hidden", !shown);
@@ -121,11 +122,25 @@ export class Legend {
     }
     const anyHidden = [...this.rows.keys()].some((index) => hidden.has(index));
     this.all.disabled = !anyHidden;
-    this.unsure.hidden = threshold === 0;
-    this.unsure.querySelector(".pw-name").textContent = "unsure (below " + threshold + " %)";
-    this.unsure.querySelector(".pw-share").textContent = percent(unsurePixels / pixels, 1);
-    this.unsure.querySelector(".pw-count").textContent =
-      unsurePixels.toLocaleString("en") + (unsurePixels === 1 ? " pixel" : " pixels");
+    this.updateUnsure(unsure, pixels);
+  }
+
+  /**
+   * The row that counts what is unsure.
+   * @param {{known: boolean, threshold: number, marked: boolean, pixels: number}} unsure
+   * @param {number} pixels of the photo
+   */
+  updateUnsure(unsure, pixels) {
+    const row = this.unsure;
+    const text = (name, value) => (row.querySelector(name).textContent = value);
+    row.hidden = !unsure.known;
+    row.dataset.by = unsure.threshold ? "threshold" : "sets";
+    row.setAttribute("aria-pressed", String(unsure.marked));
+    row.classList.toggle("pw-hidden", !unsure.marked);
+    text(".pw-name", unsure.threshold ? "unsure (below " + unsure.threshold + " %)" : "unsure");
+    text(".pw-share", percent(unsure.pixels / pixels, 1));
+    const count = unsure.pixels.toLocaleString("en") + (unsure.pixels === 1 ? " pixel" : " pixels");
+    text(".pw-count", count + (unsure.threshold ? "" : " that may be two things or more"));
   }
 
   /** Point out the class under the pointer. */

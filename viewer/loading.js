@@ -1,6 +1,6 @@
 // From a value to a picture in memory: fetch, decode, measure; and in which order they may show.
 
-import { countLevels, measureAreas } from "./measure.js";
+import { countLevels, countSeveral, measureAreas } from "./measure.js";
 import { backgroundIndex, completeCategories, paletteColors } from "./palette.js";
 import { decodeLabelPng, nextTask } from "./png.js";
 import { findRegions } from "./regions.js";
@@ -39,6 +39,7 @@ async function loadValue(value, signal) {
   map.regions = findRegions(map.classes, map.height, map.width);
   map.counts = countLevels(map.classes, map.confidence);
   map.areas = measureAreas(map.counts);
+  map.several = countSeveral(map.setSizes);
   map.categories = completeCategories(value.categories);
   map.colors = {
     voc: paletteColors(map.categories, "voc"),

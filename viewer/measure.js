@@ -46,24 +46,54 @@ export function countUnsure(counts, level) {
   return pixels;
 }
 
+/** How many pixels may be two classes or more; 0 where that is not known. */
+export function countSeveral(setSizes) {
+  let pixels = 0;
+  if (setSizes) for (const size of setSizes) if (size > 1) pixels++;
+  return pixels;
+}
+
+/**
+ * A pixel's set in words: "dog", "dog, or maybe cat", "dog, or maybe cat or horse".
+ * @param {string[]} names the likeliest first
+ */
+export function setInWords(names) {
+  const [first, ...others] = names;
+  return others.length ? first + ", or maybe " + others.join(" or ") : first;
+}
+
+/** The sentence above a photo of which most is unsure; empty for other photos. */
+export function doubtInWords(share, things) {
+  if (!(share > 0.5)) return "";
+  return "The model knows " + things + " things. It is unsure about most of this photo.";
+}
+
 /**
  * What the map says about one pixel.
  * @param {object} map the decoded label map with its categories
  * @param {number} y
  * @param {number} x
- * @param {number} level confidence (0 to 255) below which a pixel is unsure
- * @returns {{index: number, name: string, confidence: number, runnerUp: string, unsure: boolean}}
+ * @param {number} level confidence (0 to 255) below which a pixel is unsure; 0 leaves that to the
+ *   map's sets
+ * @returns {{index: number, name: string, words: string, confidence: number, runnerUp: string,
+ *   several: boolean, unsure: boolean}} words: the class, or the classes that it may be
  */
 export function readPixel(map, y, x, level) {
   const at = y * map.width + x;
   const index = map.classes[at];
+  const { name } = map.categories[index];
+  const runnerUp = map.categories[map.runnerUp[at]].name;
+  const size = map.setSizes ? map.setSizes[at] : 1;
+  const set = [name, runnerUp, "something else"].slice(0, size);
   return {
     index,
-    name: map.categories[index].name,
+    name,
+    words: setInWords(set),
     // The highest level stands for all that rounds to it: nothing is wholly certain.
     confidence: Math.min(254.5, map.confidence[at]) / 255,
-    runnerUp: map.categories[map.runnerUp[at]].name,
-    unsure: map.confidence[at] < level,
+    runnerUp,
+    several: size > 1,
+    unsure: level > 0 ? map.confidence[at] < level : size > 1,
   };
 }
 

@@ -9,6 +9,8 @@ const HATCH_LIGHT = [255, 255, 255];
 const HATCH_DARK = [30, 41, 59];
 const DIM = [2, 6, 23];
 const FADED = 0.25;
+const MIST = [241, 245, 249];
+const MIST_SHARE = 0.65;
 
 /** Contours stay readable where fills are faint: 0 stays 0, 1 stays 1, the middle is lifted. */
 export function contourAlpha(opacity) {
@@ -22,19 +24,22 @@ export function unsureLevel(percent) {
 
 /**
  * Look-up tables for the present settings.
- * @param {{opacity: number, mode: string, background: string, threshold: number,
- *   focus: number}} settings threshold in percent; focus is a class to bring out, or -1
+ * @param {{opacity: number, mode: string, background: string, threshold: number, mark: boolean,
+ *   focus: number}} settings threshold in percent, 0 leaves what is unsure to the map's sets; mark:
+ *   show what is unsure; focus is a class to bring out, or -1
  * @param {number[][]} colors 256 times [red, green, blue]
  * @param {Set<number>} hidden class indices that are switched off
  * @param {number} background index of the background class, or -1
- * @returns {{fill: Uint32Array, edge: Uint32Array, unsure: Uint16Array, hatch: number[],
- *   contour: boolean}} tables of 257 (the last for outside the photo)
+ * @returns {{fill: Uint32Array, edge: Uint32Array, mist: Uint32Array | null, unsure: Uint16Array,
+ *   hatch: number[], contour: boolean}} tables of 257 (the last for outside the photo); mist: what
+ *   fills pixels that may be two classes or more
  */
 export function makeStyle(settings, colors, hidden, background) {
   const fill = new Uint32Array(257);
   const edge = new Uint32Array(257);
   const unsure = new Uint16Array(257);
-  const level = unsureLevel(settings.threshold);
+  const level = settings.mark ? unsureLevel(settings.threshold) : 0;
+  const mist = settings.mark && level === 0 ? new Uint32Array(257) : null;
   for (let index = 0; index < 256; index++) {
     if (hidden.has(index)) continue;
     const strength = settings.focus >= 0 && settings.focus !== index ? FADED : 1;
@@ -45,6 +50,7 @@ export function makeStyle(settings, colors, hidden, background) {
       // A hovered background row has no colour of its own to show, so its area is darkened.
       if (settings.focus === index) fill[index] = packColor(DIM, 0.62);
       edge[index] = fill[index];
+      if (mist) mist[index] = fill[index] || packColor(MIST, 0.5 * settings.opacity * strength);
       continue;
     }
     const filled = settings.mode !== "contour" || settings.focus === index;
@@ -53,14 +59,21 @@ export function makeStyle(settings, colors, hidden, background) {
       settings.mode === "fill"
         ? fill[index]
         : packColor(rgb, contourAlpha(settings.opacity) * strength);
+    if (mist) mist[index] = packColor(misty(rgb), 0.9 * settings.opacity * strength);
   }
   return {
     fill,
     edge,
+    mist,
     unsure,
     hatch: [packColor(HATCH_DARK, 0.62), packColor(HATCH_LIGHT, 0.8)],
     contour: settings.mode !== "fill",
   };
+}
+
+/** A class's colour, faint and light: what is unsure looks like its class through mist. */
+function misty(rgb) {
+  return rgb.map((value, i) => Math.round(MIST_SHARE * MIST[i] + (1 - MIST_SHARE) * value));
 }
 
 /**
@@ -72,8 +85,8 @@ export function makeStyle(settings, colors, hidden, background) {
  * @param {number} shift added to the row number of the hatch, so that strips line up
  */
 export function paintLabels(out, screen, style, stripe, shift = 0) {
-  const { height, width, classes, confidence, edges } = screen;
-  const { fill, edge, unsure, hatch, contour } = style;
+  const { height, width, classes, confidence, setSizes, edges } = screen;
+  const { fill, edge, mist, unsure, hatch, contour } = style;
   const stripes = new Uint32Array(width + height);
   for (let i = 0; i < stripes.length; i++) {
     stripes[i] = hatch[Math.floor((i + shift) / stripe) & 1];
@@ -84,6 +97,11 @@ export function paintLabels(out, screen, style, stripe, shift = 0) {
     const last = first + width;
     for (let i = first; i < last; i++) {
       out[i] = fill[classes[i]];
+    }
+    if (mist) {
+      for (let i = first; i < last; i++) {
+        if (setSizes[i] > 1) out[i] = mist[classes[i]];
+      }
     }
     if (hatched) {
       for (let i = first; i < last; i++) {

@@ -32,6 +32,16 @@ function listenToCompare(root, settings) {
 }
 
 /**
+ * The threshold below which a pixel is unsure.
+ * @param {number} percent
+ * @param {boolean} hasSets whether the map itself says what is unsure, where there is no threshold
+ */
+export function thresholdInWords(percent, hasSets = false) {
+  if (percent) return percent + " %";
+  return hasSets ? "auto" : "off";
+}
+
+/**
  * Wire sliders, choices and buttons to the settings.
  * @param {HTMLElement} root
  * @param {object} settings changed in place
@@ -45,8 +55,7 @@ export function listenToPanel(root, settings, act) {
     settings.opacity = number / 100;
     act.painted();
   });
-  const threshold = (number) => (number ? percent(number) : "off");
-  listenToSlider(find("threshold"), find("threshold-value"), threshold, (number) => {
+  listenToSlider(find("threshold"), find("threshold-value"), thresholdInWords, (number) => {
     settings.threshold = number;
     act.changed();
   });

@@ -52,7 +52,9 @@ def build_value(
             f"the photo is {image.shape} {image.dtype}, the class map {height} x {width}: "
             "expected (H, W, 3) uint8 of the same size"
         )
-    labels = encode_label_map(result.class_map, result.confidence, result.runner_up)
+    labels = encode_label_map(
+        result.class_map, result.confidence, result.runner_up, result.set_sizes
+    )
     own = palette if palette is not None else getattr(result, "palette", voc_palette())
     return {
         "id": key,
@@ -117,7 +119,8 @@ def pixel_value(
 
     Returns:
         y, x, bars (every class, most probable first: index, name, p, voc, safe), margin (0 to 1),
-        entropy and max_entropy (bits).
+        entropy and max_entropy (bits), set_size (how many of the first classes the pixel may be;
+        None where that was not measured).
 
     Raises:
         PixelError: the photo has no such pixel.
@@ -135,6 +138,7 @@ def pixel_value(
         "margin": pixel.margin,
         "entropy": pixel.entropy,
         "max_entropy": float(np.log2(len(order))),
+        "set_size": None if pixel.prediction_set is None else len(pixel.prediction_set),
     }
 
 

@@ -52,26 +52,27 @@ export function readPngChunks(bytes) {
 }
 
 /**
- * Undo a PNG row filter in place, three bytes a pixel.
+ * Undo a PNG row filter in place.
  * @param {number} filter 0 none, 1 sub, 2 up, 3 average, 4 Paeth
  * @param {Uint8Array} row the filtered row, replaced by its pixels
  * @param {Uint8Array} above the finished row above (zeros for the first)
+ * @param {number} step bytes a pixel
  */
-export function unfilterRow(filter, row, above) {
+export function unfilterRow(filter, row, above, step = 3) {
   const n = row.length;
   if (filter === 1) {
-    for (let i = 3; i < n; i++) row[i] += row[i - 3];
+    for (let i = step; i < n; i++) row[i] += row[i - step];
   } else if (filter === 2) {
     for (let i = 0; i < n; i++) row[i] += above[i];
   } else if (filter === 3) {
-    for (let i = 0; i < 3; i++) row[i] += above[i] >> 1;
-    for (let i = 3; i < n; i++) row[i] += (row[i - 3] + above[i]) >> 1;
+    for (let i = 0; i < step; i++) row[i] += above[i] >> 1;
+    for (let i = step; i < n; i++) row[i] += (row[i - step] + above[i]) >> 1;
   } else if (filter === 4) {
-    for (let i = 0; i < 3; i++) row[i] += above[i];
-    for (let i = 3; i < n; i++) {
-      const a = row[i - 3];
+    for (let i = 0; i < step; i++) row[i] += above[i];
+    for (let i = step; i < n; i++) {
+      const a = row[i - step];
       const b = above[i];
-      const c = above[i - 3];
+      const c = above[i - step];
       const pa = b > c ? b - c : c - b;
       const pb = a > c ? a - c : c - a;
       const d = a + b - c - c;
@@ -85,17 +86,18 @@ export function unfilterRow(filter, row, above) {
 
 /** Refuse what is not the label map's own shape, in words a person can act on. */
 function checkLabelHeader(png) {
-  if (png.bitDepth !== 8 || png.colorType !== 2 || png.interlace !== 0) {
-    throw new Error("The label map must be an 8-bit RGB PNG without interlacing.");
+  if (png.bitDepth !== 8 || ![2, 6].includes(png.colorType) || png.interlace !== 0) {
+    throw new Error("The label map must be an 8-bit RGB or RGBA PNG without interlacing.");
   }
   if (!png.width || !png.height) throw new Error("The label map is empty.");
 }
 
 /**
  * Decode the label map without letting any colour pipeline touch it.
- * @param {Uint8Array} bytes an 8-bit RGB PNG: class index, confidence, runner-up class
- * @returns {Promise<{height: number, width: number, classes: Uint8Array,
- *   confidence: Uint8Array, runnerUp: Uint8Array}>} three planes in row-major order
+ * @param {Uint8Array} bytes an 8-bit RGB PNG: class index, confidence, runner-up class; or RGBA:
+ *   then alpha is 256 less the number of classes that the pixel may be
+ * @returns {Promise<{height: number, width: number, classes: Uint8Array, confidence: Uint8Array,
+ *   runnerUp: Uint8Array, setSizes: Uint8Array | null}>} planes in row-major order
  */
 export async function decodeLabelPng(bytes) {
   const png = readPngChunks(bytes);
@@ -104,18 +106,23 @@ export async function decodeLabelPng(bytes) {
   const classes = new Uint8Array(height * width);
   const confidence = new Uint8Array(height * width);
   const runnerUp = new Uint8Array(height * width);
-  const line = new Uint8Array(width * 3 + 1);
-  let row = new Uint8Array(width * 3);
-  let above = new Uint8Array(width * 3);
+  const step = png.colorType === 6 ? 4 : 3;
+  const setSizes = step === 4 ? new Uint8Array(height * width) : null;
+  const line = new Uint8Array(width * step + 1);
+  let row = new Uint8Array(width * step);
+  let above = new Uint8Array(width * step);
   let filled = 0;
   let y = 0;
   const finishLine = () => {
     row.set(line.subarray(1));
-    unfilterRow(line[0], row, above);
-    for (let i = 0, at = y * width; i < row.length; i += 3, at++) {
+    unfilterRow(line[0], row, above, step);
+    for (let i = 0, at = y * width; i < row.length; i += step, at++) {
       classes[at] = row[i];
       confidence[at] = row[i + 1];
       runnerUp[at] = row[i + 2];
+    }
+    if (setSizes) {
+      for (let i = 3, at = y * width; i < row.length; i += 4, at++) setSizes[at] = 256 - row[i];
     }
     [row, above] = [above, row];
     filled = 0;
@@ -140,7 +147,7 @@ export async function decodeLabelPng(bytes) {
     }
   }
   if (y < height) throw new Error("The label map ends too early.");
-  return { height, width, classes, confidence, runnerUp };
+  return { height, width, classes, confidence, runnerUp, setSizes };
 }
 
 const CRC_TABLE = new Uint32Array(256).map((_, n) => {

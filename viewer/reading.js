@@ -21,9 +21,9 @@ function makeReading() {
 /** Fill in colour, class, confidence and runner-up. */
 function fillReading({ parts }, pixel) {
   const texts = {
-    name: pixel.name,
+    name: pixel.words,
     sure: percent(pixel.confidence) + (pixel.unsure ? " · unsure" : ""),
-    next: "then " + pixel.runnerUp,
+    next: pixel.several ? "" : "then " + pixel.runnerUp,
   };
   for (const [part, text] of Object.entries(texts)) {
     if (parts[part].textContent !== text) parts[part].textContent = text;
@@ -56,8 +56,8 @@ export class Readout {
   }
 
   /**
-   * @param {{name: string, confidence: number, runnerUp: string, unsure: boolean,
-   *   color: string}} pixel
+   * @param {{words: string, confidence: number, runnerUp: string, several: boolean,
+   *   unsure: boolean, color: string}} pixel
    * @param {{y: number, x: number, height: number, width: number} | null} at the pointer on its
    *   stage, null for a finger
    */

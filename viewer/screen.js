@@ -16,6 +16,7 @@ export function makeScreen(height, width, old) {
     width,
     classes: new Uint16Array(n),
     confidence: new Uint8Array(n),
+    setSizes: new Uint8Array(n).fill(1),
     regions: new Uint32Array(n),
     edges: new Uint8Array(n),
     columns: new Int32Array(width),
@@ -32,7 +33,7 @@ function sampleColumns(columns, left, scale, width) {
 
 /** Copy one photo row to one canvas row, walking along the row's runs for the region ids. */
 function sampleRow(screen, map, at, y) {
-  const { classes, confidence, regions, columns, width } = screen;
+  const { classes, confidence, setSizes, regions, columns, width } = screen;
   const row = y * map.width;
   const { ends, ids, rowStart } = map.regions;
   let run = rowStart[y];
@@ -41,12 +42,14 @@ function sampleRow(screen, map, at, y) {
     const to = at + i;
     if (x < 0) {
       classes[to] = OUTSIDE;
+      setSizes[to] = 1;
       regions[to] = 0;
       continue;
     }
     while (ends[run] <= x) run++;
     classes[to] = map.classes[row + x];
     confidence[to] = map.confidence[row + x];
+    setSizes[to] = map.setSizes ? map.setSizes[row + x] : 1;
     regions[to] = ids[run] + 1;
   }
 }
@@ -55,7 +58,7 @@ function sampleRow(screen, map, at, y) {
  * Sample the map under a view.
  * @param {ReturnType<typeof makeScreen>} screen filled in place
  * @param {{height: number, width: number, classes: Uint8Array, confidence: Uint8Array,
- *   regions: object}} map
+ *   setSizes: Uint8Array | null, regions: object}} map
  * @param {{scale: number, top: number, left: number}} view in canvas pixels
  */
 export function sampleScreen(screen, map, view) {
@@ -67,12 +70,14 @@ export function sampleScreen(screen, map, view) {
     const at = i * width;
     if (y < 0 || y >= map.height) {
       screen.classes.fill(OUTSIDE, at, at + width);
+      screen.setSizes.fill(1, at, at + width);
       screen.regions.fill(0, at, at + width);
       previous = -1;
     } else if (y === previous) {
       // A magnified photo repeats its rows.
       screen.classes.copyWithin(at, at - width, at);
       screen.confidence.copyWithin(at, at - width, at);
+      screen.setSizes.copyWithin(at, at - width, at);
       screen.regions.copyWithin(at, at - width, at);
     } else {
       sampleRow(screen, map, at, y);

@@ -10,9 +10,9 @@ import { HiddenClasses } from "./hidden.js";
 import { KEYS_IN_WORDS, ZOOM_STEP, listenToKeys } from "./keys.js";
 import { Legend, fillSummary } from "./legend.js";
 import { Loader } from "./loading.js";
-import { countUnsure, describeAreas, percent, readPixel } from "./measure.js";
+import { countUnsure, describeAreas, doubtInWords, percent, readPixel } from "./measure.js";
 import { makeStyle, unsureLevel } from "./paint.js";
-import { listenToPanel } from "./panel.js";
+import { listenToPanel, thresholdInWords } from "./panel.js";
 import { Pin } from "./pin.js";
 import { Readout } from "./reading.js";
 import { regionAt } from "./regions.js";
@@ -28,7 +28,8 @@ const root = element.querySelector(".pw");
 const find = (selector) => root.querySelector(selector);
 const settings = {
   opacity: 0.6,
-  threshold: 0, // percent
+  threshold: 0, // percent; 0: what is unsure is what the map's sets say
+  mark: true, // show what is unsure
   mode: "both",
   background: "clear",
   palette: "voc",
@@ -52,7 +53,8 @@ const pin = new Pin(find(".pw-pin"), stage, pinned, unpinned);
 
 const hex = (index) => map.categories[index][settings.palette];
 const colors = () => map.colors[settings.palette];
-const unsurePixels = () => countUnsure(map.counts, unsureLevel(settings.threshold));
+const unsurePixels = () =>
+  settings.threshold ? countUnsure(map.counts, unsureLevel(settings.threshold)) : map.several;
 const makeTables = (changes) =>
   makeStyle({ ...settings, ...changes }, colors(), hidden.indices(map.categories), map.background);
 
@@ -64,11 +66,19 @@ function repaint() {
 
 function updateLegend() {
   if (!map) return;
+  find(".pw-threshold-value").textContent = thresholdInWords(
+    settings.threshold,
+    Boolean(map.setSizes),
+  );
   legend.update({
     hex,
     hidden: hidden.indices(map.categories),
-    threshold: settings.threshold,
-    unsurePixels: unsurePixels(),
+    unsure: {
+      known: settings.threshold > 0 || Boolean(map.setSizes),
+      threshold: settings.threshold,
+      marked: settings.mark,
+      pixels: unsurePixels(),
+    },
     pixels: map.height * map.width,
   });
 }
@@ -89,6 +99,10 @@ const legend = new Legend(find(".pw-legend"), {
   },
   showAll() {
     hidden.showAll();
+    settingsChanged();
+  },
+  toggleUnsure() {
+    settings.mark = !settings.mark;
     settingsChanged();
   },
   focus(index) {
@@ -136,10 +150,10 @@ function viewChanged() {
 /** The server knows the whole distribution at a pixel; it is told which one. */
 function pinned({ y, x }) {
   trigger("pin", { y, x, id: value.id });
-  const { name, confidence, runnerUp } = readHere(y, x);
+  const { words: what, several, confidence, runnerUp } = readHere(y, x);
   const place = "Pinned row " + y + ", column " + x;
-  const words = [place + ": " + name + " " + percent(confidence), "then " + runnerUp + "."];
-  find(".pw-spoken").textContent = words.join(", ");
+  const next = several ? "." : ", then " + runnerUp + ".";
+  find(".pw-spoken").textContent = place + ": " + what + ", " + percent(confidence) + next;
 }
 
 function unpinned() {
@@ -222,6 +236,8 @@ function showResult(next, loaded) {
   find(".pw-size").textContent = map.width + " × " + map.height;
   find(".pw-note").textContent = value.note || "";
   fillSummary(find(".pw-summary"), describeAreas(map.areas, map.categories, map.background));
+  const things = value.categories.length - (map.background < 0 ? 0 : 1);
+  find(".pw-doubt").textContent = doubtInWords(map.several / (map.height * map.width), things);
   legend.fill(map.areas, map.categories);
   veil.hide(true);
   updateLegend();

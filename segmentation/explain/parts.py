@@ -93,8 +93,15 @@ def with_logits(result: Segmentation, logits: Tensor) -> Segmentation:
     """
     logits = logits.detach().reshape(logits.shape[-3:]).float().cpu()
     class_map, confidence, runner_up = decide(logits, result.class_map.shape)
+    # a threshold was measured of the network as it is, not of a part of it
     return replace(
-        result, class_map=class_map, confidence=confidence, runner_up=runner_up, logits=logits
+        result,
+        class_map=class_map,
+        confidence=confidence,
+        runner_up=runner_up,
+        logits=logits,
+        set_sizes=None,
+        set_threshold=None,
     )
 
 

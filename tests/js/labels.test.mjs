@@ -3,11 +3,14 @@ import { test } from "node:test";
 
 import {
   countLevels,
+  countSeveral,
   countUnsure,
   describeAreas,
+  doubtInWords,
   measureAreas,
   percent,
   readPixel,
+  setInWords,
   tableRows,
   toCsv,
 } from "../../viewer/measure.js";
@@ -35,7 +38,14 @@ const CATEGORIES = completeCategories([
   { index: 1, name: "cat", raw: "cat", voc: "#400000", safe: "#e69f00" },
   { index: 2, name: "dining table", raw: "diningtable", voc: "#c08000", safe: "#56b4e9" },
 ]);
-const SETTINGS = { opacity: 0.5, mode: "both", background: "clear", threshold: 0, focus: -1 };
+const SETTINGS = {
+  opacity: 0.5,
+  mode: "both",
+  background: "clear",
+  threshold: 0,
+  mark: true,
+  focus: -1,
+};
 
 function random(seed) {
   return () => (seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) / 2 ** 32;
@@ -233,6 +243,36 @@ test("pixels below the threshold are hatched, those at it are not", () => {
   assert.deepEqual([...hidden.subarray(2, 5)], [0, 0, 0]);
 });
 
+test("pixels that may be several classes are drawn through mist, the others as they are", () => {
+  const map = { ...ROW, setSizes: Uint8Array.from([1, 2, 1, 3, 1, 1]) };
+  const plain = paint(ROW, { mode: "fill" });
+  const out = paint(map, { mode: "fill" });
+  const changed = [...out].map((value, i) => value !== plain[i]);
+  assert.deepEqual(changed, [false, true, false, true, false, false]);
+  const [red, green, blue, alpha] = new Uint8Array(Uint32Array.of(out[3]).buffer);
+  // 0.65 of the light mist and 0.35 of the class's colour (230, 159, 0), at 0.9 of the opacity.
+  assert.deepEqual([red, green, blue, alpha], [237, 215, 162, Math.round(0.45 * 255)]);
+  assert.deepEqual([...paint(map, { mode: "fill", mark: false })], [...plain]);
+  assert.deepEqual([...paint(map, { mode: "fill", opacity: 0 })], [0, 0, 0, 0, 0, 0]);
+  const hidden = paint(map, { mode: "fill" }, new Set([0, 1]));
+  assert.deepEqual([...hidden.subarray(0, 5)], [0, 0, 0, 0, 0]);
+  // A threshold of one's own is hatched instead.
+  const hatched = paint(map, { mode: "fill", threshold: 50 });
+  assert.deepEqual([hatched[1], hatched[4] === plain[4]], [0, false]);
+});
+
+test("sets in words, and how many pixels may be several things", () => {
+  assert.equal(setInWords(["dog"]), "dog");
+  assert.equal(setInWords(["dog", "cat"]), "dog, or maybe cat");
+  assert.equal(setInWords(["dog", "cat", "cow"]), "dog, or maybe cat or cow");
+  assert.equal(countSeveral(null), 0);
+  assert.equal(countSeveral(Uint8Array.from([1, 2, 3, 1])), 2);
+  const doubt = "The model knows 20 things. It is unsure about most of this photo.";
+  assert.equal(doubtInWords(0.51, 20), doubt);
+  assert.equal(doubtInWords(0.5, 20), "");
+  assert.equal(doubtInWords(NaN, 20), "");
+});
+
 test("the outline is light inside, dark outside, and only around its region", () => {
   const map = { height: 5, width: 5, classes: new Uint8Array(25), confidence: new Uint8Array(25) };
   for (const at of [6, 7, 8, 11, 12, 13, 16, 17, 18]) map.classes[at] = 1;
@@ -323,6 +363,33 @@ test("a pixel is read with its names, and never called wholly certain", () => {
   );
   assert.equal(percent(table.confidence), "39 %");
   assert.equal(percent(readPixel(map, 0, 0, 128).confidence), ">99 %");
+});
+
+test("a pixel that may be several classes is read with all that the map knows of", () => {
+  const map = {
+    width: 4,
+    categories: CATEGORIES,
+    classes: [1, 1, 1, 1],
+    confidence: [255, 100, 100, 100],
+    runnerUp: [2, 2, 2, 2],
+    setSizes: [1, 2, 3, 5],
+  };
+  const words = [0, 1, 2, 3].map((x) => readPixel(map, 0, x, 0).words);
+  assert.deepEqual(words, [
+    "cat",
+    "cat, or maybe dining table",
+    "cat, or maybe dining table or something else",
+    "cat, or maybe dining table or something else",
+  ]);
+  assert.deepEqual(
+    [0, 1].map((x) => readPixel(map, 0, x, 0).unsure),
+    [false, true],
+  );
+  // With a threshold of one's own the confidence decides.
+  assert.deepEqual(
+    [0, 1].map((x) => readPixel(map, 0, x, 50).unsure),
+    [false, false],
+  );
 });
 
 test("hidden classes go by name: toggle, isolate, all back, and never a blank photo", () => {

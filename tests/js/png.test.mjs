@@ -25,11 +25,11 @@ function checksum(bytes) {
 }
 
 /** The filters of the PNG specification, written from its formulas. */
-function filterRow(kind, row, above) {
+function filterRow(kind, row, above, step) {
   return row.map((value, i) => {
-    const a = i >= 3 ? row[i - 3] : 0;
+    const a = i >= step ? row[i - step] : 0;
     const b = above[i];
-    const c = i >= 3 ? above[i - 3] : 0;
+    const c = i >= step ? above[i - step] : 0;
     const p = a + b - c;
     const [pa, pb, pc] = [a, b, c].map((n) => Math.abs(p - n));
     const paeth = pa <= pb && pa <= pc ? a : pb <= pc ? b : c;
@@ -44,11 +44,12 @@ function makePng(height, width, pixels, { kinds = [0], colorType = 2, idats = 1 
   header[8] = 8;
   header[9] = colorType;
   const lines = [];
-  let above = new Uint8Array(width * 3);
+  const step = colorType === 6 ? 4 : 3;
+  let above = new Uint8Array(width * step);
   for (let y = 0; y < height; y++) {
-    const row = pixels.subarray(y * width * 3, (y + 1) * width * 3);
+    const row = pixels.subarray(y * width * step, (y + 1) * width * step);
     const kind = kinds[y % kinds.length];
-    lines.push(Buffer.from([kind]), Buffer.from(filterRow(kind, row, above)));
+    lines.push(Buffer.from([kind]), Buffer.from(filterRow(kind, row, above, step)));
     above = row;
   }
   const data = deflateSync(Buffer.concat(lines));
@@ -88,6 +89,25 @@ for (const kind of [0, 1, 2, 3, 4]) {
   });
 }
 
+for (const kind of [0, 1, 2, 3, 4]) {
+  test("with a fourth channel too, which holds the sets: row filter " + kind, async () => {
+    const pixels = noise(37 * 23 * 4, kind + 7).map((value) => value || 1);
+    const options = { kinds: [kind], colorType: 6 };
+    const map = await decodeLabelPng(makePng(23, 37, pixels, options));
+    for (let i = 0; i < map.classes.length; i++) {
+      assert.equal(map.classes[i], pixels[i * 4]);
+      assert.equal(map.confidence[i], pixels[i * 4 + 1]);
+      assert.equal(map.runnerUp[i], pixels[i * 4 + 2]);
+      assert.equal(map.setSizes[i], 256 - pixels[i * 4 + 3]);
+    }
+  });
+}
+
+test("without a fourth channel nothing is known of sets", async () => {
+  const map = await decodeLabelPng(makePng(1, 1, new Uint8Array([20, 255, 3])));
+  assert.equal(map.setSizes, null);
+});
+
 test("filters may change from row to row, and the data may come in pieces", async () => {
   const pixels = noise(301 * 200 * 3);
   const options = { kinds: [0, 1, 2, 3, 4], idats: 7 };
@@ -122,7 +142,7 @@ test("what is no label map is refused in words", async () => {
   await assert.rejects(decodeLabelPng(new TextEncoder().encode("<html>")), /not a PNG/);
   await assert.rejects(decodeLabelPng(good.subarray(0, 50)), /ends too early/);
   const gray = makePng(4, 4, noise(48), { colorType: 0 });
-  await assert.rejects(decodeLabelPng(gray), /8-bit RGB PNG/);
+  await assert.rejects(decodeLabelPng(gray), /8-bit RGB or RGBA PNG/);
   const short = makePng(4, 4, noise(48).subarray(0, 36));
   await assert.rejects(decodeLabelPng(short), /ends too early/);
 });

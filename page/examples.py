@@ -1,0 +1,165 @@
+"""The example photos: what each is called, what to look at, and which are tricky.
+
+Where they come from and their licences: `examples/CREDITS.md`.
+"""
+
+import filecmp
+import html
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Example:
+    """An example photo.
+
+    Attributes:
+        file: its name in the folder of examples.
+        title: what the page calls it: one to three words.
+        caption: one or two sentences on what to look at.
+        shows: the classes that the built-in model finds in it, each on at least 5 % of the pixels,
+            by their names in the model's card. Background is not among them.
+        tricky: whether its point is what the model cannot know.
+    """
+
+    file: str
+    title: str
+    caption: str
+    shows: tuple[str, ...] = ()
+    tricky: bool = False
+
+    @property
+    def told(self) -> str:
+        """The caption, with a word before it where the photo is tricky."""
+        return f"Tricky: {self.caption}" if self.tricky else self.caption
+
+
+EXAMPLES = (
+    Example(
+        "motorcycle.jpg",
+        "Motorbike",
+        "The motorbike stands out from a full garage. The bench and the shelves are not among the "
+        "20 things: they are background.",
+        ("motorbike",),
+    ),
+    Example(
+        "dogs.jpg",
+        "Two dogs",
+        "Two dogs become one area: a model names a class for each pixel and counts no animals. "
+        "The built-in model takes a piece of the curtain along.",
+        ("dog",),
+    ),
+    Example(
+        "workers.jpg",
+        "At work",
+        "Two women and a man. The man and the woman before him touch in the picture, so they "
+        "become one area; the built-in model takes the metal between them along.",
+        ("person",),
+    ),
+    Example(
+        "astronaut.jpg",
+        "Astronaut",
+        "The space suit belongs to the person; helmet and space shuttle are background. At the "
+        "left edge the built-in model takes a piece of the flag along.",
+        ("person",),
+    ),
+    Example(
+        "chelsea.jpg",
+        "Cat",
+        "Whiskers are too thin for the model: look at the outline on both sides.",
+        ("cat",),
+    ),
+    Example(
+        "grace_hopper.jpg",
+        "Portrait",
+        "An outline is a guess where dark meets dark: for the built-in model a piece of the flag "
+        "joins the shoulder, and the lower edge of the uniform is lost.",
+        ("person",),
+    ),
+    Example(
+        "coffee.jpg",
+        "Cup",
+        "A cup is not among the 20 things. The model must name one of them or background, and is "
+        "unsure which.",
+        ("diningtable",),
+        tricky=True,
+    ),
+    Example(
+        "rocket.jpg",
+        "Rocket",
+        "A rocket is not among the 20 things. Nearly all of it stays background, and the model is "
+        "sure of that: sure does not mean right.",
+        tricky=True,
+    ),
+)
+"""In the order in which the page offers them."""
+
+
+def offered(folder: Path) -> list[tuple[Example, Path]]:
+    """The example photos that a folder has.
+
+    Args:
+        folder: the folder of examples.
+
+    Returns:
+        Each example with its file, in the page's order. An example whose file was taken out of the
+        folder is left out.
+    """
+    found = ((example, folder / example.file) for example in EXAMPLES)
+    return [(example, path) for example, path in found if path.is_file()]
+
+
+def example_of(photo: str | None, folder: Path) -> Example | None:
+    """The example that a photo is, whatever the photo is called.
+
+    Args:
+        photo: a photo's path, or None for no photo.
+        folder: the folder of examples.
+
+    Returns:
+        The example with the same bytes, or None.
+    """
+    if not photo:
+        return None
+    for example, path in offered(folder):
+        try:
+            if filecmp.cmp(photo, path, shallow=False):
+                return example
+        except OSError:  # the upload is already gone
+            return None
+    return None
+
+
+def caption_of(photo: str | None, folder: Path) -> str:
+    """HTML of the caption for a photo.
+
+    Args:
+        photo: a photo's path, or None for no photo.
+        folder: the folder of examples.
+
+    Returns:
+        Title and caption where the photo is an example, otherwise nothing.
+    """
+    example = example_of(photo, folder)
+    if example is None:
+        return ""
+    return f"<strong>{html.escape(example.title)}.</strong> {html.escape(example.told)}"
+
+
+def gallery_words(folder: Path) -> str:
+    """HTML with the titles and captions for the pictures of the gallery.
+
+    The gallery is Gradio's and its pictures carry no text: `page.js` writes these beside them.
+
+    Args:
+        folder: the folder of examples.
+
+    Returns:
+        A hidden list: an item for each example, its file and title as data, its caption as text.
+    """
+    items = (
+        f'<li data-file="{html.escape(example.file)}" data-title="{html.escape(example.title)}"'
+        f"{' data-tricky' if example.tricky else ''}>{html.escape(example.told)}</li>"
+        for example, _ in offered(folder)
+    )
+    return f"<ul hidden>{''.join(items)}</ul>"

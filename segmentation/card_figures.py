@@ -1,0 +1,186 @@
+"""How good a model was on validation photos, as its card says it."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from segmentation.errors import ModelError
+
+MAX_NAME = 200
+
+
+@dataclass(frozen=True)
+class ClassFigure:
+    """How well one class was found.
+
+    Attributes:
+        iou: intersection over union over all photos, in [0, 1].
+        photos: how many photos show the class.
+    """
+
+    iou: float
+    photos: int
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Pixels of about the same confidence.
+
+    Attributes:
+        share: of all pixels, in [0, 1].
+        confidence: their mean confidence, in [0, 1].
+        accuracy: share of them that are labelled right, in [0, 1].
+    """
+
+    share: float
+    confidence: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What was measured of a model, with photos and size; `training.evaluate` measures it.
+
+    Attributes:
+        photos: number of photos.
+        data: what the photos are, in words.
+        size: shorter side in pixels that the network was shown; the figures hold at this one only.
+        miou: mean IoU over all classes, in [0, 1]; None where the photos do not show them all.
+        pixel_accuracy: share of the pixels that are labelled right, in [0, 1].
+        classes: raw class name to its figures, for each class that the photos show.
+        calibration_error: expected calibration error in [0, 1], or None.
+        temperature: what logits should be divided by for the best calibration, or None.
+        bins: accuracy by confidence, from low to high; empty where not measured.
+        set_threshold: probability from which a class belongs to a pixel's set, or None; see
+            `prediction_sets`.
+        set_level: how often such a set should hold the true class, in (0, 1), or None.
+        set_coverage: how often it did on photos that the threshold was not drawn from, or None.
+    """
+
+    photos: int
+    data: str
+    size: int
+    miou: float | None = None
+    pixel_accuracy: float | None = None
+    classes: Mapping[str, ClassFigure] = field(default_factory=dict)
+    calibration_error: float | None = None
+    temperature: float | None = None
+    bins: tuple[Bin, ...] = ()
+    set_threshold: float | None = None
+    set_level: float | None = None
+    set_coverage: float | None = None
+
+    @property
+    def measured_on(self) -> str:
+        """The photos and the size in words: "334 photos of PASCAL VOC at 192 px"."""
+        return f"{self.photos} photos of {self.data} at {self.size} px"
+
+
+def parse_figures(value: Any, categories: tuple[str, ...]) -> Figures | None:
+    """Read and check the figures of a card.
+
+    Args:
+        value: the card's field "figures", as `training.evaluate --json` writes it, or None.
+        categories: the card's class names.
+
+    Raises:
+        ModelError: a field is missing or out of range.
+    """
+    if value is None:
+        return None
+    read = _Reader(value, "figures")
+    calibration = _Reader(value.get("calibration") or {}, "figures.calibration")
+    sets = _Reader(value.get("sets") or {}, "figures.sets")
+    return Figures(
+        photos=read.count("photos"),
+        data=_name_of_data(value.get("data", "")),
+        size=read.count("size"),
+        miou=read.share("miou"),
+        pixel_accuracy=read.share("pixel_accuracy"),
+        classes=_classes(value.get("classes", {}), categories),
+        calibration_error=calibration.share("ece"),
+        temperature=calibration.number("temperature", 1e-3, 1e3),
+        bins=_bins(calibration.value.get("bins", ())),
+        set_threshold=sets.number("threshold", 1e-3, 0.999),
+        set_level=sets.share("level"),
+        set_coverage=sets.share("coverage"),
+    )
+
+
+class _Reader:
+    """Fields of a JSON object, checked one by one; errors name the field and its value."""
+
+    def __init__(self, value: Any, where: str) -> None:
+        if not isinstance(value, Mapping):
+            raise ModelError(f"the card's {where} is {value!r:.80}, not an object with fields")
+        self.value = value
+        self.where = where
+
+    def number(self, name: str, low: float, high: float) -> float | None:
+        value = self.value.get(name)
+        if value is None:
+            return None
+        good = isinstance(value, int | float) and not isinstance(value, bool)
+        if not good or not math.isfinite(value) or not low <= value <= high:
+            raise ModelError(
+                f"the card's {self.where}.{name} is {value!r:.80}, not a number from {low:g} to "
+                f"{high:g}"
+            )
+        return float(value)
+
+    def share(self, name: str) -> float | None:
+        return self.number(name, 0, 1)
+
+    def count(self, name: str) -> int:
+        value = self.value.get(name)
+        if type(value) is not int or not 1 <= value <= 10**9:
+            raise ModelError(
+                f"the card's {self.where}.{name} is {value!r:.80}, not a whole number from 1 up"
+            )
+        return value
+
+
+def _name_of_data(value: Any) -> str:
+    """What the photos are: a text, or the names of their folders."""
+    names = [value] if isinstance(value, str) else value
+    good = isinstance(names, list | tuple) and all(
+        isinstance(name, str) and len(name) <= MAX_NAME and (name.isprintable()) for name in names
+    )
+    if not good or not all(names):
+        raise ModelError(
+            f"the card's figures.data is {value!r:.80}: name the photos in at most {MAX_NAME} "
+            "letters"
+        )
+    return " and ".join(names)
+
+
+def _classes(value: Any, categories: tuple[str, ...]) -> dict[str, ClassFigure]:
+    if not isinstance(value, Mapping):
+        raise ModelError(f"the card's figures.classes is {value!r:.80}, not an object")
+    found = {}
+    for name, row in value.items():
+        if name not in categories:
+            raise ModelError(f"the card's figures.classes names {name!r:.80}, which is no category")
+        read = _Reader(row, f"figures.classes.{name}")
+        iou = read.share("iou")
+        if iou is None:
+            raise ModelError(f"the card's figures.classes.{name} lacks the field 'iou'")
+        found[name] = ClassFigure(iou, read.count("photos"))
+    return found
+
+
+def _bins(value: Any) -> tuple[Bin, ...]:
+    if not isinstance(value, list | tuple) or len(value) > 1000:
+        raise ModelError(f"the card's figures.calibration.bins is {value!r:.80}, not a list")
+    found = []
+    for row in value:
+        read = _Reader(row, "figures.calibration.bins")
+        numbers = [read.share(name) for name in ("share", "confidence", "accuracy")]
+        if None in numbers:
+            raise ModelError(
+                f"a row of the card's figures.calibration.bins is {row!r:.80}: it needs share, "
+                "confidence and accuracy"
+            )
+        found.append(Bin(*numbers))
+    return tuple(found)
