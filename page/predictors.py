@@ -141,8 +141,8 @@ class Local:
                     precision=self.options.precision,
                     compiled=self.options.compile,
                 )
-                if self.loaded[name].note:
-                    log.warning("%s: %s", Path(name).stem, self.loaded[name].note)
+                if note := getattr(self.loaded[name], "note", ""):
+                    log.warning("%s: %s", Path(name).stem, note)
             self.loaded.move_to_end(name)
             for large in [one for one in self.loaded if one not in LIGHT][:-MAX_LOADED]:
                 del self.loaded[large]
