@@ -4,12 +4,14 @@
 starts nothing: no server, no network, no weights.
 """
 
+import contextlib
 import threading
 from pathlib import Path
 
 import gradio as gr
 
 from page import classroom, label_room, live_words, several_room, words
+from page.address import no_folder
 from page.crowd import LINE, Crowd, add_doors
 from page.engine import Engine
 from page.folder import own_folder
@@ -80,12 +82,18 @@ def main() -> None:
     global demo
     options = parse_options()
     set_up_logging(options.log_level)
-    with own_folder():
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(own_folder())
+        except OSError as error:
+            parser().exit(2, f"app.py: error: {no_folder(error)}\n")
         try:
             demo = build_demo(options)
-        except PixelwiseError as error:  # a device or a folder that is not there
+            site = start(demo, options)
+        except PixelwiseError as error:  # a device or a folder that is not there, a port in use
             parser().exit(2, f"app.py: error: {error}\n")
-        site = start(demo, options)
+        except KeyboardInterrupt:
+            parser().exit(130, "app.py: stopped\n")
         threading.Thread(target=_warm_up, args=(site,), name="warm-up", daemon=True).start()
         wait_for_signal()
         force_exit_later()

@@ -6,7 +6,6 @@ PIXELWISE_SHARED names it), every eighth validation photo with each model that l
 """
 
 import argparse
-import os
 import statistics
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,10 @@ from typing import Any
 import numpy as np
 
 import segmentation
-from benchmarks.output import EXAMPLES, ROOT, finish, parser, positive, result
+from benchmarks.output import EXAMPLES, SHARED, finish, parser, positive, result
 from benchmarks.tables import markdown
 from segmentation import PixelwiseError
 
-SHARED = Path(os.environ.get("PIXELWISE_SHARED", ROOT.parent / "shared"))
 WAYS = {
     "exact": {"exact": True},
     "float32": {},
@@ -51,9 +49,14 @@ def compare(model: str | Path, photos: list[Path]) -> dict[str, Any]:
     refused: dict[str, str] = {}
     for way, options in WAYS.items():
         try:
-            segmenters[way] = segmentation.load(model, device="cpu", **options)
+            segmenter = segmentation.load(model, device="cpu", **options)
         except PixelwiseError as error:
             refused[way] = str(error)
+            continue
+        if segmenter.precision == options.get("precision", "float32"):
+            segmenters[way] = segmenter
+        else:
+            refused[way] = segmenter.note
     pairs: dict[str, Any] = {" and ".join(pair): [] for pair in PAIRS}
     auto = segmentation.load(model, device="cpu", precision="auto")
     for photo in photos:

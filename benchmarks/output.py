@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from benchmarks.timing import machine
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
+SHARED = Path(os.environ.get("PIXELWISE_SHARED", ROOT.parent / "shared"))
+"""Where real models and photos may lie beside the checkout."""
 RUNS = 5
 
 

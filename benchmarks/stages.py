@@ -1,8 +1,10 @@
 """Everything that is not the network, on a 12-megapixel JPEG: `python -m benchmarks.stages`.
 
 From the file's bytes to a PNG of the overlay, and to what the page shows (a photo and one label map
-for the browser). The network is MobileNetV3's DeepLabV3 with seeded random weights; its own time is
-left out of the sums.
+for the browser). All contenders use the built-in model, because the time of postprocessing and
+encoding depends on the logits, and random weights are the best case. The network's own time is left
+out of the sums. A second table times postprocessing alone, with and without its shortcuts, on real
+logits (the built-in model's and those of models in `../shared`) and on random ones.
 """
 
 import argparse
@@ -14,17 +16,18 @@ import numpy as np
 from PIL import Image
 
 import segmentation
-from benchmarks.contenders import enlarged_photo, load_ours, random_network, scripts
+from benchmarks.contenders import enlarged_photo, scripts
 from benchmarks.output import EXAMPLES, RUNS, finish, parser, positive, result
+from benchmarks.real_logits import measure_shortcuts, models, shortcuts_report
 from benchmarks.tables import markdown
 from benchmarks.targets import Target
 from benchmarks.timing import Clock, in_turn, spread
 from segmentation.postprocess import decide
-from segmentation.precision import has_cpu_bfloat16
 from segmentation.result import Segmentation
 from viewer.payload import build_value
 
-MODEL = "deeplabv3_mobilenet_v3_large"
+PRESET = "deeplabv3_mobilenet_v3_large"
+"""Network of torchvision's published transforms, and the one with random weights."""
 SIZE = (3000, 4000)
 NAMES = {
     "article": "article's script: overlay PNG (of 640-px labels)",
@@ -72,18 +75,20 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     """All rows, as plain values for JSON."""
     values = result(photo=options.photo.name, size=list(options.size), runs=options.runs)
     data = enlarged_photo(options.photo, tuple(options.size))
-    network = random_network(MODEL)
+    ours = {
+        "exact": segmentation.load("embedded", device="cpu", exact=True),
+        "default": segmentation.load("embedded", device="cpu"),
+    }
     with tempfile.TemporaryDirectory() as name:
-        precision = "bfloat16" if has_cpu_bfloat16() else "float32"  # its time is not told
-        ours = {
-            "exact": load_ours(network, MODEL, Path(name), exact=True),
-            "default": load_ours(network, MODEL, Path(name), precision=precision),
-        }
-        contenders = scripts(network, MODEL, ours, data)
+        contenders = scripts(ours["exact"].model.network, PRESET, ours, data)
         contenders["page"] = lambda clock: page_script(
             ours["default"], data, str(Path(name) / "cache"), clock
         )
         values["times"] = in_turn(contenders, options.runs)
+        photos = sorted(EXAMPLES.glob("*.jpg"))[: options.most]
+        values["shortcuts"] = measure_shortcuts(
+            models(PRESET, Path(name)), photos, tuple(options.size), options.runs
+        )
     values["bytes"] = len(data)
     return values
 
@@ -109,6 +114,8 @@ def stages_report(values: dict[str, Any]) -> str:
             f"A JPEG of {width} x {height} pixels ({values['bytes'] / 1e6:.1f} MB), "
             f"{values['runs']} runs in turn: median (minimum to maximum).",
             markdown(header, rows),
+            f"Postprocessing alone, to {width} x {height} pixels:",
+            shortcuts_report(values["shortcuts"]),
         ]
     )
 
@@ -126,6 +133,7 @@ def main() -> None:
     """Read the command line, measure and print."""
     command = parser("stages", __doc__)
     command.add_argument("--runs", type=positive, default=RUNS)
+    command.add_argument("--most", type=positive, help="example photos for the second table")
     command.add_argument("--photo", type=Path, default=EXAMPLES / "rocket.jpg")
     command.add_argument(
         "--size", type=positive, nargs=2, default=SIZE, metavar=("HEIGHT", "WIDTH")

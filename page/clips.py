@@ -5,7 +5,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from segmentation import PixelwiseError
 from . import live_words as words
 from .crowd import Crowd
 from .engine import Engine
+from .predictors import EMBEDDED
 from .stops import Stops
 from .words import error_text
 from .work import Report, StoppedError, taking, with_reports
@@ -120,22 +121,30 @@ class Clips:
             if isinstance(step, tuple) and isinstance(step[0], str):
                 yield words.status(step[0], step[1], busy=True), gr.skip()
             elif step is not None:
-                clip, name = step
+                clip, name, instead_of = step
                 told = words.clip_done(
-                    clip.frames, clip.fps, clip.height, clip.width, clip.sound, name, clip.note
+                    clip.frames,
+                    clip.fps,
+                    clip.height,
+                    clip.width,
+                    clip.sound,
+                    name,
+                    note=clip.note,
+                    instead_of=instead_of,
                 )
                 yield words.status(told), str(clip.path)
 
-    def _label(self, file: str, model: str, report: Report) -> "tuple[LabelledClip, str]":
+    def _label(self, file: str, model: str, report: Report) -> "tuple[LabelledClip, str, str]":
+        """Return the clip, the model's name, and the name of a model it replaces, or ""."""
         from segmentation.clip import check_clip, label_clip
 
         check_clip(file, self.limits)
-        name = self.engine.resolve(model)
-        if not self.engine.is_ready(name):
-            self.engine.downloads.wait(name, report)
+        asked = self.engine.resolve(model)
+        name = self._or_built_in(asked, lambda: self._fetch(asked, report)) or asked
         with ExitStack() as held:
             with report.standing():
                 held.enter_context(taking(self._at_work, report, words.CLIP_WAITS))
+            name = self._or_built_in(name, lambda: self.engine.segmenter(name, report)) or name
             segmenter = self.engine.segmenter(name, report)
             folder = Path(tempfile.mkdtemp(prefix="clip-", dir=self.cache))
             keep = folder / ".keep"  # the janitor removes folders that are empty
@@ -154,7 +163,24 @@ class Clips:
             except BaseException:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
-        return clip, segmenter.model.name
+        return clip, segmenter.model.name, "" if name == asked else Path(asked).stem
+
+    def _fetch(self, name: str, report: Report) -> None:
+        if not self.engine.is_ready(name):
+            self.engine.downloads.wait(name, report)
+
+    def _or_built_in(self, name: str, prepare: Callable[[], object]) -> str | None:
+        """Return the built-in model if the default model's weights are unavailable, else None."""
+        from segmentation import WeightsError, has_embedded
+
+        try:
+            prepare()
+        except WeightsError as error:
+            if name != self.engine.default or not has_embedded():
+                raise
+            log.warning("using the built-in model for a clip: %s", error)
+            return EMBEDDED
+        return None
 
 
 class _Counting:

@@ -72,9 +72,28 @@ def frame_of(done: int, total: int | None) -> str:
 
 
 def clip_done(
-    frames: int, fps: float, height: int, width: int, sound: str, model: str, note: str = ""
+    frames: int,
+    fps: float,
+    height: int,
+    width: int,
+    sound: str,
+    model: str,
+    *,
+    note: str = "",
+    instead_of: str = "",
 ) -> str:
-    """What came of a clip; the note is on its colours."""
+    """The result of a clip.
+
+    Args:
+        frames: how many it has.
+        fps: frames a second.
+        height: of a frame, in pixels.
+        width: of a frame, in pixels.
+        sound: what became of it.
+        model: which labelled it.
+        note: on its colours.
+        instead_of: names a model whose weights are unavailable.
+    """
     told = {
         "kept": "sound kept as it was",
         "recoded": "sound kept, as AAC",
@@ -85,6 +104,7 @@ def clip_done(
     return (
         f"Done: {frames} frames, {width} × {height} px, {fps:g} frames a second, {told}. "
         f"Labelled by {model}."
+        + (f" The weights of {instead_of} are not available." if instead_of else "")
     )
 
 

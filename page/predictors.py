@@ -1,5 +1,6 @@
 """What labels photos: networks in this process, or anything that looks the same to the page."""
 
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ MAX_LOADED = 2  # large networks kept in memory; the ResNet-101 is 240 MB
 LIGHT = (EMBEDDED, "lraspp_mobilenet_v3_large", "deeplabv3_mobilenet_v3_large")
 """Networks of 45 MB at most, quick enough for moving pictures: they stay loaded."""
 BEING_LOADED = "Another photo is being labelled, yours is next …"
+log = logging.getLogger(__name__)
 
 
 class Labels(Protocol):
@@ -139,6 +141,8 @@ class Local:
                     precision=self.options.precision,
                     compiled=self.options.compile,
                 )
+                if note := getattr(self.loaded[name], "note", ""):
+                    log.warning("%s: %s", Path(name).stem, note)
             self.loaded.move_to_end(name)
             for large in [one for one in self.loaded if one not in LIGHT][:-MAX_LOADED]:
                 del self.loaded[large]

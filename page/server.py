@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 from starlette.middleware import Middleware
 
+from .address import check_address, check_folder
 from .crowd import LINE
 from .folder import Janitor
 from .guard import Guard, Site
@@ -112,10 +113,16 @@ def start(demo: "gr.Blocks", options: Options, *, quiet: bool = False) -> Site:
         demo: what `build_demo` built.
         options: what was set on the command line.
         quiet: print no addresses.
+
+    Raises:
+        PixelwiseError: the address cannot be listened on, or the folder for uploads and results
+            cannot be written.
     """
     site = make_site(demo, options)
     few_arenas()
     set_up_queue(demo, options)
+    check_address(options)
+    check_folder(site.folder)
     demo.launch(
         server_name=options.host,
         server_port=options.port,

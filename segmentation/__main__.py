@@ -2,7 +2,16 @@
 
 import sys
 
-from segmentation.cli import main
+
+def _main() -> int:
+    try:
+        from segmentation.cli import main  # and torch with it: seconds in which Ctrl-C may come
+
+        return main()
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_main())

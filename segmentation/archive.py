@@ -15,6 +15,7 @@ import torch
 from torch.export.pt2_archive import PT2ArchiveReader, PT2ArchiveWriter
 
 from segmentation.errors import ModelError
+from segmentation.terminal import plain
 from segmentation.zips import why_broken
 
 MAX_CARD_BYTES = 1 << 20
@@ -261,5 +262,5 @@ def _check_tree(text: str) -> None:
 
 
 def _line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
+    lines = plain(str(error), 2000, lines=True).splitlines()
     return lines[0][:200] if lines else type(error).__name__

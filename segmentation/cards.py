@@ -2,6 +2,7 @@
 
 import json
 import math
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -97,21 +98,28 @@ def parse_card(data: bytes | str) -> ModelCard:
     Raises:
         ModelError: it is no JSON object, or the named field is missing or wrong.
     """
+    return check_card(parse_fields(data))
+
+
+def parse_fields(data: bytes | str) -> dict[str, Any]:
+    """Read a card in JSON without checking its fields; see `parse_card`."""
     try:
         fields = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise ModelError(f"the card is no JSON: {str(error)[:200]}") from error
-    return check_card(fields)
-
-
-def check_card(fields: Any) -> ModelCard:
-    """Check the values of a card; see `parse_card`."""
-    if not isinstance(fields, Mapping):
+    if not isinstance(fields, dict):
         raise ModelError(f"the card is a {type(fields).__name__}, not an object with fields")
+    return fields
+
+
+def check_card(fields: Mapping[str, Any]) -> ModelCard:
+    """Check the values of a card; see `parse_card`."""
     for field in ("name", "categories", "mean", "std", "resize"):
         if field not in fields:
             raise ModelError(f"the card lacks the field {field!r}")
     categories = _categories(fields["categories"])
+    mean, std = _triple(fields, "mean"), _triple(fields, "std", positive=True)
+    _check_unit(mean, std)
     palette = fields.get("palette", "voc")
     palette_from_card(palette, len(categories))
     if not isinstance(palette, str):
@@ -132,12 +140,12 @@ def check_card(fields: Any) -> ModelCard:
         categories=categories,
         palette=palette,
         resize=resize,
-        mean=_triple(fields, "mean"),
-        std=_triple(fields, "std", positive=True),
+        mean=mean,
+        std=std,
         source=_text(fields, "source"),
         license=_text(fields, "license"),
         parameters=_number(fields, "parameters", int),
-        miou=_number(fields, "miou", float),
+        miou=_percent(fields, "miou"),
         measured_on=measured_on,
         figures=figures,
         sharper=parse_figures(fields.get("sharper"), categories),
@@ -147,14 +155,61 @@ def check_card(fields: Any) -> ModelCard:
 def _categories(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list | tuple) or not 2 <= len(value) <= 256:
         found = f"{len(value)} of them" if isinstance(value, list | tuple) else repr(value)[:80]
-        raise ModelError(f"the card's categories must be a list of 2 to 256 names; found {found}")
+        hint = ""
+        if isinstance(value, list | tuple) and len(value) == 1:
+            hint = ". A network of one channel has two: what its zero means comes first"
+        raise ModelError(
+            f"the card's categories must be a list of 2 to 256 names; found {found}{hint}"
+        )
+    first: dict[str, int] = {}
     for index, name in enumerate(value):
         good = isinstance(name, str) and name.strip() and len(name) <= 100 and name.isprintable()
         if not good:
             raise ModelError(
                 f"category {index} of the card is {name!r:.80}, not a name of 1 to 100 letters"
             )
+        known = first.setdefault(unicodedata.normalize("NFKC", name).strip(), index)
+        if known != index:
+            raise ModelError(
+                f"categories {known} and {index} of the card are both named {name.strip()!r}: "
+                "each class needs a name of its own"
+            )
     return tuple(value)
+
+
+def _check_unit(mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+    """Refuse mean and std in units of 0 to 255; pixels are in [0, 1].
+
+    A network trained on pixels from 0 to 255 has a std of 1/255. No std is smaller.
+    """
+    if max(map(abs, mean)) > 1 or max(std) > 4:
+        raise ModelError(
+            f"the card's mean {list(mean)} and std {list(std)} are not of pixels in [0, 1]: if "
+            f"they are of 0 to 255, divide by 255, which makes mean {_divided(mean)} and std "
+            f"{_divided(std)}"
+        )
+    if min(std) < 1 / 512:
+        raise ModelError(
+            f"the card's std is {list(std)}: for pixels in [0, 1] it is 1/255 at least, which is "
+            "that of a network trained on pixels from 0 to 255"
+        )
+
+
+def _divided(values: tuple[float, ...]) -> list[float]:
+    return [round(value / 255, 4) for value in values]
+
+
+def color_note(card: ModelCard) -> str:
+    """Return a warning about classes that share a colour, or an empty text."""
+    if isinstance(card.palette, str):
+        return ""
+    names: dict[tuple[int, int, int], list[str]] = {}
+    for name, color in zip(card.categories, card.palette, strict=False):
+        names.setdefault(color, []).append(name)
+    same = [" and ".join(map(repr, shared)) for shared in names.values() if len(shared) > 1]
+    more = f", and {len(same) - 3} more" if len(same) > 3 else ""
+    listed = "; ".join(same[:3]) + more
+    return f"the card gives the same colour to {listed}: they cannot be told apart." if same else ""
 
 
 def _triple(
@@ -185,10 +240,19 @@ def _text(fields: Mapping[str, Any], field: str) -> str:
     return value
 
 
+def _percent(fields: Mapping[str, Any], field: str) -> float | None:
+    value = _number(fields, field, float)
+    if value is not None and not 0 <= value <= 100:
+        raise ModelError(f"the card's {field} is {value:g}: it is in percent, such as 67.4")
+    return value
+
+
 def _number(fields: Mapping[str, Any], field: str, kind: type) -> Any:
     value = fields.get(field)
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ModelError(f"the card's {field} is {value!r:.80}, not a number")
+    if kind(value) != value:
+        raise ModelError(f"the card's {field} is {value!r:.80}, not a whole number")
     return kind(value)

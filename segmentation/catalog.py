@@ -9,6 +9,7 @@ from segmentation.cards import ModelCard, parse_card
 from segmentation.checkpoints import find_weights
 from segmentation.devices import may_have_cuda, pick_device
 from segmentation.errors import ModelError, WeightsError
+from segmentation.file_kinds import name_kind
 
 if TYPE_CHECKING:
     import torch
@@ -167,10 +168,21 @@ def local_weights(name: str) -> Path | None:
 def unknown_model(name: str) -> str:
     """The message for a name that is no model's."""
     if Path(name).exists():
-        return f"{name!r} is no model: a file of your own must be an exported program (.pt2)"
+        return (
+            f"{name!r} is no model{_kind_of(Path(name))}: a file of your own must be an exported "
+            "program (.pt2), or weights for a model of that list (--model NAME --weights FILE)"
+        )
     close = difflib.get_close_matches(name, MODELS, n=1)
     hint = f"did you mean {close[0]}? " if close else ""
     return (
         f"there is no model {name[:100]!r}: {hint}known are {', '.join(MODELS)}, or the path of a "
         ".pt2 file"
     )
+
+
+def _kind_of(path: Path) -> str:
+    try:
+        kind = name_kind(path)
+    except OSError:
+        return ""
+    return f" ({kind})" if kind else ""

@@ -7,17 +7,18 @@ the download. A download is written to a file of its own, checked, and only then
 import hashlib
 import logging
 import os
-import pickle
 import re
 import sys
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from segmentation.download import Progress, download, terminal_progress
 from segmentation.errors import WeightsError
+from segmentation.file_kinds import name_kind
 from segmentation.filelock import file_lock
+from segmentation.terminal import plain
 from segmentation.zips import why_broken
 
 if TYPE_CHECKING:
@@ -153,61 +154,67 @@ def check_hash(path: Path) -> None:
         WeightsError: wrong hash, or the file cannot be read.
     """
     if not has_right_hash(path):
+        kind = f" (it is {kind})" if (kind := name_kind(path)) else ""
         raise WeightsError(
             f"{path} is broken or changed: its SHA-256 does not begin with {hash_in_name(path)}, "
-            "as its name says. Fetch it again, or rename it if these weights are your own"
+            f"as its name says{kind}. Fetch it again, or rename it if these weights are your own"
         )
 
 
-def read_state_dict(path: Path, *, verified: bool = False) -> "dict[str, Tensor]":
+def read_state_dict(
+    path: Path, *, verified: bool = False, expected: Collection[str] | None = None
+) -> "dict[str, Tensor]":
     """Read a state dict as data (`weights_only=True`): nothing in the file is ever run.
 
-    A dict under "model" or "state_dict" is unwrapped (training scripts save so), and a "module."
-    before every key is dropped (DataParallel).
+    Accepts checkpoints of training scripts: removes wrappers such as "model" or "state_dict" and
+    the prefixes of DataParallel, Lightning, torch.compile and averaged models, and ignores
+    settings, dates, paths and NumPy scalars beside the weights (see `pickles` and `unwrap`).
 
     Args:
         path: the file.
         verified: its hash was checked just now.
+        expected: parameter names of the network that will be filled; they select among several
+            state dicts. None if they are unknown.
 
     Raises:
         WeightsError: there is no such file, it is broken, or it is no state dict.
     """
-    import torch
-
     if not path.is_file():
-        raise WeightsError(f"there is no weights file {str(path)!r}: check the path")
+        hint = "it is a folder, name the file in it" if path.is_dir() else "check the path"
+        raise WeightsError(f"there is no weights file {str(path)!r}: {hint}")
     if not verified:
         check_hash(path)
+    _check_kind(path)
     if hash_in_name(path) is None and zipfile.is_zipfile(path) and (problem := why_broken(path)):
         raise WeightsError(f"{path} cannot be used: {problem}. Fetch or save it again")
-    try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise WeightsError(
-            f"{path} was refused: it is no plain state dict (only tensors, numbers and names are "
-            f"read, never code), or it is broken: {_first_line(error)}. Save it again with "
-            "torch.save(network.state_dict(), path)"
-        ) from error
-    except OSError as error:
-        raise WeightsError(f"cannot read the weights {path}: {_reason(error)}") from error
-    except (RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise WeightsError(
-            f"{path} is truncated or broken: {_first_line(error)}. Fetch or save it again"
-        ) from error
-    for wrapper in ("model", "state_dict"):
-        if isinstance(loaded, Mapping) and isinstance(loaded.get(wrapper), Mapping):
-            loaded = loaded[wrapper]
+    from segmentation.torch_files import load_data  # and torch with it: seconds at the first call
+    from segmentation.unwrap import is_usable, network_state
+
+    loaded = load_data(path)
+    state = network_state(loaded, expected)
+    if state:
+        return {key: value for key, value in state.items() if is_usable(value)}
     if not isinstance(loaded, Mapping) or not loaded:
         raise WeightsError(f"{path} holds {_kind(loaded)}, not a state dict of names and tensors")
-    for key, value in loaded.items():
-        if not isinstance(key, str) or not isinstance(value, torch.Tensor):
-            raise WeightsError(
-                f"{path} is no state dict: its entry {str(key)[:60]!r} is {_kind(value)}, "
-                "not a tensor. Save network.state_dict()"
-            )
-    if all(key.startswith("module.") for key in loaded):
-        return {key.removeprefix("module."): value for key, value in loaded.items()}
-    return dict(loaded)
+    key, value = next(iter(loaded.items()))
+    raise WeightsError(
+        f"{path} is no state dict: its entry {plain(str(key), 60)!r} is {_kind(value)}, "
+        "not a tensor. Save network.state_dict()"
+    )
+
+
+def _check_kind(path: Path) -> None:
+    """Refuse other kinds of files by name.
+
+    Raises:
+        WeightsError: the file is of another kind, or cannot be read.
+    """
+    try:
+        kind = name_kind(path)
+    except OSError as error:
+        raise WeightsError(f"cannot read the weights {path}: {_reason(error)}") from error
+    if kind:
+        raise WeightsError(f"{path} holds no PyTorch weights: it is {kind}")
 
 
 def differences(
@@ -224,7 +231,7 @@ def differences(
         ignore: keys that may be missing.
     """
     found = [f"missing {key}" for key in expected if key not in given and not ignore(key)]
-    found += [f"unexpected {key}" for key in given if key not in expected]
+    found += [f"unexpected {plain(key, 100)}" for key in given if key not in expected]
     found += [
         f"{key} is {tuple(given[key].shape)} where the model has {tuple(value.shape)}"
         for key, value in expected.items()
@@ -254,11 +261,6 @@ def _nowhere(spec: Published, why: str) -> str:
 
 def _reason(error: OSError) -> str:
     return error.strerror or str(error)
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__
 
 
 def _kind(value: object) -> str:

@@ -12,11 +12,11 @@ import numpy as np
 from segmentation.cli_options import make_parser
 from segmentation.errors import PixelwiseError
 from segmentation.images import open_photo
-from segmentation.many.run import label_folder
+from segmentation.many.run import INTERRUPTED, label_folder
 from segmentation.many.settings import Settings
 from segmentation.model_table import print_models
 from segmentation.naming import Names, paths_of
-from segmentation.outputs import chosen_palette, encode_outputs, write_whole
+from segmentation.outputs import check_writable, chosen_palette, encode_outputs, write_whole
 from segmentation.predictor import Segmenter, load
 from segmentation.terminal import complain
 
@@ -29,8 +29,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: 0 all well, 1 something failed, 2 (raised by argparse) wrong usage, 130
-        stopped by Ctrl-C in a folder.
+        stopped by Ctrl-C.
     """
+    try:
+        return _main(arguments)
+    except KeyboardInterrupt:
+        complain("stopped")
+        return INTERRUPTED
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     parser = make_parser()
     options = parser.parse_args(arguments)
     if options.list:
@@ -57,7 +65,7 @@ def _label_photos(options: argparse.Namespace) -> int:
     """Label the photos named, one after the other."""
     try:
         folder = Path(options.out)
-        folder.mkdir(parents=True, exist_ok=True)
+        check_writable(folder)
         segmenter = load(
             options.model,
             device=options.device,
@@ -71,18 +79,21 @@ def _label_photos(options: argparse.Namespace) -> int:
     except PixelwiseError as error:
         return complain(str(error))
     except OSError as error:
-        return complain(f"cannot make the folder {options.out!r}: {error.strerror or error}")
+        return complain(f"cannot write to the folder {options.out!r}: {error.strerror or error}")
     if segmenter.note:
         complain(f"note: {segmenter.note}")
     status = 0
     names = Names(folder, options.photos)
-    for photo in options.photos:
+    for number, photo in enumerate(options.photos):
         try:
             line = _label(photo, segmenter, palette, options.alpha, folder, names)
             print(json.dumps(line), flush=True)
         except BrokenPipeError:  # whoever read the lines has gone
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115
             return 1
+        except KeyboardInterrupt:
+            complain(f"stopped: {number} of {len(options.photos)} photos are done, this one is not")
+            return INTERRUPTED
         except PixelwiseError as error:
             status = complain(f"{photo}: {error}")
         except OSError as error:

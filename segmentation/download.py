@@ -53,7 +53,8 @@ def download(
                 f"what arrived is not the published file (its SHA-256 begins with {digest[:8]}, "
                 f"not {expected}): something on the way changed it"
             )
-        part.chmod(0o644)
+        with contextlib.suppress(OSError):  # CIFS and S3 mounts have no modes
+            part.chmod(0o644)
         os.replace(part, target)
     finally:
         part.unlink(missing_ok=True)

@@ -1,8 +1,16 @@
 """What can go wrong, one type a cause; each message names the value and the remedy."""
 
+from segmentation.terminal import plain
+
 
 class PixelwiseError(Exception):
-    """Base of every error that this package raises on purpose."""
+    """Base of every error that this package raises on purpose.
+
+    Its text holds no terminal control sequences, whatever file or library it quotes.
+    """
+
+    def __str__(self) -> str:
+        return plain(super().__str__(), lines=True)
 
 
 class ImageError(PixelwiseError):

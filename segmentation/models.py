@@ -13,7 +13,7 @@ from torchvision.models import WeightsEnum, get_model, get_model_weights
 from torchvision.transforms._presets import SemanticSegmentation
 
 from segmentation.card_figures import Figures, parse_figures
-from segmentation.cards import ModelCard, parse_card
+from segmentation.cards import ModelCard, check_card, parse_fields
 from segmentation.catalog import (
     EMBEDDED,
     EMBEDDED_FOLDER,
@@ -107,17 +107,16 @@ def _load_program(path: str | os.PathLike[str], device: torch.device) -> Model:
 
 def _load_named(name: str, path: Path, device: torch.device, *, verified: bool) -> Model:
     """A network of the catalogue with the weights of a file, checked already or not."""
-    if MODELS[name].url:
-        published = get_model_weights(name).DEFAULT
-        network = _build_published(name)
-        card, transforms = _published_card(name, published), published.transforms()
-        if not verified:  # other weights than those that the figures tell of
-            card = replace(card, source=str(path), miou=None, measured_on="", figures=None)
-    else:
-        card = _own_card(name, path)
-        network = _on_meta(lambda: build_network(name, len(card.categories)))
-        transforms = card.transforms()
-    _fill(network, read_state_dict(path, verified=verified), path, name)
+    preset = _preset(name, path)
+    if MODELS[name].url and not verified:  # other weights than those that were measured
+        preset = replace(preset, source=str(path), miou=None, measured_on="", figures=None)
+    card = _card_beside(path, preset)
+    transforms = preset.transforms() if card is None else card.transforms()
+    card = card or preset
+    build = _build_published if MODELS[name].url else build_network
+    network = _on_meta(lambda: build(name, len(card.categories)))
+    state = read_state_dict(path, verified=verified, expected=network.state_dict())
+    _fill(network, state, path, name)
     return Model(name, _ready(network, device), card, transforms, device)
 
 
@@ -133,18 +132,10 @@ def _load_embedded(device: torch.device) -> Model:
     return Model(EMBEDDED, _ready(network, device), card, card.transforms(), device)
 
 
-def _build_published(name: str) -> nn.Module:
+def _build_published(name: str, num_classes: int) -> nn.Module:
     """The network as its published weights know it: with the auxiliary head, where it has one."""
     options = {} if name.startswith("lraspp") else {"aux_loss": True}
-    return _on_meta(
-        lambda: get_model(
-            name,
-            weights=None,
-            weights_backbone=None,
-            num_classes=len(get_model_weights(name).DEFAULT.meta["categories"]),
-            **options,
-        )
-    )
+    return get_model(name, weights=None, weights_backbone=None, num_classes=num_classes, **options)
 
 
 def _on_meta(build: Callable[[], nn.Module]) -> nn.Module:
@@ -177,26 +168,37 @@ def _measured_figures(name: str, categories: tuple[str, ...]) -> Figures | None:
     return parse_figures(json.loads(path.read_bytes()), categories) if path.is_file() else None
 
 
-def _own_card(name: str, path: Path) -> ModelCard:
-    """The card beside the weights (`x.json` by `x.pth`), or VOC's classes and the preset."""
-    beside = path.with_suffix(".json")
-    if beside.is_file():
-        try:
-            return parse_card(beside.read_bytes())
-        except (OSError, PixelwiseError) as error:
-            raise ModelError(f"the card {beside} cannot be used: {error}") from error
+def _preset(name: str, path: Path) -> ModelCard:
+    """The card of a network without a card file: torchvision's, or VOC's classes."""
+    if MODELS[name].url:
+        return _published_card(name, get_model_weights(name).DEFAULT)
     like = _published_card(
         "lraspp_mobilenet_v3_large", get_model_weights("lraspp_mobilenet_v3_large").DEFAULT
     )
     return ModelCard(name, like.categories, "voc", like.resize, like.mean, like.std, str(path))
 
 
+def _card_beside(path: Path, preset: ModelCard) -> ModelCard | None:
+    """Read the card beside the weights (`x.json` beside `x.pth`), or return None.
+
+    The categories are required. Name, mean, std and resize default to the preset's.
+    """
+    beside = path.with_suffix(".json")
+    if not beside.is_file():
+        return None
+    try:
+        fields = parse_fields(beside.read_bytes())
+        known = {name: getattr(preset, name) for name in ("name", "mean", "std", "resize")}
+        return check_card({**known, **fields})
+    except (OSError, PixelwiseError) as error:
+        raise ModelError(f"the card {beside} cannot be used: {error}") from error
+
+
 def _fill(network: nn.Module, state: dict[str, Tensor], path: Path, name: str) -> None:
     """Give a network its weights, all of them, or refuse with the first keys that differ."""
     expected = network.state_dict()
-    if not any(key.startswith("aux_classifier.") for key in state) and hasattr(
-        network, "aux_classifier"
-    ):
+    _widen(state, expected)
+    if hasattr(network, "aux_classifier") and not _has_auxiliary_head(state, expected):
         network.aux_classifier = None  # a network trained without it answers just as well
         expected = network.state_dict()
     # batch norm counts its training steps for training alone; old files lack the count
@@ -205,7 +207,7 @@ def _fill(network: nn.Module, state: dict[str, Tensor], path: Path, name: str) -
         more = f"; and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise WeightsError(
             f"the weights in {path} do not fit {name}: {'; '.join(wrong[:3])}{more}. "
-            "Name the model that they were trained for"
+            f"{_remedy(state, expected, path)}"
         )
     for key, value in expected.items():
         given = state.get(key, torch.zeros((), dtype=value.dtype))
@@ -213,6 +215,42 @@ def _fill(network: nn.Module, state: dict[str, Tensor], path: Path, name: str) -
             raise WeightsError(f"the weights in {path} do not fit {name}: {key} is {given.dtype}")
         state[key] = given.to(value.dtype)  # float16 files are read as float32
     network.load_state_dict(state, assign=True)
+
+
+def _widen(state: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    """Expand a single output channel to two classes: softmax over (0, z) is sigmoid(z)."""
+    for key, value in expected.items():
+        given = state.get(key)
+        if given is not None and value.shape[:1] == (2,) and given.shape == (1, *value.shape[1:]):
+            state[key] = torch.cat([torch.zeros_like(given), given])
+
+
+def _has_auxiliary_head(state: dict[str, Tensor], expected: dict[str, Tensor]) -> bool:
+    """Whether the file has an auxiliary head. Removes one with another number of classes."""
+    keys = [key for key in state if key.startswith("aux_classifier.")]
+    if any(key in expected and state[key].shape != expected[key].shape for key in keys):
+        for key in keys:
+            del state[key]
+        return False
+    return bool(keys)
+
+
+def _remedy(state: dict[str, Tensor], expected: dict[str, Tensor], path: Path) -> str:
+    """Return the remedy for weights that do not fit; usually a card is missing."""
+    odd = [key for key in expected if key in state and state[key].shape != expected[key].shape]
+    ends = {(len(state[k]), len(expected[k])) for k in odd if state[k].ndim and expected[k].ndim}
+    heads = all(state[key].shape[1:] == expected[key].shape[1:] for key in odd)
+    if not (odd and heads and len(ends) == 1 and state.keys() >= set(expected)):
+        return "Name the model that they were trained for"
+    ((given, wanted),) = ends
+    beside = path.with_suffix(".json")
+    if beside.is_file():
+        return f"They tell {given} classes apart, but the card {beside} lists {wanted}: correct it"
+    return (
+        f"They tell {given} classes apart: list those, in order, in a card {beside.name} beside "
+        'the file, such as {"categories": ["background", ...]}, or name the model that they were '
+        "trained for"
+    )
 
 
 def _ready(network: nn.Module, device: torch.device) -> nn.Module:

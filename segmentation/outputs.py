@@ -54,12 +54,26 @@ def write_whole(path: Path, data: bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
-        os.chmod(part, 0o644)
+        with contextlib.suppress(OSError):  # CIFS and S3 mounts have no modes
+            os.chmod(part, 0o644)
         os.replace(part, path)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(part)
         raise
+
+
+def check_writable(folder: Path) -> None:
+    """Create a folder if needed and test that files can be written to it.
+
+    Raises:
+        OSError: the folder cannot be created or written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    handle, part = tempfile.mkstemp(dir=folder, prefix=_PREFIX, suffix=_SUFFIX)
+    os.close(handle)
+    with contextlib.suppress(OSError):
+        os.unlink(part)
 
 
 def mark_path(out: Path, key: str) -> Path:

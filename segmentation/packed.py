@@ -5,6 +5,7 @@ activation reads it again. On a CPU that is where the time of small networks goe
 here are those that `torch.compile` uses on CPUs; they need no compiler.
 """
 
+import functools
 import operator
 from collections.abc import Callable, Sequence
 
@@ -26,17 +27,32 @@ _ADDITIONS = (operator.add, operator.iadd, torch.add)
 
 
 def can_pack(weight: Tensor) -> bool:
-    """Whether such weights can be packed: by this build of torch, on their device, in their type.
+    """Whether such weights can be packed, on their device and in their type; see `packs`."""
+    return weight.device.type == "cpu" and packs(weight.dtype)
 
-    The operators are torch's own and may change: where they are not there, nothing is packed.
+
+@functools.cache
+def packs(dtype: torch.dtype) -> bool:
+    """Whether this build of torch packs convolutions of this type on this processor.
+
+    Packs, runs and compares a small convolution, once per process. Feature flags are not enough:
+    oneDNN refuses bfloat16 on processors that have neither AVX-512 nor AVX-NE-CONVERT, and torch's
+    packing operators are private and may change.
     """
-    names = ("_convolution_pointwise", "_reorder_convolution_weight")
-    return (
-        weight.device.type == "cpu"
-        and weight.dtype in (torch.float32, torch.bfloat16)
-        and torch.backends.mkldnn.is_available()
-        and all(hasattr(torch.ops.mkldnn, name) for name in names)
-    )
+    if dtype not in (torch.float32, torch.bfloat16) or not torch.backends.mkldnn.is_available():
+        return False
+    ramp = torch.arange(-1.0, 1.0, 2 / (4 * 3 * 3 * 3))  # (108,)
+    conv = nn.Conv2d(3, 4, 3, padding=1, bias=False).requires_grad_(False)
+    conv.weight.copy_(ramp.view(4, 3, 3, 3))
+    features = torch.linspace(-1, 1, 3 * 8 * 8).view(1, 3, 8, 8)
+    expected = conv(features)  # (1, 4, 8, 8)
+    try:
+        with torch.inference_mode():
+            packed = PackedConv2d(conv.to(dtype), features.shape)
+            found = packed(features.to(dtype)).float()
+    except (RuntimeError, AttributeError, TypeError):
+        return False
+    return torch.allclose(found, expected, rtol=0.05, atol=0.05)
 
 
 class PackedConv2d(nn.Module):

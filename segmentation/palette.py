@@ -80,8 +80,8 @@ def palette_from_card(palette: str | Sequence[Sequence[int]], num_classes: int) 
         num_classes: How many classes the model has, 1 to 256.
 
     Returns:
-        (256, 3) uint8 RGB, all entries distinct; a shorter list is filled up with VOC colours
-        that it does not hold.
+        (256, 3) uint8 RGB; a shorter list is filled up with VOC colours that it does not hold.
+        Entries are distinct but where the list itself repeats a colour.
 
     Raises:
         ModelError: The card's palette cannot be used; the message says why.
@@ -112,14 +112,6 @@ def palette_from_card(palette: str | Sequence[Sequence[int]], num_classes: int) 
                 "not [red, green, blue] from 0 to 255."
             )
     colors = np.array(palette, np.uint8)
-    first: dict[int, int] = {}
-    for index, code in enumerate(_pack(colors).tolist()):
-        if code in first:
-            raise ModelError(
-                f"Colours {first[code]} and {index} of the card's palette are both #{code:06x}: "
-                "each class needs its own."
-            )
-        first[code] = index
     return _pad(colors)
 
 
@@ -234,7 +226,7 @@ def _pack(colors: np.ndarray) -> np.ndarray:
 
 
 def _pad(colors: np.ndarray) -> np.ndarray:
-    """Fill (N, 3) distinct colours up to (256, 3) with VOC's colours that they do not hold."""
+    """Fill (N, 3) colours up to (256, 3) with VOC's colours that they do not hold."""
     voc = voc_palette()
     free = voc[~np.isin(_pack(voc), _pack(colors))]
     return np.concatenate([colors, free[: 256 - len(colors)]])

@@ -47,7 +47,7 @@ def decide(logits: torch.Tensor, size: tuple[int, int]) -> Decision:
         runner_up: (H, W) uint8, the class with the second largest logit.
     """
     source = _values(logits)  # (C, h, w)
-    out = np.empty(size, np.uint8), np.empty(size, np.float32), np.empty(size, np.uint8)
+    out = empty_decision(size)
     rows, columns = make_taps(source.shape[1], size[0]), make_taps(source.shape[2], size[1])
     times = min(size[0] / source.shape[1], size[1] / source.shape[2])
     if times >= ENLARGED and size[0] * size[1] >= ENLARGED_PIXELS:
@@ -55,6 +55,11 @@ def decide(logits: torch.Tensor, size: tuple[int, int]) -> Decision:
     else:
         _decide_all(source, rows, columns, out)
     return out
+
+
+def empty_decision(size: tuple[int, int]) -> Decision:
+    """Room for what `decide` returns of a photo of (H, W) pixels, not filled."""
+    return np.empty(size, np.uint8), np.empty(size, np.float32), np.empty(size, np.uint8)
 
 
 def decide_with_sets(

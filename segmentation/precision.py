@@ -1,8 +1,12 @@
 """In which number format a network computes, and which formats a device computes in natively."""
 
+import functools
+
 import torch
+import torch.nn.functional as F
 
 from segmentation.errors import ModelError
+from segmentation.packed import packs
 
 PRECISIONS = ("float32", "auto", "bfloat16", "float16")
 """What a person may ask for."""
@@ -38,7 +42,41 @@ def half_precision(device: torch.device) -> str | None:
 
 
 def has_cpu_bfloat16() -> bool:
-    """Whether this processor computes in bfloat16 itself (AVX512-BF16 or AMX)."""
+    """Whether this processor has bfloat16 instructions and oneDNN uses them.
+
+    The instructions are AVX512-BF16 or AMX. `packs` tests oneDNN, because `ONEDNN_MAX_CPU_ISA` can
+    disable them.
+    """
     # torch keeps these questions private until its list of processor features is settled
     names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, name, bool)() for name in names)
+    return any(getattr(torch.cpu, name, bool)() for name in names) and packs(torch.bfloat16)
+
+
+def usable_precision(name: str, device: torch.device) -> tuple[str, str]:
+    """Return the requested precision if the device supports it, else float32.
+
+    Args:
+        name: "float32", "bfloat16" or "float16".
+        device: where the network will run.
+
+    Returns:
+        name: the precision to compute in.
+        note: one sentence if the precision was changed, else empty.
+    """
+    if name == "float32" or _computes(device, name):
+        return name, ""
+    where = "this processor" if device.type == "cpu" else f"the device {device}"
+    return "float32", f"{where} cannot compute in {name}: float32 is used instead."
+
+
+@functools.cache
+def _computes(device: torch.device, name: str) -> bool:
+    """Whether the device runs a convolution in this precision; tested with a small one."""
+    dtype = getattr(torch, name)
+    if device.type == "cpu" and dtype == torch.bfloat16:
+        return packs(dtype)  # without oneDNN, torch's bfloat16 is slower than its float32
+    try:
+        ones = torch.ones(1, 4, 4, 4, dtype=dtype, device=device)
+        return F.conv2d(ones, ones).float().item() == 64.0
+    except (RuntimeError, TypeError):
+        return False

@@ -11,7 +11,7 @@ from torch import Tensor
 from torchvision.transforms.functional import InterpolationMode, resize
 
 from segmentation.card_figures import Size, sizes_of
-from segmentation.cards import ModelCard
+from segmentation.cards import ModelCard, color_note
 from segmentation.catalog import EMBEDDED, default_model, has_embedded
 from segmentation.devices import fit_threads
 from segmentation.download import Progress
@@ -48,7 +48,8 @@ class Segmenter:
     Attributes:
         model: the loaded model.
         size: shorter side in pixels that `predict` shows it by default; None for its own.
-        note: as given, or that it takes pictures of one size only; mostly empty.
+        note: as given, that it takes pictures of one size only, that classes share a colour, or
+            that this machine cannot compute in the precision asked for; mostly empty.
         exact: as given.
         batches: whether `predict_many` shows the network photos of one size together, as where
             several at once are quicker than one after the other.
@@ -69,12 +70,14 @@ class Segmenter:
     ) -> None:
         self.model = model
         self.size = checked_size(size)
-        self.note = " ".join(filter(None, (note, shape_note(model))))
         self.exact = exact
         # on a CPU one photo keeps every core busy (benchmarks/README.md); an exported program may
         # take one photo at a time alone
         self.batches = model.device.type == "cuda" and not isinstance(model.network, ProgramNetwork)
         self._runner = Runner(model, exact=exact, precision=precision, compiled=compiled)
+        self.note = " ".join(
+            filter(None, (note, shape_note(model), color_note(model.card), self._runner.note))
+        )
 
     @property
     def precision(self) -> str:

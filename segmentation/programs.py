@@ -3,6 +3,7 @@
 import logging
 import os
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,10 +14,15 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 from torch.export.passes import move_to_device_pass
+from torch.utils._pytree import tree_unflatten
 
 from segmentation.archive import CARD, MAX_CARD_BYTES, Archive, rewrite
 from segmentation.cards import ModelCard, parse_card
 from segmentation.errors import ModelError, PixelwiseError
+from segmentation.file_kinds import name_kind
+from segmentation.program_checks import check_deterministic, final_activation
+from segmentation.program_outputs import LogitConverter, fits, pick_logits
+from segmentation.terminal import plain
 
 MAX_FILE_BYTES = 2 << 30
 HOW_TO_SAVE = (
@@ -95,23 +101,38 @@ def load_program(path: str | os.PathLike[str], device: torch.device) -> Program:
             f"{path}: the program takes {tuple(value.shape)} of {value.dtype}, not (N, 3, H, W) "
             "of floats"
         )
-    _check_classes(program, card, path)
+    try:
+        check_deterministic(program)
+        activation = _check_answer(program, card)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
     if device.type != "cpu":
         program = move_to_device_pass(program, device)
     batch, height, width = (_side(program, value.shape[i]) for i in (0, 2, 3))
     square = str(value.shape[2]) == str(value.shape[3]) and height.step > 0
-    network = ProgramNetwork(program.module(check_guards=False), value.dtype, batch)
+    network = ProgramNetwork(
+        program.module(check_guards=False), value.dtype, batch, len(card.categories), activation
+    )
     return Program(card, network, (height, width), square)
 
 
 class ProgramNetwork(nn.Module):
     """A program that looks like a torchvision network: float32 in, {"out": float32} out."""
 
-    def __init__(self, program: nn.Module, dtype: torch.dtype, batches: Side) -> None:
+    def __init__(
+        self,
+        program: nn.Module,
+        dtype: torch.dtype,
+        batches: Side,
+        num_classes: int = 0,
+        activation: str = "",
+    ) -> None:
         super().__init__()
         self.program = program
         self.dtype = dtype
         self.batches = batches
+        self.num_classes = num_classes
+        self._converter = LogitConverter(activation)
 
     def forward(self, batch: Tensor) -> dict[str, Tensor]:
         """Batch (N, 3, H, W) to {"out": logits (N, C, h, w)}."""
@@ -124,19 +145,8 @@ class ProgramNetwork(nn.Module):
         missing = self.batches.nearest(count) - count
         if missing > 0:
             group = torch.cat([group, group[-1:].expand(missing, -1, -1, -1)])
-        out = self.program(group)
-        if isinstance(out, dict):
-            if "out" not in out:
-                raise ModelError(f"the program answers with {sorted(out)}, without 'out'")
-            out = out["out"]
-        elif isinstance(out, tuple | list) and len(out) == 1:
-            out = out[0]
-        if not isinstance(out, Tensor) or out.ndim != 4:
-            raise ModelError(
-                f"the program answers with {_shape(out)}, not with logits (N, C, h, w) or a dict "
-                "that holds them as 'out'"
-            )
-        return out[:count].float()  # (count, C, h, w)
+        output = pick_logits(self.program(group), self.num_classes)
+        return self._converter.logits(output[:count].float())  # (count, C, h, w)
 
 
 @contextmanager
@@ -149,6 +159,7 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             raise ModelError("it is no file")
         if size > MAX_FILE_BYTES:
             raise ModelError(f"it has {size} bytes: at most {MAX_FILE_BYTES >> 30} GB are read")
+        _check_kind(path)
         with open(path, "rb") as file:
             yield file
     except FileNotFoundError as error:
@@ -157,6 +168,13 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         raise ModelError(f"cannot use {path}: {error.strerror or error}") from error
     except PixelwiseError as error:
         raise ModelError(f"{path} cannot be used: {error}") from error
+
+
+def _check_kind(path: Path) -> None:
+    """Refuse other kinds of files by name. Archives are checked in `Archive`."""
+    kind = name_kind(path)
+    if kind and (not zipfile.is_zipfile(path) or "TorchScript" in kind):
+        raise ModelError(f"it is {kind}")
 
 
 def _card(archive: Archive) -> ModelCard:
@@ -175,7 +193,7 @@ def _load(clean: BinaryIO) -> ExportedProgram:
     try:
         return torch.export.load(clean)
     except Exception as error:  # torch raises whatever the graph trips over
-        text = str(error).strip() or type(error).__name__
+        text = plain(str(error), lines=True) or type(error).__name__
         raise ModelError(
             f"torch {torch.__version__} cannot load its program ({text.splitlines()[-1][:200]}): "
             "export it again with this version of torch"
@@ -197,17 +215,26 @@ def _side(program: ExportedProgram, length: Any) -> Side:
     return Side(smallest, largest, int(expression.subs(symbol, low + 1)) - smallest)
 
 
-def _check_classes(program: ExportedProgram, card: ModelCard, path: str | os.PathLike[str]) -> None:
-    """Refuse a card whose categories are not as many as the program's classes."""
-    outputs = set(program.graph_signature.user_outputs)
-    values = [node.meta.get("val") for node in program.graph.nodes if node.name in outputs]
-    classes = [value.shape[1] for value in values if isinstance(value, Tensor) and value.ndim == 4]
-    if classes and len(card.categories) not in classes:
+def _check_answer(program: ExportedProgram, card: ModelCard) -> str:
+    """Refuse a program whose output does not fit the card's categories.
+
+    Returns:
+        The output's activation; see `final_activation`.
+    """
+    nodes = {node.name: node for node in program.graph.nodes}
+    names = [str(name) for name in program.graph_signature.user_outputs]
+    values = [nodes[name].meta.get("val") if name in nodes else None for name in names]
+    answer = tree_unflatten(values, program.call_spec.out_spec)
+    logits = pick_logits(answer, len(card.categories))
+    if not isinstance(logits.shape[1], int):
         raise ModelError(
-            f"{path}: the program answers with {classes[0]} classes, but its card lists "
+            "the number of classes is not the second dimension of the program's output: return "
+            "logits (N, C, h, w)"
+        )
+    if not fits(logits.shape[1], len(card.categories)):
+        raise ModelError(
+            f"the program answers with {logits.shape[1]} classes, but its card lists "
             f"{len(card.categories)} categories: correct the card"
         )
-
-
-def _shape(value: object) -> str:
-    return f"{tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+    chosen = [name for name, value in zip(names, values, strict=True) if value is logits]
+    return final_activation(nodes[chosen[0]]) if chosen else ""

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from segmentation.errors import ModelError
 from segmentation.fast import fast_network, without_auxiliary_head
 from segmentation.models import Model
-from segmentation.precision import checked_precision, half_precision
+from segmentation.precision import checked_precision, half_precision, usable_precision
+from segmentation.terminal import plain
 
 AGREEMENT = 0.99
 """Share of pixels whose label half precision must leave alone to be taken by `auto`."""
@@ -31,6 +32,10 @@ class Runner:
         compiled: run the network through `torch.compile`: quicker, and seconds of waiting for
             each new size of photo.
 
+    Attributes:
+        precision: number format that the network computes in.
+        note: why `precision` differs from the requested one; usually empty.
+
     Raises:
         ModelError: unknown precision, or one that does not go with `exact`.
     """
@@ -46,10 +51,13 @@ class Runner:
         self.model = model
         self.exact = exact
         self.precision = checked_precision(precision, exact=exact)
+        self.note = ""
         self._auto = self.precision == "auto"
         if self._auto:
             self.precision = half_precision(model.device) or "float32"
             self._auto = self.precision != "float32"
+        else:
+            self.precision, self.note = usable_precision(self.precision, model.device)
         self._compiled = compiled
         self._networks: dict[str, nn.Module] = {}
         self._seen = self._same = 0  # pixels compared, and those with the same label
@@ -103,7 +111,7 @@ class Runner:
         except RuntimeError as error:
             if "alloc" in str(error):
                 raise ModelError(_too_large(self.model, batch)) from error
-            first = str(error).strip().splitlines()[0][:200]
+            first = plain(str(error) or type(error).__name__, lines=True).splitlines()[0][:200]
             if self._compiled and isinstance(error, torch._dynamo.exc.TorchDynamoException):
                 raise ModelError(
                     f"{self.model.name} cannot be compiled on this machine ({first}): leave out "

@@ -1,6 +1,9 @@
 """What a command tells the person at the terminal."""
 
+import re
 import sys
+
+_COMMANDS = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|.?)|\x9b[0-?]*[@-~]")
 
 
 def complain(message: str) -> int:
@@ -9,6 +12,18 @@ def complain(message: str) -> int:
     Returns:
         1, the exit status that goes with a complaint.
     """
-    line = "".join(c if c.isprintable() else "?" for c in " ".join(message.split()))
-    print(line, file=sys.stderr, flush=True)  # a file's name may hold a terminal's commands
+    # a file's name may hold a terminal's commands
+    print(plain(" ".join(message.split())), file=sys.stderr, flush=True)
     return 1
+
+
+def plain(text: str, most: int | None = None, *, lines: bool = False) -> str:
+    """Remove terminal control sequences; other unprintable characters become "?".
+
+    Args:
+        text: untrusted text.
+        most: maximum number of characters; None for all.
+        lines: keep line breaks.
+    """
+    kept = _COMMANDS.sub("", text).strip()
+    return "".join(c if c.isprintable() or (lines and c == "\n") else "?" for c in kept)[:most]

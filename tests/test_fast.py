@@ -197,9 +197,7 @@ def test_the_embedded_model_keeps_its_labels():
 
 def test_the_embedded_model_in_half_precision_keeps_most_labels():
     if half_precision(torch.device("cpu")) is None:
-        share, used = agreement("embedded", EXAMPLES, precision="auto")
-        assert (share >= 0.999, used) == (True, {"float32"})
-        return
+        pytest.skip("this processor does not compute in bfloat16 itself (see test_precision.py)")
     share, used = agreement("embedded", EXAMPLES, precision="auto")
     assert share >= 0.99
     assert used == {"bfloat16"}

@@ -161,7 +161,7 @@ def test_our_own_networks_need_weights_and_take_a_card_beside_them(tmp_path):
     assert model.network(torch.rand(1, 3, 64, 64))["out"].shape[1] == 3
     (tmp_path / "w.json").write_text("{}")
     with pytest.raises(
-        ModelError, match=r"w\.json cannot be used: the card lacks the field 'name'"
+        ModelError, match=r"w\.json cannot be used: the card lacks the field 'categories'"
     ):
         load_model(name, device="cpu", weights=tmp_path / "w.pth")
 

@@ -242,7 +242,7 @@ def test_a_card_that_does_not_fit_the_program_is_refused(tmp_path):
 
 class OtherNames(ColourNet):
     def forward(self, batch: torch.Tensor) -> dict[str, torch.Tensor]:
-        return {"logits": self.classify(batch)}
+        return {"one": self.classify(batch), "two": self.classify(batch)}
 
 
 class TwoInputs(ColourNet):
@@ -252,8 +252,8 @@ class TwoInputs(ColourNet):
 
 def test_programs_that_are_no_segmentation_networks_are_refused(tmp_path):
     path = export(tmp_path / "names.pt2", OtherNames())
-    with pytest.raises(ModelError, match=r"answers with \['logits'\], without 'out'"):
-        segmentation.load(path, device="cpu").predict(photo())
+    with pytest.raises(ModelError, match="answers with 'one', 'two': call its logits 'out'"):
+        segmentation.load(path, device="cpu")
     two = torch.export.export(TwoInputs(), (torch.rand(1, 3, 8, 8), torch.rand(1, 3, 8, 8)))
     torch.export.save(two, tmp_path / "t.pt2", extra_files={"model.json": json.dumps(card())})
     with pytest.raises(ModelError, match="must take one tensor"):

@@ -30,13 +30,17 @@ class Journal:
         self._known: dict[str, tuple[int, Row]] = {}
         self._settings: dict[str, Row] = {}  # the same for thousands of photos: kept once
         end = self._read()
-        if end and os.pread(self._file.fileno(), 1, end - 1) != b"\n":
-            self._write(b"\n")  # what a killed process began stays a line of its own
+        self._rows = open(path, "rb")  # noqa: SIM115
+        if end:
+            self._rows.seek(end - 1)
+            if self._rows.read(1) != b"\n":
+                self._write(b"\n")  # what a killed process began stays a line of its own
 
     def __enter__(self) -> "Journal":
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._rows.close()
         self._file.close()
 
     def names(self) -> dict[str, Row]:
@@ -51,8 +55,8 @@ class Journal:
     def row(self, image: str) -> Row:
         """A photo's last row, with all that was written."""
         offset, _ = self._known[image]
-        self._file.seek(offset)
-        return json.loads(self._file.readline())
+        self._rows.seek(offset)
+        return json.loads(self._rows.readline())
 
     def add(self, row: Row) -> None:
         """Write that a photo is done.

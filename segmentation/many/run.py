@@ -22,7 +22,7 @@ from segmentation.many.plan import Plan, check_places, folders_of, make_plan
 from segmentation.many.settings import Settings, settle, settle_precision
 from segmentation.many.tables import CLASSES, FAILURES, write_classes, write_failures
 from segmentation.naming import paths_of
-from segmentation.outputs import remove_parts
+from segmentation.outputs import check_writable, remove_parts
 from segmentation.predictor import Segmenter
 from segmentation.progress import Bar
 from segmentation.terminal import complain
@@ -57,7 +57,7 @@ def label_folder(
     run = _Run(Path(os.path.abspath(folder)), Path(os.path.abspath(out)), workers, threads, ray)
     try:
         check_places(run.folder, run.out)
-        run.out.mkdir(parents=True, exist_ok=True)
+        check_writable(run.out)
         with _only_one(run.out), Journal(run.out / JOURNAL) as journal:
             return run.finish(settings, journal)
     except KeyboardInterrupt:
