@@ -10,6 +10,7 @@ from pathlib import Path
 import gradio as gr
 
 from page import classroom, label_room, live_words, several_room, words
+from page.blocks import Page
 from page.crowd import LINE, Crowd, add_doors
 from page.engine import Engine
 from page.folder import own_folder
@@ -40,7 +41,7 @@ def build_demo(options: Options, predictors: Predictors | None = None) -> gr.Blo
         Blocks that wait for `launch()` or `gr.mount_gradio_app()`.
     """
     engine = Engine(options, predictors)
-    with gr.Blocks(title=words.TITLE, analytics_enabled=False) as demo:
+    with Page(title=words.TITLE, analytics_enabled=False) as demo:
         crowd = Crowd(engine.line, options.max_queue, options.time_limit)
         handlers = Handlers(engine, demo.GRADIO_CACHE, crowd)
         in_line = {
@@ -60,7 +61,8 @@ def build_demo(options: Options, predictors: Predictors | None = None) -> gr.Blo
                     engine, demo=demo, rooms=rooms, key=key, photo=first.photo, examples=EXAMPLES
                 )
             with gr.Tab(live_words.TITLE, id="live"):
-                demo.live = Moving(engine, demo=demo, crowd=crowd).live
+                moving = Moving(engine, demo=demo, crowd=crowd)
+                demo.live, demo.clips = moving.live, moving.clips
         first.listen(handlers, key, in_line)
         demo.unload(handlers.leave)
         demo.engine, demo.crowd = engine, crowd

@@ -13,6 +13,7 @@ from PIL import Image
 from segmentation import PixelwiseError, explain, palette_from_card
 
 from . import classroom_words as words
+from . import trouble
 from .engine import Engine
 from .kept import Answer
 
@@ -145,8 +146,8 @@ def told(view: Callable[..., Iterator[str]]) -> Callable[..., Iterator[str]]:
             yield _who_asked(args) + words.note(
                 words.escape(text[:1].upper() + text[1:] + "."), "sorry"
             )
-        except Exception:
-            log.exception("a view of the classroom failed")
+        except Exception as error:
+            trouble.tell(log, "a view of the classroom failed", error)
             yield words.note("Something went wrong on this side. Try it once more.", "sorry")
 
     return run

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
-from starlette.middleware import Middleware
 
+from . import trouble
 from .crowd import LINE
 from .folder import Janitor
-from .guard import Guard, Site
+from .guard import Guard, Site, protect
+from .home import is_alone
 from .live_routes import live_routes
-from .options import Options
+from .options import Options, on_a_space
 from .theme import looks
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def make_site(demo: "gr.Blocks", options: Options) -> Site:
         options.keep_minutes * 60,
         int(options.cache_mb * 2**20),
         lambda: set().union(*(block.keep_in_cache for block in demo.blocks.values())),
-        lambda: demo.engine.line.files(),
+        lambda: demo.engine.line.files() | demo.clips.files(),
     )
     return Site(
         demo=demo,
@@ -55,6 +56,8 @@ def make_site(demo: "gr.Blocks", options: Options) -> Site:
         janitor=janitor,
         max_upload_bytes=int(options.max_upload_mb * 2**20),
         embed=options.embed,
+        alone=is_alone(options),
+        behind_proxy=options.behind_proxy or on_a_space(),
         doors=demo.doors,
     )
 
@@ -64,6 +67,7 @@ def app_kwargs(site: Site) -> dict[str, Any]:
 
     @asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[None]:
+        protect(app, site)
         task = asyncio.create_task(_sweep(site))
         try:
             yield
@@ -71,7 +75,6 @@ def app_kwargs(site: Site) -> dict[str, Any]:
             task.cancel()
 
     return {
-        "middleware": [Middleware(Guard, site=site)],
         "lifespan": lifespan,
         "routes": live_routes(site.demo.live),
         "docs_url": None,
@@ -81,13 +84,14 @@ def app_kwargs(site: Site) -> dict[str, Any]:
 
 
 async def _sweep(site: Site) -> None:
+    """Tidy up every few seconds, and go on with it whatever happens."""
+    steps = (site.janitor.sweep, site.demo.engine.kept.forget_old, trim_memory)
     while True:
-        try:
-            await anyio.to_thread.run_sync(site.janitor.sweep)
-            site.demo.engine.kept.forget_old()
-            await anyio.to_thread.run_sync(trim_memory)
-        except OSError as error:
-            log.warning("the temporary folder cannot be tidied: %s", error)
+        for step in steps:
+            try:
+                await anyio.to_thread.run_sync(step)
+            except Exception as error:
+                trouble.tell(log, "tidying up has failed and is tried again", error)
         await asyncio.sleep(SWEEP_SECONDS)
 
 
@@ -135,6 +139,9 @@ def start(demo: "gr.Blocks", options: Options, *, quiet: bool = False) -> Site:
         _frontend=False,  # no wait for a whole page within 3 s, which a busy machine may miss
         **looks(),
     )
+    if not isinstance(demo.app.middleware_stack, Guard):  # nobody is to be served without it
+        demo.close(verbose=False)
+        raise RuntimeError("the guard is not before the page: is this another Gradio?")
     if options.shared:
         print(_about_share(demo.share_url, options), flush=True)
         demo.share = False  # or the page would take its scripts from another host
@@ -225,8 +232,8 @@ def force_exit_later(seconds: float = DEADLINE_SECONDS) -> None:
 
 def set_up_logging(level: str) -> None:
     """Log to standard error: nothing of a photo, and no visitor's address but with "debug"."""
-    logging.basicConfig(
-        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    lines = logging.StreamHandler()
+    lines.setFormatter(trouble.OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[lines])
     for name in ("page", "segmentation", "viewer"):
         logging.getLogger(name).setLevel(level.upper())

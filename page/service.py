@@ -10,7 +10,7 @@ from PIL import Image
 from segmentation import PixelwiseError
 from viewer.files import keep_file
 
-from . import words
+from . import trouble, words
 from .crowd import Crowd
 from .engine import Engine
 from .work import free_memory
@@ -50,7 +50,7 @@ class Service:
             if words.is_memory_error(error):
                 free_memory()
             return words.error_text(error)
-        log.error("labelling failed", exc_info=error)
+        trouble.tell(log, "labelling failed", error)
         return words.BUSY
 
     def file(self, data: bytes, name: str) -> str:
