@@ -66,15 +66,17 @@ def build_demo(options: Options, predictors: Predictors | None = None) -> gr.Blo
         first.listen(handlers, key, in_line)
         demo.unload(handlers.leave)
         demo.engine, demo.crowd = engine, crowd
+        demo.hidden = engine.hidden
         later |= add_endpoints(Programs(engine, demo.GRADIO_CACHE, crowd), in_line)
         demo.doors = add_doors(demo, {"label": handlers.label_later, **later})
     return demo
 
 
 def _warm_up(site: Site) -> None:
-    """Import torch and load the first model, behind the page: it is served first."""
+    """Load the first model, behind the page, and fetch the default's weights if need be."""
     site.seen.wait(FIRST_PAGE_SECONDS)
     site.demo.engine.warm_up()
+    site.demo.engine.fetch_default()
 
 
 def main() -> None:

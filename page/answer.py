@@ -4,6 +4,8 @@ import json
 import re
 from collections.abc import Awaitable, Callable
 
+from starlette.requests import ClientDisconnect
+
 from .body import Message, RefusedError
 
 Send = Callable[[Message], Awaitable[None]]
@@ -58,7 +60,18 @@ class Answer:
             message = {**message, "status": status, "headers": head}
         elif message["type"] == "http.response.body":
             self._ended = not message.get("more_body", False)
-        await self._send(message)
+        await self._out(message)
+
+    async def _out(self, message: Message) -> None:
+        """Send it.
+
+        Raises:
+            ClientDisconnect: the connection is broken.
+        """
+        try:
+            await self._send(message)
+        except Exception as error:  # h11's, of a visitor who keeps to no protocol
+            raise ClientDisconnect from error
 
     async def refuse(self, refused: RefusedError) -> None:
         """Answer with a status and a sentence and hang up, unless an answer has begun."""
@@ -77,14 +90,14 @@ class Answer:
         if refused.status in (429, 503):
             headers.append((b"retry-after", b"10"))
         start = {"type": "http.response.start", "status": refused.status}
-        await self._send({**start, "headers": [*headers, *self._headers]})
-        await self._send({"type": "http.response.body", "body": text})
+        await self._out({**start, "headers": [*headers, *self._headers]})
+        await self._out({"type": "http.response.body", "body": text})
 
     async def end(self) -> None:
         """Complete an answer that the app has left unfinished."""
         if self.status and not self._ended:
             self._ended = True
-            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+            await self._out({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def unexpected() -> RefusedError:

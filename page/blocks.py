@@ -1,10 +1,11 @@
 """Gradio's page, with errors told in a sentence and who asks known to all who work."""
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
-from gradio.exceptions import Error
+from gradio.exceptions import ComponentProcessingError, Error
 
 from . import trouble, words
 from .home import asked_by
@@ -18,6 +19,19 @@ class Page(gr.Blocks):
     Gradio prints the trace of whatever fails within a call: a missing value, a choice that a menu
     does not have. Here the visitor gets a sentence, and the log one line.
     """
+
+    hidden: Callable[[], set[str]] = set
+    """The choices of menus that the one who asks may not see; see `Engine.hidden`."""
+
+    @property
+    def config(self) -> Any:
+        """What the page is made from, as the one who asks may see it."""
+        hidden = self.hidden()
+        return _without(self._config, hidden) if hidden else self._config
+
+    @config.setter
+    def config(self, config: Any) -> None:
+        self._config = config
 
     async def process_api(self, block_fn: Any, inputs: list[Any], *args: Any, **kwargs: Any) -> Any:
         """As Gradio's own.
@@ -35,7 +49,26 @@ class Page(gr.Blocks):
             raise
         except StopAsyncIteration:
             raise
+        except ComponentProcessingError as error:  # of what the visitor has sent
+            log.info("a call could not be read: %s", trouble.in_short(error))
+            raise gr.Error(words.ODD_CALL, print_exception=False) from error
         except Exception as error:
             name = getattr(block_fn, "api_name", None) or getattr(block_fn, "name", "a call")
             trouble.tell(log, f"{name} could not be answered", error)
             raise gr.Error(words.ODD_CALL, print_exception=False) from error
+
+
+def _without(config: dict[str, Any], hidden: set[str]) -> dict[str, Any]:
+    """A page's configuration whose menus lack some choices; the one given stays as it is."""
+    components = []
+    for component in config.get("components", ()):
+        props = dict(component.get("props", {}))
+        for menu in ("choices", "models"):
+            if isinstance(props.get(menu), list):
+                props[menu] = [one for one in props[menu] if not _is_one_of(one, hidden)]
+        components.append({**component, "props": props})
+    return {**config, "components": components}
+
+
+def _is_one_of(choice: Any, hidden: set[str]) -> bool:
+    return isinstance(choice, list | tuple) and len(choice) == 2 and choice[1] in hidden

@@ -26,6 +26,8 @@ MAX_VALUES = 10_000
 MAX_FILES = 100
 MAX_WHOLE = 2**53
 """Whole numbers beyond it are no numbers in a browser, and beyond 2**63 none in Gradio's JSON."""
+ANY = "predict"
+"""The name in the path under which Gradio's page calls functions by their number."""
 NO_ADDRESS = "This server fetches nothing from an address: upload the file itself."
 NOT_HERE = (
     "A call may name only files that were uploaded here, and they are kept for a while only. "
@@ -145,7 +147,7 @@ def _function(demo: "gr.Blocks", kind: str | None, name: str | None, call: dict[
     given = call.get("fn_index") if kind != _V2 else None
     if given is not None and not _is_whole(given):
         _refuse("The fn_index of this call is no whole number.")
-    if name is None:
+    if name is None or (given is not None and name == ANY and kind in ("run", "api")):
         if given not in demo.fns:
             _refuse("The fn_index of this call is no function's here.")
         return given

@@ -13,7 +13,7 @@ from PIL import Image
 from segmentation import PixelwiseError, explain, palette_from_card
 
 from . import classroom_words as words
-from . import trouble
+from . import public, trouble
 from .engine import Engine
 from .kept import Answer
 
@@ -142,10 +142,8 @@ def told(view: Callable[..., Iterator[str]]) -> Callable[..., Iterator[str]]:
         except NotYetError as error:
             yield words.note(str(error), "invite")
         except PixelwiseError as error:
-            text = str(error)
-            yield _who_asked(args) + words.note(
-                words.escape(text[:1].upper() + text[1:] + "."), "sorry"
-            )
+            text = public.told(log, error)
+            yield _who_asked(args) + words.note(words.escape(f"{text.rstrip('.')}."), "sorry")
         except Exception as error:
             trouble.tell(log, "a view of the classroom failed", error)
             yield words.note("Something went wrong on this side. Try it once more.", "sorry")

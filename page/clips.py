@@ -16,12 +16,11 @@ import gradio as gr
 from segmentation import PixelwiseError
 
 from . import live_words as words
-from . import trouble
+from . import public, trouble
 from .crowd import Crowd
 from .engine import Engine
 from .stops import Stops
-from .words import error_text
-from .work import Report, StoppedError, taking, with_reports
+from .work import Report, StoppedError, TooLongError, taking, with_reports
 
 if TYPE_CHECKING:
     from segmentation.clip import LabelledClip
@@ -91,7 +90,7 @@ class Clips:
             with self._keeping(file):
                 yield from self._until_stopped(file, model, request)
         except PixelwiseError as error:
-            yield words.status(error_text(error)), gr.skip()
+            yield words.status(public.told(log, error, TooLongError)), gr.skip()
         except Exception as error:
             trouble.tell(log, "a clip could not be labelled", error)
             yield words.status(words.CLIP_FAILED), gr.skip()

@@ -9,11 +9,12 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import anyio
 from starlette.exceptions import HTTPException
@@ -100,10 +101,9 @@ class Guard:
         answer = Answer(send, headers, kept=routes.is_static(path))
         try:
             await self._answer(scope, path, receive, answer)
-        except RefusedError as refused:
-            await answer.refuse(refused)
         except Exception as error:
-            await self._failed(path, error, answer)
+            with suppress(ClientDisconnect):
+                await self._failed(path, error, answer)
         finally:
             self._log(scope, path, answer.status, time.perf_counter() - start)
 
@@ -134,7 +134,7 @@ class Guard:
     ) -> None:
         if path.rstrip("/") == f"{API}/upload_progress" and "upload_id" in asked:
             self._uploads.remember(asked["upload_id"])
-        with self._listening(path, asked):
+        with self._listening(path, asked), home.asked_by(scope):
             await self.app(scope, receive, answer.send)
         if path == "/":
             self.site.seen.set()
@@ -260,9 +260,8 @@ class Guard:
         self, scope: Scope, kind: str | None, call: Call, number: int, body: Body, answer: Answer
     ) -> None:
         """Pass a call on to a function of the app."""
-        if kind is not None:
-            plain = "call" if kind == "call/v2" else kind
-            path = f"{API}/{plain}/{self.site.demo.fns[number].api_name}"
+        if kind in ("call", "call/v2"):
+            path = f"{API}/call/{self.site.demo.fns[number].api_name}"
             path = scope.get("root_path", "") + path
             scope = {**scope, "path": path, "raw_path": path.encode()}
         data = call.packed(number)
@@ -275,14 +274,17 @@ class Guard:
         return self.site.crowd.listening(asked.get("session_hash", ""))
 
     async def _failed(self, path: str, error: Exception, answer: Answer) -> None:
-        """Answer where the app could not; the log has one line of it."""
+        """Answer where the app could not, or must not; the log has one line of a failure."""
+        if isinstance(error, RefusedError):
+            await answer.refuse(error)
+            return
         if isinstance(error, ClientDisconnect):
-            log.debug("a visitor hung up at %r", path[:200])
+            log.debug("a visitor hung up at %s", quote(path[:200]))
             return
         if isinstance(error.__cause__, HTTPException) and answer.status:
             log.debug("an answer ended early: %s", trouble.in_short(error))
         else:
-            trouble.tell(log, f"{_shown(path)!r} could not be answered", error)
+            trouble.tell(log, f"{_shown(path)} could not be answered", error)
         if answer.status:
             await answer.end()
         elif isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOSPC:
@@ -295,9 +297,9 @@ class Guard:
         method = scope["method"][:16]
         if log.isEnabledFor(logging.DEBUG):
             client = (scope.get("client") or ("?",))[0]
-            log.debug("%s %r %r %d %.3f s", client, method, path[:200], status, seconds)
+            log.debug("%s %s %s %d %.3f s", client, method, quote(path[:200]), status, seconds)
         elif log.isEnabledFor(logging.INFO):
-            log.info("%r %r %d %.3f s", method, _shown(path), status, seconds)
+            log.info("%s %s %d %.3f s", method, _shown(path), status, seconds)
 
 
 def protect(app: Any, site: Site) -> None:
@@ -312,7 +314,8 @@ def protect(app: Any, site: Site) -> None:
 
 
 def _shown(path: str) -> str:
-    return path.split("=")[0][:60]
+    """A path for the log: no file's name, and no space or line end."""
+    return quote(path.split("=")[0][:60])
 
 
 def _is_known(scope: Scope) -> bool:

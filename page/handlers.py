@@ -12,6 +12,7 @@ from segmentation import PixelwiseError
 from viewer import build_value, pixel_value
 
 from . import words
+from .home import asked_at_home
 from .kept import Answer
 from .service import Service, session_of
 from .work import Report, StoppedError, with_reports
@@ -87,6 +88,8 @@ class Handlers(Service):
         download = self.engine.downloads.get(name)
         if download is None:
             return _no_offer()
+        if download.error and not asked_at_home():
+            return words.FETCH_FAILED, *_no_offer()[1:]
         button = gr.update(
             visible=download.ended, value=words.run_again(download), interactive=download.ended
         )

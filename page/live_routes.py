@@ -16,7 +16,7 @@ from starlette.routing import Route
 from segmentation import PixelwiseError
 
 from . import live_words as words
-from . import trouble
+from . import public, trouble
 from .home import asked_by
 from .live import MAX_CAMERAS, CrowdedError, EndedError, Live
 from .ticket import ClosingError
@@ -80,8 +80,8 @@ def _told(answer: Answering) -> Answering:
         except ClosingError as error:
             return _sentence(503, str(error))
         except PixelwiseError as error:
-            text = str(error)
-            return _sentence(422, text[:1].upper() + text[1:])
+            with asked_by(request.scope):
+                return _sentence(422, public.told(log, error))
         except Exception as error:
             trouble.tell(log, "a frame could not be labelled", error)
             return _sentence(503, words.FAILED)

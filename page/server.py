@@ -235,5 +235,6 @@ def set_up_logging(level: str) -> None:
     lines = logging.StreamHandler()
     lines.setFormatter(trouble.OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[lines])
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it tells of odd uploads
     for name in ("page", "segmentation", "viewer"):
         logging.getLogger(name).setLevel(level.upper())
