@@ -98,7 +98,7 @@ class Guard:
         start = time.perf_counter()
         path = scope["path"].removeprefix(scope.get("root_path", "")) or "/"
         headers = security_headers(self.site.embed, is_file="/file=" in path)
-        answer = Answer(send, headers, kept=routes.is_static(path))
+        answer = Answer(send, headers, kept=routes.may_be_kept(path))
         try:
             await self._answer(scope, path, receive, answer)
         except Exception as error:

@@ -52,6 +52,14 @@ def is_static(path: str) -> bool:
     return _STATIC.fullmatch(path) is not None
 
 
+def may_be_kept(path: str) -> bool:
+    """Whether an answer holds nothing of a photo or a result, so that it may be kept.
+
+    An upload's progress is none either: told not to keep it, Chromium takes its end for a failure.
+    """
+    return is_static(path) or path == f"{API}/upload_progress"
+
+
 def is_open(path: str) -> bool:
     """Whether a path is there for visitors who have not logged in."""
     return is_static(path) or _OPEN.fullmatch(path) is not None

@@ -4,11 +4,9 @@ Gradio's route takes a thousand files a request, and leaves what it has written 
 hangs up or the disk is full.
 """
 
-import asyncio
 import os
 import shutil
 import tempfile
-import time
 from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +24,6 @@ PREFIX = "upload-"
 """Of a folder in which an upload is written; a finished one is moved out of it."""
 PROGRESSES = 256
 """Uploads whose progress can be asked for; Gradio would remember each for ever."""
-HEARD_SECONDS = 0.25
 
 
 class Uploads:
@@ -69,7 +66,6 @@ class Uploads:
             raise
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-        await self._be_heard(name)
         return paths, sum(disk_use(Path(path)) + disk_use(Path(path).parent) for path in paths)
 
     def remember(self, name: str) -> None:
@@ -86,19 +82,6 @@ class Uploads:
             self._names.pop(name, None)
             file_upload_statuses.stop_tracking(name)
             file_upload_statuses._signals.pop(name, None)
-
-    async def _be_heard(self, name: str | None) -> None:
-        """Let the page hear that all has arrived before it stops listening for the progress."""
-        from gradio.route_utils import FileUploadProgressNotTrackedError
-        from gradio.routes import file_upload_statuses
-
-        end = time.monotonic() + HEARD_SECONDS
-        while name is not None and time.monotonic() < end:
-            try:
-                file_upload_statuses.is_done(name)
-            except FileUploadProgressNotTrackedError:
-                return
-            await asyncio.sleep(0.01)
 
     async def _parse(
         self, request: Request, name: str | None, scratch: Path
