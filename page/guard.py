@@ -30,6 +30,7 @@ from .folder import Janitor
 from .headers import security_headers
 from .origin import Scope, check_origin, header, inward, root_of
 from .routes import API, FILE
+from .stops import ARRIVED
 from .uploads import FILES_AT_ONCE, Uploads
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ class Guard:
         asked = routes.asked_of(path, scope["query_string"])
         root = root_of(scope, path, site.behind_proxy)
         passed = {**inward(scope, root), "query_string": routes.packed(asked)}
+        passed[ARRIVED] = time.monotonic()
         passed[home.KEY] = home.is_home(scope, site.alone)
         if path.startswith(FILE):
             found = files.find(path[len(FILE) :], site.folder)
