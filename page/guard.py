@@ -193,7 +193,8 @@ class Guard:
             kept.append(message)
 
         await self.app(_holding(scope, data, None), _replay(data, body.receive), keep)
-        if kept and kept[0].get("status") != 200:
+        asked_for = getattr(scope.get("app"), "auth", None) is not None
+        if asked_for and kept and kept[0].get("status") != 200:
             await self._logins.pause(who)
         for message in kept:
             await answer.send(message)
