@@ -9,8 +9,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,25 +120,26 @@ def start(demo: "gr.Blocks", options: Options, *, quiet: bool = False) -> Site:
     site = make_site(demo, options)
     few_arenas()
     set_up_queue(demo, options)
-    demo.launch(
-        server_name=options.host,
-        server_port=options.port,
-        share=options.share,
-        auth=options.auth,
-        max_file_size=site.max_upload_bytes,
-        enable_monitoring=False,
-        run_history=False,
-        mcp_server=False,
-        ssr_mode=False,  # its front server would pass by the guard
-        num_workers=0,
-        state_session_capacity=MAX_SESSIONS,
-        max_threads=threads_for(demo, options),
-        prevent_thread_lock=True,
-        quiet=quiet,
-        app_kwargs=app_kwargs(site),
-        _frontend=False,  # no wait for a whole page within 3 s, which a busy machine may miss
-        **looks(),
-    )
+    with _forwarding(site.behind_proxy):
+        demo.launch(
+            server_name=options.host,
+            server_port=options.port,
+            share=options.share,
+            auth=options.auth,
+            max_file_size=site.max_upload_bytes,
+            enable_monitoring=False,
+            run_history=False,
+            mcp_server=False,
+            ssr_mode=False,  # its front server would pass by the guard
+            num_workers=0,
+            state_session_capacity=MAX_SESSIONS,
+            max_threads=threads_for(demo, options),
+            prevent_thread_lock=True,
+            quiet=quiet,
+            app_kwargs=app_kwargs(site),
+            _frontend=False,  # no wait for a whole page within 3 s, which a busy machine may miss
+            **looks(),
+        )
     if not isinstance(demo.app.middleware_stack, Guard):  # nobody is to be served without it
         demo.close(verbose=False)
         raise RuntimeError("the guard is not before the page: is this another Gradio?")
@@ -146,6 +147,24 @@ def start(demo: "gr.Blocks", options: Options, *, quiet: bool = False) -> Site:
         print(_about_share(demo.share_url, options), flush=True)
         demo.share = False  # or the page would take its scripts from another host
     return site
+
+
+@contextmanager
+def _forwarding(behind_proxy: bool) -> Iterator[None]:
+    """While the server is set up: whether it takes a visitor's address from what a proxy adds.
+
+    Uvicorn does so by itself for whoever asks from this machine; its own environment variable is
+    the only way to say otherwise, and wins where the owner has set it.
+    """
+    name = "FORWARDED_ALLOW_IPS"
+    if behind_proxy or name in os.environ:
+        yield
+        return
+    os.environ[name] = ""
+    try:
+        yield
+    finally:
+        del os.environ[name]
 
 
 def set_up_queue(demo: "gr.Blocks", options: Options) -> None:
