@@ -60,15 +60,20 @@ class Page(gr.Blocks):
 
 def _without(config: dict[str, Any], hidden: set[str]) -> dict[str, Any]:
     """A page's configuration whose menus lack some choices; the one given stays as it is."""
-    components = []
-    for component in config.get("components", ()):
-        props = dict(component.get("props", {}))
-        for menu in ("choices", "models"):
-            if isinstance(props.get(menu), list):
-                props[menu] = [one for one in props[menu] if not _is_one_of(one, hidden)]
-        components.append({**component, "props": props})
+    components = [_thinned(component, hidden) for component in config.get("components", ())]
     return {**config, "components": components}
 
 
+def _thinned(value: Any, hidden: set[str]) -> Any:
+    """The same without the items of lists that are, or stand for, what is hidden."""
+    if isinstance(value, dict):
+        return {key: _thinned(one, hidden) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_thinned(one, hidden) for one in value if not _is_one_of(one, hidden)]
+    return value
+
+
 def _is_one_of(choice: Any, hidden: set[str]) -> bool:
-    return isinstance(choice, list | tuple) and len(choice) == 2 and choice[1] in hidden
+    if isinstance(choice, list | tuple):
+        return len(choice) == 2 and isinstance(choice[1], str) and choice[1] in hidden
+    return isinstance(choice, str) and choice in hidden
