@@ -23,6 +23,7 @@ from .guard import Guard, Site, protect
 from .home import is_alone
 from .live_routes import live_routes
 from .options import Options, on_a_space
+from .sessions import Sessions
 from .theme import looks
 
 if TYPE_CHECKING:
@@ -85,14 +86,23 @@ def app_kwargs(site: Site) -> dict[str, Any]:
 
 async def _sweep(site: Site) -> None:
     """Tidy up every few seconds, and go on with it whatever happens."""
+    sessions = Sessions(site.demo, site.crowd)
     steps = (site.janitor.sweep, site.demo.engine.kept.forget_old, trim_memory)
     while True:
         for step in steps:
-            try:
+            with _going_on():
                 await anyio.to_thread.run_sync(step)
-            except Exception as error:
-                trouble.tell(log, "tidying up has failed and is tried again", error)
+        with _going_on():
+            sessions.forget_unheard()
         await asyncio.sleep(SWEEP_SECONDS)
+
+
+@contextmanager
+def _going_on() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        trouble.tell(log, "tidying up has failed and is tried again", error)
 
 
 def trim_memory() -> None:

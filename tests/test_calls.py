@@ -10,6 +10,7 @@ import pytest
 import page.guard
 from inside import API, file_data, png, running_inside
 from page.calls import MAX_BYTES, MAX_VALUES
+from page.sessions import Sessions
 from sockets import ask, post, send
 
 
@@ -206,3 +207,23 @@ def test_only_known_entries_of_a_call_reach_gradio(app):
     with app.http.stream("GET", f"{API}/queue/data?session_hash=known") as stream:
         (done,) = [line for line in stream.iter_lines() if "process_completed" in line]
     assert json.loads(done.removeprefix("data: "))["success"]
+
+
+def test_an_answer_that_nobody_comes_for_is_forgotten(app, monkeypatch):
+    queue = app.site.demo._queue
+    sessions = Sessions(app.site.demo, app.site.crowd)
+    call = {"data": [file_data(app.upload(png())), ""], "fn_index": number_of(app, "segment")}
+    app.http.post(f"{API}/queue/join", json={**call, "session_hash": "nobody"})
+    end = time.monotonic() + 20
+    while queue.event_ids_to_events:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    sessions.forget_unheard()
+    assert "nobody" in queue.pending_messages_per_session  # they may still come
+    monkeypatch.setattr("page.sessions.UNHEARD_SECONDS", 0.0)
+    with app.site.crowd.listening("nobody"):
+        sessions.forget_unheard()
+        assert "nobody" in queue.pending_messages_per_session
+    sessions.forget_unheard()
+    assert "nobody" not in queue.pending_messages_per_session
+    assert "nobody" not in queue.pending_event_ids_session

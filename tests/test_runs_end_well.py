@@ -149,7 +149,7 @@ def test_tidying_up_goes_on_whatever_happens(monkeypatch, caplog):
 
     kept = SimpleNamespace(forget_old=lambda: calls.append("forget"))
     demo = SimpleNamespace(engine=SimpleNamespace(kept=kept))
-    site = SimpleNamespace(janitor=SimpleNamespace(sweep=fail), demo=demo)
+    site = SimpleNamespace(janitor=SimpleNamespace(sweep=fail), demo=demo, crowd=Crowd())
     monkeypatch.setattr("page.server.SWEEP_SECONDS", 0.01)
 
     async def some_time():
