@@ -6,14 +6,9 @@ whatever fails within is told in a sentence, and in one line of the log.
 
 import errno
 import logging
-import threading
 import time
-from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass, field
-from http.cookies import CookieError, SimpleCookie
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 import anyio
@@ -25,16 +20,14 @@ from . import files, home, logins, routes, trouble, words
 from .answer import Answer, Send, unexpected
 from .body import Body, Message, Receive, RefusedError
 from .calls import MAX_BYTES, Call, read_call, read_cancel
-from .crowd import LINE, Crowd, waiting
-from .folder import Janitor
+from .crowd import LINE, waiting
 from .headers import security_headers
 from .origin import Scope, check_origin, header, inward, root_of
+from .requests import holding, is_known, replay
 from .routes import API, FILE
+from .site import Site
 from .stops import ARRIVED
 from .uploads import FILES_AT_ONCE, Uploads
-
-if TYPE_CHECKING:
-    import gradio as gr
 
 SPARE_BYTES = 1 << 20
 LOGIN_SECONDS = 10.0
@@ -42,35 +35,6 @@ READERS = 2
 """Calls that are read at once."""
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Site:
-    """What the guard must know of the page.
-
-    Attributes:
-        demo: the page.
-        folder: where uploads and results lie.
-        crowd: who waits.
-        janitor: how full the folder is.
-        max_upload_bytes: of one file.
-        embed: origins that may frame the page.
-        alone: the page can be reached from this machine only.
-        behind_proxy: what a proxy adds to a request is to be believed.
-        seen: set once the page was served.
-        doors: a function's number -> that of its substitute; see `crowd.add_doors`.
-    """
-
-    demo: "gr.Blocks"
-    folder: Path
-    crowd: Crowd
-    janitor: Janitor
-    max_upload_bytes: int
-    embed: Sequence[str] = ()
-    alone: bool = False
-    behind_proxy: bool = False
-    doors: dict[int, int] = field(default_factory=dict)
-    seen: threading.Event = field(default_factory=threading.Event)
 
 
 class Guard:
@@ -114,7 +78,7 @@ class Guard:
         routes.check_path(path)
         site = self.site
         check_origin(scope, path, behind_proxy=site.behind_proxy, framed=bool(site.embed))
-        if not routes.is_open(path) and not _is_known(scope):
+        if not routes.is_open(path) and not is_known(scope):
             raise RefusedError(401, "Not authenticated")
         asked = routes.asked_of(path, scope["query_string"])
         root = root_of(scope, path, site.behind_proxy)
@@ -166,7 +130,7 @@ class Guard:
             await self._upload(scope, body, answer, asked.get("upload_id"))
         elif path in (f"{API}/cancel", f"{API}/reset"):
             data = read_cancel(await body.whole())
-            await self.app(_holding(scope, data), _replay(data, body.receive), answer.send)
+            await self.app(holding(scope, data), replay(data, body.receive), answer.send)
         elif called := routes.call_of(path):
             await self._call(scope, *called, body, answer)
         else:
@@ -192,7 +156,7 @@ class Guard:
         async def keep(message: Message) -> None:
             kept.append(message)
 
-        await self.app(_holding(scope, data, None), _replay(data, body.receive), keep)
+        await self.app(holding(scope, data, None), replay(data, body.receive), keep)
         asked_for = getattr(scope.get("app"), "auth", None) is not None
         if asked_for and kept and kept[0].get("status") != 200:
             await self._logins.pause(who)
@@ -268,7 +232,7 @@ class Guard:
             path = scope.get("root_path", "") + path
             scope = {**scope, "path": path, "raw_path": path.encode()}
         data = call.packed(number)
-        await self.app(_holding(scope, data), _replay(data, body.receive), answer.send)
+        await self.app(holding(scope, data), replay(data, body.receive), answer.send)
 
     def _listening(self, path: str, asked: dict[str, str]) -> AbstractContextManager[None]:
         """Remember that a visitor waits for answers, for as long as they do."""
@@ -319,38 +283,3 @@ def protect(app: Any, site: Site) -> None:
 def _shown(path: str) -> str:
     """A path for the log: no file's name, and no space or line end."""
     return quote(path.split("=")[0][:60])
-
-
-def _is_known(scope: Scope) -> bool:
-    """Whether the visitor has logged in, where that is asked for."""
-    app = scope.get("app")
-    if app is None or getattr(app, "auth", None) is None:
-        return True
-    cookies = SimpleCookie()
-    try:
-        cookies.load(header(scope, b"cookie") or "")
-    except CookieError:
-        return False
-    names = (f"access-token-{app.cookie_id}", f"access-token-unsecure-{app.cookie_id}")
-    return any(name in cookies and cookies[name].value in app.tokens for name in names)
-
-
-def _holding(scope: Scope, data: bytes, kind: bytes | None = b"application/json") -> Scope:
-    """The request with another body; with its own content type where `kind` is None."""
-    replaced = [b"content-length", b"transfer-encoding"] + [b"content-type"] * (kind is not None)
-    headers = [(k, v) for k, v in scope["headers"] if k not in replaced]
-    headers += [(b"content-length", b"%d" % len(data))]
-    headers += [(b"content-type", kind)] if kind is not None else []
-    return {**scope, "headers": headers}
-
-
-def _replay(data: bytes, then: Receive) -> Receive:
-    """A body that has been read already, and after it the connection as it is."""
-    left = [data]
-
-    async def receive() -> Message:
-        if left:
-            return {"type": "http.request", "body": left.pop(), "more_body": False}
-        return await then()
-
-    return receive

@@ -4,6 +4,7 @@ Gradio's route takes a thousand files a request, and leaves what it has written 
 hangs up or the disk is full.
 """
 
+import functools
 import os
 import shutil
 import tempfile
@@ -17,13 +18,29 @@ from .body import RefusedError
 from .folder import disk_use, keep_private
 
 if TYPE_CHECKING:
-    from gradio.route_utils import GradioUploadFile
+    from gradio.route_utils import GradioMultiPartParser, GradioUploadFile
 
 FILES_AT_ONCE = 12
+MAX_FIELD_BYTES = 1 << 16
 PREFIX = "upload-"
 """Of a folder in which an upload is written; a finished one is moved out of it."""
 PROGRESSES = 256
 """Uploads whose progress can be asked for; Gradio would remember each for ever."""
+
+
+@functools.cache
+def _parser() -> "type[GradioMultiPartParser]":
+    """Gradio's parser, which keeps what is no file in memory, however much it is; not so here."""
+    from gradio.route_utils import GradioMultiPartParser, MultiPartException
+
+    class Parser(GradioMultiPartParser):
+        def on_part_data(self, data: bytes, start: int, end: int) -> None:
+            part = self._current_part
+            if part.file is None and len(part.data) + end - start > MAX_FIELD_BYTES:
+                raise MultiPartException("This field is too large.")
+            super().on_part_data(data, start, end)
+
+    return Parser
 
 
 class Uploads:
@@ -86,7 +103,7 @@ class Uploads:
     async def _parse(
         self, request: Request, name: str | None, scratch: Path
     ) -> "list[GradioUploadFile]":
-        from gradio.route_utils import GradioMultiPartParser, GradioUploadFile, MultiPartException
+        from gradio.route_utils import GradioUploadFile, MultiPartException
         from gradio.routes import file_upload_statuses
 
         kind = request.headers.get("content-type", "")
@@ -94,7 +111,7 @@ class Uploads:
             raise RefusedError(400, "This is no upload of a file.")
         if name is not None:
             file_upload_statuses.track(name)
-        parser = GradioMultiPartParser(
+        parser = _parser()(
             request.headers,
             request.stream(),
             max_files=FILES_AT_ONCE,

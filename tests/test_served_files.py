@@ -103,6 +103,27 @@ def test_files_of_one_request_are_few(app):
     assert app.http.post(f"{API}/upload", data=fields, files=files[:1]).status_code == 413
 
 
+def test_what_is_no_file_is_not_kept_in_memory(app):
+    import tracemalloc
+
+    form = b'--x\r\nContent-Disposition: form-data; name="files"\r\n\r\n%s\r\n--x--\r\n'
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+
+    def pieces():
+        start, end = form.split(b"%s")
+        yield start
+        for _ in range(10):
+            yield bytes(1 << 20)
+        yield end
+
+    tracemalloc.start()
+    reply = app.http.post(f"{API}/upload?upload_id=field", content=pieces(), headers=kind)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert reply.status_code == 400
+    assert most < 6 << 20
+
+
 def test_small_files_do_not_pass_the_room(tiny_program, tmp_path):
     with running_inside(tiny_program, tmp_path, cache_mb=1.0) as app:
         refused, examples = False, room(app)
@@ -209,8 +230,10 @@ def app_that(what, parent, given=None):
 def test_what_a_killed_app_has_left_goes_at_the_next_start(tmp_path, monkeypatch):
     monkeypatch.delenv(VARIABLE, raising=False)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    killed, alive = app_that("kill", tmp_path), app_that("live", tmp_path)
-    left, used = (Path(one.stdout.readline().decode().strip()) for one in (killed, alive))
+    alive = app_that("live", tmp_path)
+    used = Path(alive.stdout.readline().decode().strip())
+    killed = app_that("kill", tmp_path)
+    left = Path(killed.stdout.readline().decode().strip())
     killed.wait()
     young = tmp_path / "pixelwise-young"  # somebody is just making it
     young.mkdir()
