@@ -12,6 +12,7 @@ import gradio as gr
 
 from page import classroom, label_room, live_words, several_room, words
 from page.address import no_folder
+from page.blocks import Page
 from page.crowd import LINE, Crowd, add_doors
 from page.engine import Engine
 from page.folder import own_folder
@@ -42,7 +43,7 @@ def build_demo(options: Options, predictors: Predictors | None = None) -> gr.Blo
         Blocks that wait for `launch()` or `gr.mount_gradio_app()`.
     """
     engine = Engine(options, predictors)
-    with gr.Blocks(title=words.TITLE, analytics_enabled=False) as demo:
+    with Page(title=words.TITLE, analytics_enabled=False) as demo:
         crowd = Crowd(engine.line, options.max_queue, options.time_limit)
         handlers = Handlers(engine, demo.GRADIO_CACHE, crowd)
         in_line = {
@@ -62,19 +63,22 @@ def build_demo(options: Options, predictors: Predictors | None = None) -> gr.Blo
                     engine, demo=demo, rooms=rooms, key=key, photo=first.photo, examples=EXAMPLES
                 )
             with gr.Tab(live_words.TITLE, id="live"):
-                demo.live = Moving(engine, demo=demo, crowd=crowd).live
+                moving = Moving(engine, demo=demo, crowd=crowd)
+                demo.live, demo.clips = moving.live, moving.clips
         first.listen(handlers, key, in_line)
         demo.unload(handlers.leave)
         demo.engine, demo.crowd = engine, crowd
+        demo.hidden = engine.hidden
         later |= add_endpoints(Programs(engine, demo.GRADIO_CACHE, crowd), in_line)
         demo.doors = add_doors(demo, {"label": handlers.label_later, **later})
     return demo
 
 
 def _warm_up(site: Site) -> None:
-    """Import torch and load the first model, behind the page: it is served first."""
+    """Load the first model, behind the page, and fetch the default's weights if need be."""
     site.seen.wait(FIRST_PAGE_SECONDS)
     site.demo.engine.warm_up()
+    site.demo.engine.fetch_default()
 
 
 def main() -> None:

@@ -4,25 +4,42 @@ import json
 import re
 from collections.abc import Awaitable, Callable
 
+from starlette.requests import ClientDisconnect
+
 from .body import Message, RefusedError
 
 Send = Callable[[Message], Awaitable[None]]
+
+# Nothing else that the app puts into an answer's head is handed on.
+_KEPT = frozenset(
+    b"accept-ranges allow cache-control connection content-disposition content-encoding "
+    b"content-length content-range content-type etag last-modified location retry-after "
+    b"set-cookie transfer-encoding vary x-network-ms".split()
+)
 
 
 class Answer:
     """Adds the headers, keeps redirects here, and answers in the app's place where need be.
 
+    Args:
+        send: where the answer goes.
+        headers: what every answer carries.
+        kept: the answer may be kept by browsers and proxies, as the app says; no other may.
+
     Attributes:
         status: HTTP status that was sent; 0 before.
-        replace: statuses of the app -> the sentence to send instead.
+        lenient: the app's answer is handed on though it failed, as one to a bad request: it says
+            in a sentence what is wrong.
         instead: what to send instead, once the app has answered so.
     """
 
-    def __init__(self, send: Send, headers: dict[str, str]) -> None:
+    def __init__(self, send: Send, headers: dict[str, str], *, kept: bool = False) -> None:
         self._send = send
-        self._headers = [(k.encode(), v.encode()) for k, v in headers.items()]
+        ours = headers if kept else {**headers, "cache-control": "no-store"}
+        self._headers = [(k.encode(), v.encode()) for k, v in ours.items()]
+        self._ended = False
         self.status = 0
-        self.replace: dict[int, str] = {}
+        self.lenient = False
         self.instead: RefusedError | None = None
 
     async def send(self, message: Message) -> None:
@@ -30,14 +47,31 @@ class Answer:
         if self.instead:
             return
         if message["type"] == "http.response.start":
-            if message["status"] in self.replace:
-                self.instead = RefusedError(message["status"], self.replace[message["status"]])
+            status = message["status"]
+            if status >= 500 and self.lenient:
+                status = 422
+            elif status == 500:
+                self.instead = unexpected()
                 return
-            self.status = message["status"]
+            self.status = status
             ours = {name for name, _ in self._headers}
-            kept = [(k, v) for k, v in message.get("headers", []) if k.lower() not in ours]
-            message = {**message, "headers": [*map(_stay_here, kept), *self._headers]}
-        await self._send(message)
+            kept = [(k, v) for k, v in message.get("headers", []) if k.lower() in _KEPT - ours]
+            head = [*map(_stay_here, kept), *self._headers]
+            message = {**message, "status": status, "headers": head}
+        elif message["type"] == "http.response.body":
+            self._ended = not message.get("more_body", False)
+        await self._out(message)
+
+    async def _out(self, message: Message) -> None:
+        """Send it.
+
+        Raises:
+            ClientDisconnect: the connection is broken.
+        """
+        try:
+            await self._send(message)
+        except Exception as error:  # h11's, of a visitor who keeps to no protocol
+            raise ClientDisconnect from error
 
     async def refuse(self, refused: RefusedError) -> None:
         """Answer with a status and a sentence and hang up, unless an answer has begun."""
@@ -56,14 +90,25 @@ class Answer:
         if refused.status in (429, 503):
             headers.append((b"retry-after", b"10"))
         start = {"type": "http.response.start", "status": refused.status}
-        await self._send({**start, "headers": [*headers, *self._headers]})
-        await self._send({"type": "http.response.body", "body": text})
+        await self._out({**start, "headers": [*headers, *self._headers]})
+        await self._out({"type": "http.response.body", "body": text})
+
+    async def end(self) -> None:
+        """Complete an answer that the app has left unfinished."""
+        if self.status and not self._ended:
+            self._ended = True
+            await self._out({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def unexpected() -> RefusedError:
+    """What is said where the app fails on a request: nobody's fault can be told from here."""
+    return RefusedError(400, "This request could not be answered as it is.")
 
 
 def _stay_here(header: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
     """A redirect leads to a path of this page, whatever host a visitor claims to have asked."""
     name, value = header
-    if name.lower() != b"location":
+    if name.lower() != b"location" or value == b".":
         return header
     path = re.sub(rb"^[a-z][a-z0-9+.-]*://[^/?#]*", b"", value, flags=re.IGNORECASE)
     return name, b"/" + path.lstrip(b"/\\")

@@ -1,27 +1,17 @@
-"""What a request may carry: bounded in bytes, in time, and in what files it names."""
+"""What a request may carry: bounded in bytes and in time."""
 
 import asyncio
-import json
-import re
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
-
-from .folder import is_inside
 
 IDLE_SECONDS = 20.0
 """How long a body may stand still."""
 DRAIN_BYTES = 64 << 20
 DRAIN_SECONDS = 2.0
 
-NO_ADDRESS = "This server fetches nothing from an address: upload the file itself."
-
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
-
-_SCHEME = re.compile(r"\s*[a-z][a-z0-9+.-]+:", re.IGNORECASE)  # two letters: C:\ is a drive
-_DATA = re.compile(r"\s*data:", re.IGNORECASE)
 
 
 class RefusedError(Exception):
@@ -127,46 +117,3 @@ class Body:
 def too_large(subject: str, most: int) -> str:
     """What somebody is told whose file or message is too large."""
     return f"{subject} is larger than {most / 2**20:g} MB, the limit of this page."
-
-
-def read_call(data: bytes, folder: Path) -> dict[str, Any]:
-    """A call's JSON, where it is an object and names no file but an uploaded one.
-
-    Args:
-        data: the body.
-        folder: where uploads lie.
-
-    Raises:
-        RefusedError: it is no such thing.
-    """
-    try:
-        call = json.loads(data)
-    except (ValueError, RecursionError):
-        raise RefusedError(400, "The body of this call is no JSON.") from None
-    if not isinstance(call, dict):
-        raise RefusedError(400, "The body of this call is no JSON object.")
-    todo: list[Any] = [call]
-    while todo:
-        value = todo.pop()
-        if isinstance(value, dict):
-            _check_file(value, folder)
-            todo += value.values()
-        elif isinstance(value, list):
-            todo += value
-    return call
-
-
-def _check_file(value: dict[str, Any], folder: Path) -> None:
-    """Refuse a description of a file that was not uploaded here, or that lies elsewhere."""
-    path, url = value.get("path"), value.get("url")
-    if isinstance(path, str) and path:
-        if _SCHEME.match(path):
-            raise RefusedError(403, NO_ADDRESS)
-        if not is_inside(path, folder):
-            raise RefusedError(
-                403,
-                "A call may name only files that were uploaded here, and they are kept for "
-                "a while only. Upload the file again.",
-            )
-    elif isinstance(url, str) and _SCHEME.match(url) and not _DATA.match(url):
-        raise RefusedError(403, NO_ADDRESS)

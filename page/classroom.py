@@ -19,6 +19,7 @@ from .engine import Engine
 from .events import QUIETLY
 from .examples import offered
 from .kept import Answer
+from .stops import Stops
 
 HEAVY: dict[str, Any] = {**QUIETLY, "concurrency_id": "classroom", "concurrency_limit": 1}
 """One heavy view at a time; the engine lets a visitor's photo in between two of its steps."""
@@ -168,13 +169,12 @@ class Classroom:
             (self.contest, self.stop_contest, "comparison.run", rivals, boards[7]),
         ]
         for button, stop, name, inputs, board in heavy:
-            _stoppable(stop, [button.click(view(name), inputs, board, **HEAVY)])
+            stops = _stoppable(stop)
+            button.click(stops.stoppable(view(name)), inputs, board, **HEAVY)
         self.easel.graded(self.grade, [key, self.painted_class], boards[8], **QUIETLY)
-        runs = [
-            button.click(self._breaking(names), [key], boards[9], **HEAVY)
-            for button, names in self.breaks
-        ]
-        _stoppable(self.stop_break, runs)
+        stops = _stoppable(self.stop_break)
+        for button, names in self.breaks:
+            button.click(stops.stoppable(self._breaking(names)), [key], boards[9], **HEAVY)
         for button, name in self.strangers:
             button.click(self._foreign(name), [key], self.foreign, **HEAVY)
 
@@ -289,11 +289,14 @@ def _run_and_stop(title: str, elem_id: str) -> tuple[gr.Button, gr.Button]:
     )
 
 
-def _stoppable(stop: gr.Button, runs: list[Any]) -> None:
+def _stoppable(stop: gr.Button) -> Stops:
+    """What a stop button ends: the runs that are made `stoppable` by what is returned."""
+    stops = Stops()
     # A step that was on its way when the button was pressed still arrives: clear up after it, too.
     clear = f"() => {{ {STOPPED}; setTimeout(() => {STOPPED}, 250); }}"
-    ended = stop.click(None, None, None, js=clear, cancels=runs, **QUIETLY)
+    ended = stop.click(stops.stop, None, None, js=clear, queue=False, **QUIETLY)
     ended.then(None, None, None, js=clear, **QUIETLY)
+    return stops
 
 
 def _last(steps: Iterator[str]) -> str:

@@ -1,5 +1,6 @@
 """The classroom's seventh view: two or three models side by side."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -11,9 +12,12 @@ from segmentation.models import count_parameters
 
 from . import classroom_figures as fig
 from . import classroom_words as words
+from . import public
 from .classroom_lab import Lab, NotYetError, palette_of, told
 from .kept import Answer
 from .words import size_text
+
+log = logging.getLogger(__name__)
 
 MAX_COMPARED = 3
 OTHER_SIZE = 2  # a model can be compared with itself at this part or multiple of its size
@@ -59,7 +63,8 @@ class Compare:
                 other = self.lab.again(answer, name, int(size) if size else None)
             except PixelwiseError as error:
                 sorry += words.note(
-                    f"<strong>{words.escape(shown)}</strong> cannot answer: " + words.escape(error),
+                    f"<strong>{words.escape(shown)}</strong> cannot answer: "
+                    + words.escape(public.plain(log, error)),
                     "sorry",
                 )
                 continue

@@ -14,6 +14,7 @@ from segmentation import PixelwiseError, explain, palette_from_card
 from segmentation.card_figures import sizes_of
 
 from . import classroom_words as words
+from . import public, trouble
 from .engine import Engine
 from .kept import Answer
 from .words import size_text
@@ -143,12 +144,10 @@ def told(view: Callable[..., Iterator[str]]) -> Callable[..., Iterator[str]]:
         except NotYetError as error:
             yield words.note(str(error), "invite")
         except PixelwiseError as error:
-            text = str(error)
-            yield _who_asked(args) + words.note(
-                words.escape(text[:1].upper() + text[1:] + "."), "sorry"
-            )
-        except Exception:
-            log.exception("a view of the classroom failed")
+            text = public.told(log, error)
+            yield _who_asked(args) + words.note(words.escape(f"{text.rstrip('.')}."), "sorry")
+        except Exception as error:
+            trouble.tell(log, "a view of the classroom failed", error)
             yield words.note("Something went wrong on this side. Try it once more.", "sorry")
 
     return run

@@ -5,8 +5,9 @@ import shutil
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +16,12 @@ import gradio as gr
 from segmentation import PixelwiseError
 
 from . import live_words as words
+from . import public, trouble
 from .crowd import Crowd
 from .engine import Engine
 from .predictors import EMBEDDED
 from .stops import Stops
-from .words import error_text
-from .work import Report, StoppedError, taking, with_reports
+from .work import Report, StoppedError, TooLongError, taking, with_reports
 
 if TYPE_CHECKING:
     from segmentation.clip import LabelledClip
@@ -54,6 +55,8 @@ class Clips:
         self.crowd = crowd
         self.stops = Stops()
         self._at_work = threading.Lock()
+        self._files: Counter[str] = Counter()
+        self._counting = threading.Lock()
         self._here = threading.BoundedSemaphore(MAX_CLIPS)
 
     @property
@@ -85,14 +88,31 @@ class Clips:
             yield words.status(f"Busy: {MAX_CLIPS} clips are waiting. Try again later."), gr.skip()
             return
         try:
-            yield from self._until_stopped(file, model, request)
+            with self._keeping(file):
+                yield from self._until_stopped(file, model, request)
         except PixelwiseError as error:
-            yield words.status(error_text(error)), gr.skip()
+            yield words.status(public.told(log, error, TooLongError)), gr.skip()
         except Exception as error:
-            log.error("a clip could not be labelled", exc_info=error)
+            trouble.tell(log, "a clip could not be labelled", error)
             yield words.status(words.CLIP_FAILED), gr.skip()
         finally:
             self._here.release()
+
+    def files(self) -> set[str]:
+        """The clips that wait or are being read, which must not be tidied away."""
+        with self._counting:
+            return set(self._files)
+
+    @contextmanager
+    def _keeping(self, file: str) -> Iterator[None]:
+        with self._counting:
+            self._files[file] += 1
+        try:
+            yield
+        finally:
+            with self._counting:
+                self._files[file] -= 1
+                self._files += Counter()  # without those that are nobody's any more
 
     def _until_stopped(
         self, file: str, model: str, request: gr.Request | None

@@ -66,6 +66,11 @@ class Crowd:
                     self._left[session] = time.monotonic()
                     self._forget()
 
+    def is_listening(self, session: str) -> bool:
+        """Whether a visitor's page listens for answers now."""
+        with self._lock:
+            return self._open.get(session, 0) > 0
+
     def asks(self, session: object) -> None:
         """A visitor asks for something: whatever was before, they are here."""
         with self._lock:

@@ -1,8 +1,16 @@
 """Weights that are fetched while somebody waits, or while another model answers."""
 
+import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+
+from .home import asked_at_home
+
+AGAIN_SECONDS = 60.0
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -21,6 +29,13 @@ class Download:
     total: int | None = None
     error: Exception | None = None
     finished: threading.Event = field(default_factory=threading.Event)
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def may_be_tried_again(self) -> bool:
+        """Whether a failed one may be started anew: a stranger has to let a minute pass."""
+        late = time.monotonic() - self.began > AGAIN_SECONDS
+        return self.ended and (late or asked_at_home())
 
     @property
     def fraction(self) -> float | None:
@@ -58,7 +73,7 @@ class Downloads:
         """Begin to fetch a model's weights, unless that is under way; a failed one starts anew."""
         with self._lock:
             download = self._running.get(name)
-            if download and not (download.ended and download.error):
+            if download and not (download.error and download.may_be_tried_again):
                 return download
             download = self._running[name] = Download(name)
         threading.Thread(target=_fetch, args=(download,), name=f"fetch-{name}", daemon=True).start()
@@ -87,5 +102,6 @@ def _fetch(download: Download) -> None:
         fetch_weights(MODELS[download.name], progress)
     except Exception as error:  # handed to the one who waits; a thread has nobody to raise to
         download.error = error
+        log.warning("the weights of %s could not be fetched: %s", download.name, error)
     finally:
         download.finished.set()

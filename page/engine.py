@@ -3,19 +3,21 @@
 import contextlib
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .downloads import Downloads
+from .home import asked_at_home, is_alone
 from .job import SHARPER, Job
 from .kept import Answer, Kept, key_of
 from .lent import Lent
 from .line import Line
 from .options import Options
 from .predictors import EMBEDDED, Local, Predictors
+from .public import NoSuchModelError
 from .ticket import Ticket
 from .work import Report, quiet, taking
 
@@ -58,8 +60,29 @@ class Engine:
         return self.predictors.default
 
     def names(self) -> list[str]:
-        """The models a visitor may choose, the default first."""
-        return self.predictors.names()
+        """The models that the one who asks may choose, the default first.
+
+        Those whose weights must be fetched first are for who sits at this machine alone, unless
+        the owner says otherwise: a stranger makes it fetch nothing.
+        """
+        names = self.predictors.names()
+        if self.options.offer_downloads or (is_alone(self.options) and asked_at_home()):
+            return names
+        return self.here(names)
+
+    def here(self, names: Iterable[str] | None = None) -> list[str]:
+        """Of these models, or of all: the page's default, and those that need no download."""
+        names = self.predictors.names() if names is None else names
+        return [name for name in names if name == self.default or self.is_ready(name)]
+
+    def hidden(self) -> set[str]:
+        """What menus call the models that the one who asks may not choose."""
+        return {Path(n).name for n in {*self.predictors.names()} - {*self.names()}}
+
+    def fetch_default(self) -> None:
+        """Begin to fetch the default's weights, where they are not here."""
+        if not self.is_ready(self.default):
+            self.downloads.start(self.default)
 
     def resolve(self, name: str | None) -> str:
         """The model meant by what a visitor sent.
@@ -67,16 +90,14 @@ class Engine:
         A `.pt2` file answers to its path, its file name and its stem; no other file can be named.
 
         Raises:
-            ModelError: there is no such model on this page.
+            NoSuchModelError: there is no such model on this page.
         """
-        from segmentation import ModelError
-
         if not name:
             return self.default
         for known in self.names():
             if name in (known, Path(known).name, Path(known).stem):
                 return known
-        raise ModelError(
+        raise NoSuchModelError(
             f"There is no model {name[:200]!r} on this page. Choose one of: "
             + ", ".join(Path(known).name for known in self.names())
             + "."

@@ -3,44 +3,24 @@
 import contextlib
 import logging
 import os
-import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-VARIABLE = "GRADIO_TEMP_DIR"
+from .own_folder import LOCK, VARIABLE, keep_private, own_folder
+
+__all__ = ["VARIABLE", "Janitor", "disk_use", "is_inside", "keep_private", "own_folder"]
+
+BLOCK = 4096
+"""Bytes of disk that a name costs at least, be it of a file or of a folder."""
+MAX_NAMES = 20_000
+"""Files that are kept at most."""
 YOUNG_SECONDS = 60.0
 """A younger file is never removed: somebody may be about to read or fetch it."""
 
 log = logging.getLogger(__name__)
-
-
-@contextmanager
-def own_folder() -> Iterator[Path]:
-    """A folder for uploads and results that nobody else on this machine can read.
-
-    It is removed at the end. Where GRADIO_TEMP_DIR is set, that folder is used and stays. Must be
-    entered before the page is built, as its components remember the folder.
-
-    Yields:
-        The folder.
-    """
-    given = os.environ.get(VARIABLE)
-    if given:
-        Path(given).mkdir(parents=True, exist_ok=True)
-        yield Path(given)
-        return
-    folder = tempfile.mkdtemp(prefix="pixelwise-")  # mode 700
-    os.environ[VARIABLE] = folder
-    try:
-        yield Path(folder)
-    finally:
-        os.environ.pop(VARIABLE, None)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def is_inside(path: str, folder: Path) -> bool:
@@ -59,20 +39,31 @@ def is_inside(path: str, folder: Path) -> bool:
         return False
 
 
+def disk_use(path: Path) -> int:
+    """Bytes of disk that a file or a folder takes; 0 for none."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return 0
+    blocks = getattr(status, "st_blocks", None)  # Windows tells the length alone
+    return max(BLOCK, status.st_size if blocks is None else 512 * blocks)
+
+
 @dataclass
 class _Found:
     path: Path
-    size: int
+    size: int  # of disk, with its folder's where it is the first one in there
     seconds: float  # since it was last written, moved or touched
 
 
 class Janitor:
-    """Removes files by age and by their size together, and the folders that they leave empty.
+    """Removes files by age, size and number, and the folders that they leave empty.
 
     Args:
         folder: the app's temporary folder.
         keep_seconds: older files go.
-        max_bytes: where the files are more than this together, the oldest go.
+        max_bytes: where the files and their folders take more disk than this, the oldest go; so
+            they do where there are more than `MAX_NAMES`.
         kept: paths that stay, such as the page's example photos; asked at each sweep.
         waiting: paths that are still to be read, which stay as well and count; asked at each sweep.
     """
@@ -90,21 +81,28 @@ class Janitor:
         self.max_bytes = max_bytes
         self.kept = kept
         self.waiting = waiting
-        self._bytes = 0
-        self._lock = threading.Lock()
+        self._bytes = self._names = 0
+        self._lock, self._counting = threading.Lock(), threading.Lock()
 
     @property
     def bytes(self) -> int:
-        """Size of all files at the last sweep, and of the uploads since."""
+        """Disk that all files took at the last sweep, and the uploads since."""
         return self._bytes
 
     def has_room(self) -> bool:
         """Whether more may be uploaded: the youngest files may exceed the limit, but not by far."""
-        return self._bytes <= 2 * self.max_bytes
+        return self._bytes <= 2 * self.max_bytes and self._names <= 2 * MAX_NAMES
 
-    def received(self, size: int) -> None:
-        """Count an upload."""
-        self._bytes += size
+    def received(self, size: int, names: int = 0) -> None:
+        """Count an upload, or take back what was counted of one that was not kept.
+
+        Args:
+            size: bytes of disk.
+            names: files.
+        """
+        with self._counting:
+            self._bytes += size
+            self._names += names
 
     def sweep(self, now: float | None = None) -> int:
         """Remove what is to go.
@@ -117,42 +115,46 @@ class Janitor:
         """
         with self._lock:
             now = time.time() if now is None else now
+            keep_private(self.folder)
             kept = {os.path.realpath(path) for path in self.kept()}
             waiting = {os.path.realpath(path) for path in self.waiting()}
             found = sorted(self._files(now, kept), key=lambda file: -file.seconds)
-            total = sum(file.size for file in found)
-            removed = 0
+            total, names, removed = sum(file.size for file in found), len(found), 0
             for file in found:
-                if not self._goes(file, total) or os.path.realpath(file.path) in waiting:
+                crowded = total > self.max_bytes or names - removed > MAX_NAMES
+                if not self._goes(file, crowded) or os.path.realpath(file.path) in waiting:
                     continue
                 with contextlib.suppress(OSError):
                     file.path.unlink()
                     total -= file.size
                     removed += 1
             self._remove_empty(now)
-            self._bytes = total
+            self._bytes, self._names = total, names - removed
         if removed:
             log.info("removed %d temporary files, %.1f MB are left", removed, total / 1e6)
         return removed
 
-    def _goes(self, file: _Found, total: int) -> bool:
+    def _goes(self, file: _Found, crowded: bool) -> bool:
         # A finished upload is moved into a folder of its own; one here was broken off.
         if file.path.parent == self.folder and file.seconds > YOUNG_SECONDS:
             return True
         if file.seconds <= YOUNG_SECONDS:
             return False
-        return file.seconds > self.keep_seconds or total > self.max_bytes
+        return file.seconds > self.keep_seconds or crowded
 
     def _files(self, now: float, kept: set[str]) -> Iterator[_Found]:
         for folder, _, names in os.walk(self.folder):
+            around = 0 if Path(folder) == self.folder else disk_use(Path(folder))
             for name in names:
                 path = Path(folder, name)
                 with contextlib.suppress(OSError):
                     status = path.lstat()
-                    if os.path.realpath(path) not in kept or path.is_symlink():
+                    ours = name == LOCK and Path(folder) == self.folder
+                    if not ours and (os.path.realpath(path) not in kept or path.is_symlink()):
                         # ctime: a moved file is as young as its move
                         seconds = now - max(status.st_mtime, status.st_ctime)
-                        yield _Found(path, status.st_size, seconds)
+                        yield _Found(path, disk_use(path) + around, seconds)
+                        around = 0
 
     def _remove_empty(self, now: float) -> None:
         """Remove empty folders, but not one that was just made for a file that is on its way."""

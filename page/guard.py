@@ -1,86 +1,44 @@
-"""What stands before Gradio's routes: which are open, to whom, and for how much.
+"""What stands before Gradio's routes: who may ask for what, and for how much.
 
-A pure ASGI middleware. It goes by a list of what the page and its API need; a route of Gradio that
-is not on the list does not exist here, whatever a later release adds.
+It stands before Gradio's own middleware too. So no answer of the app goes out but by `Answer`, and
+whatever fails within is told in a sentence, and in one line of the log.
 """
 
-import asyncio
-import json
+import errno
 import logging
-import re
-import threading
 import time
-from collections.abc import Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass, field
-from http.cookies import CookieError, SimpleCookie
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs
+from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import Any
+from urllib.parse import quote
 
-from . import words
-from .answer import Answer, Send
-from .body import Body, Message, Receive, RefusedError, read_call, too_large
-from .crowd import LINE, Crowd, waiting
-from .folder import Janitor, is_inside
+import anyio
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse
+
+from . import files, home, logins, routes, trouble, words
+from .answer import Answer, Send, unexpected
+from .body import Body, Message, Receive, RefusedError
+from .calls import MAX_BYTES, Call, read_call, read_cancel
+from .crowd import LINE, waiting
 from .headers import security_headers
+from .origin import Scope, check_origin, header, inward, root_of
+from .requests import holding, is_known, replay
+from .routes import API, FILE
+from .site import Site
+from .stops import ARRIVED
+from .uploads import FILES_AT_ONCE, Uploads
 
-if TYPE_CHECKING:
-    import gradio as gr
-
-Scope = dict[str, Any]
-
-API = "/gradio_api"
-FILES_AT_ONCE = 12
 SPARE_BYTES = 1 << 20
-LOGIN_PAUSE = 0.5
-
-# What a visitor who has not logged in needs to see the form, and the app itself to start.
-_OPEN = re.compile(
-    r"/|/login/?|/favicon\.ico|/robots\.txt|/manifest\.json|/theme\.css|/pwa_icon(/\w+)?"
-    r"|/(assets|static|svelte)/.*"
-    rf"|{API}/(user|login_check|app_id|startup-events|theme\.css)/?"
-)
-_MEMBERS = re.compile(
-    r"/config/?|/logout"
-    rf"|{API}/(info|openapi\.json|token|upload|upload_progress|cancel|reset"
-    r"|queue/(join|data|status)|heartbeat/\w{1,64}|(run|api|call|call/v2)/\w{1,64}"
-    r"|call/\w{1,64}/\w{1,64}|call/v2/\w{1,64}/\w{1,64}|file=.*)/?"
-    r"|/live/(start|frame|stop)",
-    re.DOTALL,
-)
-_CALL = re.compile(rf"{API}/(?:queue/join|(?P<kind>run|api|call|call/v2)/(?P<name>\w+))/?")
+LOGIN_SECONDS = 10.0
+READERS = 2
+"""Calls that are read at once."""
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Site:
-    """What the guard must know of the page.
-
-    Attributes:
-        demo: the page.
-        folder: where uploads and results lie.
-        crowd: who waits.
-        janitor: how full the folder is.
-        max_upload_bytes: of one file.
-        embed: origins that may frame the page.
-        seen: set once the page was served.
-        doors: a function's number -> that of its substitute; see `crowd.add_doors`.
-    """
-
-    demo: "gr.Blocks"
-    folder: Path
-    crowd: Crowd
-    janitor: Janitor
-    max_upload_bytes: int
-    embed: Sequence[str] = ()
-    doors: dict[int, int] = field(default_factory=dict)
-    seen: threading.Event = field(default_factory=threading.Event)
-
-
 class Guard:
-    """The middleware.
+    """Handles every connection of an app.
 
     Args:
         app: what it stands before.
@@ -90,7 +48,9 @@ class Guard:
     def __init__(self, app: Any, site: Site) -> None:
         self.app = app
         self.site = site
-        self._logins = asyncio.Lock()
+        self._logins = logins.Logins()
+        self._uploads = Uploads(site.folder, site.max_upload_bytes)
+        self._readers = anyio.CapacityLimiter(READERS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
@@ -102,38 +62,55 @@ class Guard:
             return
         start = time.perf_counter()
         path = scope["path"].removeprefix(scope.get("root_path", "")) or "/"
-        answer = Answer(send, security_headers(self.site.embed, is_file="/file=" in path))
+        headers = security_headers(self.site.embed, is_file="/file=" in path)
+        answer = Answer(send, headers, kept=routes.may_be_kept(path))
         try:
-            self._check_route(scope, path)
-            await self._pass_on(scope, path, receive, answer)
-        except RefusedError as refused:
-            await answer.refuse(refused)
+            await self._answer(scope, path, receive, answer)
+        except Exception as error:
+            with suppress(ClientDisconnect):
+                await self._failed(path, error, answer)
         finally:
             self._log(scope, path, answer.status, time.perf_counter() - start)
 
-    def _check_route(self, scope: Scope, path: str) -> None:
-        if scope["method"] not in ("GET", "HEAD", "POST", "OPTIONS"):
+    async def _answer(self, scope: Scope, path: str, receive: Receive, answer: Answer) -> None:
+        if scope["method"] not in routes.METHODS:
             raise RefusedError(405, "This page knows no such method.")
-        if _OPEN.fullmatch(path):
-            return
-        if not _MEMBERS.fullmatch(path):
-            raise RefusedError(404, "There is no such page here.")
-        if not _is_known(scope):
+        routes.check_path(path)
+        site = self.site
+        check_origin(scope, path, behind_proxy=site.behind_proxy, framed=bool(site.embed))
+        if not routes.is_open(path) and not is_known(scope):
             raise RefusedError(401, "Not authenticated")
-        at = f"{API}/file="
-        if path.startswith(at) and not is_inside(path[len(at) :], self.site.folder):
-            raise RefusedError(403, "There is no such file here, or it is no longer kept.")
+        asked = routes.asked_of(path, scope["query_string"])
+        root = root_of(scope, path, site.behind_proxy)
+        passed = {**inward(scope, root), "query_string": routes.packed(asked)}
+        passed[ARRIVED] = time.monotonic()
+        passed[home.KEY] = home.is_home(scope, site.alone)
+        if path.startswith(FILE):
+            found = files.find(path[len(FILE) :], site.folder)
+            await files.serve(found, scope, receive, answer.send)
+        elif scope["method"] == "POST":
+            await self._pass_on(passed, path.rstrip("/"), receive, answer, asked)
+        else:
+            await self._show(passed, path, receive, answer, asked)
+        if answer.instead:
+            await answer.refuse(answer.instead)
 
-    async def _pass_on(self, scope: Scope, path: str, receive: Receive, answer: "Answer") -> None:
-        if scope["method"] != "POST":
-            with self._listening(scope, path):
-                await self.app(scope, receive, answer.send)
-            if path == "/":
-                self.site.seen.set()
-            return
+    async def _show(
+        self, scope: Scope, path: str, receive: Receive, answer: Answer, asked: dict[str, str]
+    ) -> None:
+        if path.rstrip("/") == f"{API}/upload_progress" and "upload_id" in asked:
+            self._uploads.remember(asked["upload_id"])
+        with self._listening(path, asked), home.asked_by(scope):
+            await self.app(scope, receive, answer.send)
+        if path == "/":
+            self.site.seen.set()
+
+    async def _pass_on(
+        self, scope: Scope, path: str, receive: Receive, answer: Answer, asked: dict[str, str]
+    ) -> None:
         body = self._body(scope, path, receive)
         try:
-            await self._post(scope, path.rstrip("/"), body, answer)
+            await self._post(scope, path, body, answer, asked)
         except RefusedError as refused:
             body.refused = refused
         except Exception:
@@ -144,145 +121,165 @@ class Guard:
             await body.drain()
             await answer.refuse(refused)
 
-    async def _post(self, scope: Scope, path: str, body: Body, answer: "Answer") -> None:
+    async def _post(
+        self, scope: Scope, path: str, body: Body, answer: Answer, asked: dict[str, str]
+    ) -> None:
         if path == "/login":
             await self._log_in(scope, body, answer)
         elif path == f"{API}/upload":
-            await self._upload(scope, body, answer)
-        elif match := _CALL.fullmatch(path):
-            await self._call(scope, match, body, answer)
+            await self._upload(scope, body, answer, asked.get("upload_id"))
+        elif path in (f"{API}/cancel", f"{API}/reset"):
+            data = read_cancel(await body.whole())
+            await self.app(holding(scope, data), replay(data, body.receive), answer.send)
+        elif called := routes.call_of(path):
+            await self._call(scope, *called, body, answer)
         else:
             await self.app(scope, body.receive, answer.send)
 
     def _body(self, scope: Scope, path: str, receive: Receive) -> Body:
         most, seconds = SPARE_BYTES, self.site.crowd.time_limit
         subject = "This message"
-        if path.rstrip("/") == f"{API}/upload":
+        if path == f"{API}/upload":
             most += FILES_AT_ONCE * self.site.max_upload_bytes
             subject = "This upload"
-        elif _CALL.fullmatch(path):  # a photo may come as base64
-            most += self.site.max_upload_bytes * 4 // 3
-        return Body(receive, most, seconds, _header(scope, b"content-length"), subject)
+        elif path == "/login":
+            most, seconds = logins.MAX_BYTES, LOGIN_SECONDS
+        elif routes.call_of(path):
+            most = MAX_BYTES
+        return Body(receive, most, seconds, header(scope, b"content-length"), subject)
 
-    async def _log_in(self, scope: Scope, body: Body, answer: "Answer") -> None:
-        """One at a time, and after a wrong word a pause: so that nobody tries many."""
-        async with self._logins:
-            await self.app(scope, body.receive, answer.send)
-            if answer.status != 200:
-                await asyncio.sleep(LOGIN_PAUSE)
+    async def _log_in(self, scope: Scope, body: Body, answer: Answer) -> None:
+        who = (scope.get("client") or ("",))[0]
+        data = await self._logins.read(body, who)
+        kept: list[Message] = []
 
-    async def _upload(self, scope: Scope, body: Body, answer: "Answer") -> None:
-        if not self.site.janitor.has_room():
+        async def keep(message: Message) -> None:
+            kept.append(message)
+
+        await self.app(holding(scope, data, None), replay(data, body.receive), keep)
+        asked_for = getattr(scope.get("app"), "auth", None) is not None
+        if asked_for and kept and kept[0].get("status") != 200:
+            await self._logins.pause(who)
+        for message in kept:
+            await answer.send(message)
+
+    async def _upload(self, scope: Scope, body: Body, answer: Answer, name: str | None) -> None:
+        janitor, taken = self.site.janitor, 0
+
+        async def receive() -> Message:
+            nonlocal taken
+            before = body.size
+            message = await body.receive()
+            janitor.received(body.size - before)
+            taken += body.size - before
+            if not janitor.has_room():
+                body.refused = RefusedError(429, words.FULL)
+                return {"type": "http.disconnect"}
+            return message
+
+        if not janitor.has_room():
             raise RefusedError(429, words.FULL)
-        answer.replace = {413: too_large("This file", self.site.max_upload_bytes)}
         try:
-            await self.app(scope, body.receive, answer.send)
+            paths, disk = await self._uploads.take(Request(scope, receive), name)
+            janitor.received(disk, len(paths))
         except OSError as error:
             log.warning("an upload could not be stored: %s", error.strerror)
             raise RefusedError(507, words.NO_ROOM) from error
-        except (TypeError, ValueError, KeyError) as error:  # Gradio's, of a form that is none
-            raise RefusedError(400, "This is no upload of a file.") from error
         finally:
-            self.site.janitor.received(body.size)
+            janitor.received(-taken)
+        await JSONResponse(paths)(scope, body.receive, answer.send)
 
-    async def _call(self, scope: Scope, match: re.Match[str], body: Body, answer: "Answer") -> None:
+    async def _call(
+        self, scope: Scope, kind: str | None, name: str | None, body: Body, answer: Answer
+    ) -> None:
         site, crowd = self.site, self.site.crowd
         if crowd.closing:
             raise RefusedError(503, words.CLOSING)
-        call = read_call(await body.whole(), site.folder)
-        number = _function(site.demo, match["name"], call)
-        in_line = number is not None and site.demo.fns[number].concurrency_id == LINE
-        crowd.asks(call.get("session_hash"))
-        if not in_line:
-            await self.app(_resized(scope, call), _replay(call, body.receive), answer.send)
+        data = await body.whole()
+        call = await anyio.to_thread.run_sync(
+            read_call, data, site.demo, site.folder, kind, name, limiter=self._readers
+        )
+        crowd.asks(call.session)
+        answer.lenient = kind in ("run", "api")
+        if site.demo.fns[call.number].concurrency_id != LINE:
+            await self._hand_over(scope, kind, call, call.number, body, answer)
             return
         line = waiting(site.demo, crowd.line.width) + crowd.entering
         if line >= crowd.max_queue:
-            scope = self._to_the_door(scope, match, call, number, line)
-            await self.app(_resized(scope, call), _replay(call, body.receive), answer.send)
+            scope["pixelwise.waiting"] = line
+            await self._hand_over(scope, kind, call, self._door(call, line), body, answer)
             return
         crowd.entering += 1
         try:
-            await self.app(_resized(scope, call), _replay(call, body.receive), answer.send)
+            await self._hand_over(scope, kind, call, call.number, body, answer)
         finally:
             crowd.entering -= 1
 
-    def _to_the_door(
-        self, scope: Scope, match: re.Match[str], call: dict[str, Any], number: int, line: int
-    ) -> Scope:
-        """Send a call to the function that says "busy"."""
-        door = self.site.doors.get(number)
+    def _door(self, call: Call, line: int) -> int:
+        """The function that says "busy"."""
+        door = self.site.doors.get(call.number)
         if door is None:
             raise RefusedError(429, self.site.crowd.line.busy_text(line))
-        scope["pixelwise.waiting"] = line
-        if match["name"]:
-            later = self.site.demo.fns[door].api_name
-            path = scope["path"].rstrip("/").removesuffix(match["name"]) + str(later)
-            return {**scope, "path": path, "raw_path": path.encode()}
-        call["fn_index"] = door
-        return scope
+        call.body["data"] = [None] * len(self.site.demo.fns[door].inputs)
+        return door
 
-    def _listening(self, scope: Scope, path: str) -> Any:
+    async def _hand_over(
+        self, scope: Scope, kind: str | None, call: Call, number: int, body: Body, answer: Answer
+    ) -> None:
+        """Pass a call on to a function of the app."""
+        if kind in ("call", "call/v2"):
+            path = f"{API}/call/{self.site.demo.fns[number].api_name}"
+            path = scope.get("root_path", "") + path
+            scope = {**scope, "path": path, "raw_path": path.encode()}
+        data = call.packed(number)
+        await self.app(holding(scope, data), replay(data, body.receive), answer.send)
+
+    def _listening(self, path: str, asked: dict[str, str]) -> AbstractContextManager[None]:
         """Remember that a visitor waits for answers, for as long as they do."""
         if path.rstrip("/") != f"{API}/queue/data":
             return nullcontext()
-        session = parse_qs(scope["query_string"].decode("latin-1")).get("session_hash", [""])[0]
-        return self.site.crowd.listening(session[:100])
+        return self.site.crowd.listening(asked.get("session_hash", ""))
+
+    async def _failed(self, path: str, error: Exception, answer: Answer) -> None:
+        """Answer where the app could not, or must not; the log has one line of a failure."""
+        if isinstance(error, RefusedError):
+            await answer.refuse(error)
+            return
+        if isinstance(error, ClientDisconnect):
+            log.debug("a visitor hung up at %s", quote(path[:200]))
+            return
+        if isinstance(error.__cause__, HTTPException) and answer.status:
+            log.debug("an answer ended early: %s", trouble.in_short(error))
+        else:
+            trouble.tell(log, f"{_shown(path)} could not be answered", error)
+        if answer.status:
+            await answer.end()
+        elif isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOSPC:
+            await answer.refuse(RefusedError(503, words.NO_ROOM))
+        else:
+            await answer.refuse(answer.instead or unexpected())
 
     def _log(self, scope: Scope, path: str, status: int, seconds: float) -> None:
         """What was asked for; who asked, and which file, only where everything is to be told."""
+        method = scope["method"][:16]
         if log.isEnabledFor(logging.DEBUG):
             client = (scope.get("client") or ("?",))[0]
-            log.debug("%s %s %s %d %.3f s", client, scope["method"], path[:200], status, seconds)
+            log.debug("%s %s %s %d %.3f s", client, method, quote(path[:200]), status, seconds)
         elif log.isEnabledFor(logging.INFO):
-            shown = path.split("=")[0][:60]
-            log.info("%s %s %d %.3f s", scope["method"], shown, status, seconds)
+            log.info("%s %s %d %.3f s", method, _shown(path), status, seconds)
 
 
-def _header(scope: Scope, name: bytes) -> str | None:
-    return next((v.decode("latin-1") for k, v in scope["headers"] if k == name), None)
+def protect(app: Any, site: Site) -> None:
+    """Put the guard before an app, and before all its middleware.
+
+    Args:
+        app: a Starlette application; what it has been given so far stays behind the guard.
+        site: see `Guard`.
+    """
+    if not isinstance(app.middleware_stack, Guard):
+        app.middleware_stack = Guard(app.middleware_stack or app.build_middleware_stack(), site)
 
 
-def _is_known(scope: Scope) -> bool:
-    """Whether the visitor has logged in, where that is asked for."""
-    app = scope.get("app")
-    if app is None or getattr(app, "auth", None) is None:
-        return True
-    cookies = SimpleCookie()
-    try:
-        cookies.load(_header(scope, b"cookie") or "")
-    except CookieError:
-        return False
-    names = (f"access-token-{app.cookie_id}", f"access-token-unsecure-{app.cookie_id}")
-    return any(name in cookies and cookies[name].value in app.tokens for name in names)
-
-
-def _function(demo: "gr.Blocks", name: str | None, call: dict[str, Any]) -> int | None:
-    """The number of the function that a call means."""
-    if name is not None:
-        return next((n for n, fn in demo.fns.items() if fn.api_name == name), None)
-    number = call.get("fn_index")
-    return number if isinstance(number, int) and number in demo.fns else None
-
-
-def _resized(scope: Scope, call: dict[str, Any]) -> Scope:
-    size = b"%d" % len(_packed(call))
-    headers = [(k, v) for k, v in scope["headers"] if k not in (b"content-length",)]
-    headers = [(k, v) for k, v in headers if k != b"transfer-encoding"]
-    return {**scope, "headers": [*headers, (b"content-length", size)]}
-
-
-def _packed(call: dict[str, Any]) -> bytes:
-    return json.dumps(call).encode()
-
-
-def _replay(call: dict[str, Any], then: Receive) -> Receive:
-    """A body that has been read already, and after it the connection as it is."""
-    data: list[bytes] = [_packed(call)]
-
-    async def receive() -> Message:
-        if data:
-            return {"type": "http.request", "body": data.pop(), "more_body": False}
-        return await then()
-
-    return receive
+def _shown(path: str) -> str:
+    """A path for the log: no file's name, and no space or line end."""
+    return quote(path.split("=")[0][:60])

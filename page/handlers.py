@@ -1,6 +1,7 @@
 """What happens when a visitor does something: calls the engine, hands values to the page."""
 
 import logging
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,12 +13,14 @@ from segmentation import PixelwiseError
 from viewer import build_value, pixel_value
 
 from . import words
+from .home import asked_at_home
 from .job import SHARPER
 from .kept import Answer
 from .service import Service, session_of
 from .work import Report, StoppedError, with_reports
 
 log = logging.getLogger(__name__)
+_asking, _last = threading.Lock(), [0]
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Handlers(Service):
             yield None, "", "", *_no_offer()
             return
         unchanged = (gr.skip(), gr.skip(), *_no_offer())
-        asked = time.monotonic_ns()  # a result that was asked for earlier never covers a later one
+        asked = _now()  # a result that was asked for earlier never covers a later one
 
         def work(report: Report) -> _Shown:
             whose = {"report": report, "session": session_of(request)}
@@ -90,6 +93,8 @@ class Handlers(Service):
         download = self.engine.downloads.get(name)
         if download is None:
             return _no_offer()
+        if download.error and not asked_at_home():
+            return words.FETCH_FAILED, *_no_offer()[1:]
         button = gr.update(
             visible=download.ended, value=words.run_again(download), interactive=download.ended
         )
@@ -117,6 +122,13 @@ class Handlers(Service):
     def leave(self, request: gr.Request) -> None:
         """A visitor has closed the page."""
         self.engine.kept.close(session_of(request))
+
+
+def _now() -> int:
+    """Microseconds that grow from one call to the next, and over a restart of this machine too."""
+    with _asking:
+        _last[0] = max(time.time_ns() // 1000, _last[0] + 1)
+        return _last[0]
 
 
 def _no_offer() -> tuple[Any, Any, Any]:

@@ -84,7 +84,7 @@ class Live:
         self._clock = clock
         self._cameras: dict[str, Camera] = {}
         self._pace: dict[str, float] = {}  # model -> seconds a frame, as tried
-        self._trying = threading.Lock()
+        self._trying = threading.RLock()
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -118,8 +118,7 @@ class Live:
         if not self.engine.is_ready(name):
             raise PixelwiseError(words.not_here(Path(name).stem))
         segmenter = self.engine.segmenter(name)
-        if name not in self._pace:
-            self._try(name, image)
+        self._try(name, image)
         now = self._clock()
         camera = Camera(segmenter, Smoother(), now + self.seconds, now, now)
         ident = secrets.token_urlsafe(16)
@@ -216,16 +215,21 @@ class Live:
         """Seconds that a model needs for a frame: the second of two, as the first one warms up."""
         from segmentation import Smoother
 
-        if name not in self._pace:
+        with self._trying:  # one camera tries a model, and the others wait for what it finds
+            if name in self._pace:
+                return self._pace[name]
             segmenter = self.engine.segmenter(name)
+            seconds = 0.0
             for _ in range(2):
                 with self.engine.line.turn(LIVE, typical=False, learns=False):
                     now = self._clock()
                     camera = Camera(segmenter, Smoother(), now, now, now)
                     start = time.perf_counter()
                     self._label(camera, image)
-                    self._pace[name] = time.perf_counter() - start
-        return self._pace[name]
+                    seconds = time.perf_counter() - start
+            with self._lock:
+                self._pace[name] = seconds
+            return seconds
 
     def _facts(self, name: str, segmenter: "Segmenter", chosen: bool) -> dict[str, Any]:
         from segmentation import palette_from_card
@@ -235,7 +239,8 @@ class Live:
         card = segmenter.model.card
         categories = card.categories
         clear = [i for i, raw in enumerate(categories) if raw in BACKGROUND_NAMES]
-        rates = {Path(one).stem: 1 / seconds for one, seconds in self._pace.items()}
+        with self._lock:
+            rates = {Path(one).stem: 1 / seconds for one, seconds in self._pace.items()}
         palette = palette_from_card(card.palette, len(categories))
         return {
             "model": segmenter.model.name,

@@ -16,6 +16,8 @@ from starlette.routing import Route
 from segmentation import PixelwiseError
 
 from . import live_words as words
+from . import public, trouble
+from .home import asked_by
 from .live import MAX_CAMERAS, CrowdedError, EndedError, Live
 from .ticket import ClosingError
 
@@ -63,13 +65,12 @@ def live_routes(live: Live) -> list[Route]:
 
 
 def _told(answer: Answering) -> Answering:
-    """Turn away other sites' pages, and errors into sentences."""
+    """Turn errors into sentences."""
 
     async def answering(request: Request) -> Response:
-        if request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
-            return _sentence(403, words.FOREIGN)
         try:
-            return await answer(request)
+            with asked_by(request.scope):
+                return await answer(request)
         except ClientDisconnect:
             raise  # the guard has stopped the body, and answers itself
         except EndedError as error:
@@ -79,11 +80,11 @@ def _told(answer: Answering) -> Answering:
         except ClosingError as error:
             return _sentence(503, str(error))
         except PixelwiseError as error:
-            text = str(error)
-            return _sentence(422, text[:1].upper() + text[1:])
+            with asked_by(request.scope):
+                return _sentence(422, public.told(log, error))
         except Exception as error:
-            log.error("a frame could not be labelled", exc_info=error)
-            return _sentence(500, words.FAILED)
+            trouble.tell(log, "a frame could not be labelled", error)
+            return _sentence(503, words.FAILED)
 
     return answering
 

@@ -6,7 +6,6 @@ TITLE = "Live"
 CLIP_TITLE = "A clip"
 FAILED = "Something went wrong on this side. Start the camera once more."
 CLIP_FAILED = "Something went wrong on this side; the clip was not labelled. Try it once more."
-FOREIGN = "This address answers only the page itself."
 CLIP_WAITS = "Another clip is being labelled, yours is next …"
 CLIP_CANCELLED = "Cancelled. Nothing of the clip is kept."
 

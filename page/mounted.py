@@ -1,8 +1,9 @@
 """The page within another application, bounded and guarded as when it serves itself."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .guard import Site
+from .guard import Site, protect
 from .options import Options
 from .server import MAX_SESSIONS, app_kwargs, few_arenas, make_site, set_up_queue, threads_for
 from .theme import looks
@@ -28,7 +29,7 @@ def mount(app: "FastAPI", demo: "gr.Blocks", options: Options) -> Site:
     """
     import gradio as gr
 
-    site = make_site(demo, options)
+    site = replace(make_site(demo, options), alone=False)  # where it listens is not known here
     few_arenas()
     set_up_queue(demo, options)
     demo.state_session_capacity = MAX_SESSIONS
@@ -47,4 +48,6 @@ def mount(app: "FastAPI", demo: "gr.Blocks", options: Options) -> Site:
         app_kwargs=app_kwargs(site),
         **looks(),
     )
+    demo.custom_mount_path = None  # the root: addresses are told relative to the page
+    protect(app.routes[-1].app, site)
     return site

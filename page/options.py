@@ -47,6 +47,8 @@ class Options:
         keep_minutes: uploaded and produced files are removed after this time.
         cache_mb: size of these files together, in megabytes.
         embed: origins whose pages may show this one in a frame; "*" means any.
+        behind_proxy: believe X-Forwarded-Host, -Proto and -Prefix.
+        offer_downloads: let visitors of a shared page choose models that must be fetched first.
         log_level: "error", "warning", "info" or "debug".
     """
 
@@ -69,6 +71,8 @@ class Options:
     keep_minutes: float = 60.0
     cache_mb: float = 512.0
     embed: tuple[str, ...] = ()
+    behind_proxy: bool = False
+    offer_downloads: bool = False
     log_level: str = "warning"
 
     @property
@@ -218,6 +222,20 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         default=None,
         help="ask Gradio for a public link; use it with --auth",
+    )
+    server.add_argument(
+        "--behind-proxy",
+        action="store_true",
+        default=None,
+        help="believe X-Forwarded-Host, -Proto and -Prefix: only where every request comes "
+        "through a proxy that sets them",
+    )
+    server.add_argument(
+        "--offer-downloads",
+        action="store_true",
+        default=None,
+        help="let visitors of a shared page choose models whose weights must be fetched first "
+        "(default: only on a page for this machine alone)",
     )
     server.add_argument(
         "--auth", type=_auth, metavar="USER:PASSWORD", help="ask visitors for this name and word"

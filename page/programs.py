@@ -1,6 +1,7 @@
 """The endpoints for programs: `/segment`, `/probabilities` and `/compare`; see docs/api.md."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import gradio as gr
@@ -250,13 +251,14 @@ def add_endpoints(programs: Programs, in_line: dict[str, Any]) -> dict[str, Any]
             "probabilities": ([image, model, y, x], [facts]),
             "compare": ([image, model, model_b], [agreement, labels_a, labels_b, facts]),
         }
+        models = ", ".join(Path(model).name for model in programs.engine.here())
         for name, (inputs, outputs) in endpoints.items():
             gr.Button(name).click(
                 getattr(programs, name),
                 inputs,
                 outputs,
                 api_name=name,
-                api_description=DESCRIPTIONS[name],
+                api_description=f"{DESCRIPTIONS[name]} Models here: {models}.",
                 **in_line,
             )
     return {name: getattr(programs, f"{name}_later") for name in endpoints}

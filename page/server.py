@@ -9,20 +9,22 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
-from starlette.middleware import Middleware
 
+from . import trouble
 from .address import check_address, check_folder
 from .crowd import LINE
 from .folder import Janitor
-from .guard import Guard, Site
+from .guard import Guard, Site, protect
+from .home import is_alone
 from .live_routes import live_routes
-from .options import Options
+from .options import Options, on_a_space
+from .sessions import Sessions
 from .theme import looks
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ def make_site(demo: "gr.Blocks", options: Options) -> Site:
         options.keep_minutes * 60,
         int(options.cache_mb * 2**20),
         lambda: set().union(*(block.keep_in_cache for block in demo.blocks.values())),
-        lambda: demo.engine.line.files(),
+        lambda: demo.engine.line.files() | demo.clips.files(),
     )
     return Site(
         demo=demo,
@@ -56,6 +58,8 @@ def make_site(demo: "gr.Blocks", options: Options) -> Site:
         janitor=janitor,
         max_upload_bytes=int(options.max_upload_mb * 2**20),
         embed=options.embed,
+        alone=is_alone(options),
+        behind_proxy=options.behind_proxy or on_a_space(),
         doors=demo.doors,
     )
 
@@ -65,6 +69,7 @@ def app_kwargs(site: Site) -> dict[str, Any]:
 
     @asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[None]:
+        protect(app, site)
         task = asyncio.create_task(_sweep(site))
         try:
             yield
@@ -72,7 +77,6 @@ def app_kwargs(site: Site) -> dict[str, Any]:
             task.cancel()
 
     return {
-        "middleware": [Middleware(Guard, site=site)],
         "lifespan": lifespan,
         "routes": live_routes(site.demo.live),
         "docs_url": None,
@@ -82,14 +86,24 @@ def app_kwargs(site: Site) -> dict[str, Any]:
 
 
 async def _sweep(site: Site) -> None:
+    """Tidy up every few seconds, and go on with it whatever happens."""
+    sessions = Sessions(site.demo, site.crowd)
+    steps = (site.janitor.sweep, site.demo.engine.kept.forget_old, trim_memory)
     while True:
-        try:
-            await anyio.to_thread.run_sync(site.janitor.sweep)
-            site.demo.engine.kept.forget_old()
-            await anyio.to_thread.run_sync(trim_memory)
-        except OSError as error:
-            log.warning("the temporary folder cannot be tidied: %s", error)
+        for step in steps:
+            with _going_on():
+                await anyio.to_thread.run_sync(step)
+        with _going_on():
+            sessions.forget_unheard()
         await asyncio.sleep(SWEEP_SECONDS)
+
+
+@contextmanager
+def _going_on() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        trouble.tell(log, "tidying up has failed and is tried again", error)
 
 
 def trim_memory() -> None:
@@ -123,29 +137,51 @@ def start(demo: "gr.Blocks", options: Options, *, quiet: bool = False) -> Site:
     set_up_queue(demo, options)
     check_address(options)
     check_folder(site.folder)
-    demo.launch(
-        server_name=options.host,
-        server_port=options.port,
-        share=options.share,
-        auth=options.auth,
-        max_file_size=site.max_upload_bytes,
-        enable_monitoring=False,
-        run_history=False,
-        mcp_server=False,
-        ssr_mode=False,  # its front server would pass by the guard
-        num_workers=0,
-        state_session_capacity=MAX_SESSIONS,
-        max_threads=threads_for(demo, options),
-        prevent_thread_lock=True,
-        quiet=quiet,
-        app_kwargs=app_kwargs(site),
-        _frontend=False,  # no wait for a whole page within 3 s, which a busy machine may miss
-        **looks(),
-    )
+    with _forwarding(site.behind_proxy):
+        demo.launch(
+            server_name=options.host,
+            server_port=options.port,
+            share=options.share,
+            auth=options.auth,
+            max_file_size=site.max_upload_bytes,
+            enable_monitoring=False,
+            run_history=False,
+            mcp_server=False,
+            ssr_mode=False,  # its front server would pass by the guard
+            num_workers=0,
+            state_session_capacity=MAX_SESSIONS,
+            max_threads=threads_for(demo, options),
+            prevent_thread_lock=True,
+            quiet=quiet,
+            app_kwargs=app_kwargs(site),
+            _frontend=False,  # no wait for a whole page within 3 s, which a busy machine may miss
+            **looks(),
+        )
+    if not isinstance(demo.app.middleware_stack, Guard):  # nobody is to be served without it
+        demo.close(verbose=False)
+        raise RuntimeError("the guard is not before the page: is this another Gradio?")
     if options.shared:
         print(_about_share(demo.share_url, options), flush=True)
         demo.share = False  # or the page would take its scripts from another host
     return site
+
+
+@contextmanager
+def _forwarding(behind_proxy: bool) -> Iterator[None]:
+    """While the server is set up: whether it takes a visitor's address from what a proxy adds.
+
+    Uvicorn does so by itself for whoever asks from this machine; its own environment variable is
+    the only way to say otherwise, and wins where the owner has set it.
+    """
+    name = "FORWARDED_ALLOW_IPS"
+    if behind_proxy or name in os.environ:
+        yield
+        return
+    os.environ[name] = ""
+    try:
+        yield
+    finally:
+        del os.environ[name]
 
 
 def set_up_queue(demo: "gr.Blocks", options: Options) -> None:
@@ -232,8 +268,9 @@ def force_exit_later(seconds: float = DEADLINE_SECONDS) -> None:
 
 def set_up_logging(level: str) -> None:
     """Log to standard error: nothing of a photo, and no visitor's address but with "debug"."""
-    logging.basicConfig(
-        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    lines = logging.StreamHandler()
+    lines.setFormatter(trouble.OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[lines])
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it tells of odd uploads
     for name in ("page", "segmentation", "viewer"):
         logging.getLogger(name).setLevel(level.upper())

@@ -10,10 +10,10 @@ from PIL import Image
 from segmentation import PixelwiseError
 from viewer.files import keep_file
 
-from . import words
+from . import public, trouble, words
 from .crowd import Crowd
 from .engine import Engine
-from .work import free_memory
+from .work import TooLongError, free_memory
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -49,8 +49,8 @@ class Service:
         if isinstance(error, PixelwiseError):
             if words.is_memory_error(error):
                 free_memory()
-            return words.error_text(error)
-        log.error("labelling failed", exc_info=error)
+            return public.told(log, error, TooLongError)
+        trouble.tell(log, "labelling failed", error)
         return words.BUSY
 
     def file(self, data: bytes, name: str) -> str:

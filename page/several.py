@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import shutil
 import tempfile
 import threading
 import time
@@ -209,14 +210,15 @@ class Several(Service):
         file.seek(0)
         folder = Path(tempfile.mkdtemp(dir=self.cache))
         path = folder / ZIP_NAME
-        with path.open("wb") as out:
-            while block := file.read(1 << 20):
-                out.write(block)
-        named = folder.with_name(hash_file(path))
-        named.mkdir(exist_ok=True)
-        path = path.replace(named / ZIP_NAME)
-        folder.rmdir()
-        return str(path)
+        try:
+            with path.open("wb") as out:
+                while block := file.read(1 << 20):
+                    out.write(block)
+            named = folder.with_name(hash_file(path))
+            named.mkdir(mode=0o700, exist_ok=True)
+            return str(path.replace(named / ZIP_NAME))
+        finally:  # nothing is left where the disk is full
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _keep_young(paths: Sequence[str]) -> None:

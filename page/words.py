@@ -26,6 +26,9 @@ NOT_SHARPER = (
 )
 FORGOTTEN = "This result is no longer kept here. Label the photo again to ask about its pixels."
 BUSY = "Something went wrong on this side; the photo was not labelled. Try it once more."
+ODD_CALL = "This call could not be answered. Check its values, or try it once more."
+FETCH_FAILED = "The weights of this model could not be fetched. Try again later."
+MODEL_FAILED = "This model cannot be used at the moment. Choose another one."
 FULL = "There are too many files on this side at the moment. Try again in a minute."
 NO_ROOM = "The file could not be stored on this side. Try again later."
 CLOSING = "This page is being closed. Try again later."

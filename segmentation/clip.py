@@ -154,6 +154,11 @@ def label_clip(
                 raise VideoError(CUT)
             if not frames:
                 raise VideoError(f"No frame of this clip can be decoded. {decoder.said}".strip())
+            if decoder.finish() != 0:  # killed, or out of memory: what is there is not the clip
+                raise VideoError(
+                    f"FFmpeg ended after {frames} frames of this clip, before its end. "
+                    f"{decoder.said}".strip()
+                )
             encoder.finish()
         progress(frames, frames)
         sound = _add_sound(silent, source, Path(folder, "whole.mp4"), facts, limits)

@@ -272,5 +272,5 @@ def read_frames(child: Child) -> Iterator[np.ndarray]:
         width, height = map(int, sides)
         data = child.read_exactly(width * height * 3)
         if len(data) < width * height * 3:
-            return
+            raise VideoError(f"FFmpeg ended within a frame of this clip. {child.said}".strip())
         yield np.frombuffer(data, np.uint8).reshape(height, width, 3)

@@ -20,11 +20,19 @@ def keep_file(data: bytes, name: str, cache: str) -> Path:
 
     Returns:
         Its path.
+
+    Raises:
+        OSError: it cannot be written; nothing of it is left.
     """
     path = Path(cache, hash_bytes(data), name)
-    path.parent.mkdir(exist_ok=True, parents=True)
+    Path(cache).mkdir(mode=0o700, exist_ok=True, parents=True)
+    path.parent.mkdir(mode=0o700, exist_ok=True)
     handle, other = tempfile.mkstemp(dir=path.parent)
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
-    os.replace(other, path)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.replace(other, path)
+    except BaseException:  # the disk is full: what is there already is no file
+        Path(other).unlink(missing_ok=True)
+        raise
     return path.resolve()

@@ -1,0 +1,41 @@
+"""Requests as the guard passes them on: with another body, and from whom."""
+
+from http.cookies import CookieError, SimpleCookie
+
+from .body import Message, Receive
+from .origin import Scope, header
+
+
+def is_known(scope: Scope) -> bool:
+    """Whether the visitor has logged in, where that is asked for."""
+    app = scope.get("app")
+    if app is None or getattr(app, "auth", None) is None:
+        return True
+    cookies = SimpleCookie()
+    try:
+        cookies.load(header(scope, b"cookie") or "")
+    except CookieError:
+        return False
+    names = (f"access-token-{app.cookie_id}", f"access-token-unsecure-{app.cookie_id}")
+    return any(name in cookies and cookies[name].value in app.tokens for name in names)
+
+
+def holding(scope: Scope, data: bytes, kind: bytes | None = b"application/json") -> Scope:
+    """The request with another body; with its own content type where `kind` is None."""
+    replaced = [b"content-length", b"transfer-encoding"] + [b"content-type"] * (kind is not None)
+    headers = [(k, v) for k, v in scope["headers"] if k not in replaced]
+    headers += [(b"content-length", b"%d" % len(data))]
+    headers += [(b"content-type", kind)] if kind is not None else []
+    return {**scope, "headers": headers}
+
+
+def replay(data: bytes, then: Receive) -> Receive:
+    """A body that has been read already, and after it the connection as it is."""
+    left = [data]
+
+    async def receive() -> Message:
+        if left:
+            return {"type": "http.request", "body": left.pop(), "more_body": False}
+        return await then()
+
+    return receive
