@@ -13,10 +13,10 @@ from typing import Any, BinaryIO
 from segmentation.errors import ModelError
 
 MAX_PARTS_TABLE_BYTES = 4 << 20  # about 40,000 parts; torch writes one a tensor
-MAX_UNPACKED_RATIO = 4  # torch packs nothing; float weights that are packed again shrink by 10 %
-SPARE_BYTES = 1 << 20  # small archives are mostly JSON, which shrinks to a tenth
+MAX_UNPACKED_RATIO = 4  # torch packs nothing; where a person does, weights shrink by a tenth
+SPARE_BYTES = 16 << 20  # ... and JSON to a twentieth
 MAX_JSON_VALUES = 2_000_000  # about 200 a node and 50 a tensor in what torch writes
-MAX_NODES = 10_000  # DeepLabV3 with ResNet-101 has 350
+MAX_NODES = 10_000  # torchvision's DeepLabV3 with ResNet-101 has 1,053
 MAX_TENSORS = 10_000
 MAX_DIMENSIONS = 64  # torch's own limit for most operations
 MAX_SYMBOLIC_SIZES = 100_000  # torch asks sympy for each: about 1 ms
