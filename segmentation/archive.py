@@ -14,12 +14,7 @@ from typing import Any, BinaryIO
 import torch
 from torch.export.pt2_archive import PT2ArchiveReader, PT2ArchiveWriter
 
-from segmentation.archive_limits import (
-    check_graph_size,
-    check_json_size,
-    check_parts,
-    check_unpacked_size,
-)
+from segmentation.archive_limits import check_graph_size, check_json_size, check_parts
 from segmentation.errors import ModelError
 from segmentation.zips import why_broken
 
@@ -64,7 +59,6 @@ class Archive:
     """The parts of an opened `.pt2` file, read by the reader that torch itself uses."""
 
     def __init__(self, file: BinaryIO) -> None:
-        check_unpacked_size(file)
         problem = why_broken(file)
         if problem:
             raise ModelError(problem)

@@ -1,20 +1,15 @@
-"""Limits for a `.pt2` archive, checked before its parts are unpacked, parsed or loaded.
+"""Limits for the parts of a `.pt2` archive, checked before they are parsed or loaded.
 
-`torch.export.load` has none: a part may unpack to a thousand times its size, a table may name one
-part a million times, and a graph costs about 10 ms a node to load, whatever its nodes do.
+`torch.export.load` has none: a part may have any bytes, a table may name one part a million times,
+and a graph costs about 10 ms a node to load, whatever its nodes do. `segmentation/zips.py` bounds
+what the archive unpacks to.
 """
 
-import io
-import struct
-import zipfile
 from collections.abc import Mapping
-from typing import Any, BinaryIO
+from typing import Any
 
 from segmentation.errors import ModelError
 
-MAX_PARTS_TABLE_BYTES = 4 << 20  # about 40,000 parts; torch writes one a tensor
-MAX_UNPACKED_RATIO = 4  # torch packs nothing; where a person does, weights shrink by a tenth
-SPARE_BYTES = 16 << 20  # ... and JSON to a twentieth
 MAX_JSON_VALUES = 2_000_000  # about 200 a node and 50 a tensor in what torch writes
 MAX_NODES = 10_000  # torchvision's DeepLabV3 with ResNet-101 has 1,053
 MAX_TENSORS = 10_000
@@ -31,52 +26,6 @@ ITEM_BYTES = {
     11: 16,  # complex128
 }
 """Bytes of one value by its `ScalarType` in torch 2.15's `torch/_export/serde/schema.py`."""
-
-
-def check_unpacked_size(file: BinaryIO) -> None:
-    """Refuse an archive whose parts unpack to far more bytes than the file has.
-
-    Reads the table of parts and no part. A file that is no zip archive passes: `why_broken` names
-    it.
-
-    Raises:
-        ModelError: the table is too large, or the parts are.
-    """
-    table = _table_bytes(file)
-    if table > MAX_PARTS_TABLE_BYTES:
-        raise ModelError(
-            f"its table of parts has {table} bytes: at most {MAX_PARTS_TABLE_BYTES} are read"
-        )
-    size = file.seek(0, io.SEEK_END)
-    try:
-        with zipfile.ZipFile(file) as archive:
-            total = sum(part.file_size for part in archive.infolist())
-    except Exception:  # whatever else is wrong with it, why_broken names it
-        return
-    if total > MAX_UNPACKED_RATIO * size + SPARE_BYTES:
-        raise ModelError(
-            f"its {size} bytes unpack to {total}: torch.export.save packs nothing, so save it anew"
-        )
-
-
-def _table_bytes(file: BinaryIO) -> int:
-    """Bytes of a zip archive's table of parts as its last record states them, or 0.
-
-    The records are those of PKWARE's APPNOTE 4.3.14 to 4.3.16, found as Python's `zipfile` does.
-    """
-    size = file.seek(0, io.SEEK_END)
-    start = file.seek(max(0, size - (1 << 16) - 22))
-    tail = file.read()
-    end = tail.rfind(b"PK\5\6")
-    if end < 0 or end + 22 > len(tail):
-        return 0
-    (table,) = struct.unpack_from("<L", tail, end + 12)
-    if end >= 20 and tail.startswith(b"PK\6\7", end - 20):  # the locator of a zip64 record
-        file.seek(max(0, start + end - 20 - 56))
-        record = file.read(56)
-        if record.startswith(b"PK\6\6"):
-            (table,) = struct.unpack_from("<Q", record, 40)
-    return table
 
 
 def check_json_size(name: str, data: bytes) -> None:

@@ -14,7 +14,7 @@ from torch._export.serde.schema import ScalarType
 from torch._export.serde.serialize import deserialize_scalar_type
 
 import tamper
-from segmentation import ModelError, archive, archive_limits
+from segmentation import ModelError, archive, archive_limits, zips
 from segmentation.programs import load_program
 from tiny import ColourNet, card, save_program
 
@@ -75,7 +75,7 @@ def test_a_small_file_with_large_parts_is_not_unpacked(
         raise AssertionError("a part was unpacked")
 
     monkeypatch.setattr(zipfile.ZipFile, "open", fail)
-    refused(path, r"its \d+ bytes unpack to 67\d{6}: torch.export.save packs nothing")
+    refused(path, r"its \d+ bytes unpack to 67\d{6}: torch packs nothing")
 
 
 def test_parts_that_overlap_count_as_often_as_they_are_named(content, tmp_path):
@@ -90,6 +90,18 @@ def test_parts_that_overlap_count_as_often_as_they_are_named(content, tmp_path):
             file.filelist.append(copy)
         file._didModify = True
     refused(path, "unpack to")
+
+
+def test_weights_that_are_a_small_file_with_large_parts_are_not_unpacked(tmp_path, monkeypatch):
+    """A `.pth` file is a zip archive as well."""
+    plain, path = tmp_path / "plain.pth", tmp_path / "bomb.pth"
+    torch.save({"weight": torch.zeros(16 << 20)}, plain)
+    with zipfile.ZipFile(plain) as source, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for part in source.infolist():
+            file.writestr(part.filename, source.read(part))
+    assert zips.why_broken(plain) is None
+    monkeypatch.setattr(zipfile.ZipFile, "open", lambda *_, **__: pytest.fail("it was unpacked"))
+    assert "torch packs nothing, so save it anew" in zips.why_broken(path)
 
 
 def test_a_program_that_was_packed_again_is_read(content, tmp_path):
@@ -280,8 +292,8 @@ def test_a_table_of_parts_without_end_is_not_read(tmp_path, monkeypatch):
 def test_the_table_of_parts_is_measured_as_python_does(good):
     data = good.read_bytes()
     end = zipfile._EndRecData(io.BytesIO(data))
-    assert archive_limits._table_bytes(io.BytesIO(data)) == end[zipfile._ECD_SIZE]
-    assert archive_limits._table_bytes(io.BytesIO(b"no archive")) == 0
+    assert zips._table_bytes(io.BytesIO(data)) == end[zipfile._ECD_SIZE]
+    assert zips._table_bytes(io.BytesIO(b"no archive")) == 0
 
 
 def test_the_sizes_of_values_are_torchs():
