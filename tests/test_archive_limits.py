@@ -304,3 +304,34 @@ def test_the_sizes_of_values_are_torchs():
         except KeyError:
             continue
     assert {kind: known.get(kind) for kind in of_torch} == of_torch
+
+
+class Odd(nn.Module):
+    """The tiny network's colours beside tensors of other shapes, types and layouts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.colours = ColourNet()
+        self.norm = nn.BatchNorm2d(21)  # with a counter, an int64 without sides
+        self.register_buffer("wide", torch.zeros(1).expand(21))  # one value for 21
+        self.register_buffer("turned", torch.zeros(4, 21).t())  # not contiguous
+        self.register_buffer("empty", torch.zeros(0, 3))
+        self.register_buffer("short", torch.zeros(21, dtype=torch.bfloat16))
+        self.register_buffer("mask", torch.zeros(21, dtype=torch.bool))
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """Batch (N, 3, H, W) to {"out": logits (N, 21, H / 4, W / 4)}."""
+        out = self.norm(self.colours(x)["out"])
+        extra = self.wide + self.turned.sum(1) + self.short.float() + self.mask + self.empty.sum()
+        return {"out": out + extra[:, None, None] + torch.tensor([0.5])}  # a constant of the graph
+
+
+def test_tensors_of_every_layout_are_read(tmp_path):
+    path = tmp_path / "odd.pt2"
+    program = torch.export.export(Odd().eval(), (torch.rand(1, 3, 64, 64),))
+    torch.export.save(program, path, extra_files={"model.json": json.dumps(card())})
+    batch = torch.rand(1, 3, 64, 64)
+    with torch.inference_mode():
+        assert torch.equal(
+            load_program(path, CPU).network(batch)["out"], Odd().eval()(batch)["out"]
+        )
