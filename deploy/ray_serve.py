@@ -180,7 +180,7 @@ def start(settings: Settings, **ray_options: Any) -> str:
     host, port = settings.page.host or "127.0.0.1", settings.page.port or DEFAULT_PORT
     if "RAY_ADDRESS" not in os.environ:
         ray_options = {"include_dashboard": False, **ray_options}
-    # workers must find `app`, `page` and `segmentation`, whatever the folder of this process
+    # workers must find `page` and `segmentation`, whatever the folder of this process
     paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     ray.init(runtime_env={"env_vars": {"PYTHONPATH": paths}}, log_to_driver=False, **ray_options)
     serve.start(http_options={"host": host, "port": port})

@@ -1,6 +1,6 @@
 """The parts of the Gradio page: options, engine, handlers, looks and words.
 
-`app.py` puts them together. This package knows Gradio and calls `segmentation`; it holds no
+`page/app.py` puts them together. This package knows Gradio and calls `segmentation`; it holds no
 tensors.
 """
 

@@ -95,6 +95,16 @@ EXAMPLES = (
 """In the order in which the page offers them."""
 
 
+def examples_folder() -> Path:
+    """The folder of the example photos, of `truth/` and of `CREDITS.md`.
+
+    An installed package holds them as `page/example_photos` (`package-dir` in `pyproject.toml`); a
+    checkout, and an editable install of one, has them as `examples` beside `page`.
+    """
+    packaged = Path(__file__).with_name("example_photos")
+    return packaged if packaged.is_dir() else Path(__file__).parent.parent / "examples"
+
+
 def offered(folder: Path) -> list[tuple[Example, Path]]:
     """The example photos that a folder has.
 

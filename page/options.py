@@ -10,11 +10,11 @@ from typing import Any
 
 EPILOG = """\
 examples:
-  python app.py                                  the page on http://127.0.0.1:7860
-  python app.py --model deeplabv3_resnet101      another network as the first choice
-  python app.py --model street.pt2               your own exported network, with its card
-  python app.py --host 0.0.0.0 --auth ana:secret for the local network, behind a password
-  python app.py --share --auth ana:secret        a public link for a week
+  {command}                                  the page on http://127.0.0.1:7860
+  {command} --model deeplabv3_resnet101      another network as the first choice
+  {command} --model street.pt2               your own exported network, with its card
+  {command} --host 0.0.0.0 --auth ana:secret for the local network, behind a password
+  {command} --share --auth ana:secret        a public link for a week
 
 Gradio's own environment variables (GRADIO_SERVER_NAME, GRADIO_SERVER_PORT, GRADIO_SHARE,
 GRADIO_TEMP_DIR, ...) work as well; an option given here wins. Weights come from --weights, the
@@ -161,14 +161,19 @@ def _existing(text: str) -> str:
     return text
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line's parser."""
+def parser(program: str = "app.py") -> argparse.ArgumentParser:
+    """The command line's parser.
+
+    Args:
+        program: the command's name in `--help` and in errors; a Python file or a console command.
+    """
     default = Options()
+    command = f"python {program}" if program.endswith(".py") else program
     parse = argparse.ArgumentParser(
-        prog="app.py",
+        prog=program,
         description="Drag a photo into a page and see what a segmentation network sees in it, "
         "pixel by pixel.",
-        epilog=EPILOG,
+        epilog=EPILOG.format(command=command),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     model = parse.add_argument_group("the network")
@@ -278,16 +283,17 @@ def _add_limits(limits: argparse._ArgumentGroup, default: Options) -> None:
     )
 
 
-def parse_options(arguments: Sequence[str] | None = None) -> Options:
+def parse_options(arguments: Sequence[str] | None = None, program: str = "app.py") -> Options:
     """Read the command line.
 
     Args:
         arguments: the words after the program's name; None reads `sys.argv`.
+        program: the command's name in `--help` and in errors.
 
     Returns:
         The options. Exits with status 2 and a line of explanation where one is wrong.
     """
-    return options_from(vars(parser().parse_args(arguments)))
+    return options_from(vars(parser(program).parse_args(arguments)))
 
 
 def options_from(parsed: Mapping[str, Any]) -> Options:

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 import torch
 from torch.export.pt2_archive import PT2ArchiveReader, PT2ArchiveWriter
 
+from segmentation.archive_limits import check_graph_size, check_json_size, check_parts
 from segmentation.errors import ModelError
 from segmentation.terminal import plain
 from segmentation.zips import why_broken
@@ -82,8 +83,10 @@ class Archive:
 
     def read_json(self, name: str, limit: int) -> Any:
         """One part as JSON."""
+        data = self.read(name, limit)
+        check_json_size(name, data)
         try:
-            return json.loads(self.read(name, limit))
+            return json.loads(data)
         except (ValueError, RecursionError) as error:
             raise ModelError(f"its part {name!r} is no JSON: {_line(error)}") from error
 
@@ -112,7 +115,9 @@ def rewrite(archive: Archive, target: BinaryIO) -> dict[str, Any]:
             raise ModelError(
                 "it holds compiled code, which is not run: save the program with torch.export.save"
             )
-    graph = _checked(archive.read_json(GRAPH, MAX_GRAPH_BYTES))
+    graph = archive.read_json(GRAPH, MAX_GRAPH_BYTES)
+    check_graph_size(graph)
+    graph = _checked_value(graph)
     payloads = {name: _payloads(archive, *where) for name, where in _PARTS.items()}
     with PT2ArchiveWriter(target) as writer:
         writer.write_string(GRAPH, json.dumps(graph))
@@ -135,6 +140,7 @@ def _payloads(archive: Archive, folder: str, config_name: str) -> dict[str, Any]
     entries = content.get("config") if isinstance(content, dict) else None
     if not isinstance(entries, dict):
         raise ModelError(f"its part {config_name!r} has no table of tensors")
+    part_bytes: dict[str, int] = {}
     for name, entry in entries.items():
         meta = entry.get("tensor_meta") if isinstance(entry, dict) else None
         if not isinstance(meta, dict) or entry.get("use_pickle") is not False:
@@ -145,20 +151,17 @@ def _payloads(archive: Archive, folder: str, config_name: str) -> dict[str, Any]
         path = entry.get("path_name")
         if not isinstance(path, str) or not _PAYLOAD.fullmatch(path) or not _PATH.fullmatch(name):
             raise ModelError(f"its tensor {name[:80]!r} has a name or place that is not allowed")
-        _check_extent(name, meta, archive.size(folder + path))
-    return _checked(content)
+        part_bytes[path] = archive.size(folder + path)
+    check_parts(entries, part_bytes)
+    return _checked_value(content)
 
 
-def _check_extent(name: str, meta: dict[str, Any], size: int) -> None:
-    """Refuse a tensor that claims more values than its part has bytes."""
-    count = 1
-    for side in meta.get("sizes", [None]):
-        value = side.get("as_int") if isinstance(side, dict) else None
-        if type(value) is not int or value < 0:
-            raise ModelError(f"its tensor {name[:80]!r} has no plain sizes")
-        count *= value
-    if count > size:
-        raise ModelError(f"its tensor {name[:80]!r} claims {count} values in {size} bytes")
+def _checked_value(value: Any) -> Any:
+    """`_checked`, for JSON that may be nested more deeply than Python's stack."""
+    try:
+        return _checked(value)
+    except RecursionError as error:
+        raise ModelError("its graph is nested too deeply") from error
 
 
 def _checked(value: Any, key: str = "") -> Any:

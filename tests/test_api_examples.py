@@ -237,7 +237,7 @@ def test_the_api_describes_itself(app_url):
 
 
 def test_programs_wait_in_the_line_of_the_network_and_find_its_door():
-    from app import build_demo
+    from page.app import build_demo
     from page.crowd import LINE
     from page.options import Options
 

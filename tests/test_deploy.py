@@ -327,7 +327,7 @@ def test_only_models_that_the_replicas_have_can_be_asked_for(make, settings):
 
 def test_a_mounted_page_keeps_its_guard_and_its_password(settings, monkeypatch, tmp_path):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    from app import build_demo
+    from page.app import build_demo
     from page.mounted import mount
 
     options = replace(settings.page, auth=("ana", "secret"))
