@@ -62,13 +62,13 @@ def test_a_port_in_use_is_one_line_and_a_status():
 
 
 def test_a_temporary_folder_that_cannot_be_made_is_one_line(tmp_path, monkeypatch, capsys):
-    import app
+    from page.app import running
 
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "file" / "tmp"))
     monkeypatch.setattr(sys, "argv", ["app.py", "--model", "embedded", "--device", "cpu"])
-    with pytest.raises(SystemExit) as ended:
-        app.main()
+    with pytest.raises(SystemExit) as ended, running("app.py"):
+        pass
     assert ended.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "cannot be written (Not a directory): set GRADIO_TEMP_DIR to one that can" in line

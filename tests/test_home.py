@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import segmentation
-from app import _warm_up
 from inside import API, file_data, png, running_inside
+from page.app import _warm_up
 from page.engine import Engine
 from page.home import KEY, asked_by, is_alone
 from page.options import Options
