@@ -173,3 +173,32 @@ def test_embedding_says_what_is_wrong(tmp_path, capsys):
     assert "none.pt" in capsys.readouterr().err
     assert embed.main(["--weights", "x.pth", "--val", ".", "--size", "64"]) == 1
     assert "--weights needs --model, the network, and --history" in capsys.readouterr().err
+
+
+def test_other_weights_are_mixed_in_before_they_are_measured(tmp_path):
+    val = make_shapes(tmp_path / "val", 3, seed=8)
+    states = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        states.append(build_network("deeplabv3plus_resnet18", 4).state_dict())
+        torch.save(states[-1], tmp_path / f"{seed}.pth")
+    (tmp_path / "history.json").write_text('[{"what": "Drawn at random."}]')
+    given = ["--weights", str(tmp_path / "0.pth"), "--model", "deeplabv3plus_resnet18"]
+    more = ["--num-classes", "4", "--history", str(tmp_path / "history.json"), "--size", "64"]
+    out = ["--val", str(val), "--out", str(tmp_path / "out"), "--quiet"]
+    assert embed.main([*given, *more, *out, "--mix", f"{tmp_path / '1.pth'}:0.25"]) == 0
+    written = torch.load(tmp_path / "out" / "embedded.pth", weights_only=True)
+    key = "head.classifier.weight"
+    expected = 0.75 * states[0][key] + 0.25 * states[1][key]
+    torch.testing.assert_close(written[key].float(), expected, atol=1e-3, rtol=1e-3)
+    stages = json.loads((tmp_path / "out" / "embedded.json").read_text())["trained"]["stages"]
+    assert [stage["what"] for stage in stages] == [
+        "Drawn at random.",
+        "Mixed: 0.75 of these weights + 0.25 of 1.pth.",
+    ]
+
+
+def test_more_than_all_cannot_be_mixed_in():
+    weights = embed.Weights("deeplabv3plus_resnet18", 4, {}, [])
+    with pytest.raises(ValueError, match=r"add up to 1\.2"):
+        embed.mixed(weights, [("a", 0.6), ("b", 0.6)])

@@ -1,10 +1,12 @@
 """A model's figures in the page, the API and the classroom: with their photos, at their size."""
 
+import json
 from types import SimpleNamespace
 
 import pytest
 
 from page.classroom_compare import _quality, _warning
+from segmentation import models
 from segmentation.card_figures import Figures
 from segmentation.cards import ModelCard
 from segmentation.catalog import embedded_card
@@ -53,3 +55,22 @@ def test_the_built_in_models_figure_is_that_of_all_classes():
     shipped = embedded_card()
     assert shipped.miou == pytest.approx(100 * shipped.figures.miou, abs=0.06)
     assert len(shipped.figures.classes) == len(shipped.categories) == 21
+
+
+def test_figures_of_published_weights_are_read_where_somebody_measured_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(models, "FIGURES_FOLDER", tmp_path)
+    names = ("__background__", "cat")
+    assert models._measured_figures("deeplabv3_resnet50", names) is None
+    measured = {
+        "model": "deeplabv3_resnet50",
+        "data": ["val", "val21"],
+        "photos": 334,
+        "size": 520,
+        "miou": 0.7,
+        "classes": {"cat": {"iou": 0.9, "photos": 62}},
+        "sets": {"level": 0.95, "threshold": 0.4, "coverage": 0.95},
+    }
+    (tmp_path / "deeplabv3_resnet50.json").write_text(json.dumps(measured))
+    figures = models._measured_figures("deeplabv3_resnet50", names)
+    assert figures.measured_on == "334 photos of val and val21 at 520 px"
+    assert figures.set_threshold == 0.4

@@ -4,7 +4,7 @@
 weights in half precision, measures exactly those, and writes `embedded.pth`, its card
 `embedded.json`, and the card for people, `README.md`. With `--weights FILE --model NAME --history
 FILE` in place of `--checkpoint` the weights are a state dict, and the file says how they were made:
-a JSON list of stages (see `training.history`).
+a JSON list of stages (see `training.history`). `--mix FILE:SHARE` averages other weights in first.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from training.checkpoint import load_checkpoint, save_checkpoint
 from training.embed_text import LICENSE, SOURCE, describe_model, known_failures
 from training.evaluate import examine, find_labelled
 from training.history import read_stages, run_stage
+from training.mix import mix_weights, parse_part
 from training.setup import eval_transforms, initial_weights, own_card
 
 FOLDER = Path(__file__).parent.parent / "segmentation" / "weights"
@@ -84,6 +85,28 @@ def from_run(checkpoint: Path, folder: Path, *, history: Path | None, note: str 
 def from_state(weights: Path, model: str, num_classes: int, history: Path) -> Weights:
     """The weights of a state dict whose history somebody wrote down."""
     return Weights(model, num_classes, initial_weights(str(weights), model), read_stages(history))
+
+
+def mixed(weights: Weights, parts: Sequence[tuple[str, float]]) -> Weights:
+    """The weights averaged with others, and a stage more in their history.
+
+    Args:
+        weights: What is left of one after the others' shares is their share.
+        parts: Names (embedded, a checkpoint, a state dict) and shares of the others.
+
+    Raises:
+        ValueError: The shares add up to more than one, or the networks differ.
+    """
+    if not parts:
+        return weights
+    own = round(1 - sum(share for _, share in parts), 6)
+    if own < 0:
+        raise ValueError(f"the shares to mix in add up to {1 - own:g}: at most 1 is there")
+    others = [initial_weights(name, weights.network) for name, _ in parts]
+    state = mix_weights([weights.state, *others], [own, *(share for _, share in parts)])
+    names = " + ".join(f"{share:g} of {Path(name).name}" for name, share in parts)
+    stage = {"what": f"Mixed: {own:g} of these weights + {names}."}
+    return replace(weights, state=state, stages=[*weights.stages, stage])
 
 
 def embed(
@@ -167,6 +190,14 @@ def make_parser() -> argparse.ArgumentParser:
     add("--model", help="with --weights: the network that they are for")
     add("--num-classes", type=int, default=21, help="with --weights: the network's classes")
     add("--history", type=Path, help="JSON list of the stages of training up to here")
+    add(
+        "--mix",
+        nargs="*",
+        type=parse_part,
+        default=[],
+        metavar="FILE:SHARE",
+        help="average these in: embedded:0.15 leaves 0.85 to the weights themselves",
+    )
     add("--val", type=Path, nargs="+", required=True, help="folders in VOC layout to measure on")
     add("--data-name", default="", help="what the photos in --val are, in words")
     add("--size", type=int, required=True, help="shorter side at which the model is used")
@@ -194,7 +225,7 @@ def main(arguments: list[str] | None = None) -> int:
                 options.weights, options.model, options.num_classes, options.history
             )
         card = embed(
-            weights,
+            mixed(weights, options.mix),
             options.val,
             options.out,
             size=options.size,
