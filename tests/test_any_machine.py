@@ -1,5 +1,6 @@
 """Ports in use, folders that cannot be written, Ctrl-C, disks without modes, no POSIX: one line."""
 
+import csv
 import errno
 import json
 import os
@@ -279,5 +280,5 @@ def test_a_folder_is_labelled_and_resumed_without_posix(
     assert main(given) == 0
     assert "1 labelled, 3 done before: see" in capsys.readouterr().err
     assert len(no_posix) == 2  # a lock for each run
-    table = (tmp_path / "out" / "classes.csv").read_text().splitlines()
-    assert [line.split(",")[0] for line in table] == ["image", "0.png", "2.png", "3.png", "5.png"]
+    table = csv.reader((tmp_path / "out" / "classes.csv").read_text("utf-8").splitlines())
+    assert [row[0] for row in table] == ["image", "0.png", "2.png", "3.png", "5.png"]

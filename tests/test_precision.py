@@ -149,3 +149,11 @@ def test_the_note_of_a_runner_reaches_the_segmenter(tiny_program, monkeypatch):
     monkeypatch.setattr(runner, "usable_precision", lambda name, device: ("float32", "because."))
     one = segmentation.load(tiny_program, device="cpu", precision="float16")
     assert (one.precision, one.note) == ("float32", "because.")
+
+
+def test_trying_what_a_processor_can_do_draws_no_random_numbers():
+    packs.cache_clear()
+    before = torch.get_rng_state()
+    packs(torch.float32)
+    packs(torch.bfloat16)
+    assert torch.equal(torch.get_rng_state(), before)

@@ -174,7 +174,7 @@ def _sets(sets: dict[str, Any]) -> list[str]:
         f"photos {100 * several:.0f} % have a set of two classes or more: the page draws them as "
         "unsure.",
         f"Their label is right in {100 * _several_accuracy(sets):.0f} % of the cases, that of the "
-        f"others in {100 * sets['accuracy']['1']:.0f} %.",
+        f"others in {100 * sets['accuracy'].get('1', 0.0):.0f} %.",
     ]
 
 
