@@ -208,7 +208,7 @@ def test_the_switch_sharper_and_the_size_are_one_choice(page, app_url, photo_fil
     drop(page, app_url, photo_file)
     wait_ready(page)
     size = page.get_by_label("Shorter side that the network sees")
-    sharper = page.get_by_label("Sharper")
+    sharper = page.locator("#sharper input[type=checkbox]")
     assert not sharper.is_checked()
     assert size.input_value() == "as the model was trained"
     sharper.check()
