@@ -23,6 +23,7 @@ from server import free_port
 pytestmark = pytest.mark.ray
 
 REQUESTS = 100
+ATTEMPTS = 8  # to end a replica that has begun a photo
 AT_ONCE = 8
 
 
@@ -165,8 +166,7 @@ def test_a_hundred_answers_are_the_local_ones_though_a_replica_dies(app, local):
     expected = [local(data) for data in files]
     wait_until(lambda: len(replicas()) == 2)
     before = numbers(app)
-    victim = min(replicas())
-    done = 0
+    done, sent = 0, 0
 
     def one(number: int) -> bool:
         nonlocal done
@@ -175,18 +175,23 @@ def test_a_hundred_answers_are_the_local_ones_though_a_replica_dies(app, local):
         return same
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        answers = [pool.submit(one, number) for number in range(REQUESTS)]
-        wait_until(lambda: done >= REQUESTS // 5)
-        os.kill(victim, signal.SIGSTOP)  # so that it dies with photos in its hands
-        wait_until(lambda: numbers(app)["pixelwise_at_work"] >= 1)
-        time.sleep(1.0)
-        os.kill(victim, signal.SIGKILL)
-        assert [answer.result(90) for answer in answers] == [True] * REQUESTS
-    after = numbers(app)
-    assert after["pixelwise_photos_total"] - before["pixelwise_photos_total"] == REQUESTS
+        for _ in range(ATTEMPTS):
+            victim = min(replicas())
+            answers = [pool.submit(one, number) for number in range(REQUESTS)]
+            sent += REQUESTS
+            wait_until(lambda least=sent - REQUESTS * 4 // 5: done >= least)
+            os.kill(victim, signal.SIGSTOP)  # so that it dies with photos in its hands
+            time.sleep(2.0)
+            os.kill(victim, signal.SIGKILL)
+            assert [answer.result(90) for answer in answers] == [True] * REQUESTS
+            wait_until(lambda gone=victim: len(replicas() - {gone}) == 2)  # Serve started another
+            after = numbers(app)
+            # Serve itself sends again what the replica had not begun: then no retry is counted
+            if after["pixelwise_retries_total"] > before["pixelwise_retries_total"]:
+                break
+    assert after["pixelwise_photos_total"] - before["pixelwise_photos_total"] == sent
     assert after["pixelwise_failures_total"] == before["pixelwise_failures_total"]
     assert after["pixelwise_retries_total"] > before["pixelwise_retries_total"]
-    wait_until(lambda: len(replicas() - {victim}) == 2)  # Serve has started another
 
 
 def test_an_update_replaces_the_networks_while_the_page_answers(app, local, settings):
