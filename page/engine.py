@@ -185,7 +185,7 @@ class Engine:
         source: "Source",
         content: str,
         asked: str,
-        size: int | None,
+        size: "Size",
         session: str,
         stand_in: bool,
     ) -> Job:

@@ -66,6 +66,7 @@ class LabelRoom:
         self.caption = gr.HTML("", elem_id="example-caption", padding=False)
 
     def _build_choices(self, engine: Engine) -> None:
+        has_sharper = engine.sharper_size(EMBEDDED) is not None
         self.model = gr.Dropdown(
             words.model_choices(engine),
             value=Path(engine.default).name,
@@ -73,7 +74,7 @@ class LabelRoom:
             elem_id="model",
         )
         self.size = gr.Dropdown(
-            _sizes(engine.options.size, sharper=engine.sharper_size(EMBEDDED) is not None),
+            _sizes(engine.options.size, sharper=has_sharper),
             value=engine.options.size or 0,
             label="Shorter side that the network sees",
             elem_id="size",
@@ -83,7 +84,7 @@ class LabelRoom:
             False,
             label="Sharper",
             info=SHARPER_INFO,
-            visible=engine.sharper_size(EMBEDDED) is not None,
+            visible=has_sharper,
             elem_id="sharper",
         )
         size, sharper, moved = self.size, self.sharper, {**QUIETLY, "queue": False}

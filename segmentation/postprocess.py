@@ -77,7 +77,7 @@ def decide_with_sets(
         each pixel's set; see `segmentation.prediction_sets`.
     """
     source = _values(logits)  # (C, h, w)
-    out = np.empty(size, np.uint8), np.empty(size, np.float32), np.empty(size, np.uint8)
+    out = empty_decision(size)
     rows, columns = make_taps(source.shape[1], size[0]), make_taps(source.shape[2], size[1])
     sets = _Sets(np.empty(size, np.uint8), threshold)
     _decide_all(source, rows, columns, out, sets)
