@@ -5,7 +5,6 @@ import hashlib
 import http.client
 import os
 import sys
-import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -13,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from segmentation.errors import WeightsError
+from segmentation.partial_file import partial_file
 
 Progress = Callable[[int, int | None], None]
 
@@ -41,13 +41,11 @@ def download(
         OSError: the file cannot be written.
     """
     _remove_stale(target)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-    part = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            digest = _receive(url, file.write, progress or _nothing)
-            file.flush()
-            os.fsync(file.fileno())
+    with partial_file(target.parent, f".{target.name}.") as (file, part):
+        digest = _receive(url, file.write, progress or _nothing)
+        file.flush()
+        os.fsync(file.fileno())
+        file.close()
         if expected and not digest.startswith(expected):
             raise WeightsError(
                 f"what arrived is not the published file (its SHA-256 begins with {digest[:8]}, "
@@ -56,8 +54,6 @@ def download(
         with contextlib.suppress(OSError):  # CIFS and S3 mounts have no modes
             part.chmod(0o644)
         os.replace(part, target)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import io
 import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,9 +12,10 @@ from PIL import Image
 
 from segmentation.overlay import blend
 from segmentation.palette import colorize, palette_from_card, write_indexed_png
+from segmentation.partial_file import SUFFIX, partial_file
 from segmentation.predictor import Segmenter
 
-_PREFIX, _SUFFIX = ".pixelwise-", ".part"
+_PREFIX = ".pixelwise-"
 
 
 def encode_outputs(
@@ -50,17 +50,12 @@ def write_whole(path: Path, data: bytes) -> None:
     Raises:
         OSError: It cannot be written; what stood at `path` stands there still.
     """
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=_PREFIX, suffix=_SUFFIX)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
+    with partial_file(path.parent, _PREFIX) as (file, part):
+        file.write(data)
+        file.close()
         with contextlib.suppress(OSError):  # CIFS and S3 mounts have no modes
             os.chmod(part, 0o644)
         os.replace(part, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(part)
-        raise
 
 
 def check_writable(folder: Path) -> None:
@@ -70,20 +65,18 @@ def check_writable(folder: Path) -> None:
         OSError: the folder cannot be created or written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(dir=folder, prefix=_PREFIX, suffix=_SUFFIX)
-    os.close(handle)
-    with contextlib.suppress(OSError):
-        os.unlink(part)
+    with partial_file(folder, _PREFIX):
+        pass
 
 
 def mark_path(out: Path, key: str) -> Path:
     """A hidden file of that key in an output folder, which `remove_parts` removes."""
-    return out / f"{_PREFIX}{hashlib.sha256(os.fsencode(key)).hexdigest()[:32]}{_SUFFIX}"
+    return out / f"{_PREFIX}{hashlib.sha256(os.fsencode(key)).hexdigest()[:32]}{SUFFIX}"
 
 
 def remove_parts(folders: Iterable[Path]) -> None:
     """Remove what killed processes left in these folders: parts of files, and marks."""
     for folder in folders:
-        for part in folder.glob(f"{_PREFIX}*{_SUFFIX}"):
+        for part in folder.glob(f"{_PREFIX}*{SUFFIX}"):
             with contextlib.suppress(OSError):
                 part.unlink()

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,7 +18,7 @@ from PIL import Image
 from conftest import ROOT
 from page.address import check_address, check_folder
 from page.options import Options
-from segmentation import PixelwiseError, cli, filelock, outputs
+from segmentation import PixelwiseError, cli, filelock, outputs, partial_file
 from segmentation.cli import main
 from segmentation.many.journal import Journal
 from server import free_port
@@ -122,7 +123,7 @@ def test_an_output_folder_that_cannot_be_written_is_one_line(
     def refuse(*_: object, **__: object) -> None:
         raise READ_ONLY
 
-    monkeypatch.setattr(outputs.tempfile, "mkstemp", refuse)  # root may write anywhere: pretend
+    monkeypatch.setattr(partial_file, "_private", refuse)  # root may write anywhere: pretend
     monkeypatch.setattr(cli, "load", None)  # nothing is loaded or labelled in vain
     given = words(photos, tiny_program, tmp_path / "out")
     if what == "folder":
@@ -194,6 +195,29 @@ def test_a_real_ctrl_c_leaves_no_traceback_and_no_half_file(photos, tiny_program
     for path in out.iterdir():
         with Image.open(path) as image:
             image.load()
+
+
+@pytest.mark.parametrize("step", ["created", "written", "moved"])
+def test_ctrl_c_at_any_moment_of_writing_leaves_no_part(step, tmp_path, monkeypatch):
+    def interrupted(real: Callable[..., object]) -> Callable[..., object]:
+        def run(*given: object, **named: object) -> object:
+            real(*given, **named)  # it is done, and then the signal comes
+            raise KeyboardInterrupt
+
+        return run
+
+    where, name = {
+        "created": (partial_file, "_private"),
+        "written": (os, "chmod"),
+        "moved": (os, "replace"),
+    }[step]
+    monkeypatch.setattr(where, name, interrupted(getattr(where, name)))
+    with pytest.raises(KeyboardInterrupt):
+        outputs.write_whole(tmp_path / "whole", b"all of it")
+    if step == "moved":
+        assert (tmp_path / "whole").read_bytes() == b"all of it"
+        (tmp_path / "whole").unlink()
+    assert list(tmp_path.iterdir()) == []
 
 
 # ---- disks that know no modes, and systems that are no POSIX
