@@ -72,7 +72,7 @@ def cam(camera_browser):
 def open_live(page, url) -> None:
     page.goto(url)
     page.get_by_role("tab", name="Live").click()
-    page.wait_for_selector("#live .lv-go", state="visible")
+    page.wait_for_selector("#live .lv-start", state="visible")
 
 
 def names(page) -> set[str]:
@@ -83,12 +83,12 @@ def test_the_fake_cameras_picture_is_labelled_and_stops_by_itself(cam, app_url):
     hosts = set()
     cam.on("request", lambda request: hosts.add(request.url.split("/")[2]))
     open_live(cam, app_url)
-    cam.click("#live .lv-go")
+    cam.click("#live .lv-start")
     cam.wait_for_function("parseFloat(document.querySelector('#live .lv-fps').textContent) > 0")
-    assert cam.locator("#live .lv-go").inner_text() == "Stop"
+    assert cam.locator("#live .lv-start").inner_text() == "Stop"
     assert names(cam) == {"person", "cat", "dog"}
     assert cam.locator("#live .lv-latency").inner_text().endswith(" ms")
-    assert cam.locator("#live .lv-why").inner_text().startswith("colour_net answers: ")
+    assert cam.locator("#live .lv-reason").inner_text().startswith("colour_net answers: ")
     colours = cam.evaluate(
         """() => {
             const canvas = document.querySelector("#live .lv-labels");
@@ -101,12 +101,12 @@ def test_the_fake_cameras_picture_is_labelled_and_stops_by_itself(cam, app_url):
     voc = [[192, 128, 128], [64, 0, 0], [64, 0, 128]]  # person, cat, dog
     np.testing.assert_allclose([colour[:3] for colour in colours], voc, atol=2)
     cam.wait_for_selector("#live .lv[data-state=ended]")  # after the eight seconds of this page
-    assert "a camera is on for 8 s at most" in cam.locator("#live .lv-said").inner_text()
-    assert cam.locator("#live .lv-go").inner_text() == "Go on"
+    assert "a camera is on for 8 s at most" in cam.locator("#live .lv-status").inner_text()
+    assert cam.locator("#live .lv-start").inner_text() == "Go on"
     assert cam.evaluate("document.querySelector('#live .lv-video').srcObject === null")
-    cam.click("#live .lv-go")
+    cam.click("#live .lv-start")
     cam.wait_for_selector("#live .lv[data-state=on]")
-    cam.click("#live .lv-go")
+    cam.click("#live .lv-start")
     cam.wait_for_selector("#live .lv[data-state=off]")
     own = app_url.split("/")[2]
     assert {host for host in hosts if host and "." in host} == {own}
@@ -129,11 +129,11 @@ def test_one_frame_is_on_its_way_at_a_time_and_another_tab_stops_it(cam, app_url
     cam.on("requestfinished", ended)
     cam.on("requestfailed", ended)
     open_live(cam, app_url)
-    cam.click("#live .lv-go")
+    cam.click("#live .lv-start")
     cam.wait_for_function("parseFloat(document.querySelector('#live .lv-fps').textContent) > 0")
     cam.get_by_role("tab", name="Label").click()
     cam.wait_for_selector("#live .lv[data-state=ended]", state="attached")
-    assert "out of sight" in cam.locator("#live .lv-said").text_content()
+    assert "out of sight" in cam.locator("#live .lv-status").text_content()
     assert most == 1
 
 
@@ -144,7 +144,7 @@ def test_a_second_visitors_photo_is_answered_while_a_camera_is_on(cam, page, app
     page.goto(app_url)
     page.wait_for_selector("#photo input[type=file]", state="attached")
     open_live(cam, app_url)
-    cam.click("#live .lv-go")
+    cam.click("#live .lv-start")
     cam.wait_for_selector("#live .lv[data-state=on]")
     page.set_input_files("#photo input[type=file]", tmp_path / "photo.png")
     page.wait_for_selector("#viewer .pw[data-state=ready]")
@@ -168,12 +168,12 @@ def test_each_refusal_has_its_sentence(cam, app_url):
                 () => Promise.reject(new DOMException("made up", name)); }""",
             name,
         )
-        cam.click("#live .lv-go")
+        cam.click("#live .lv-start")
         cam.wait_for_function(
-            "text => document.querySelector('#live .lv-said').textContent.includes(text)",
+            "text => document.querySelector('#live .lv-status').textContent.includes(text)",
             arg=sentence,
         )
-        assert cam.locator("#live .lv-go").inner_text() == "Start the camera"
+        assert cam.locator("#live .lv-start").inner_text() == "Start the camera"
     for secure, sentence in ((False, "https://127.0.0.1"), (True, "offers no camera to web pages")):
         cam.evaluate(
             """secure => {
@@ -184,23 +184,23 @@ def test_each_refusal_has_its_sentence(cam, app_url):
             }""",
             secure,
         )
-        cam.click("#live .lv-go")
+        cam.click("#live .lv-start")
         cam.wait_for_function(
-            "text => document.querySelector('#live .lv-said').textContent.includes(text)",
+            "text => document.querySelector('#live .lv-status').textContent.includes(text)",
             arg=sentence,
         )
 
 
 def test_a_camera_that_is_unplugged_is_told(cam, app_url):
     open_live(cam, app_url)
-    cam.click("#live .lv-go")
+    cam.click("#live .lv-start")
     cam.wait_for_selector("#live .lv[data-state=on]")
     cam.evaluate(
         """() => document.querySelector("#live .lv-video").srcObject.getVideoTracks()[0]
             .dispatchEvent(new Event("ended"))"""
     )
     cam.wait_for_selector("#live .lv[data-state=off]")
-    said = cam.locator("#live .lv-said")
+    said = cam.locator("#live .lv-status")
     said.filter(has_text="it was unplugged or switched off").wait_for()
 
 
@@ -225,15 +225,15 @@ def test_nothing_overflows_on_a_phone_and_all_can_be_reached_by_keyboard(camera_
     page = context.new_page()
     open_live(page, app_url)
     page.evaluate(TWO_CAMERAS)
-    page.locator("#live .lv-go").focus()
+    page.locator("#live .lv-start").focus()
     page.keyboard.press("Enter")
     page.wait_for_selector("#live .lv[data-state=on]")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    assert page.locator("#live .lv-go").bounding_box()["height"] >= 44
-    for part in ("lv-turn", "lv-model", "lv-opacity", "lv-safe"):
+    assert page.locator("#live .lv-start").bounding_box()["height"] >= 44
+    for part in ("lv-switch-camera", "lv-model", "lv-opacity", "lv-safe"):
         page.keyboard.press("Tab")
         assert part in page.evaluate("document.activeElement.className")
-    page.click("#live .lv-turn")
+    page.click("#live .lv-switch-camera")
     page.wait_for_function("window.asked.at(-1).video.deviceId?.exact === 'other'")
     page.wait_for_selector("#live .lv[data-state=on]")
     context.close()

@@ -131,8 +131,8 @@ def test_a_bad_file_is_told_and_the_next_photo_works(page, app_url, photo_file, 
     bad = tmp_path / "notes.jpg"
     bad.write_text("dear diary")
     drop(page, app_url, bad)
-    page.wait_for_selector("#viewer .pw-veil:not([hidden])")
-    assert "is text, not a picture" in page.locator("#viewer .pw-veil").inner_text()
+    page.wait_for_selector("#viewer .pw-overlay:not([hidden])")
+    assert "is text, not a picture" in page.locator("#viewer .pw-overlay").inner_text()
     assert "Traceback" not in page.content()
     drop(page, app_url, photo_file)
     wait_ready(page)

@@ -295,7 +295,7 @@ def test_1_dragging_a_finger_probes_and_the_readout_stays_off_the_photo(phone):
     to_x, to_y, *_ = phone.spot(PERSON)
     for part in (0.3, 0.6, 1):
         fingers(phone, "touchMove", (x + (to_x - x) * part, y + (to_y - y) * part))
-    dock = phone.page.locator(".pw-dock .pw-reading")
+    dock = phone.page.locator(".pw-hint-bar .pw-reading")
     dock.wait_for()
     assert dock.locator(".pw-reading-name").inner_text() == "person"
     assert dock.locator(".pw-reading-next").inner_text().startswith("then ")
@@ -318,7 +318,7 @@ def test_2_legend_lists_the_classes_largest_first(viewer, app):
         row = rows.nth(i)
         assert row.locator(".pw-name").inner_text() == area.name.strip("_")
         assert row.locator(".pw-share").inner_text() == f"{area.fraction * 100:.1f} %"
-        sure = float(row.locator(".pw-sure").inner_text().split()[0])
+        sure = float(row.locator(".pw-confidence").inner_text().split()[0])
         assert sure == pytest.approx(area.confidence * 100, abs=0.6)
         swatch = row.locator(".pw-swatch").evaluate("e => getComputedStyle(e).backgroundColor")
         assert swatch == "rgb({}, {}, {})".format(*color(area.index))
@@ -808,7 +808,7 @@ def test_10_the_result_is_announced_in_words(viewer, app):
     viewer.show("second")
     assert summary.inner_text() != before
     viewer.page.mouse.click(*viewer.spot(PERSON)[:2])
-    spoken = viewer.page.locator(".pw-spoken")
+    spoken = viewer.page.locator(".pw-sr-status")
     assert spoken.get_attribute("aria-live") == "polite"
     assert re.match(r"Pinned row 132, column 89: \w+, .*%, then \w+", spoken.inner_text())
 
@@ -851,7 +851,7 @@ CONTRASTS = """
     const own = [...element.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
     const seen = {opacityProperty: true, visibilityProperty: true};
     if (!own || !element.checkVisibility(seen)) continue;
-    if (element.closest('.pw-side, :disabled, .pw-spoken')) continue;
+    if (element.closest('.pw-compare-label, :disabled, .pw-sr-status')) continue;
     const ink = parse(getComputedStyle(element).color).slice(0, 3);
     const [a, b] = [light(ink), light(behind(element))].sort((x, y) => y - x);
     const ratio = Math.round((a + 0.05) / (b + 0.05) * 100) / 100;
@@ -866,13 +866,13 @@ def test_10_reduced_motion_stands_still(viewer):
     page = viewer.page
     moving = "() => document.querySelector('.pw').getAnimations({subtree: true}).length"
     page.locator("#wait").dispatch_event("click")
-    page.wait_for_selector(".pw-veil:not([hidden])")
+    page.wait_for_selector(".pw-overlay:not([hidden])")
     assert page.evaluate(moving) >= 1
     page.locator("#first").dispatch_event("click")
-    page.wait_for_selector(".pw-veil", state="hidden")
+    page.wait_for_selector(".pw-overlay", state="hidden")
     page.emulate_media(reduced_motion="reduce")
     page.locator("#wait").dispatch_event("click")
-    page.wait_for_selector(".pw-veil:not([hidden])")
+    page.wait_for_selector(".pw-overlay:not([hidden])")
     assert page.evaluate(moving) == 0
     assert page.locator(".pw-button").first.evaluate(
         "e => getComputedStyle(e).transitionDuration"
@@ -992,7 +992,7 @@ def test_states_are_told_and_the_last_picture_stays(page, app):
     assert page.locator(".pw-empty-title").inner_text() == "Drop a photo to begin"
     assert not page.locator(".pw-controls").is_visible()
     page.locator("#work").dispatch_event("click")
-    veil = page.locator(".pw-veil")
+    veil = page.locator(".pw-overlay")
     veil.wait_for()
     assert "82 of 233 MB" in veil.inner_text()
     assert page.get_by_role("progressbar").get_attribute("aria-valuenow") == "35"
@@ -1001,7 +1001,7 @@ def test_states_are_told_and_the_last_picture_stays(page, app):
     page.locator("#error").dispatch_event("click")
     veil.wait_for()
     assert veil.get_attribute("role") == "alert"
-    assert page.locator(".pw-veil-text").inner_text() == "Not a photo: <b>x</b>."
+    assert page.locator(".pw-overlay-text").inner_text() == "Not a photo: <b>x</b>."
     page.click(".pw-dismiss")
     assert not veil.is_visible()
     assert driver.at(PERSON)[3] > 0

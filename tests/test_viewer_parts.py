@@ -17,13 +17,12 @@ from segmentation.errors import PixelwiseError
 from segmentation.labelmap import decode_label_map
 from segmentation.palette import safe_palette, voc_palette
 from viewer import LabelViewer, PixelBars, build_value, pixel_value
-from viewer.component import BARS_SCRIPTS, SCRIPTS, join_scripts
+from viewer.component import BARS_SCRIPTS, SCRIPTS, STATIC, STYLES, join_scripts, read_static
 from viewer.files import keep_file
 from viewer.live import LIVE_SCRIPTS
 from viewer_app import own_classes
 
 ROOT = Path(__file__).resolve().parent.parent
-FOLDER = ROOT / "viewer"
 NODE = shutil.which("node")
 needs_node = pytest.mark.skipif(NODE is None, reason="no Node on this machine")
 
@@ -50,24 +49,36 @@ def test_joined_scripts_are_one_function_body(names, tmp_path):
 
 
 def test_every_script_is_shipped_after_those_it_imports():
-    assert {path.name for path in FOLDER.glob("*.js")} == {*SCRIPTS, *BARS_SCRIPTS, *LIVE_SCRIPTS}
+    shipped = {path.relative_to(STATIC).as_posix() for path in STATIC.rglob("*.js")}
+    assert shipped == {*SCRIPTS, *BARS_SCRIPTS, *LIVE_SCRIPTS}
     for names in (SCRIPTS, BARS_SCRIPTS, LIVE_SCRIPTS):
         for place, name in enumerate(names):
-            text = (FOLDER / name).read_text(encoding="utf-8")
-            used = re.findall(r'from "\./(\w+\.js)"', text)
-            assert set(used) <= set(names[:place]), name
+            folder = (STATIC / name).parent
+            used = re.findall(r'^(?:import|\}) .*from "(\.[^"]+)"', read_static(name), re.MULTILINE)
+            paths = {(folder / path).resolve().relative_to(STATIC).as_posix() for path in used}
+            assert paths <= set(names[:place]), name
+
+
+def test_every_stylesheet_is_shipped():
+    shipped = {path.relative_to(STATIC).as_posix() for path in STATIC.rglob("*.css")}
+    assert shipped == {*STYLES, "bars/bars.css", "live/live.css"}
 
 
 @pytest.mark.parametrize(
-    "name", [f"{one}.{kind}" for one in ("viewer", "bars", "live") for kind in ("html", "css")]
+    "name",
+    [
+        path.relative_to(STATIC).as_posix()
+        for kind in ("css", "html")
+        for path in STATIC.rglob(f"*.{kind}")
+    ],
 )
 def test_templates_hold_nothing_that_gradio_would_expand(name):
-    text = (FOLDER / name).read_text(encoding="utf-8")
+    text = read_static(name)
     assert not re.search(r"[\\`]|\$\{|\{\{|@keyframes|https?:", text)
 
 
 def test_the_files_follow_the_house_style():
-    for path in FOLDER.glob("*.*"):
+    for path in STATIC.rglob("*.*"):
         if path.suffix not in (".js", ".css", ".html"):
             continue
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
@@ -147,7 +158,7 @@ def test_pixel_outside_the_photo_is_refused():
 
 
 def test_components_write_no_files_beside_their_source_and_can_be_rebuilt():
-    assert not list(FOLDER.glob("*.pyi"))
+    assert not list(STATIC.parent.rglob("*.pyi"))
     viewer = LabelViewer(empty_title="Hello", elem_id="v")
     assert viewer.get_config()["props"]["empty_title"] == "Hello"
     # Gradio makes a component anew from its own arguments when a handler returns an update.

@@ -10,31 +10,30 @@ import gradio as gr
 from gradio.component_meta import ComponentMeta, updateable
 from gradio.events import Dependency, EventListener
 
-FOLDER = Path(__file__).parent
+STATIC = Path(__file__).parent / "static"
 SCRIPTS = (
-    "png.js",
-    "palette.js",
-    "regions.js",
-    "view.js",
-    "screen.js",
-    "paint.js",
-    "measure.js",
-    "stage.js",
-    "gestures.js",
-    "legend.js",
-    "hidden.js",
-    "controls.js",
-    "save.js",
-    "loading.js",
-    "reading.js",
-    "veil.js",
-    "pin.js",
-    "keys.js",
-    "panel.js",
-    "viewer.js",
+    "shared/png.js",
+    "shared/palette.js",
+    "shared/regions.js",
+    "label_viewer/viewport.js",
+    "label_viewer/sampling.js",
+    "label_viewer/renderer.js",
+    "shared/statistics.js",
+    "label_viewer/canvas.js",
+    "label_viewer/input.js",
+    "shared/legend.js",
+    "label_viewer/hidden_classes.js",
+    "label_viewer/controls.js",
+    "label_viewer/export.js",
+    "label_viewer/loader.js",
+    "label_viewer/pixel.js",
+    "label_viewer/status_overlay.js",
+    "label_viewer/main.js",
 )
 """The viewer's scripts, each after the ones it uses."""
-BARS_SCRIPTS = ("measure.js", "legend.js", "bars.js")
+STYLES = tuple(f"label_viewer/styles/{name}.css" for name in ("top", "stage", "controls", "layout"))
+"""The viewer's rules, those for narrow screens last."""
+BARS_SCRIPTS = ("shared/statistics.js", "shared/legend.js", "bars/main.js")
 
 
 def join_scripts(names: Sequence[str]) -> str:
@@ -44,17 +43,22 @@ def join_scripts(names: Sequence[str]) -> str:
     they share one scope, and `import` and `export` have nothing left to do.
 
     Args:
-        names: file names in this folder, each after the ones it uses.
+        names: files below `viewer/static`, each after the ones it uses.
 
     Returns:
         The text without import and export statements.
     """
     parts = []
     for name in names:
-        text = (FOLDER / name).read_text(encoding="utf-8")
+        text = read_static(name)
         text = re.sub(r"^import .*?;\n", "", text, flags=re.MULTILINE | re.DOTALL)
         parts.append(re.sub(r"^export ", "", text, flags=re.MULTILINE))
     return "\n".join(parts)
+
+
+def read_static(name: str) -> str:
+    """Read a text file below `viewer/static`."""
+    return (STATIC / name).read_text(encoding="utf-8")
 
 
 class NoStub(ComponentMeta):
@@ -92,8 +96,8 @@ class LabelViewer(gr.HTML, metaclass=NoStub):
         elem_id: str | None = None,
         **kwargs: Any,
     ) -> None:
-        kwargs.setdefault("html_template", (FOLDER / "viewer.html").read_text(encoding="utf-8"))
-        kwargs.setdefault("css_template", (FOLDER / "viewer.css").read_text(encoding="utf-8"))
+        kwargs.setdefault("html_template", read_static("label_viewer/viewer.html"))
+        kwargs.setdefault("css_template", "\n".join(map(read_static, STYLES)))
         kwargs.setdefault("js_on_load", join_scripts(SCRIPTS))
         kwargs.setdefault("apply_default_css", False)
         super().__init__(
@@ -140,8 +144,8 @@ class PixelBars(gr.HTML, metaclass=NoStub):
         elem_id: str | None = None,
         **kwargs: Any,
     ) -> None:
-        kwargs.setdefault("html_template", (FOLDER / "bars.html").read_text(encoding="utf-8"))
-        kwargs.setdefault("css_template", (FOLDER / "bars.css").read_text(encoding="utf-8"))
+        kwargs.setdefault("html_template", read_static("bars/bars.html"))
+        kwargs.setdefault("css_template", read_static("bars/bars.css"))
         kwargs.setdefault("js_on_load", join_scripts(BARS_SCRIPTS))
         kwargs.setdefault("apply_default_css", False)
         super().__init__(value, elem_id=elem_id, empty_text=empty_text, **kwargs)

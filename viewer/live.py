@@ -5,17 +5,17 @@ from typing import Any
 
 import gradio as gr
 
-from viewer.component import FOLDER, NoStub, join_scripts
+from viewer.component import NoStub, join_scripts, read_static
 
 LIVE_SCRIPTS = (
-    "png.js",
-    "palette.js",
-    "measure.js",
-    "legend.js",
-    "refusals.js",
-    "camera.js",
-    "overlay.js",
-    "live.js",
+    "shared/png.js",
+    "shared/palette.js",
+    "shared/statistics.js",
+    "shared/legend.js",
+    "live/camera_errors.js",
+    "live/camera.js",
+    "live/label_overlay.js",
+    "live/main.js",
 )
 """Its scripts, each after the ones it uses."""
 
@@ -39,8 +39,8 @@ class LiveView(gr.HTML, metaclass=NoStub):
         elem_id: str | None = None,
         **kwargs: Any,
     ) -> None:
-        kwargs.setdefault("html_template", (FOLDER / "live.html").read_text(encoding="utf-8"))
-        kwargs.setdefault("css_template", (FOLDER / "live.css").read_text(encoding="utf-8"))
+        kwargs.setdefault("html_template", read_static("live/live.html"))
+        kwargs.setdefault("css_template", read_static("live/live.css"))
         kwargs.setdefault("js_on_load", join_scripts(LIVE_SCRIPTS))
         kwargs.setdefault("apply_default_css", False)
         super().__init__(None, elem_id=elem_id, models=[list(model) for model in models], **kwargs)

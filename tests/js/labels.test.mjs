@@ -13,25 +13,25 @@ import {
   setInWords,
   tableRows,
   toCsv,
-} from "../../viewer/measure.js";
-import { HiddenClasses } from "../../viewer/hidden.js";
+} from "../../viewer/static/shared/statistics.js";
+import { HiddenClasses } from "../../viewer/static/label_viewer/hidden_classes.js";
 import {
   contourAlpha,
   makeStyle,
   paintLabels,
   paintOutline,
   unsureLevel,
-} from "../../viewer/paint.js";
+} from "../../viewer/static/label_viewer/renderer.js";
 import {
   backgroundIndex,
   completeCategories,
   packColor,
   paletteColors,
   parseHex,
-} from "../../viewer/palette.js";
-import { findRegions, regionAt } from "../../viewer/regions.js";
-import { OUTSIDE, findEdges, makeScreen, sampleScreen } from "../../viewer/screen.js";
-import { clampView, fitView, pixelAt, stagePoint, zoomView } from "../../viewer/view.js";
+} from "../../viewer/static/shared/palette.js";
+import { findRegions, regionAt } from "../../viewer/static/shared/regions.js";
+import { OUTSIDE, findEdges, makeScreen, sampleScreen } from "../../viewer/static/label_viewer/sampling.js";
+import { clampView, fitView, pixelAt, stagePoint, zoomView } from "../../viewer/static/label_viewer/viewport.js";
 
 const CATEGORIES = completeCategories([
   { index: 0, name: "background", raw: "__background__", voc: "#000000", safe: "#000000" },

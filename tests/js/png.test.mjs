@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { constants, crc32, deflateRawSync, deflateSync, inflateSync } from "node:zlib";
 
-import { decodeLabelPng, encodeIndexedPng, readPngChunks } from "../../viewer/png.js";
+import { decodeLabelPng, encodeIndexedPng, readPngChunks } from "../../viewer/static/shared/png.js";
 
 /** Any chunk; Node's own crc32 is newer than some Nodes in use, so a plain loop. */
 function chunk(type, body) {

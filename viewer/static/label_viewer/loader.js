@@ -1,9 +1,9 @@
 // From a value to a picture in memory: fetch, decode, measure; and in which order they may show.
 
-import { countLevels, countSeveral, measureAreas } from "./measure.js";
-import { backgroundIndex, completeCategories, paletteColors } from "./palette.js";
-import { decodeLabelPng, nextTask } from "./png.js";
-import { findRegions } from "./regions.js";
+import { backgroundIndex, completeCategories, paletteColors } from "../shared/palette.js";
+import { decodeLabelPng, nextTask } from "../shared/png.js";
+import { findRegions } from "../shared/regions.js";
+import { countLevels, countSeveral, measureAreas } from "../shared/statistics.js";
 
 /** Fetch bytes, or say in words which file did not come. */
 async function fetchFile(file, what, signal) {

@@ -1,9 +1,9 @@
 // The live camera: one frame on its way at a time, so frames are dropped and never queued.
 
+import { decodeLabelPng } from "../shared/png.js";
 import { Camera, Refused } from "./camera.js";
-import { Overlay } from "./overlay.js";
-import { decodeLabelPng } from "./png.js";
-import { HIDDEN, LOST, UNPLUGGED, refusal } from "./refusals.js";
+import { HIDDEN, LOST, UNPLUGGED, refusal } from "./camera_errors.js";
+import { Overlay } from "./label_overlay.js";
 
 const AVERAGED = 12;
 const DROPPED_MS = 120;

@@ -1,9 +1,9 @@
 // Saving: the picture as it is seen but at the photo's own size, the label map, and the tables.
 
-import { tableRows, toCsv } from "./measure.js";
-import { paintLabels } from "./paint.js";
-import { encodeIndexedPng } from "./png.js";
-import { findEdges, makeScreen, sampleScreen } from "./screen.js";
+import { encodeIndexedPng } from "../shared/png.js";
+import { tableRows, toCsv } from "../shared/statistics.js";
+import { paintLabels } from "./renderer.js";
+import { findEdges, makeScreen, sampleScreen } from "./sampling.js";
 
 const STRIP_PIXELS = 1.5e6;
 

@@ -1,14 +1,14 @@
 // What covers the stage while something is happening, or after it went wrong.
 
 /** The last picture stays behind it, dimmed. */
-export class Veil {
+export class StatusOverlay {
   /** @param {HTMLElement} root the whole viewer */
   constructor(root) {
     const find = (name) => root.querySelector(".pw-" + name);
     this.root = root;
-    this.box = find("veil");
-    this.title = find("veil-title");
-    this.text = find("veil-text");
+    this.box = find("overlay");
+    this.title = find("overlay-title");
+    this.text = find("overlay-text");
     this.bar = find("progress");
     this.dismiss = find("dismiss");
     this.empty = find("empty");

@@ -1,6 +1,6 @@
 // The camera: opened, switched, and its newest frame as a small JPEG.
 
-import { missingCamera } from "./refusals.js";
+import { missingCamera } from "./camera_errors.js";
 
 const QUALITY = 0.85;
 const NO_NEW_FRAME_MS = 500;

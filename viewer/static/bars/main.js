@@ -1,7 +1,7 @@
 // The full distribution over the classes at the pinned pixel, as the server computed it.
 
-import { make } from "./legend.js";
-import { percent, setInWords } from "./measure.js";
+import { make } from "../shared/legend.js";
+import { percent, setInWords } from "../shared/statistics.js";
 
 const TOP = 5;
 const box = element.querySelector(".pb");

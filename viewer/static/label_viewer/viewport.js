@@ -59,3 +59,11 @@ export function pixelAt(view, stageY, stageX, height, width) {
 export function stagePoint(view, y, x) {
   return { y: (y + 0.5) * view.scale + view.top, x: (x + 0.5) * view.scale + view.left };
 }
+
+/**
+ * @param {number} factor how much larger than the whole photo's view
+ * @returns {string} as "1.5×"
+ */
+export function zoomInWords(factor) {
+  return (factor < 10 ? factor.toFixed(1).replace(".0", "") : Math.round(factor)) + "×";
+}

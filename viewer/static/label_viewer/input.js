@@ -1,5 +1,7 @@
 // Mouse, touch and pen on the stage, told as what a person means: look, pin, pan, zoom.
 
+import { stagePoint } from "./viewport.js";
+
 const STILL = 5;
 const DOUBLE_MS = 320;
 const DOUBLE_REACH = 32;
@@ -23,7 +25,7 @@ export function listenToPointers(box, act) {
     const rect = box.getBoundingClientRect();
     return { y: event.clientY - rect.top, x: event.clientX - rect.left };
   };
-  const ours = (event) => !event.target.closest(".pw-divider, .pw-empty, .pw-veil");
+  const ours = (event) => !event.target.closest(".pw-divider, .pw-empty, .pw-overlay");
 
   /** Go on hearing a pointer that leaves the stage; one that a script made up cannot be held. */
   const hold = (pointerId) => {
@@ -114,4 +116,65 @@ export function listenToPointers(box, act) {
     },
     { passive: false },
   );
+}
+
+// Keys on the stage: zoom, pan, and the pin.
+
+const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+const PAN_PART = 0.1;
+/** How much a key press or a click on a button magnifies. */
+export const ZOOM_STEP = 1.5;
+
+/** What the keys do, for screen readers. */
+export const KEYS_IN_WORDS =
+  "Enter pins the pixel in the middle, arrow keys move the pin by one pixel, with Shift by ten, " +
+  "Escape removes it. Plus and minus zoom, 0 shows the whole photo.";
+
+/** Zoom around the pin where there is one, else around the middle. */
+function zoomAround(stage, pin, factor) {
+  const at = pin.at && stagePoint(stage.view, pin.at.y, pin.at.x);
+  if (at) stage.zoom(factor, at.y, at.x);
+  else stage.zoom(factor);
+}
+
+/** An arrow moves the pin; without one it moves the view. */
+function followArrow(stage, pin, [down, right], step) {
+  if (pin.at) pin.move(down * step, right * step);
+  else stage.pan(-down * stage.height * PAN_PART, -right * stage.width * PAN_PART);
+}
+
+function pinMiddle(stage, pin) {
+  const middle = stage.pixelAt(stage.height / 2, stage.width / 2);
+  if (middle) pin.set(middle.y, middle.x);
+}
+
+/**
+ * Listen to keys while the stage itself has the focus.
+ * @param {HTMLElement} box
+ * @param {import("./stage.js").Stage} stage
+ * @param {import("./pin.js").Pin} pin
+ */
+export function listenToKeys(box, stage, pin) {
+  const actions = {
+    "+": () => zoomAround(stage, pin, ZOOM_STEP),
+    "=": () => zoomAround(stage, pin, ZOOM_STEP),
+    "-": () => zoomAround(stage, pin, 1 / ZOOM_STEP),
+    _: () => zoomAround(stage, pin, 1 / ZOOM_STEP),
+    0: () => stage.fit(),
+    Enter: () => pinMiddle(stage, pin),
+    " ": () => pinMiddle(stage, pin),
+    Escape: () => pin.remove(),
+  };
+  for (const [key, way] of Object.entries(ARROWS)) {
+    actions[key] = (event) => followArrow(stage, pin, way, event.shiftKey ? 10 : 1);
+  }
+  box.addEventListener("keydown", (event) => {
+    const action = actions[event.key];
+    if (!action || !stage.map || event.target !== box) return;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    // Without a pin, Escape is left to whoever else waits for it.
+    if (event.key === "Escape" && !pin.at) return;
+    action(event);
+    event.preventDefault();
+  });
 }

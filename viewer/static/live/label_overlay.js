@@ -1,8 +1,8 @@
 // A camera's label map: colours laid over the video, and what is in the picture.
 
-import { make } from "./legend.js";
-import { percent } from "./measure.js";
-import { completeCategories, packColor, parseHex } from "./palette.js";
+import { make } from "../shared/legend.js";
+import { completeCategories, packColor, parseHex } from "../shared/palette.js";
+import { percent } from "../shared/statistics.js";
 
 const LEAST_SHARE = 0.002;
 const LEGEND_MS = 400;

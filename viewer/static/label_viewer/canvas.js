@@ -2,11 +2,11 @@
 //
 // Everything is drawn at the screen's resolution, never at the photo's. A photo of 12 megapixels
 // therefore costs no more than one of 1: it is drawn from copies halved in size, its labels are
-// sampled (screen.js), and what the pointer reads comes from the full-size map all the same.
+// sampled (sampling.js), and what the pointer reads comes from the full-size map all the same.
 
-import { paintLabels, paintOutline } from "./paint.js";
-import { findEdges, makeScreen, sampleScreen } from "./screen.js";
-import { clampView, fitView, pixelAt, zoomView } from "./view.js";
+import { paintLabels, paintOutline } from "./renderer.js";
+import { findEdges, makeScreen, sampleScreen } from "./sampling.js";
+import { clampView, fitView, pixelAt, zoomView } from "./viewport.js";
 
 const CANVAS_BUDGET = 2.6e6;
 const DRAW_OUTLINE = 1;

@@ -1,28 +1,33 @@
 // The viewer: settings in one place, and what each gesture, key and value does to them.
 //
-// Gradio runs the joined files as the body of one function with element, props, trigger and watch
-// in scope, once for each viewer on the page. The HTML around is static, so that a new value never
-// rebuilds it: settings, focus and scroll position stay.
+// Gradio runs the joined files as one function body, with element, props, trigger and watch in
+// scope. The HTML is static: a new value keeps settings, focus and scroll position.
 
-import { listenToMenu, showFullScreen, toggleFullScreen } from "./controls.js";
-import { listenToPointers } from "./gestures.js";
-import { HiddenClasses } from "./hidden.js";
-import { KEYS_IN_WORDS, ZOOM_STEP, listenToKeys } from "./keys.js";
-import { Legend, fillSummary } from "./legend.js";
-import { Loader } from "./loading.js";
-import { countUnsure, describeAreas, doubtInWords, percent, readPixel } from "./measure.js";
-import { makeStyle, unsureLevel } from "./paint.js";
-import { listenToPanel, thresholdInWords } from "./panel.js";
-import { Pin } from "./pin.js";
-import { Readout } from "./reading.js";
-import { regionAt } from "./regions.js";
-import { download, makeFile } from "./save.js";
-import { Stage } from "./stage.js";
-import { Veil } from "./veil.js";
-
-const HINT = matchMedia("(hover: none)").matches
-  ? "Drag on the photo to read it. Tap a pixel to ask why. Pinch to zoom."
-  : "Point at the photo to read it. Click a pixel to ask why. Scroll to zoom.";
+import { Legend, fillSummary } from "../shared/legend.js";
+import { regionAt } from "../shared/regions.js";
+import {
+  countUnsure,
+  describeAreas,
+  doubtInWords,
+  percent,
+  readPixel,
+} from "../shared/statistics.js";
+import { Stage } from "./canvas.js";
+import {
+  listenToMenu,
+  listenToPanel,
+  showFullScreen,
+  thresholdInWords,
+  toggleFullScreen,
+} from "./controls.js";
+import { download, makeFile } from "./export.js";
+import { HiddenClasses } from "./hidden_classes.js";
+import { KEYS_IN_WORDS, ZOOM_STEP, listenToKeys, listenToPointers } from "./input.js";
+import { Loader } from "./loader.js";
+import { HINT, Pin, Readout } from "./pixel.js";
+import { makeStyle, unsureLevel } from "./renderer.js";
+import { StatusOverlay } from "./status_overlay.js";
+import { zoomInWords } from "./viewport.js";
 
 const root = element.querySelector(".pw");
 const find = (selector) => root.querySelector(selector);
@@ -44,8 +49,8 @@ let style = null;
 let hovered = -1;
 
 const stageBox = find(".pw-stage");
-const veil = new Veil(root);
-const readout = new Readout(find(".pw-readout"), find(".pw-dock"), HINT);
+const overlay = new StatusOverlay(root);
+const readout = new Readout(find(".pw-readout"), find(".pw-hint-bar"), HINT);
 const stage = new Stage(stageBox, () => ({ style, outline: hovered }), viewChanged);
 const pin = new Pin(find(".pw-pin"), stage, pinned, unpinned);
 
@@ -142,22 +147,20 @@ function stopLooking() {
 
 function viewChanged() {
   pin.place();
-  const factor = stage.view.scale / stage.fitScale;
-  const words = factor < 10 ? factor.toFixed(1).replace(".0", "") : Math.round(factor);
-  find(".pw-zoom-value").textContent = words + "×";
+  find(".pw-zoom-value").textContent = zoomInWords(stage.view.scale / stage.fitScale);
 }
 
-/** The server knows the whole distribution at a pixel; it is told which one. */
+/** The server has the whole distribution at a pixel: it gets the pixel's place. */
 function pinned({ y, x }) {
   trigger("pin", { y, x, id: value.id });
   const { words: what, several, confidence, runnerUp } = readHere(y, x);
   const place = "Pinned row " + y + ", column " + x;
   const next = several ? "." : ", then " + runnerUp + ".";
-  find(".pw-spoken").textContent = place + ": " + what + ", " + percent(confidence) + next;
+  find(".pw-sr-status").textContent = place + ": " + what + ", " + percent(confidence) + next;
 }
 
 function unpinned() {
-  find(".pw-spoken").textContent = "Pin removed.";
+  find(".pw-sr-status").textContent = "Pin removed.";
   trigger("unpin", {});
 }
 
@@ -178,8 +181,6 @@ listenToPointers(stageBox, {
   },
 });
 listenToKeys(stageBox, stage, pin);
-
-// Controls.
 
 listenToPanel(root, settings, {
   painted: repaint,
@@ -215,7 +216,7 @@ listenToMenu(find(".pw-menu"), async (what) => {
     });
     download(blob, name);
   } catch (error) {
-    veil.show("error", "Not saved", error.message, true);
+    overlay.show("error", "Not saved", error.message, true);
   }
 });
 
@@ -239,7 +240,7 @@ function showResult(next, loaded) {
   const things = value.categories.length - (map.background < 0 ? 0 : 1);
   find(".pw-doubt").textContent = doubtInWords(map.several / (map.height * map.width), things);
   legend.fill(map.areas, map.categories);
-  veil.hide(true);
+  overlay.hide(true);
   updateLegend();
   style = makeTables();
   stage.show(map, loaded.bitmap);
@@ -254,19 +255,19 @@ function showNothing() {
   value = null;
   stage.clear();
   root.dataset.state = "empty";
-  veil.hide(false);
+  overlay.hide(false);
 }
 
 const loader = new Loader({
   show: showResult,
   clear: showNothing,
-  failed: (text) => veil.show("error", "The result could not be shown", text, Boolean(map)),
-  working: (text, fraction) => veil.show("working", "One moment", text, Boolean(map), fraction),
-  error: (text) => veil.show("error", "That did not work", text, Boolean(map)),
+  failed: (text) => overlay.show("error", "The result could not be shown", text, Boolean(map)),
+  working: (text, fraction) => overlay.show("working", "One moment", text, Boolean(map), fraction),
+  error: (text) => overlay.show("error", "That did not work", text, Boolean(map)),
 });
 
 find(".pw-dismiss").addEventListener("click", () => {
-  veil.hide(true);
+  overlay.hide(true);
   stageBox.focus();
 });
 find(".pw-empty-title").textContent = props.empty_title;

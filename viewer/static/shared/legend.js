@@ -1,6 +1,6 @@
 // The legend: one row a class, largest first; what it does it does with keyboard and touch too.
 
-import { percent } from "./measure.js";
+import { percent } from "./statistics.js";
 
 const LONG_PRESS_MS = 500;
 
@@ -61,13 +61,13 @@ function makeRow(area, category, act) {
   toggle.type = "button";
   toggle.dataset.index = area.index;
   const share = make("span", "pw-share", percent(area.fraction, 1));
-  const sure = make("span", "pw-sure", percent(area.confidence) + " sure");
+  const sure = make("span", "pw-confidence", percent(area.confidence) + " sure");
   sure.title = "Mean confidence of its pixels";
   const bar = make("span", "pw-bar");
   bar.style.setProperty("--pw-part", area.fraction);
   toggle.append(makeSwatch(), make("span", "pw-name", category.name), share, bar, sure);
   toggle.title = "Click to hide or show, double-click to see this class alone";
-  const only = make("button", "pw-only", "only");
+  const only = make("button", "pw-solo", "only");
   only.type = "button";
   only.setAttribute("aria-label", "Show only " + category.name);
   listenForLongPress(toggle, () => act.isolate(area.index));

@@ -3,7 +3,7 @@
 // Everything is a table look-up for each canvas pixel, in plain JavaScript: no graphics driver, no
 // texture limit, no lost context, and the saved picture is painted by the very same code.
 
-import { packColor } from "./palette.js";
+import { packColor } from "../shared/palette.js";
 
 const HATCH_LIGHT = [255, 255, 255];
 const HATCH_DARK = [30, 41, 59];
