@@ -12,7 +12,7 @@ from viewer import PixelBars, pixel_value
 from viewer.files import keep_file
 
 from . import classroom_words as words
-from .classroom_boards import FOLDER, Board, Easel
+from .classroom_boards import HtmlBoard, MaskPainter
 from .classroom_lab import Lab, NotYetError, chosen, default_class, palette_of
 from .classroom_views import Views
 from .engine import Engine
@@ -20,6 +20,7 @@ from .events import QUIETLY
 from .examples import offered
 from .kept import Answer
 from .stops import Stops
+from .theme import read_static
 
 HEAVY: dict[str, Any] = {**QUIETLY, "concurrency_id": "classroom", "concurrency_limit": 1}
 """One heavy view at a time; the engine lets a visitor's photo in between two of its steps."""
@@ -68,8 +69,7 @@ class Classroom:
         demo.load(None, None, None, js=RESTORE, **QUIETLY)
 
     def _build(self) -> None:
-        nav = (FOLDER / "classroom_nav.js").read_text(encoding="utf-8")
-        Board(words.masthead(), js_on_load=nav, elem_id="cl-head")
+        HtmlBoard(words.masthead(), js_on_load=read_static("classroom_nav.js"), elem_id="cl-head")
         with gr.Row(elem_id="cl-body"):
             with gr.Column(scale=1, min_width=300, elem_id="cl-side"):
                 with gr.Row(elem_id="cl-examples") as self.offered:
@@ -77,20 +77,20 @@ class Classroom:
                         (gr.Button(example.title, size="sm"), path)
                         for example, path in offered(self.examples)
                     ]
-                self.picker = Board(words.note(words.NO_PHOTO, "invite"), elem_id="cl-picker")
+                self.picker = HtmlBoard(words.note(words.NO_PHOTO, "empty"), elem_id="cl-picker")
                 self.bars = PixelBars(elem_id="cl-bars")
             with gr.Column(scale=3, min_width=320, elem_id="cl-views"):
                 self.boards = {
                     number: self._view(number) for number in range(1, len(words.VIEWS) + 1)
                 }
-        Board(words.glossary(), elem_id="cl-glossary")
+        HtmlBoard(words.glossary(), elem_id="cl-glossary")
 
-    def _view(self, number: int) -> Board:
+    def _view(self, number: int) -> HtmlBoard:
         """A view: introduction, what can be set, a board for the answer."""
         with gr.Column(elem_id=f"cl-view-{number}", elem_classes="cl-view"):
-            Board(words.intro(number), elem_classes="cl-intro")
+            HtmlBoard(words.intro(number), elem_classes="cl-intro")
             getattr(self, f"_controls_{number}", lambda: None)()
-            board = Board(elem_id=f"cl-board-{number}")
+            board = HtmlBoard(elem_id=f"cl-board-{number}")
             if number == 9:
                 self._controls_foreign()
         return board
@@ -126,7 +126,7 @@ class Classroom:
 
     def _controls_8(self) -> None:
         self.painted_class = gr.Dropdown([], label="You paint", elem_id="cl-painted")
-        self.easel = Easel(elem_id="cl-easel")
+        self.painter = MaskPainter(elem_id="cl-painter")
 
     def _controls_9(self) -> None:
         with gr.Row(elem_id="cl-breaks"):
@@ -139,7 +139,7 @@ class Classroom:
             self.stop_break = gr.Button("Stop", size="sm", elem_id="cl-break-stop")
 
     def _controls_foreign(self) -> None:
-        Board(
+        HtmlBoard(
             "<h3>Nothing of the 20 classes</h3><p>Two example photos show nothing that the "
             "network was taught, and it must answer anyway.</p>",
             elem_classes="cl-intro",
@@ -149,7 +149,7 @@ class Classroom:
                 (gr.Button(name.capitalize(), size="sm", elem_id=f"cl-foreign-{name}"), name)
                 for name in words.NOTHING_HERE
             ]
-        self.foreign = Board(elem_id="cl-board-foreign")
+        self.foreign = HtmlBoard(elem_id="cl-board-foreign")
 
     def _listen(self) -> None:
         self._listen_to_photo()
@@ -171,7 +171,7 @@ class Classroom:
         for button, stop, name, inputs, board in heavy:
             stops = _stoppable(stop)
             button.click(stops.stoppable(view(name)), inputs, board, **HEAVY)
-        self.easel.graded(self.grade, [key, self.painted_class], boards[8], **QUIETLY)
+        self.painter.submitted(self.grade, [key, self.painted_class], boards[8], **QUIETLY)
         stops = _stoppable(self.stop_break)
         for button, names in self.breaks:
             button.click(stops.stoppable(self._breaking(names)), [key], boards[9], **HEAVY)
@@ -181,7 +181,7 @@ class Classroom:
     def _listen_to_photo(self) -> None:
         refreshed = [
             *(self.picker, self.bars, self.pixel, *self.boards.values(), self.switches),
-            *(self.shown_class, self.asked_class, self.models, self.painted_class, self.easel),
+            *(self.shown_class, self.asked_class, self.models, self.painted_class, self.painter),
         ]
         run = {"fn": self.refresh, "outputs": [self.shown, *refreshed]}
         inputs = [self.key, self.shown, self.open]
@@ -211,7 +211,7 @@ class Classroom:
             answer = self.lab.answer(key)
         except NotYetError as error:
             empty = gr.update(choices=[], value=None)
-            picker = words.note(str(error), "invite")
+            picker = words.note(str(error), "empty")
             return [key, picker, None, None, *cleared, off, *[empty] * 4, None]
         cleared[0] = _last(self.views.look.steps(key))
         cleared[1] = _last(self.views.look.maps(key, None))
@@ -219,7 +219,7 @@ class Classroom:
         return [key, picker, None, None, *cleared, off, *self._choices(key, answer)]
 
     def _choices(self, key: str, answer: Answer) -> list[Any]:
-        """What the menus offer for this photo, and the easel."""
+        """What the menus offer for this photo, and the painter."""
         categories = answer.result.categories
         classes = [(display_name(name), index) for index, name in enumerate(categories)]
         drawn = self.views.grader.classes(key)
@@ -230,7 +230,7 @@ class Classroom:
                 choices=self.views.comparison.choices(key), value=self.views.comparison.first(key)
             ),
             gr.update(choices=drawn, value=drawn[0][1] if drawn else None),
-            self.views.grader.easel(key),
+            self.views.grader.canvas(key),
         ]
 
     def picked(self, key: str, event: gr.EventData) -> tuple[Any, Any]:
@@ -258,7 +258,7 @@ class Classroom:
         yield from self.views.look.microscope(key, pixel, on)
 
     def grade(self, key: str, index: int | None, event: gr.EventData) -> Iterator[str]:
-        """The grade of what the easel sent."""
+        """The grade of what the painter sent."""
         yield from self.views.grader.graded(key, index, event._data.get("paint"))
 
     def _example(self, path: Path) -> Callable[[], str]:

@@ -65,7 +65,7 @@ class Compare:
                 sorry += words.note(
                     f"<strong>{words.escape(shown)}</strong> cannot answer: "
                     + words.escape(public.plain(log, error)),
-                    "sorry",
+                    "error",
                 )
                 continue
             figures.append(

@@ -45,7 +45,7 @@ class Grader:
         path = self._truths.get(_digest(image))
         return None if path is None else read_indexed_png(path)
 
-    def easel(self, key: str) -> dict[str, Any]:
+    def canvas(self, key: str) -> dict[str, Any]:
         """What the painter shows: the photo and its size."""
         answer = self.lab.answer(key)
         small = fig.shrunk(answer.photo.image)

@@ -142,13 +142,13 @@ def told(view: Callable[..., Iterator[str]]) -> Callable[..., Iterator[str]]:
         try:
             yield from view(*args, **kwargs)
         except NotYetError as error:
-            yield words.note(str(error), "invite")
+            yield words.note(str(error), "empty")
         except PixelwiseError as error:
             text = public.told(log, error)
-            yield _who_asked(args) + words.note(words.escape(f"{text.rstrip('.')}."), "sorry")
+            yield _who_asked(args) + words.note(words.escape(f"{text.rstrip('.')}."), "error")
         except Exception as error:
             trouble.tell(log, "a view of the classroom failed", error)
-            yield words.note("Something went wrong on this side. Try it once more.", "sorry")
+            yield words.note("Something went wrong on this side. Try it once more.", "error")
 
     return run
 

@@ -57,7 +57,7 @@ class Runs:
             yield shown + words.note(
                 "This model has no skip connection that could be cut: its head sees the last "
                 "feature map alone. A DeepLabV3+, a U-Net or LR-ASPP has one.",
-                "sorry",
+                "error",
             )
             return
         with self.lab.engine.alone(), torch.inference_mode(), without_skip(network):

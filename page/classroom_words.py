@@ -190,7 +190,7 @@ def linked(text: str) -> str:
 def glossary() -> str:
     """Every term's explanation as a popover, and all of them as a list that unfolds."""
     pops = "".join(
-        f'<div popover id="cl-term-{key}" class="cl-pop"><h4>{name}</h4><p>{text}</p></div>'
+        f'<div popover id="cl-term-{key}" class="cl-popover"><h4>{name}</h4><p>{text}</p></div>'
         for key, (name, text) in TERMS.items()
     )
     rows = "".join(f"<dt>{name}</dt><dd>{text}</dd>" for name, text in TERMS.values())

@@ -36,12 +36,12 @@ class LabelRoom:
     def __init__(self, engine: Engine, examples: Path) -> None:
         self._folder = examples
         with gr.Row(elem_id="main"):
-            with gr.Column(scale=1, min_width=300, elem_id="side"):
+            with gr.Column(scale=1, min_width=300, elem_id="sidebar"):
                 self._build_photo()
                 self._build_choices(engine)
                 self.facts = gr.HTML("", elem_id="run-facts")
-                self.fetched = gr.HTML("", elem_id="fetch-note")
-                self.offer = gr.Button("", visible=False, variant="primary", elem_id="upgrade")
+                self.fetched = gr.HTML("", elem_id="download-note")
+                self.offer = gr.Button("", visible=False, variant="primary", elem_id="retry-model")
             with gr.Column(scale=3, min_width=320, elem_id="stage-column"):
                 self.viewer = LabelViewer(elem_id="viewer")
                 self.bars = PixelBars(elem_id="bars")

@@ -33,7 +33,7 @@ class Moving:
         self.live = Live(engine, engine.options.live_seconds)
         self.clips = Clips(engine, demo.GRADIO_CACHE, crowd)
         names = page_words.model_choices(engine)
-        with gr.Column(elem_id="moving"):
+        with gr.Column(elem_id="live-tab"):
             LiveView(models=names, elem_id="live")
             with gr.Accordion(words.CLIP_TITLE, open=False, elem_id="clip"):
                 self._build_clip(names, Path(engine.default).name)
@@ -49,7 +49,7 @@ class Moving:
                 with gr.Row():
                     run = gr.Button("Label the clip", variant="primary", elem_id="clip-run")
                     cancel = gr.Button("Cancel", elem_id="clip-cancel")
-                status = gr.HTML("", elem_id="clip-said")
+                status = gr.HTML("", elem_id="clip-status")
             with gr.Column(scale=2, min_width=320):
                 shown = gr.Video(
                     label="The labelled clip",

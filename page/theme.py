@@ -5,8 +5,10 @@ from typing import Any
 
 import gradio as gr
 
-CSS = [Path(__file__).with_name(name) for name in ("page.css", "classroom.css")]
-SCRIPT = Path(__file__).with_name("page.js")
+STATIC = Path(__file__).parent / "static"
+STYLES = ("page", "tabs", "classroom", "pictures", "diagrams", "painter", "projector")
+CSS = [STATIC / "styles" / f"{name}.css" for name in STYLES]  # in the order of the cascade
+SCRIPT = STATIC / "page.js"
 FONTS = ["ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
 MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
 HEAD = """
@@ -49,3 +51,8 @@ def looks() -> dict[str, Any]:
     """What `launch()` and `mount_gradio_app()` take to show the page as it is meant."""
     script = SCRIPT.read_text(encoding="utf-8")
     return {"theme": theme(), "css_paths": CSS, "js": script, "head": HEAD}
+
+
+def read_static(name: str) -> str:
+    """Read a text file of `page/static`."""
+    return (STATIC / name).read_text(encoding="utf-8")

@@ -55,7 +55,7 @@ def room(browser, app_url):
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(app_url)
     page.get_by_role("tab", name="Classroom").click()
-    page.wait_for_selector("#cl-picker .cl-invite")
+    page.wait_for_selector("#cl-picker .cl-empty")
     assert "Label a photo first" in page.inner_text("#cl-picker")
     page.get_by_role("button", name="Astronaut", exact=True).click()
     page.wait_for_selector("#cl-picker .cl-picker", timeout=60_000)
@@ -169,7 +169,7 @@ def test_two_models_are_compared_under_one_pointer(room):
 
 def test_a_painting_is_graded(room):
     view(room, 8)
-    room.wait_for_selector(".cl-easel[data-state=ready]")
+    room.wait_for_selector(".cl-painter[data-state=ready]")
     room.locator(".cl-canvas").scroll_into_view_if_needed()
     box = room.locator(".cl-canvas").bounding_box()
     corners = [(0.05, 0.05), (0.7, 0.05), (0.7, 0.5), (0.7, 0.95), (0.05, 0.95), (0.05, 0.07)]

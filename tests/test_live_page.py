@@ -269,8 +269,8 @@ def test_a_clip_comes_back_labelled_with_its_sound(page, app_url, clip, tmp_path
 
     give_clip(page, app_url, clip)
     assert "At most 20 s and 32 MB" in page.locator("#clip-rules").inner_text()
-    page.wait_for_function("document.querySelector('#clip-said').innerText.startsWith('Done: ')")
-    said = page.locator("#clip-said").inner_text()
+    page.wait_for_function("document.querySelector('#clip-status').innerText.startsWith('Done: ')")
+    said = page.locator("#clip-status").inner_text()
     assert said.startswith("Done: 20 frames, 144 × 96 px, 10 frames a second, sound kept as it was")
     source = page.locator("#clip-shown video").get_attribute("src")
     data = page.request.get(source).body()
@@ -284,7 +284,7 @@ def test_what_is_no_clip_is_told(page, app_url, tmp_path, clip):
     bad = tmp_path / "bad.mp4"
     bad.write_text("#EXTM3U\n/etc/passwd\n")
     give_clip(page, app_url, bad)
-    page.wait_for_function("document.querySelector('#clip-said').innerText.includes('no clip')")
+    page.wait_for_function("document.querySelector('#clip-status').innerText.includes('no clip')")
 
 
 def test_a_clip_can_be_cancelled_and_the_next_one_works(page, app_url, clip):
@@ -294,10 +294,12 @@ def test_a_clip_can_be_cancelled_and_the_next_one_works(page, app_url, clip):
     command += ["-i", "testsrc=s=1280x720:r=15:d=20", "-preset", "ultrafast", long]
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
     give_clip(page, app_url, long)
-    page.wait_for_function("document.querySelector('#clip-said progress')?.value > 0")
+    page.wait_for_function("document.querySelector('#clip-status progress')?.value > 0")
     page.click("#clip-cancel")
-    page.wait_for_function("document.querySelector('#clip-said').innerText.startsWith('Cancelled')")
+    page.wait_for_function(
+        "document.querySelector('#clip-status').innerText.startsWith('Cancelled')"
+    )
     page.wait_for_timeout(1000)
-    assert page.locator("#clip-said").inner_text().startswith("Cancelled")
+    assert page.locator("#clip-status").inner_text().startswith("Cancelled")
     give_clip(page, app_url, clip)
-    page.wait_for_function("document.querySelector('#clip-said').innerText.startsWith('Done: ')")
+    page.wait_for_function("document.querySelector('#clip-status').innerText.startsWith('Done: ')")

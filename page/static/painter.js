@@ -1,6 +1,6 @@
-// The easel: a canvas over the photo. A closed outline is filled; a stroke paints or erases.
+// The painter: a canvas over the photo. A closed outline is filled; a stroke paints or erases.
 
-const box = element.querySelector(".cl-easel");
+const box = element.querySelector(".cl-painter");
 const photo = box.querySelector("img");
 const canvas = box.querySelector("canvas");
 const paint = canvas.getContext("2d", { willReadFrequently: true });
@@ -98,7 +98,7 @@ box.addEventListener("click", (event) => {
     remember();
     paint.clearRect(0, 0, canvas.width, canvas.height);
   } else if (pressed.dataset.act === "grade") {
-    trigger("graded", { paint: canvas.toDataURL("image/png") });
+    trigger("submitted", { paint: canvas.toDataURL("image/png") });
   }
   enable();
 });
