@@ -2,13 +2,14 @@
 # make test  the tests, with everything they need
 # make check lint and format, as CI does
 # make serve the page with replicas of the network, on Ray Serve (deploy/README.md)
+# make test-slow the tests that take minutes of computing
 # make test-ray the tests that start a Ray of their own
 VENV := .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: run serve test test-ray check format clean
+.PHONY: run serve test test-slow test-ray check format clean
 
 run: $(VENV)/run.stamp
 	$(BIN)/python app.py $(ARGS)
@@ -19,8 +20,14 @@ serve: $(VENV)/ray.stamp
 test-ray: $(VENV)/dev.stamp $(VENV)/ray.stamp
 	PIXELWISE_REQUIRE_RAY=1 timeout --kill-after=10 480 $(BIN)/python -m pytest -m ray $(ARGS)
 
+# A worker a processor, a file's tests with one worker: they share what it started.
+AT_ONCE := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(AT_ONCE) $(ARGS)
+
+test-slow: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest $(AT_ONCE) -m "slow and not ray" $(ARGS)
 
 check: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

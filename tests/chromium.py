@@ -4,6 +4,7 @@ import os
 import shutil
 from typing import Any
 
+MISSING = "no Chromium on this machine (apt install chromium)"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 QUIET = (
     "--no-sandbox",
@@ -29,5 +30,5 @@ def launch_options(*flags: str) -> dict[str, Any]:
     """
     path = find_chromium()
     if path is None:
-        raise RuntimeError("no Chromium on this machine: install it (apt install chromium)")
+        raise RuntimeError(MISSING)
     return {"executable_path": path, "args": [*QUIET, *flags]}

@@ -8,8 +8,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+if os.environ.get("PYTEST_XDIST_WORKER"):  # of `make test`: workers share the processors
+    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+
+from chromium import MISSING, find_chromium, launch_options
+from server import running_app
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
+
+    from inside import Inside
+    from viewer_app import ViewerApp
+    from viewer_driver import Driver
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("PIXELWISE_SHARED", ROOT.parent / "shared"))
@@ -26,6 +36,24 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # loopback only
         if not os.environ.get("PIXELWISE_REQUIRE_RAY"):
             pytest.importorskip("ray", reason="Ray is not installed: make test-ray")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with a browser come first: one left for the end would keep one worker busy alone."""
+    browsers = {item.path for item in items if item.get_closest_marker("browser")}
+    items.sort(key=lambda item: item.path not in browsers)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
+    """After pytest's own last line: how many tests had no browser, and what brings one."""
+    yield
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter else []
+    without = sum(MISSING in str(report.longrepr) for report in skipped)
+    if without:
+        tests = "1 browser test was" if without == 1 else f"{without} browser tests were"
+        reporter.write_line(f"{tests} skipped: {MISSING}", yellow=True)
 
 
 @pytest.fixture(scope="session")
@@ -50,6 +78,35 @@ def tiny_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_program(tmp_path_factory.mktemp("program") / "colour_net.pt2")
 
 
+@pytest.fixture(scope="session")
+def app_url(tiny_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the app with the tiny network and no other option, one for all tests.
+
+    Each visit is a session of its own; what outlives a visit (remembered results, files) changes
+    no answer. A test that needs more than that starts its own: `server.running_app`.
+    """
+    with running_app("--model", str(tiny_program), folder=tmp_path_factory.mktemp("app")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def app_inside(tiny_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator["Inside"]:
+    """The same app within this process; tests take it as `app`."""
+    from inside import running_inside
+
+    with running_inside(tiny_program, tmp_path_factory.mktemp("cache")) as app:
+        os.environ.pop("GRADIO_TEMP_DIR")  # of other tests' apps
+        yield app
+
+
+@pytest.fixture
+def app(app_inside: "Inside", monkeypatch: pytest.MonkeyPatch) -> Iterator["Inside"]:
+    """The app within this process, left as it was found; a file's own `app` has other options."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(app_inside.site.folder))
+    yield app_inside
+    app_inside.reset()
+
+
 @pytest.fixture
 def one_thread() -> Iterator[None]:
     """Small maps on a busy machine are faster without waiting for a second thread."""
@@ -61,15 +118,18 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+def need_chromium() -> None:
+    """Skip the test where there is no Chromium, unless PIXELWISE_REQUIRE_BROWSER is set."""
+    if find_chromium() is None and not os.environ.get("PIXELWISE_REQUIRE_BROWSER"):
+        pytest.skip(MISSING)
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator["Browser"]:
     """A headless Chromium; skips where there is none, unless PIXELWISE_REQUIRE_BROWSER is set."""
+    need_chromium()
     from playwright.sync_api import sync_playwright
 
-    from chromium import find_chromium, launch_options
-
-    if find_chromium() is None and not os.environ.get("PIXELWISE_REQUIRE_BROWSER"):
-        pytest.skip("no Chromium on this machine: install it (apt install chromium)")
     with sync_playwright() as play:
         browser = play.chromium.launch(**launch_options())
         yield browser
@@ -89,3 +149,48 @@ def page(browser: "Browser") -> Iterator["Page"]:
     yield page
     context.close()
     assert not errors
+
+
+@pytest.fixture(scope="session")
+def viewer_app() -> Iterator["ViewerApp"]:
+    """A page with the viewer and made-up results."""
+    from viewer_app import ViewerApp
+
+    app = ViewerApp()
+    yield app
+    app.demo.close()
+
+
+@pytest.fixture(scope="session")
+def desk(browser: "Browser", viewer_app: "ViewerApp") -> Iterator["Driver"]:
+    """The viewer on a large screen, open for all tests; they take it as `viewer`."""
+    from viewer_driver import open_driver
+
+    driver = open_driver(browser, viewer_app, viewport={"width": 1440, "height": 900})
+    yield driver
+    driver.page.context.close()
+
+
+@pytest.fixture(scope="session")
+def hand(browser: "Browser", viewer_app: "ViewerApp") -> Iterator["Driver"]:
+    """The viewer on a phone, open for all tests; they take it as `phone`."""
+    from viewer_driver import open_driver
+
+    screen = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2}
+    driver = open_driver(browser, viewer_app, **screen, has_touch=True, is_mobile=True)
+    yield driver
+    driver.page.context.close()
+
+
+@pytest.fixture
+def viewer(desk: "Driver") -> Iterator["Driver"]:
+    """The viewer on a large screen with the first result and fresh settings."""
+    yield desk.reset()
+    assert not desk.errors
+
+
+@pytest.fixture
+def phone(hand: "Driver") -> Iterator["Driver"]:
+    """The same on a phone."""
+    yield hand.reset()
+    assert not hand.errors

@@ -3,6 +3,7 @@
 import io
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -103,6 +104,19 @@ class Inside:
         """Upload a file, have it labelled, and return what came of it."""
         return self.answer(self.call(self.upload(data, name)).json()["event_id"])
 
+    def reset(self, seconds: float = 20) -> None:
+        """Leave the page as it was found: nobody inside, waiting, on a camera or logged in."""
+        self.gate.instead = None
+        self.gate.open.set()
+        self.http.cookies.clear()
+        queue, live = self.site.demo._queue, self.site.demo.live
+        for ident in list(live._cameras):
+            live.stop(ident)
+        end = time.monotonic() + seconds
+        while self.gate.inside or queue.event_ids_to_events:
+            assert time.monotonic() < end, "somebody is still inside or waiting"
+            time.sleep(0.02)
+
 
 def file_data(path: str, **more: Any) -> dict[str, Any]:
     """A file in the JSON of a call."""
@@ -138,6 +152,6 @@ def running_inside(program: Path, folder: Path, **options: Any) -> Iterator[Insi
         stop(site)
     finally:
         if before is None:
-            os.environ.pop("GRADIO_TEMP_DIR")
+            os.environ.pop("GRADIO_TEMP_DIR", None)
         else:
             os.environ["GRADIO_TEMP_DIR"] = before

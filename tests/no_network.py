@@ -31,7 +31,7 @@ def main(program: str, photo: str, folder: Path) -> dict[str, Any]:
     }
     environment |= {f"{kind}_proxy": REFUSING for kind in ("http", "https", "all")}
     environment |= {"no_proxy": "127.0.0.1,localhost", "TMPDIR": str(folder / "tmp")}
-    environment |= {"HOME": str(folder), "OMP_NUM_THREADS": "2"}
+    environment |= {"HOME": str(folder), "OMP_NUM_THREADS": "1"}
     (folder / "tmp").mkdir()
     command = [sys.executable, str(ROOT / "app.py"), "--port", str(port), "--device", "cpu"]
     with open(folder / "app.log", "wb") as log:

@@ -4,16 +4,27 @@ import dataclasses
 import hashlib
 import http.server
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
 from torchvision.models import get_model
 
 from segmentation import MODELS, ModelSpec
 
 QUICK = "lraspp_mobilenet_v3_large"
+
+
+def by_size(names: Iterable[str]) -> list[Any]:
+    """Networks as a test's parameters: those on ResNet-50 and ResNet-101 are slow."""
+    large = ("resnet50", "resnet101")
+    return [
+        pytest.param(name, marks=pytest.mark.slow) if name.endswith(large) else name
+        for name in names
+    ]
 
 
 def random_network(name: str, seed: int = 0, **options: object) -> torch.nn.Module:

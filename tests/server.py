@@ -45,7 +45,7 @@ def start_app(
         "HF_HUB_OFFLINE": "1",
         "GRADIO_ANALYTICS_ENABLED": "False",
         "TORCH_HOME": str(folder / "torch"),
-        "OMP_NUM_THREADS": "2",
+        "OMP_NUM_THREADS": "1",
     }
     log = folder / "app.log"
     command = [sys.executable, str(ROOT / "app.py"), "--port", str(port), "--device", "cpu"]

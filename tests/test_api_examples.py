@@ -18,7 +18,7 @@ import segmentation
 import tiny
 from schemas import check
 from segmentation.explain import agreement, joint_classes, overlaps
-from server import ROOT, running_app
+from server import ROOT
 
 EXAMPLES = ROOT / "docs" / "examples"
 OTHER = "embedded"
@@ -27,12 +27,6 @@ ARGUMENTS = {
     "probabilities": ["20", "90", "colour_net"],
     "compare": ["colour_net", OTHER],
 }
-
-
-@pytest.fixture(scope="module")
-def app_url(tiny_program, tmp_path_factory):
-    with running_app("--model", str(tiny_program), folder=tmp_path_factory.mktemp("app")) as url:
-        yield url
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,6 @@ import pytest
 from PIL import Image
 
 from bad_inputs import Case, cases
-from inside import running_inside
 from page import words
 from segmentation import ImageError
 from segmentation.cli import main
@@ -140,11 +139,11 @@ def test_the_command_line_takes_odd_names(tiny_program, tmp_path, capfd, monkeyp
     assert "\x1b" not in said.err
 
 
-@pytest.fixture(scope="module")
-def app(tiny_program, tmp_path_factory):
-    with running_inside(tiny_program, tmp_path_factory.mktemp("cache")) as app:
-        app.site.janitor.max_bytes = 1 << 40
-        yield app
+@pytest.fixture
+def roomy(app, monkeypatch):
+    """The app, with room for all files at once."""
+    monkeypatch.setattr(app.site.janitor, "max_bytes", 1 << 40)
+    return app
 
 
 def post(app, case: Case) -> None:
@@ -187,10 +186,10 @@ def post_all(app, chosen: list[Case], capfd) -> None:
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_the_endpoint_gives_labels_or_a_sentence(app, capfd):
-    post_all(app, [*CASES[::6], *(c for c in CASES if c.name.startswith("name "))], capfd)
+def test_the_endpoint_gives_labels_or_a_sentence(roomy, capfd):
+    post_all(roomy, [*CASES[::6], *(c for c in CASES if c.name.startswith("name "))], capfd)
 
 
 @pytest.mark.slow
-def test_the_endpoint_gives_labels_or_a_sentence_for_each(app, capfd):
-    post_all(app, CASES, capfd)
+def test_the_endpoint_gives_labels_or_a_sentence_for_each(roomy, capfd):
+    post_all(roomy, CASES, capfd)

@@ -219,6 +219,7 @@ def test_every_command_explains_itself(name, monkeypatch, capsys):
     assert "usage:" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_speed_in_its_smallest_form(tmp_path, monkeypatch, capsys, one_thread):
     file = tmp_path / "speed.json"
     words = ["--models", "lraspp_mobilenet_v3_large", "--runs", "1", "--size", "64"]
@@ -233,6 +234,7 @@ def test_speed_in_its_smallest_form(tmp_path, monkeypatch, capsys, one_thread):
     assert found["difference"]["default"]["share"] < 1e-3
 
 
+@pytest.mark.slow
 def test_memory_in_its_smallest_form(tmp_path, monkeypatch, capsys):
     if not resident_mb():
         pytest.skip("this system does not tell a process's memory in /proc")
@@ -244,6 +246,7 @@ def test_memory_in_its_smallest_form(tmp_path, monkeypatch, capsys):
     assert peak["peak"] > peak["above"] > 0
 
 
+@pytest.mark.slow
 def test_agreement_in_its_smallest_form(tmp_path, monkeypatch, capsys, one_thread):
     monkeypatch.setattr("benchmarks.agreement.SHARED", tmp_path)
     file = tmp_path / "agreement.json"

@@ -12,7 +12,7 @@ from torch import nn
 
 import segmentation
 from conftest import ROOT
-from published import QUICK, random_network, save_random
+from published import QUICK, by_size, random_network, save_random
 from segmentation import ModelError, devices, fast, packed, precision, runner
 from segmentation.fast import fast_network, without_auxiliary_head
 from segmentation.networks import NETWORKS, build_network
@@ -22,7 +22,7 @@ from segmentation.runner import TRIALS
 from tiny import photo, save_program
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.jpg"))
-SMALL = [name for name in NETWORKS if "resnet101" not in name]
+NAMES = by_size(name for name in NETWORKS if not name.endswith("resnet101"))
 
 
 def settled(network: nn.Module) -> nn.Module:
@@ -35,7 +35,7 @@ def settled(network: nn.Module) -> nn.Module:
     return network.eval()
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", NAMES)
 def test_the_quick_copy_says_the_same(name):
     torch.manual_seed(0)
     network = settled(build_network(name))
@@ -56,7 +56,7 @@ def test_the_quick_copy_says_the_same(name):
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5 * scale)
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", NAMES)
 def test_without_packing_it_says_the_same(name, monkeypatch):
     monkeypatch.setattr(fast, "can_pack", lambda weight: False)
     torch.manual_seed(0)

@@ -1,6 +1,7 @@
 """What is there without torch, and that it is what torch and torchvision say."""
 
 import ast
+import json
 import os
 import subprocess
 import sys
@@ -14,14 +15,52 @@ from segmentation import MODELS, explain
 from segmentation.networks import NETWORKS, TORCHVISION_NETWORKS
 from server import ROOT
 
+HOMES = [
+    {"TORCH_HOME": "~/here"},
+    {"TORCH_HOME": "/there", "XDG_CACHE_HOME": "/elsewhere"},
+    {"XDG_CACHE_HOME": "/elsewhere"},
+    {},
+]
+"""Variables that say where torch.hub keeps downloads."""
 
-def run(code: str, **variables: str) -> str:
-    """What a fresh Python prints."""
-    env = {**os.environ, **variables}
-    words = [sys.executable, "-c", code]
+CHILD = """
+import json, os, sys
+import segmentation as s
+from segmentation.checkpoints import hub_folder
+from segmentation.explain import PERTURBATIONS, grade, heat
+
+def hub_folders(folder):
+    found = []
+    for home in json.loads(sys.argv[1]):
+        for name in ("TORCH_HOME", "XDG_CACHE_HOME"):
+            os.environ.pop(name, None)
+        os.environ.update(home)
+        found.append(str(folder()))
+    return found
+
+s.MODELS, s.has_embedded(), s.find_weights(s.MODELS["fcn_resnet50"]), s.default_model("cpu")
+s.open_photo, s.blend, s.write_indexed_png, s.ModelCard
+told = {"hub": [hub_folders(hub_folder)]}
+told["imported"] = sorted({"torch", "torchvision"} & set(sys.modules))
+told["first"] = [s.default_model()]
+import torch.hub
+told["first"].append(s.default_model())
+told["hub"].append(hub_folders(hub_folder))
+told["hub"].append(hub_folders(lambda: os.path.join(torch.hub.get_dir(), "checkpoints")))
+torch.hub.set_dir("/chosen")
+told["chosen"] = str(hub_folder())
+print(json.dumps(told))
+"""
+
+
+@pytest.fixture(scope="module")
+def told() -> dict:
+    """What a fresh Python says before and after it has imported torch."""
+    env = {**os.environ, "TORCH_HOME": "/nowhere", "PIXELWISE_WEIGHTS": ""}
+    words = [sys.executable, "-c", CHILD, json.dumps(HOMES)]
     done = subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+    return json.loads(done.stdout)
 
 
 def imported_for_types(package) -> set[str]:
@@ -49,15 +88,8 @@ def test_a_package_gives_what_it_promises(package):
         package.nonesuch  # noqa: B018
 
 
-def test_models_pictures_and_palettes_need_no_torch():
-    code = """
-import sys, segmentation as s
-from segmentation.explain import PERTURBATIONS, grade, heat
-s.MODELS, s.has_embedded(), s.find_weights(s.MODELS["fcn_resnet50"]), s.default_model("cpu")
-s.open_photo, s.blend, s.write_indexed_png, s.ModelCard
-print(sorted({"torch", "torchvision"} & set(sys.modules)))
-"""
-    assert run(code, TORCH_HOME="/nowhere", PIXELWISE_WEIGHTS="") == "[]"
+def test_models_pictures_and_palettes_need_no_torch(told):
+    assert told["imported"] == []
 
 
 @pytest.mark.parametrize("name", TORCHVISION_NETWORKS)
@@ -75,31 +107,13 @@ def test_every_network_has_its_place_in_the_catalogue():
     assert set(MODELS) == {*NETWORKS, "embedded"}
 
 
-@pytest.mark.parametrize(
-    "variables",
-    [
-        {"TORCH_HOME": "~/here"},
-        {"TORCH_HOME": "/there", "XDG_CACHE_HOME": "/elsewhere"},
-        {"XDG_CACHE_HOME": "/elsewhere"},
-        {},
-    ],
-)
-def test_the_hub_folder_is_torchs(variables):
-    code = """
-import os
-for name in {"TORCH_HOME", "XDG_CACHE_HOME"} - set(os.environ.get("KEEP", "").split()):
-    os.environ.pop(name, None)
-from segmentation.checkpoints import hub_folder
-first = hub_folder()
-import torch.hub
-assert first == hub_folder() == __import__("pathlib").Path(torch.hub.get_dir()) / "checkpoints"
-torch.hub.set_dir("/chosen")
-assert str(hub_folder()) == os.path.join("/chosen", "checkpoints")
-print("same")
-"""
-    assert run(code, KEEP=" ".join(variables), **variables) == "same"
+@pytest.mark.parametrize("number", range(len(HOMES)))
+def test_the_hub_folder_is_torchs(told, number):
+    without, with_torch, torchs = (folders[number] for folders in told["hub"])
+    assert without == with_torch == torchs
+    assert told["chosen"] == os.path.join("/chosen", "checkpoints")
 
 
-def test_the_first_choice_is_the_same_with_and_without_torch():
-    code = "from segmentation import default_model; print(default_model())"
-    assert run(code) == run("import torch; " + code)
+def test_the_first_choice_is_the_same_with_and_without_torch(told):
+    without, with_torch = told["first"]
+    assert without == with_torch

@@ -7,19 +7,12 @@ import sys
 import pytest
 
 from benchmarks.load import crowd, growth, load_report, rows_of
-from inside import running_inside
 from server import ROOT
 
 
 def options(**changes):
     given = {"requests": 30, "minutes": 1.0, "visitors": 10, "mix": "mixed", "seed": 3}
     return argparse.Namespace(**{**given, "largest": 480, **changes})
-
-
-@pytest.fixture(scope="module")
-def app(tiny_program, tmp_path_factory):
-    with running_inside(tiny_program, tmp_path_factory.mktemp("cache")) as app:
-        yield app
 
 
 def test_a_mixed_crowd_loses_nothing(app):

@@ -5,7 +5,7 @@ import torch
 from torchvision.models import get_model_weights
 
 import segmentation
-from published import QUICK, publishing, random_network, save_random
+from published import QUICK, by_size, publishing, random_network, save_random
 from segmentation import MODELS, ModelError, WeightsError, catalog, load_model
 from segmentation.models import count_parameters
 from segmentation.networks import build_network
@@ -39,7 +39,7 @@ def test_the_catalogue_says_what_torchvision_says(name):
     assert spec.miou == weights.meta["_metrics"]["COCO-val2017-VOC-labels"]["miou"]
 
 
-@pytest.mark.parametrize("name", TORCHVISION)
+@pytest.mark.parametrize("name", by_size(TORCHVISION))
 def test_every_published_model_takes_its_weights_and_keeps_its_own_card(name, tmp_path):
     path = save_random(name, tmp_path / "w.pth")
     model = load_model(name, device="cpu", weights=path)
@@ -56,7 +56,7 @@ def test_every_published_model_takes_its_weights_and_keeps_its_own_card(name, tm
     assert not any(parameter.requires_grad for parameter in model.network.parameters())
 
 
-@pytest.mark.parametrize("name", ["deeplabv3_mobilenet_v3_large", "fcn_resnet50"])
+@pytest.mark.parametrize("name", by_size(["deeplabv3_mobilenet_v3_large", "fcn_resnet50"]))
 def test_weights_without_auxiliary_head_give_the_same_answer(name, tmp_path):
     whole = load_model(name, device="cpu", weights=save_random(name, tmp_path / "w.pth"))
     state = {k: v for k, v in whole.network.state_dict().items() if not k.startswith("aux_")}

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from published import by_size
 from segmentation.deeplabv3plus import ARTICLE_TAPS, deeplabv3plus_resnet101
 from segmentation.errors import ModelError
 from segmentation.networks import NETWORKS, build_network
@@ -28,7 +29,7 @@ def named(name: str) -> nn.Module:
     return build_network(name, NUM_CLASSES)
 
 
-@pytest.fixture(scope="module", params=sorted(NETWORKS))
+@pytest.fixture(scope="module", params=by_size(sorted(NETWORKS)))
 def network(request: pytest.FixtureRequest) -> nn.Module:
     torch.manual_seed(0)
     return named(request.param)

@@ -1,7 +1,6 @@
 """The page where no other host can be reached: whole, and it ends in order."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -11,7 +10,7 @@ import pytest
 from PIL import Image
 
 import tiny
-from chromium import find_chromium
+from conftest import need_chromium
 
 pytestmark = pytest.mark.browser
 
@@ -31,8 +30,7 @@ def namespace() -> list[str]:
 
 @pytest.fixture(scope="module")
 def told(tiny_program, tmp_path_factory):
-    if find_chromium() is None and not os.environ.get("PIXELWISE_REQUIRE_BROWSER"):
-        pytest.skip("no Chromium on this machine: install it (apt install chromium)")
+    need_chromium()
     folder = tmp_path_factory.mktemp("alone")
     photo = folder / "three colours.png"
     Image.fromarray(tiny.photo()).save(photo)

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from inside import API, png, running_inside
+from inside import API, png
 from page.origin import is_at_home, root_of
 from sockets import ask
 
@@ -42,12 +42,6 @@ OWN = [
     {"Sec-Fetch-Site": "none"},
     {"Referer": "http://127.0.0.1:{port}/?__theme=dark"},
 ]
-
-
-@pytest.fixture(scope="module")
-def app(tiny_program, tmp_path_factory):
-    with running_inside(tiny_program, tmp_path_factory.mktemp("cache")) as app:
-        yield app
 
 
 def fill(app, headers):

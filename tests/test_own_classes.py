@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import segmentation
-from published import QUICK, random_network
+from published import QUICK, by_size, random_network
 from segmentation import ModelError, WeightsError, load_model
 from segmentation.networks import build_network
 from tiny import photo
@@ -82,7 +82,7 @@ def test_an_auxiliary_head_left_at_other_classes_is_left_out(tmp_path):
         assert torch.equal(model.network(batch)["out"], network(batch)["out"])
 
 
-@pytest.mark.parametrize("name", [QUICK, "fcn_resnet50", "unet", "deeplabv3plus_resnet18"])
+@pytest.mark.parametrize("name", by_size([QUICK, "fcn_resnet50", "unet", "deeplabv3plus_resnet18"]))
 def test_a_single_channel_is_two_classes_by_its_sigmoid(name, tmp_path):
     torch.manual_seed(3)
     network = build_network(name, 1).eval()

@@ -14,15 +14,8 @@ from PIL import Image
 import segmentation
 import tiny
 from page.examples import EXAMPLES
-from server import running_app
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def app_url(tiny_program, tmp_path_factory):
-    with running_app("--model", str(tiny_program), folder=tmp_path_factory.mktemp("app")) as url:
-        yield url
 
 
 @pytest.fixture(scope="module")

@@ -53,7 +53,7 @@ def noise(height: int, width: int) -> Image.Image:
         (QUICK, (700, 333)),
         (QUICK, (100, 250)),  # the longest that is no panorama
         ("deeplabv3_mobilenet_v3_large", (90, 131)),
-        ("deeplabv3_resnet50", (48, 48)),
+        pytest.param("deeplabv3_resnet50", (48, 48), marks=pytest.mark.slow),
     ],
 )
 def test_logits_equal_torchvisions(name, shape, tmp_path):

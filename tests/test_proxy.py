@@ -23,12 +23,6 @@ WAYS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def app(tiny_program, tmp_path_factory):
-    with running_inside(tiny_program, tmp_path_factory.mktemp("cache")) as app:
-        yield app
-
-
 def wait_for(port):
     """Until somebody listens."""
     end = time.monotonic() + 20

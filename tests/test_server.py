@@ -32,13 +32,9 @@ def app(tiny_program, tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _settled(request):
-    """Leave the page as it was found: gate open, nobody inside, nobody waiting."""
     yield
     if "app" in request.fixturenames:
-        app = request.getfixturevalue("app")
-        app.gate.instead = None
-        app.gate.open.set()
-        wait_until(lambda: not app.gate.inside and not app.site.demo._queue.event_ids_to_events)
+        request.getfixturevalue("app").reset()
 
 
 def wait_until(condition, seconds: float = 20.0) -> None:

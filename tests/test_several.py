@@ -21,7 +21,6 @@ from page.several import MAX_PHOTOS, RUNS_AT_ONCE, Several
 from schemas import check
 from segmentation import read_indexed_png
 from segmentation.contact_sheet import caption
-from server import running_app
 
 STATUS, SHEET, ZIP, START, STOP = range(5)
 
@@ -226,12 +225,6 @@ def test_it_waits_in_the_line_of_the_network_and_only_uploads_can_be_named(
 
 
 # --- in a browser ----------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def app_url(tiny_program, tmp_path_factory):
-    with running_app("--model", str(tiny_program), folder=tmp_path_factory.mktemp("app")) as url:
-        yield url
 
 
 def open_room(page, url, files) -> None:
