@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from segmentation.errors import ModelError
-from segmentation.many.label import Answer, Task
+from segmentation.many.task import Answer, Task
 
 
 def make_plain(threads: int):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from segmentation.errors import PixelwiseError
-from segmentation.many.label import Answer, Label, MakeLabel, Task
+from segmentation.many.task import Answer, Label, MakeLabel, Task
 from segmentation.outputs import mark_path
 
 KNOCK_SECONDS = 20.0  # for a cluster's door to open

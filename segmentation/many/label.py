@@ -1,8 +1,6 @@
 """One photo of a folder: from its path to its two files and its row, here or on a cluster."""
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,52 +8,11 @@ import torch
 
 from segmentation.errors import PixelwiseError, WeightsError
 from segmentation.images import open_photo
-from segmentation.many.journal import Row
 from segmentation.many.settings import Settings, digest, load_segmenter
+from segmentation.many.task import Answer, Task
 from segmentation.naming import paths_of
 from segmentation.outputs import chosen_palette, encode_outputs, write_whole
 from segmentation.predictor import Segmenter
-
-
-@dataclass(frozen=True)
-class Task:
-    """One photo to label; plain values, so that it travels.
-
-    Attributes:
-        image: the photo's path in the folder, with slashes.
-        folder: the folder's full path.
-        out: the output folder's full path.
-        name: the photo's name there; see `Names`.
-    """
-
-    image: str
-    folder: str
-    out: str
-    name: str
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What became of a task; plain values, so that it travels.
-
-    Attributes:
-        image: the task's.
-        row: what the journal is told; empty where the photo failed.
-        error: why it failed.
-        fatal: nothing can be labelled with these settings.
-    """
-
-    image: str
-    row: Row = field(default_factory=dict)
-    error: str = ""
-    fatal: bool = False
-
-
-Label = Callable[[Task], Answer]
-"""Labels one photo; never raises but for what ends a process."""
-
-MakeLabel = Callable[[int], Label]
-"""Makes a `Label` that uses so many threads; raises `PixelwiseError` where that cannot be."""
 
 
 class Labeller:

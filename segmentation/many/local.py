@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from multiprocessing.connection import Connection, wait
 
 from segmentation.errors import PixelwiseError
-from segmentation.many.label import Answer, Label, MakeLabel, Task
+from segmentation.many.task import Answer, Label, MakeLabel, Task
 
 LEAVE_SECONDS = 10.0
 """How long a dismissed process may take to tidy up before it is ended."""

@@ -6,8 +6,9 @@ from pathlib import Path, PurePosixPath
 
 from segmentation.errors import PixelwiseError
 from segmentation.many.journal import Journal, Row
-from segmentation.many.label import Task, stamp_of
+from segmentation.many.label import stamp_of
 from segmentation.many.settings import Settings
+from segmentation.many.task import Task
 from segmentation.naming import LABELS, Names, paths_of
 
 

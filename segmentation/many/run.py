@@ -16,11 +16,12 @@ from segmentation.filelock import file_lock
 from segmentation.many.cluster import label_on_ray
 from segmentation.many.find import find_photos
 from segmentation.many.journal import JOURNAL, Journal
-from segmentation.many.label import Answer, Labeller, Task
+from segmentation.many.label import Labeller
 from segmentation.many.local import label_here, label_in_processes
 from segmentation.many.plan import Plan, check_places, folders_of, make_plan
 from segmentation.many.settings import Settings, settle, settle_precision
 from segmentation.many.tables import CLASSES, FAILURES, write_classes, write_failures
+from segmentation.many.task import Answer, Task
 from segmentation.naming import paths_of
 from segmentation.outputs import check_writable, remove_parts
 from segmentation.predictor import Segmenter
