@@ -1,5 +1,6 @@
 """HDR clips come out as a screen shows them; clips cut short are told."""
 
+import functools
 import itertools
 import subprocess
 from pathlib import Path
@@ -191,20 +192,32 @@ def test_colours_are_read_from_what_ffmpeg_prints(words, colour):
     assert parse_facts(LINE.format(words) + eight).colour == colour
 
 
+@pytest.fixture(scope="module")
+def whole_clip(segmenter, tmp_path_factory):
+    """Makes a clip of three seconds, which can be labelled as it is; the same one each time."""
+    folder = tmp_path_factory.mktemp("whole")
+
+    @functools.cache
+    def make(ending: str, sound: bool) -> bytes:
+        clip = folder / f"whole {sound}.{ending}"
+        coder = "libvpx" if ending == "webm" else "libx264"
+        tone = ["-f", "lavfi", "-i", "sine=d=3"] if sound else []
+        first = ["-movflags", "+faststart"] if ending in ("mp4", "mov") else []
+        command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-f", "lavfi"]
+        command += ["-i", "testsrc2=s=96x64:r=10:d=3", *tone, "-c:v", coder, "-pix_fmt", "yuv420p"]
+        subprocess.run([*command, *first, str(clip)], check=True)
+        assert label_clip(clip, folder / "out.mp4", segmenter).frames >= 30
+        return clip.read_bytes()
+
+    return make
+
+
 @pytest.mark.parametrize("ending", ["mp4", "mov", "mkv", "webm", "avi"])
 @pytest.mark.parametrize("sound", [False, True])
 @pytest.mark.parametrize("share", [0.5, 0.9])
-def test_a_clip_cut_short_says_so(ending, sound, share, segmenter, tmp_path):
-    whole, cut = tmp_path / f"whole.{ending}", tmp_path / f"cut.{ending}"
-    coder = "libvpx" if ending == "webm" else "libx264"
-    tone = ["-f", "lavfi", "-i", "sine=d=3"] if sound else []
-    first = ["-movflags", "+faststart"] if ending in ("mp4", "mov") else []
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-f", "lavfi"]
-    command += ["-i", "testsrc2=s=96x64:r=10:d=3", *tone, "-c:v", coder, "-pix_fmt", "yuv420p"]
-    subprocess.run([*command, *first, str(whole)], check=True)
-    data = whole.read_bytes()
+def test_a_clip_cut_short_says_so(ending, sound, share, whole_clip, segmenter, tmp_path):
+    data, cut = whole_clip(ending, sound), tmp_path / f"cut.{ending}"
     cut.write_bytes(data[: int(share * len(data))])
-    assert label_clip(whole, tmp_path / "out.mp4", segmenter).frames >= 30
     with pytest.raises(VideoError, match="This clip is cut short"):
         label_clip(cut, tmp_path / "other.mp4", segmenter)
     assert not (tmp_path / "other.mp4").exists()

@@ -101,7 +101,8 @@ def test_the_fake_cameras_picture_is_labelled_and_stops_by_itself(cam, app_url):
     voc = [[192, 128, 128], [64, 0, 0], [64, 0, 128]]  # person, cat, dog
     np.testing.assert_allclose([colour[:3] for colour in colours], voc, atol=2)
     cam.wait_for_selector("#live .lv[data-state=ended]")  # after the eight seconds of this page
-    assert "a camera is on for 8 s at most" in cam.locator("#live .lv-status").inner_text()
+    said = cam.locator("#live .lv-status")
+    said.filter(has_text="a camera is on for 8 s at most").wait_for()
     assert cam.locator("#live .lv-start").inner_text() == "Go on"
     assert cam.evaluate("document.querySelector('#live .lv-video').srcObject === null")
     cam.click("#live .lv-start")

@@ -326,9 +326,7 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path, tiny_program, workers):
     folder, out = tmp_path / "photos", tmp_path / "out"
     folder.mkdir()
     for number in range(60):
-        Image.fromarray(photo(600, 900 + number)).save(
-            folder / f"{number:02}.png", compress_level=1
-        )
+        Image.fromarray(photo(200, 300 + number)).save(folder / f"{number:02}.png")
     command = [sys.executable, "-m", "segmentation", str(folder), "--out", str(out)]
     command += ["--model", str(tiny_program), "--workers", str(workers)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}

@@ -168,6 +168,7 @@ def test_a_caption_leaves_with_its_photo(page, app_url, photo_file):
 
 def test_a_photo_may_be_dropped_on_the_stage(page, app_url):
     page.goto(app_url)
+    page.get_by_label("Example photo: Cat").wait_for()  # the page's own script runs
     page.wait_for_selector("#photo input[type=file]", state="attached")
     page.evaluate(
         """async () => {

@@ -270,6 +270,7 @@ def test_three_photos_become_a_sheet_and_a_zip(page, app_url, files, tiny_progra
 @pytest.mark.browser
 def test_photos_dropped_anywhere_on_the_open_tab_are_taken(page, app_url):
     page.goto(app_url)
+    page.get_by_label("Example photo: Cat").wait_for()  # the page's own script runs
     page.get_by_role("tab", name="Several").click()
     page.wait_for_selector("#several-photos input[type=file]", state="attached")
     page.evaluate(
