@@ -19,7 +19,7 @@ from training.setup import own_card
 
 NUM_CLASSES = 4
 ODD = (49, 67)
-QUICK_TO_EXPORT = ("deeplabv3plus_resnet18", "unet")
+QUICK_TO_EXPORT = ("unet",)
 
 
 def named(name: str) -> nn.Module:

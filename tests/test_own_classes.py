@@ -26,7 +26,9 @@ def save(name: str, path: Path, classes: int, /, **card: object) -> nn.Module:
     return network
 
 
-@pytest.mark.parametrize("name", [QUICK, "deeplabv3_mobilenet_v3_large"])
+@pytest.mark.parametrize(
+    "name", [QUICK, pytest.param("deeplabv3_mobilenet_v3_large", marks=pytest.mark.slow)]
+)
 def test_the_card_beside_the_weights_gives_the_classifier_its_width(name, tmp_path):
     network = save(name, tmp_path / "fields.pth", 3, categories=FIELDS)
     segmenter = segmentation.load(name, device="cpu", weights=tmp_path / "fields.pth", size=64)

@@ -50,7 +50,7 @@ def noise(height: int, width: int) -> Image.Image:
     ("name", "shape"),
     [
         (QUICK, (120, 160)),
-        (QUICK, (700, 333)),
+        pytest.param(QUICK, (700, 333), marks=pytest.mark.slow),
         (QUICK, (100, 250)),  # the longest that is no panorama
         ("deeplabv3_mobilenet_v3_large", (90, 131)),
         pytest.param("deeplabv3_resnet50", (48, 48), marks=pytest.mark.slow),

@@ -21,6 +21,8 @@ WAYS = [
     *(("keep", ""), ("name", ""), ("none", ""), ("upstream", "")),
     *(("keep", "/pixel"), ("none", "/a/b")),
 ]
+QUICK = [WAYS[0], *WAYS[-2:]]
+"""The ways that a browser goes each time; a program goes all."""
 
 
 def wait_for(port):
@@ -66,7 +68,10 @@ def use(page, url, tmp_path):
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize(("host", "prefix"), WAYS)
+@pytest.mark.parametrize(
+    ("host", "prefix"),
+    [way if way in QUICK else pytest.param(*way, marks=pytest.mark.slow) for way in WAYS],
+)
 def test_the_page_lives_behind_a_proxy(app, page, tmp_path, host, prefix):
     with proxy(app, host, prefix) as url:
         use(page, url, tmp_path)
