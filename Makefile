@@ -46,17 +46,17 @@ $(BIN)/python:
 # Gradio 6.31 asks for pillow<13, whose holes are published: SECURITY.md, "Known holes".
 PILLOW := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-pillow.txt
 
-$(VENV)/run.stamp: requirements.txt requirements-pillow.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+$(VENV)/run.stamp: requirements.txt requirements-bounds.txt requirements-pillow.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-bounds.txt
 	$(PILLOW)
 	touch $@
 
-$(VENV)/dev.stamp: requirements.txt requirements-dev.txt requirements-pillow.txt | $(BIN)/python
+$(VENV)/dev.stamp: requirements.txt requirements-bounds.txt requirements-dev.txt requirements-pillow.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	$(PILLOW)
 	touch $(VENV)/run.stamp $@
 
-$(VENV)/ray.stamp: requirements.txt requirements-pillow.txt pyproject.toml | $(BIN)/python
+$(VENV)/ray.stamp: requirements.txt requirements-bounds.txt requirements-pillow.txt pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[ray]"
 	$(PILLOW)
 	touch $(VENV)/run.stamp $@

@@ -80,7 +80,6 @@ class Handlers(Service):
             answer.photo.image,
             cache=self.cache,
             key=answer.key,
-            jpeg=answer.photo.jpeg,
             palette=answer.palette,
             note=" ".join(notes),
         )

@@ -15,12 +15,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from segmentation.filelock import file_lock
+from filelock import FileLock
 
 VARIABLE = "GRADIO_TEMP_DIR"
 PREFIX = "pixelwise-"
-_LOCKED = "pixelwise"
-LOCK = f".{_LOCKED}.lock"
+LOCK = ".pixelwise.lock"
 """The file in the folder that is locked while an app uses it."""
 PRIVATE = 0o077
 """The rights that nobody else gets on what the app writes."""
@@ -90,10 +89,12 @@ def _lock(folder: Path) -> bool:
     """Hold the folder's lock until the app ends; false where another app holds it."""
     held = ExitStack()
     try:
-        held.enter_context(file_lock(folder / _LOCKED, wait=False))
+        # a request's thread may let go of it, in `keep_private`
+        held.enter_context(FileLock(folder / LOCK, timeout=0, thread_local=False))
     except OSError as error:  # another's, or a file system without locks
-        log.info("the temporary folder is not locked: %s", error.strerror)
+        log.info("the temporary folder is not locked: %s", error)
         return False
+    held.callback(_remove, folder / LOCK)  # before it is let go of
     _locks[folder] = held
     return True
 
@@ -110,7 +111,7 @@ def _remove_left(parent: Path) -> None:
             young = time.time() - max(status.st_mtime, status.st_ctime) < FORSAKEN_SECONDS
             if young and not (folder / LOCK).exists():  # somebody is just making it
                 continue
-            with file_lock(folder / _LOCKED, wait=False):
+            with FileLock(folder / LOCK, timeout=0):
                 shutil.rmtree(folder, ignore_errors=True)
             log.info("removed what a killed app had left")
 

@@ -4,6 +4,7 @@ Looked up in order: a path the person names, the folder in `PIXELWISE_WEIGHTS`, 
 the download. A download is written to a file of its own, checked, and only then given its name.
 """
 
+import contextlib
 import hashlib
 import logging
 import os
@@ -14,10 +15,12 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from segmentation.download import Progress, download, terminal_progress
+from filelock import FileLock
+
+from segmentation.download import Progress, download
 from segmentation.errors import WeightsError
 from segmentation.file_kinds import name_kind
-from segmentation.filelock import file_lock
+from segmentation.progress import Bar
 from segmentation.terminal import plain
 from segmentation.zips import why_broken
 
@@ -110,14 +113,16 @@ def fetch_weights(spec: Published, progress: Progress | None = None) -> Path:
         return found
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)
-        with file_lock(cached):
+        with FileLock(cached.with_name(f".{cached.name}.lock")):
             if cached.is_file():  # another process was first, or the file is broken
                 if has_right_hash(cached):
                     return cached
                 log.warning("%s is broken (wrong hash): removed and fetched again", cached)
                 cached.unlink()
-            with terminal_progress(spec.file, progress) as report:
-                download(spec.url, cached, expected=hash_in_name(cached), progress=report)
+            bar = Bar(f"fetching {spec.file}", quiet=progress is not None, delay=0)
+            with contextlib.closing(bar):
+                expected = hash_in_name(cached)
+                download(spec.url, cached, expected=expected, progress=progress or bar)
     except WeightsError as error:
         raise WeightsError(_nowhere(spec, str(error))) from error
     except OSError as error:

@@ -4,11 +4,10 @@ import contextlib
 import hashlib
 import http.client
 import os
-import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from segmentation.errors import WeightsError
@@ -54,27 +53,6 @@ def download(
         with contextlib.suppress(OSError):  # CIFS and S3 mounts have no modes
             part.chmod(0o644)
         os.replace(part, target)
-
-
-@contextlib.contextmanager
-def terminal_progress(label: str, progress: Progress | None) -> Iterator[Progress]:
-    """The given callback, or a line on standard error that says how far the download is."""
-    if progress is not None:
-        yield progress
-        return
-    live = sys.stderr is not None and sys.stderr.isatty()
-
-    def report(done: int, total: int | None) -> None:
-        share = f" of {total / 1e6:.0f} MB, {done / total:.0%}" if total else " MB"
-        print(f"\r{label}: {done / 1e6:.0f}{share}", end="", file=sys.stderr, flush=True)
-
-    if sys.stderr is not None:
-        print(f"fetching {label}", file=sys.stderr, flush=True)
-    try:
-        yield report if live else _nothing
-    finally:
-        if live:
-            print(file=sys.stderr, flush=True)
 
 
 def _receive(url: str, write: Callable[[bytes], object], progress: Progress) -> str:

@@ -25,7 +25,6 @@ class Upright(NamedTuple):
 
     pixels: np.ndarray  # (H, W, 3) uint8 RGB, contiguous
     notes: list[str]  # for the person
-    as_stored: bool  # RGB or gray, and nothing was turned, converted or composited
 
 
 def to_rgb(image: Image.Image, extent: tuple[int, int, int, int] | None = None) -> Upright:
@@ -41,7 +40,7 @@ def to_rgb(image: Image.Image, extent: tuple[int, int, int, int] | None = None) 
             transparent whatever its pixels say; None for all of it.
 
     Returns:
-        The pixels, notes for the person, and whether the pixels are those of the file.
+        The pixels and notes for the person.
     """
     notes: list[str] = []
     orientation = _orientation(image)
@@ -61,8 +60,7 @@ def to_rgb(image: Image.Image, extent: tuple[int, int, int, int] | None = None) 
     if extent is not None:
         left, top, right, bottom = extent
         stored[:top], stored[bottom:], stored[:, :left], stored[:, right:] = [255] * 4
-    plain = image.mode in ("L", "RGB") and not image.has_transparency_data
-    return Upright(upright, notes, plain and orientation == 1 and transform is None)
+    return Upright(upright, notes)
 
 
 def load_webp(image: Image.Image) -> Image.Image:

@@ -30,7 +30,6 @@ class Loaded(NamedTuple):
 
     image: Image.Image
     notes: list[str]  # for the person
-    jpeg: bytes | None = None  # the file itself, where it is a whole JPEG
     extent: tuple[int, int, int, int] | None = None  # left, top, right, bottom; None: all of it
 
 
@@ -95,7 +94,7 @@ def _read_jpeg(subject: str, data: bytes, limit: float | None) -> Loaded:
         check_size(subject, *image.size, limit)  # should Pillow see another one
         image.load()
         check_end(subject, whole, image)
-        return Loaded(image, [], whole)
+        return Loaded(image, [])
 
 
 def _read_png(subject: str, data: bytes, limit: float | None) -> Loaded:

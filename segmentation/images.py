@@ -14,7 +14,6 @@ from segmentation.image_files import read_source
 from segmentation.image_kinds import sniff
 from segmentation.image_modes import to_rgb
 from segmentation.image_readers import check_file, frame_notes, read_picture
-from segmentation.jpeg_strip import strip_jpeg
 from segmentation.png_chunks import open_png
 from segmentation.tiff import PAGES_NOTE
 
@@ -27,18 +26,15 @@ class Photo:
         image: (H, W, 3) uint8 RGB, upright, contiguous, nobody else's.
         notes: What a person should know about how it was read, such as "animated: first of 12
             frames shown"; empty as a rule.
-        jpeg: The same pixels as a JPEG without any metadata, where the file was one that browsers
-            show as it is; else None. See `strip_jpeg`.
     """
 
     image: np.ndarray
     notes: tuple[str, ...] = ()
-    jpeg: bytes | None = None
 
     @property
     def nbytes(self) -> int:
         """Bytes that keeping it costs."""
-        return self.image.nbytes + len(self.jpeg or b"")
+        return self.image.nbytes
 
 
 ImageSource = str | os.PathLike | bytes | Image.Image | np.ndarray | Photo
@@ -146,10 +142,9 @@ def open_png_values(
 
 
 def _decode(subject: str, data: bytes, max_megapixels: float | None) -> Photo:
-    image, notes, jpeg, extent = read_picture(subject, data, max_megapixels)
+    image, notes, extent = read_picture(subject, data, max_megapixels)
     upright = to_rgb(image, extent)
-    stripped = strip_jpeg(jpeg, upright.pixels.shape[:2]) if jpeg and upright.as_stored else None
-    return Photo(upright.pixels, (*notes, *upright.notes), stripped)
+    return Photo(upright.pixels, (*notes, *upright.notes))
 
 
 def _from_pillow(image: Image.Image, max_megapixels: float | None) -> Photo:

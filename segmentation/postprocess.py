@@ -2,35 +2,47 @@
 
 The logits are upsampled first and decided after (never the other way round), with the maths of
 `torch.nn.functional.interpolate(mode="bilinear", align_corners=False)`, a few rows at a time: for
-12 megapixels and 21 classes the whole would be one gigabyte of floats. Where the photo has many
-pixels for each logit, `cells` and `softmax` leave out what cannot change the answer.
+12 megapixels and 21 classes the whole would be one gigabyte of floats. Products and sums are
+rounded one by one and always in the same order (first sideways, then downwards), so that a single
+pixel asked for has the same bits as in the whole photo.
 
-The work is plain numpy on pieces that stay in a core's cache, one thread a core: torch's own argmax
-over 21 classes is many times slower, and its threads cost more than such small pieces are worth.
+The work is plain numpy on strips that stay in a core's cache, one thread a core: torch's own argmax
+over 21 classes is many times slower, and its threads cost more than such small strips are worth.
 """
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from segmentation.cells import label_rows, rounding_bound
 from segmentation.prediction_sets import set_sizes
-from segmentation.ranking import put, top_two
-from segmentation.softmax import arrange_columns, fill_confidence
-from segmentation.upsampling import Taps, make_spans, make_taps, mix_rows, stretch_sideways
 
-PIECE_VALUES = 1 << 18  # floats decided at a time: 1 MB
-BLOCK_PIECES = 8  # pieces that share the logits stretched sideways
+STRIP_VALUES = 1 << 18  # floats decided at a time: 1 MB
+BLOCK_STRIPS = 8  # strips that share the logits stretched sideways
 MAX_THREADS = 8
-ENLARGED = 3  # times in both directions, from which the shortcuts pay
-ENLARGED_PIXELS = 3_000_000  # and the photo's size from which they do
-ENLARGED_ROWS = 192  # the photo's rows that share the work on their source rows
 
 Decision = tuple[np.ndarray, np.ndarray, np.ndarray]
 DecisionWithSets = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+class InterpolationIndices(NamedTuple):
+    """Where each target position looks in the source: two neighbours and the second's weight."""
+
+    left: np.ndarray  # (target,) int64, never falling
+    right: np.ndarray  # (target,) int64
+    weight: np.ndarray  # (target,) float32 in [0, 1]
+
+    def part(self, positions: slice) -> "InterpolationIndices":
+        """The same for some of the target positions."""
+        return InterpolationIndices(*(array[positions] for array in self))
+
+
+class _Sets(NamedTuple):
+    """The map of set sizes to fill, (H, W) uint8, and the probability that makes a member."""
+
+    sizes: np.ndarray
+    threshold: float
 
 
 def decide(logits: torch.Tensor, size: tuple[int, int]) -> Decision:
@@ -46,14 +58,8 @@ def decide(logits: torch.Tensor, size: tuple[int, int]) -> Decision:
             2e-6.
         runner_up: (H, W) uint8, the class with the second largest logit.
     """
-    source = _values(logits)  # (C, h, w)
     out = empty_decision(size)
-    rows, columns = make_taps(source.shape[1], size[0]), make_taps(source.shape[2], size[1])
-    times = min(size[0] / source.shape[1], size[1] / source.shape[2])
-    if times >= ENLARGED and size[0] * size[1] >= ENLARGED_PIXELS:
-        _decide_enlarged(source, rows, columns, out)
-    else:
-        _decide_all(source, rows, columns, out)
+    _decide_all(_values(logits), out)
     return out
 
 
@@ -76,11 +82,9 @@ def decide_with_sets(
         class_map, confidence and runner_up as `decide` gives them, and (H, W) uint8, the size of
         each pixel's set; see `segmentation.prediction_sets`.
     """
-    source = _values(logits)  # (C, h, w)
     out = empty_decision(size)
-    rows, columns = make_taps(source.shape[1], size[0]), make_taps(source.shape[2], size[1])
     sets = _Sets(np.empty(size, np.uint8), threshold)
-    _decide_all(source, rows, columns, out, sets)
+    _decide_all(_values(logits), out, sets)
     return *out, sets.sizes
 
 
@@ -97,10 +101,32 @@ def pixel_logits(logits: torch.Tensor, size: tuple[int, int], y: int, x: int) ->
         (C,) float32; its largest entry is the class that `decide` gave the pixel.
     """
     source = _values(logits)
-    rows = Taps(*(tap[y : y + 1] for tap in make_taps(source.shape[1], size[0])))
-    columns = Taps(*(tap[x : x + 1] for tap in make_taps(source.shape[2], size[1])))
-    wide = stretch_sideways(source[:, rows.left[0] : rows.right[0] + 1], columns)  # (C, 1..2, 1)
-    return mix_rows(wide, rows, rows.left[0])[:, 0, 0]
+    rows = interpolation_indices(source.shape[1], size[0]).part(slice(y, y + 1))
+    columns = interpolation_indices(source.shape[2], size[1]).part(slice(x, x + 1))
+    wide = _upsample_columns(source[:, rows.left[0] : rows.right[0] + 1], columns)  # (C, 1..2, 1)
+    return _upsample_rows(wide, rows, rows.left[0])[:, 0, 0]
+
+
+def interpolation_indices(source: int, target: int) -> InterpolationIndices:
+    """Half-pixel centres, clamped at the edges: what `align_corners=False` means."""
+    scale = np.float32(source) / np.float32(target)
+    position = (np.arange(target, dtype=np.float32) + np.float32(0.5)) * scale - np.float32(0.5)
+    position = np.maximum(position, np.float32(0))
+    left = np.minimum(position.astype(np.int64), source - 1)
+    right = np.minimum(left + 1, source - 1)
+    weight = np.minimum(position - left.astype(np.float32), np.float32(1))
+    return InterpolationIndices(left, right, weight)
+
+
+def argmax_first(values: np.ndarray, best: np.ndarray) -> np.ndarray:
+    """The lowest index whose value is `best`: (C, ...) and (...) -> (...) uint8.
+
+    Bytes and no indices: an order faster than argmax along the first axis.
+    """
+    equal = np.equal(values, best).view(np.uint8)
+    codes = 255 - np.arange(len(values), dtype=np.uint8)  # the lower the index, the greater
+    equal *= codes.reshape(-1, *[1] * best.ndim)
+    return np.subtract(np.uint8(255), equal.max(axis=0))
 
 
 def _values(logits: torch.Tensor) -> np.ndarray:
@@ -108,7 +134,19 @@ def _values(logits: torch.Tensor) -> np.ndarray:
     return np.ascontiguousarray(logits.detach().float().cpu().numpy())
 
 
-def _in_threads(work: Callable[[int], None], starts: range) -> None:
+def _decide_all(source: np.ndarray, out: Decision, sets: _Sets | None = None) -> None:
+    """Fill all maps from (C, h, w) logits, in blocks of rows, several at a time."""
+    height, width = out[0].shape
+    rows = interpolation_indices(source.shape[1], height)
+    columns = interpolation_indices(source.shape[2], width)
+    strip = max(1, STRIP_VALUES // (len(source) * width))  # rows of the photo
+    block = strip * BLOCK_STRIPS
+    starts = range(0, height, block)
+
+    def work(top: int) -> None:
+        part = slice(top, min(top + block, height))
+        _decide_block(source, rows, columns, part, strip, out, sets)
+
     threads = min(MAX_THREADS, torch.get_num_threads(), len(starts))
     if threads == 1:
         for top in starts:
@@ -118,73 +156,62 @@ def _in_threads(work: Callable[[int], None], starts: range) -> None:
             list(pool.map(work, starts))
 
 
-def _decide_enlarged(source: np.ndarray, rows: Taps, columns: Taps, out: Decision) -> None:
-    """Fill all three maps where most pixels follow from the logits around them."""
-    class_map, confidence, runner_up = out
-    height, bound = len(class_map), rounding_bound(source)
-    spans = make_spans(columns, source.shape[2])
-    arranged = arrange_columns(columns, source.shape[2])
-    piece = _piece(source, out)
-
-    def work(top: int) -> None:
-        part = slice(top, min(top + ENLARGED_ROWS, height))
-        labels = class_map, runner_up
-        if label_rows(source, rows, columns, spans, part, bound, labels):
-            fill_confidence(source, rows, arranged, part, confidence)
-        else:
-            _decide_block(source, rows, columns, part, piece, out)
-
-    _in_threads(work, range(0, height, ENLARGED_ROWS))
-
-
-def _piece(source: np.ndarray, out: Decision) -> int:
-    """The photo's rows whose logits make up a piece."""
-    return max(1, PIECE_VALUES // (len(source) * out[0].shape[1]))
-
-
-def _decide_all(
-    source: np.ndarray, rows: Taps, columns: Taps, out: Decision, sets: "_Sets | None" = None
-) -> None:
-    """Fill all maps by upsampling every class to every pixel."""
-    height = len(out[0])
-    piece = _piece(source, out)
-    block = piece * BLOCK_PIECES
-
-    def work(top: int) -> None:
-        part = slice(top, min(top + block, height))
-        _decide_block(source, rows, columns, part, piece, out, sets)
-
-    _in_threads(work, range(0, height, block))
-
-
-class _Sets(NamedTuple):
-    """The map of set sizes to fill, (H, W) uint8, and the probability that makes a member."""
-
-    sizes: np.ndarray
-    threshold: float
-
-
 def _decide_block(
     source: np.ndarray,
-    rows: Taps,
-    columns: Taps,
+    rows: InterpolationIndices,
+    columns: InterpolationIndices,
     block: slice,
-    piece: int,
+    strip: int,
     out: Decision,
-    sets: _Sets | None = None,
+    sets: _Sets | None,
 ) -> None:
     """Fill some rows of class map, confidence and runner-up, and of set sizes where wanted."""
     first, last = rows.left[block.start], rows.right[block.stop - 1]
-    wide = stretch_sideways(source[:, first : last + 1], columns)  # (C, m, W)
+    wide = _upsample_columns(source[:, first : last + 1], columns)  # (C, m, W)
     class_map, confidence, runner_up = out
-    for start in range(block.start, block.stop, piece):
-        part = slice(start, min(start + piece, block.stop))
-        values = mix_rows(wide, Taps(*(tap[part] for tap in rows)), first)  # (C, n, W)
-        class_map[part], best, runner_up[part], _ = top_two(values)
+    for start in range(block.start, block.stop, strip):
+        part = slice(start, min(start + strip, block.stop))
+        values = _upsample_rows(wide, rows.part(part), first)  # (C, n, W)
+        best = values.max(axis=0)
+        class_map[part] = argmax_first(values, best)
+        _set_at(values, class_map[part], -np.inf)
+        runner_up[part] = argmax_first(values, values.max(axis=0))
         values -= best
-        put(values, class_map[part], 0)
+        _set_at(values, class_map[part], 0)
         np.exp(values, out=values)
         total = values.sum(axis=0)
         np.reciprocal(total, out=confidence[part])
         if sets is not None:
             sets.sizes[part] = set_sizes(values, total, sets.threshold)
+
+
+def _upsample_columns(source: np.ndarray, columns: InterpolationIndices) -> np.ndarray:
+    """Some source rows at the photo's width: (C, m, w) -> (C, m, W)."""
+    wide = np.take(source, columns.left, axis=2)
+    wide *= 1 - columns.weight
+    other = np.take(source, columns.right, axis=2)
+    other *= columns.weight
+    wide += other
+    return wide
+
+
+def _upsample_rows(wide: np.ndarray, rows: InterpolationIndices, first: int) -> np.ndarray:
+    """The photo's rows from source rows at its width: (C, m, W) -> (C, n, W).
+
+    Args:
+        wide: source rows `first` to `first + m - 1`.
+        rows: of the n rows wanted.
+        first: the source row that `wide` begins with.
+    """
+    tall = np.take(wide, rows.left - first, axis=1)
+    tall *= (1 - rows.weight)[:, None]
+    other = np.take(wide, rows.right - first, axis=1)
+    other *= rows.weight[:, None]
+    tall += other
+    return tall
+
+
+def _set_at(values: np.ndarray, index: np.ndarray, value: float) -> None:
+    """Set `values[index[p], p] = value` for every pixel p; `values` must be contiguous."""
+    place = index.ravel().astype(np.int64) * index.size + np.arange(index.size)
+    np.reshape(values, -1, copy=False)[place] = value

@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from segmentation.ranking import first_equal
+from segmentation.postprocess import argmax_first
 
 SECONDS = 0.3
 """Time constant: after a change without motion, 63 % of the new answer counts after so long."""
@@ -94,7 +94,7 @@ class Smoother:
             bonus = (1 - moved) * np.float32(math.log(self.stick))
             planes = scores.reshape(len(scores), -1)
             planes[self._held.ravel(), np.arange(planes.shape[1])] += bonus.ravel()
-        self._held = first_equal(scores, scores.max(axis=0))
+        self._held = argmax_first(scores, scores.max(axis=0))
         return torch.from_numpy(scores)
 
 

@@ -110,6 +110,22 @@ def test_no_range_admits_a_release_with_a_known_hole(file, requirement):
     assert [one["id"] for one in known if admits(requirement.specifier, one)] == [], file
 
 
+def test_make_and_the_package_obey_the_bounds():
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    named = [Requirement(line).name for line in lines]
+    assert named == ["gradio", "torch", "torchvision", "pillow", "numpy"]
+    both = ["requirements.txt", "requirements-bounds.txt"]
+    assert PROJECT["tool"]["setuptools"]["dynamic"]["dependencies"]["file"] == both
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    run = makefile.split("$(VENV)/run.stamp:")[1].split("\n\n")[0]
+    assert (
+        "install --quiet --disable-pip-version-check -r requirements.txt -r requirements-bounds.txt"
+        in run
+    )
+    dev = (ROOT / "requirements-dev.txt").read_text(encoding="utf-8").splitlines()
+    assert dev[:2] == [f"-r {file}" for file in both]
+
+
 def test_the_packages_with_known_holes_are_asked_for_by_range():
     """A package that only Gradio or torch brings could stay at an old release."""
     names = {canonicalize_name(requirement.name) for _, requirement in asked()}
@@ -137,7 +153,7 @@ def test_the_safe_pillow_has_none_of_the_open_holes(hole):
 def test_constraints_pin_every_package_with_hashes_and_without_known_holes():
     names = {canonicalize_name(requirement.name) for requirement, _ in pins().values()}
     for file, requirement in asked():
-        if file == "requirements.txt":
+        if file in ("requirements.txt", "requirements-bounds.txt"):
             assert canonicalize_name(requirement.name) in names
     for requirement, hashes in pins().values():
         (exact,) = requirement.specifier

@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -18,7 +17,7 @@ from PIL import Image
 from conftest import ROOT
 from page.address import check_address, check_folder
 from page.options import Options
-from segmentation import PixelwiseError, cli, filelock, outputs, partial_file
+from segmentation import PixelwiseError, cli, outputs, partial_file
 from segmentation.cli import main
 from segmentation.many.journal import Journal
 from server import free_port
@@ -281,17 +280,12 @@ def test_a_row_is_not_read_byte_by_byte(tmp_path):
 
 @pytest.fixture
 def no_posix(monkeypatch):
-    """What Windows lacks is taken away; its lock is a stand-in that nobody else asks for."""
+    """What Windows lacks is taken away."""
     for module, name in (
         *((os, name) for name in ("pread", "pwrite", "fork", "sched_getaffinity", "fchmod")),
         (signal, "pthread_sigmask"),
     ):
         monkeypatch.delattr(module, name, raising=False)
-    asked = []
-    windows = SimpleNamespace(LK_NBLCK=2, locking=lambda *args: asked.append(args))
-    monkeypatch.setattr(filelock, "fcntl", None)
-    monkeypatch.setattr(filelock, "msvcrt", windows, raising=False)
-    return asked
 
 
 def test_a_folder_is_labelled_and_resumed_without_posix(
@@ -303,6 +297,5 @@ def test_a_folder_is_labelled_and_resumed_without_posix(
     (photos / "1.png").rename(photos / "5.png")
     assert main(given) == 0
     assert "1 labelled, 3 done before: see" in capsys.readouterr().err
-    assert len(no_posix) == 2  # a lock for each run
     table = csv.reader((tmp_path / "out" / "classes.csv").read_text("utf-8").splitlines())
     assert [row[0] for row in table] == ["image", "0.png", "2.png", "3.png", "5.png"]

@@ -247,6 +247,19 @@ def test_memory_in_its_smallest_form(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.slow
+def test_stages_in_their_smallest_form(tmp_path, monkeypatch, capsys, one_thread):
+    monkeypatch.setattr("benchmarks.stages.SHARED", tmp_path)
+    file = tmp_path / "stages.json"
+    words = ["--runs", "1", "--most", "1", "--size", "300", "400", "--json", str(file)]
+    run("stages", monkeypatch, *words)
+    values = json.loads(file.read_bytes())
+    assert list(values["times"]) == ["article", "preset", "exact", "default", "page"]
+    (row,) = values["decide"]
+    assert (row["model"], row["photo"], len(row["decide"])) == ("embedded", "astronaut.jpg", 1)
+    assert "| ours, default: what the page shows |" in capsys.readouterr().out
+
+
+@pytest.mark.slow
 def test_agreement_in_its_smallest_form(tmp_path, monkeypatch, capsys, one_thread):
     monkeypatch.setattr("benchmarks.agreement.SHARED", tmp_path)
     file = tmp_path / "agreement.json"

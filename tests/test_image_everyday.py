@@ -46,8 +46,6 @@ def test_a_jpeg_without_its_end_marker_is_whole(options, pixels):
     for tail in (b"", b"\xff", bytes(500), b"\xff\xff\xff", b"\xff" + bytes(99)):
         photo = open_photo(data[:-2] + tail)
         np.testing.assert_array_equal(photo.image, want.image)
-        if not tail.startswith(b"\xff\0"):  # which may be a coded byte, and stays
-            assert photo.jpeg == want.jpeg
         assert photo.notes == ()
 
 
@@ -80,7 +78,6 @@ def test_a_picture_may_end_in_gray():
     for size in ((48, 64), (43, 61)):
         gray = np.full((*size, 3), 128, np.uint8)
         assert (open_image(jpeg(gray)) == 128).all()
-        assert open_photo(jpeg(gray)).jpeg == jpeg(gray)
         assert (open_image(jpeg(gray[..., 0], progressive=True)) == 128).all()
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 from conftest import ROOT
 from segmentation import read_indexed_png, voc_palette
 from segmentation.cli import main
-from segmentation.filelock import file_lock
 from segmentation.many.journal import JOURNAL
 from segmentation.many.settings import Settings, settle, settle_precision
 from segmentation.predictor import Segmenter
@@ -242,7 +242,7 @@ def test_an_output_folder_among_the_photos_is_left_out(label, folder, tmp_path):
 
 def test_what_cannot_be_run_is_one_line(label, folder, tmp_path, tiny_program, capsys):
     (tmp_path / "out").mkdir()
-    with file_lock(tmp_path / "out" / JOURNAL):
+    with FileLock(tmp_path / "out" / f".{JOURNAL}.lock"):
         assert "another run is writing to" in label()[1][0]
     assert "there is no file" in label("--model", "none.pt2")[1][0]
     (tmp_path / "file").touch()

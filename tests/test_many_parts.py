@@ -5,14 +5,15 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import requires, version
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from conftest import ROOT
 from many_workers import make_a_death, make_mortal, make_nothing, make_plain, tasks
 from segmentation.errors import PixelwiseError
-from segmentation.filelock import file_lock
 from segmentation.many.cluster import share
 from segmentation.many.find import ENDINGS, find_photos
 from segmentation.many.journal import JOURNAL, Journal
@@ -242,26 +243,45 @@ def test_workers_end_with_the_process_that_employs_them(tmp_path, end):
     wait_for(lambda: not any(map(is_running, workers)))
 
 
-def test_a_lock_that_is_held_is_not_waited_for(tmp_path):
-    with (
-        file_lock(tmp_path / "x"),
-        pytest.raises(BlockingIOError),
-        file_lock(tmp_path / "x", wait=False),
-    ):
-        pass
-    with file_lock(tmp_path / "x", wait=False):
-        pass
-
-
-def test_the_bar_counts_from_where_the_task_starts(capsys, monkeypatch):
-    now = [0.0]
-    monkeypatch.setattr("time.monotonic", lambda: now[0])
-    bar = Bar("photos")
-    for seconds, done in [(0, 500), (10, 600), (31, 810), (45, 900), (62, 905)]:
-        now[0] = seconds
-        bar(done, 1000, "2 failed" if done > 900 else "")
+def test_the_bar_counts_from_where_the_task_starts(capsys):
+    bar = Bar("photos", initial=500, total=1000, mininterval=0, delay=0)
+    for done in (600, 810):
+        bar(done, 1000)
+    bar(905, 1000, "2 failed")
     bar.close()
-    assert capsys.readouterr().err.splitlines() == [
-        f"photos [{'#' * 24}      ]  81.0%, 0:19 left",
-        f"photos [{'#' * 27}   ]  90.5%, 0:15 left, 2 failed",
-    ]
+    shown = capsys.readouterr().err.split("\r")
+    assert shown[1].startswith("photos:  50.0% |")
+    assert shown[-1].startswith("photos:  90.5% |")
+    assert shown[-1].rstrip().endswith(", 2 failed")
+
+
+def test_a_bar_without_a_terminal_or_a_total(capsys, monkeypatch):
+    Bar("over at once")(0.5, 1.0)
+    assert capsys.readouterr().err == ""
+    bar = Bar("fetching a.pth", mininterval=0, delay=0)
+    bar(10, None)
+    bar(20, 40)
+    bar.close()
+    assert "fetching a.pth:  50.0% |" in capsys.readouterr().err
+    quiet = Bar("train", quiet=True)
+    quiet(0.5, 1.0, "loss 1")
+    quiet.close()
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("sys.stderr", None)
+    nowhere = Bar("train")
+    nowhere(0.5, 1.0)
+    nowhere.close()
+
+
+@pytest.mark.parametrize(
+    ("who", "library"),
+    [("torch", "filelock"), ("gradio", "huggingface-hub"), ("huggingface-hub", "tqdm")],
+)
+def test_libraries_that_others_bring_are_among_their_requirements(who, library):
+    """requirements.txt does not name them."""
+    brought = [Requirement(line) for line in requires(who) or []]
+    names = {r.name.replace("_", "-") for r in brought if r.marker is None or r.marker.evaluate()}
+    assert library in names, (
+        f"{who} {version(who)} no longer brings {library}, which segmentation imports: "
+        "add it to requirements.txt"
+    )

@@ -13,13 +13,16 @@ import pytest
 from PIL import Image
 
 from benchmarks.made_up import made_up_result
+from gossip import SECRET, gossip, segments_of
 from segmentation.errors import PixelwiseError
+from segmentation.images import open_photo
 from segmentation.labelmap import decode_label_map
 from segmentation.palette import safe_palette, voc_palette
 from viewer import LabelViewer, PixelBars, build_value, pixel_value
 from viewer.component import BARS_SCRIPTS, SCRIPTS, STATIC, STYLES, join_scripts, read_static
 from viewer.files import keep_file
 from viewer.live import LIVE_SCRIPTS
+from viewer.payload import encode_photo
 from viewer_app import own_classes
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -115,10 +118,16 @@ def test_photo_goes_out_without_metadata_and_hardly_changed(tmp_path):
     assert np.abs(np.asarray(image).astype(int) - photo).mean() < 4
 
 
-def test_a_photo_that_is_a_clean_jpeg_already_goes_out_as_it_is(tmp_path):
-    result, photo = made_up_result(90, 120)
-    value = build_value(result, photo, cache=str(tmp_path), key="k", jpeg=b"the same pixels")
-    assert Path(value["photo"]["path"]).read_bytes() == b"the same pixels"
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": "4:4:4"}])
+def test_of_a_jpeg_that_tells_much_only_the_picture_goes_out(options):
+    data = gossip(**options)
+    photo = open_photo(data).image
+    for size in (photo.shape[:2], (1300, 1600)):  # the quick way of large photos too
+        content = encode_photo(np.resize(photo, (*size, 3)))
+        assert SECRET not in content
+        found = segments_of(content)
+        assert {marker for marker, _ in found} <= {0xC0, 0xC4, 0xDA, 0xDB, 0xE0}
+        assert [body for marker, body in found if marker == 0xE0] == [b"JFIF\0\1\1\0\0\1\0\1\0\0"]
 
 
 def test_own_palette_of_256_classes(tmp_path):

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from filelock import FileLock
 from PIL import Image
 from torch import Tensor
 
-from segmentation.filelock import file_lock
 from training.data import Sample, is_turned
 from training.known import Known, known_classes
 from training.teacher import Teachers
@@ -140,7 +140,7 @@ def ask_teachers(
     with ThreadPoolExecutor(workers) as pool:
         known = list(pool.map(lambda s: known_classes(s, num_classes, prior_factor), samples))
         digests = list(pool.map(digest, samples, known))
-        with file_lock(files.index):
+        with FileLock(files.index.with_name(f".{files.index.name}.lock")):
             files.repair()
             todo = {d: i for i, d in enumerate(digests) if d not in files.rows}
             batches = _batches(teachers, samples, todo.values(), BATCH.get(device.type, 4))

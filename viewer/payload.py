@@ -26,7 +26,6 @@ def build_value(
     *,
     cache: str,
     key: str,
-    jpeg: bytes | None = None,
     palette: np.ndarray | None = None,
     note: str = "",
 ) -> dict[str, Any]:
@@ -37,7 +36,6 @@ def build_value(
         image: (H, W, 3) uint8 RGB, the photo, upright.
         cache: Gradio's folder for files that a visitor may fetch (`Blocks.GRADIO_CACHE`).
         key: names the result; comes back with each `pin` event as `id`.
-        jpeg: the photo as a JPEG without metadata (`Photo.jpeg`); None to make one from `image`.
         palette: (256, 3) uint8, the model's own colours; the result's own, else VOC's, if None.
         note: a sentence to show below the legend.
 
@@ -58,7 +56,7 @@ def build_value(
     own = palette if palette is not None else getattr(result, "palette", voc_palette())
     return {
         "id": key,
-        "photo": _file(jpeg or encode_photo(image), "photo.jpg", cache),
+        "photo": _file(encode_photo(image), "photo.jpg", cache),
         "labels": _file(labels, "labels.png", cache),
         "height": height,
         "width": width,
@@ -98,10 +96,14 @@ def encode_photo(image: np.ndarray) -> bytes:
     Args:
         image: (H, W, 3) uint8 RGB.
     """
-    subsampling = "4:4:4" if image.shape[0] * image.shape[1] <= FULL_COLOR_PIXELS else "4:2:0"
+    small = image.shape[0] * image.shape[1] <= FULL_COLOR_PIXELS
     buffer = io.BytesIO()
     Image.fromarray(image).save(
-        buffer, "JPEG", quality=JPEG_QUALITY, subsampling=subsampling, optimize=True
+        buffer,
+        "JPEG",
+        quality=JPEG_QUALITY,
+        subsampling="4:4:4" if small else "4:2:0",
+        optimize=small,  # a second pass: half of the time of 12 megapixels, for 6 % of the bytes
     )
     return buffer.getvalue()
 

@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout
 
 from segmentation.errors import ModelError, PixelwiseError
-from segmentation.filelock import file_lock
 from segmentation.many.cluster import label_on_ray
 from segmentation.many.find import find_photos
 from segmentation.many.journal import JOURNAL, Journal
@@ -143,10 +143,9 @@ class _Run:
         failures: list[tuple[str, str]],
     ) -> None:
         """Put each answer where it belongs as it comes."""
-        bar = Bar("photos")
         total = len(plan.done) + len(plan.tasks)
         names = {task.image: task.name for task in plan.tasks}
-        bar(len(plan.done), total)
+        bar = Bar("photos", initial=len(plan.done), total=total)
         try:
             for answer in answers:
                 if answer.error:
@@ -212,12 +211,15 @@ def _for_cluster(settings: Settings) -> Settings:
 @contextlib.contextmanager
 def _only_one(out: Path) -> Iterator[None]:
     """Keep a second run out of the folder; on a disk that knows no locks, the person must."""
+    path = out / f".{JOURNAL}.lock"
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(file_lock(out / JOURNAL, wait=False))
-        except BlockingIOError:
+            stack.enter_context(FileLock(path, timeout=0))
+        except Timeout:
             raise PixelwiseError(f"another run is writing to {str(out)!r}: wait for it") from None
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise
         yield
+        with contextlib.suppress(OSError):  # Windows removes it as it is let go of
+            path.unlink()
