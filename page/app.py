@@ -15,72 +15,67 @@ from segmentation import PixelwiseError
 from . import classroom, label_room, live_words, several_room, words
 from .address import no_folder
 from .blocks import Page
-from .crowd import LINE, Crowd, add_doors
-from .engine import Engine
+from .engine import LabelingService
 from .examples import examples_folder
 from .folder import own_folder
 from .guard import Site
 from .handlers import Handlers
 from .moving import Moving
 from .options import Options, parse_options, parser
-from .predictors import Predictors
+from .predictors import ModelPool
 from .programs import Programs, add_endpoints
 from .server import force_exit_later, set_up_logging, start, stop, wait_for_signal
+from .sessions import Sessions
 from .several import Several
 
 FIRST_PAGE_SECONDS = 1.0
 """How long getting the model ready waits for somebody to look at the page."""
 
 
-def build_demo(options: Options, predictors: Predictors | None = None) -> gr.Blocks:
+def build_demo(options: Options, pool: ModelPool | None = None) -> gr.Blocks:
     """The page.
 
     Args:
         options: what was set on the command line.
-        predictors: what labels the photos: None for networks in this process; `deploy` hands over
+        pool: what labels the photos: None for networks in this process; `deploy` hands over
             networks on other machines.
 
     Returns:
         Blocks that wait for `launch()` or `gr.mount_gradio_app()`.
     """
     photos = examples_folder()
-    engine = Engine(options, predictors)
+    service = LabelingService(options, pool)
     with Page(title=words.TITLE, analytics_enabled=False) as demo:
-        crowd = Crowd(engine.line, options.max_queue, options.time_limit)
-        handlers = Handlers(engine, demo.GRADIO_CACHE, crowd)
-        in_line = {
-            "concurrency_id": LINE,
-            "concurrency_limit": options.max_queue + engine.line.width,
-        }
+        sessions = Sessions()
+        handlers = Handlers(service, demo.GRADIO_CACHE, sessions)
         gr.HTML(words.MASTHEAD, elem_id="masthead")
         key = gr.State("")
         with gr.Tabs(elem_id="rooms") as rooms:
             with gr.Tab(label_room.TITLE, id="label"):
-                first = label_room.LabelRoom(engine, photos)
+                first = label_room.LabelRoom(service, photos)
             with gr.Tab(several_room.TITLE, id="several-photos-tab"):
-                several = Several(engine, demo.GRADIO_CACHE, crowd)
-                later = several_room.add_several(several, first.model, first.size, in_line)
+                several = Several(service, demo.GRADIO_CACHE, sessions)
+                several_room.add_several(several, first.model, first.size)
             with gr.Tab(classroom.TITLE, id="classroom"):
                 classroom.Classroom(
-                    engine, demo=demo, rooms=rooms, key=key, photo=first.photo, examples=photos
+                    service, demo=demo, rooms=rooms, key=key, photo=first.photo, examples=photos
                 )
             with gr.Tab(live_words.TITLE, id="live"):
-                moving = Moving(engine, demo=demo, crowd=crowd)
+                moving = Moving(service, demo=demo, sessions=sessions)
                 demo.live, demo.clips = moving.live, moving.clips
-        first.listen(handlers, key, in_line)
+        first.listen(handlers, key)
         demo.unload(handlers.leave)
-        demo.engine, demo.crowd = engine, crowd
-        demo.hidden = engine.hidden
-        later |= add_endpoints(Programs(engine, demo.GRADIO_CACHE, crowd), in_line)
-        demo.doors = add_doors(demo, {"label": handlers.label_later, **later})
+        demo.service, demo.sessions = service, sessions
+        demo.hidden = service.hidden
+        add_endpoints(Programs(service, demo.GRADIO_CACHE, sessions))
     return demo
 
 
 def _warm_up(site: Site) -> None:
     """Load the first model, behind the page, and fetch the default's weights if need be."""
     site.seen.wait(FIRST_PAGE_SECONDS)
-    site.demo.engine.warm_up()
-    site.demo.engine.fetch_default()
+    site.demo.service.warm_up()
+    site.demo.service.fetch_default()
 
 
 @contextmanager

@@ -21,7 +21,7 @@ class Page(gr.Blocks):
     """
 
     hidden: Callable[[], set[str]] = set
-    """The choices of menus that the one who asks may not see; see `Engine.hidden`."""
+    """The choices of menus that the one who asks may not see; see `LabelingService.hidden`."""
 
     @property
     def config(self) -> Any:

@@ -15,14 +15,14 @@ from . import classroom_words as words
 from .classroom_boards import FOLDER, Board, Easel
 from .classroom_lab import Lab, NotYetError, chosen, default_class, palette_of
 from .classroom_views import Views
-from .engine import Engine
+from .engine import LabelingService
 from .events import QUIETLY
 from .examples import offered
-from .kept import Answer
-from .stops import Stops
+from .kept import LabelResult
+from .stops import CancelRegistry
 
 HEAVY: dict[str, Any] = {**QUIETLY, "concurrency_id": "classroom", "concurrency_limit": 1}
-"""One heavy view at a time; the engine lets a visitor's photo in between two of its steps."""
+"""One heavy view at a time; the service lets a visitor's photo in between two of its steps."""
 
 TITLE = "Classroom"
 OWN_LABEL = -1
@@ -37,7 +37,7 @@ class Classroom:
     """Builds the classroom's part of the page inside a `gr.Blocks`.
 
     Args:
-        engine: answers the photos.
+        service: answers the photos.
         demo: the page.
         rooms: the page's tabs, one of which the classroom is.
         key: names the answer that the main view shows.
@@ -47,7 +47,7 @@ class Classroom:
 
     def __init__(
         self,
-        engine: Engine,
+        service: LabelingService,
         *,
         demo: gr.Blocks,
         rooms: gr.Tabs,
@@ -55,7 +55,7 @@ class Classroom:
         photo: gr.Image,
         examples: Path,
     ) -> None:
-        lab = Lab(engine)
+        lab = Lab(service)
         self.lab, self.key, self.photo, self.examples = lab, key, photo, examples
         self.views = Views(lab, examples)
         self.rooms, self.cache = rooms, demo.GRADIO_CACHE
@@ -218,7 +218,7 @@ class Classroom:
         picker = _last(self.views.look.picker(key))
         return [key, picker, None, None, *cleared, off, *self._choices(key, answer)]
 
-    def _choices(self, key: str, answer: Answer) -> list[Any]:
+    def _choices(self, key: str, answer: LabelResult) -> list[Any]:
         """What the menus offer for this photo, and the easel."""
         categories = answer.result.categories
         classes = [(display_name(name), index) for index, name in enumerate(categories)]
@@ -289,9 +289,9 @@ def _run_and_stop(title: str, elem_id: str) -> tuple[gr.Button, gr.Button]:
     )
 
 
-def _stoppable(stop: gr.Button) -> Stops:
+def _stoppable(stop: gr.Button) -> CancelRegistry:
     """What a stop button ends: the runs that are made `stoppable` by what is returned."""
-    stops = Stops()
+    stops = CancelRegistry()
     # A step that was on its way when the button was pressed still arrives: clear up after it, too.
     clear = f"() => {{ {STOPPED}; setTimeout(() => {STOPPED}, 250); }}"
     ended = stop.click(stops.stop, None, None, js=clear, queue=False, **QUIETLY)

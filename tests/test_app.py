@@ -23,7 +23,7 @@ import gradio
 assert isinstance(app.demo, gradio.Blocks)
 assert threading.active_count() == before, threading.enumerate()
 assert not app.demo.is_running
-assert not app.demo.engine.predictors.loaded
+assert not app.demo.service.pool.loaded
 names = [fn.api_name for fn in app.demo.fns.values() if fn.api_visibility == "public"]
 assert names == ["segment", "probabilities", "compare"], names
 assert alone or "torch" not in sys.modules  # only a GPU's driver makes it worth the wait
