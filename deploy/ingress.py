@@ -73,7 +73,7 @@ def build_ingress(
     """
     stack = contextlib.ExitStack()
     stack.enter_context(own_folder())
-    from page.app import build_demo  # after the folder is there: components remember it
+    from page.demo import build_demo  # after the folder is there: components remember it
 
     set_up_logging(settings.page.log_level)
     options = replace(settings.page, model=remote.default)

@@ -1,4 +1,4 @@
-"""Build the page from its parts, and run it from a command line.
+"""Run the page from a command line.
 
 `app.py` and the command `pixelwise` both start here. Importing this module starts nothing.
 """
@@ -12,63 +12,15 @@ import gradio as gr
 
 from segmentation import PixelwiseError
 
-from . import classroom, label_room, live_words, several_room, words
 from .address import no_folder
-from .blocks import Page
-from .engine import LabelingService
-from .examples import examples_folder
+from .demo import build_demo
 from .folder import own_folder
 from .guard import Site
-from .handlers import Handlers
-from .moving import Moving
-from .options import Options, parse_options, parser
-from .predictors import ModelPool
-from .programs import Programs, add_endpoints
+from .options import parse_options, parser
 from .server import force_exit_later, set_up_logging, start, stop, wait_for_signal
-from .sessions import Sessions
-from .several import Several
 
 FIRST_PAGE_SECONDS = 1.0
 """How long getting the model ready waits for somebody to look at the page."""
-
-
-def build_demo(options: Options, pool: ModelPool | None = None) -> gr.Blocks:
-    """The page.
-
-    Args:
-        options: what was set on the command line.
-        pool: what labels the photos: None for networks in this process; `deploy` hands over
-            networks on other machines.
-
-    Returns:
-        Blocks that wait for `launch()` or `gr.mount_gradio_app()`.
-    """
-    photos = examples_folder()
-    service = LabelingService(options, pool)
-    with Page(title=words.TITLE, analytics_enabled=False) as demo:
-        sessions = Sessions()
-        handlers = Handlers(service, demo.GRADIO_CACHE, sessions)
-        gr.HTML(words.MASTHEAD, elem_id="masthead")
-        key = gr.State("")
-        with gr.Tabs(elem_id="rooms") as rooms:
-            with gr.Tab(label_room.TITLE, id="label"):
-                first = label_room.LabelRoom(service, photos)
-            with gr.Tab(several_room.TITLE, id="several-photos-tab"):
-                several = Several(service, demo.GRADIO_CACHE, sessions)
-                several_room.add_several(several, first.model, first.size)
-            with gr.Tab(classroom.TITLE, id="classroom"):
-                classroom.Classroom(
-                    service, demo=demo, rooms=rooms, key=key, photo=first.photo, examples=photos
-                )
-            with gr.Tab(live_words.TITLE, id="live"):
-                moving = Moving(service, demo=demo, sessions=sessions)
-                demo.live, demo.clips = moving.live, moving.clips
-        first.listen(handlers, key)
-        demo.unload(handlers.leave)
-        demo.service, demo.sessions = service, sessions
-        demo.hidden = service.hidden
-        add_endpoints(Programs(service, demo.GRADIO_CACHE, sessions))
-    return demo
 
 
 def _warm_up(site: Site) -> None:
@@ -111,7 +63,11 @@ def running(program: str) -> Iterator[gr.Blocks]:
         stop(site)
 
 
-def main() -> None:
-    """Run the command `pixelwise`: serve the page until a signal ends it."""
-    with running("pixelwise"):
+def main(program: str = "pixelwise") -> None:
+    """Serve the page until a signal ends it.
+
+    Args:
+        program: see `running`.
+    """
+    with running(program):
         wait_for_signal()

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
-from gradio.exceptions import ComponentProcessingError, Error
 
 from . import trouble, words
+from .gradio_internals import ComponentProcessingError
 from .home import asked_by
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class Page(gr.Blocks):
         try:
             with asked_by(scope or {}):
                 return await super().process_api(block_fn, inputs, *args, **kwargs)
-        except Error as error:
+        except gr.Error as error:
             error.print_exception = False
             raise
         except StopAsyncIteration:

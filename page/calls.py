@@ -161,7 +161,7 @@ def _function(demo: "gr.Blocks", kind: str | None, name: str | None, call: dict[
 
 def _by_name(demo: "gr.Blocks", name: str, call: dict[str, Any]) -> list[Any]:
     """The values of a call that gives each by its parameter's name."""
-    from gradio_client.utils import construct_args
+    from .gradio_internals import construct_args
 
     parameters = _parameters(demo)[f"/{name}"]["parameters"]
     try:

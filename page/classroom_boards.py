@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.events import Dependency, EventListener
 
 from viewer.component import NoStub
+
+from .gradio_internals import Dependency, EventListener
 
 FOLDER = Path(__file__).parent
 BOARD = '<div class="cl-board"></div>'

@@ -20,6 +20,7 @@ from . import files, home, logins, routes, trouble, words
 from .answer import Answer, Send, unexpected
 from .body import Body, Message, Receive, RefusedError
 from .calls import MAX_BYTES, V2, read_call, read_cancel
+from .gradio_internals import asks_for_password, queue_size
 from .headers import security_headers
 from .origin import Scope, check_origin, header, inward, root_of
 from .requests import holding, is_known, replay
@@ -156,7 +157,7 @@ class Guard:
             kept.append(message)
 
         await self.app(holding(scope, data, None), replay(data, body.receive), keep)
-        asked_for = getattr(scope.get("app"), "auth", None) is not None
+        asked_for = asks_for_password(scope.get("app"))
         if asked_for and kept and kept[0].get("status") != 200:
             await self._logins.pause(who)
         for message in kept:
@@ -200,8 +201,8 @@ class Guard:
         )
         site.sessions.touch(call.session)
         answer.lenient = kind in ("run", "api")
-        waiting, most = len(site.demo._queue), site.demo._queue.max_size
-        if not answer.lenient and most is not None and waiting >= most:
+        waiting, full = queue_size(site.demo)
+        if full and not answer.lenient:
             # more at once than threads can even refuse; Gradio would say so in words of its own
             raise RefusedError(429, words.busy(waiting, site.scheduler.estimated_wait(waiting)))
         if kind == V2:  # its values are a list by now

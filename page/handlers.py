@@ -14,6 +14,7 @@ from viewer import build_value, pixel_value
 
 from . import words
 from .errors import CancelledError
+from .gradio_internals import event_data
 from .home import asked_at_home
 from .kept import SHARPER, LabelResult
 from .service import Service, session_of
@@ -109,9 +110,8 @@ class Handlers(Service):
         if answer is None:
             return {"error": words.FORGOTTEN}
         try:
-            return pixel_value(
-                answer.result, int(event._data["y"]), int(event._data["x"]), answer.palette
-            )
+            where = event_data(event)
+            return pixel_value(answer.result, int(where["y"]), int(where["x"]), answer.palette)
         except (PixelwiseError, KeyError, TypeError, ValueError) as error:
             return {"error": words.error_text(error)}
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from . import trouble
+from . import gradio_internals, trouble
 from .address import check_address, check_folder
 from .folder import Janitor
 from .guard import Guard, Site, protect
@@ -46,7 +46,7 @@ def make_site(demo: "gr.Blocks", options: Options) -> Site:
         folder,
         options.keep_minutes * 60,
         int(options.cache_mb * 2**20),
-        lambda: set().union(*(block.keep_in_cache for block in demo.blocks.values())),
+        lambda: gradio_internals.kept_files(demo),
         lambda: demo.service.scheduler.files() | demo.clips.files(),
     )
     return Site(
@@ -91,7 +91,7 @@ async def _sweep(site: Site) -> None:
             with _going_on():
                 await anyio.to_thread.run_sync(step)
         with _going_on():
-            site.sessions.drop_unheard(site.demo._queue)
+            site.sessions.drop_unheard(site.demo)
         await asyncio.sleep(SWEEP_SECONDS)
 
 
@@ -184,9 +184,7 @@ def _forwarding(behind_proxy: bool) -> Iterator[None]:
 def set_up_queue(demo: "gr.Blocks", options: Options) -> None:
     """Bound Gradio's own queue: `Scheduler.join` refuses first, and this is a net below that."""
     demo.queue(default_concurrency_limit=1, max_size=4 * options.max_queue + 64, api_open=False)
-    # Its statistics of all calls would be counted anew after each; nobody sees them here.
-    demo._queue.ANAYLTICS_CACHE_FREQUENCY = sys.maxsize
-    demo._queue.ANALYTICS_MAX_EVENTS = 1
+    gradio_internals.count_nothing(demo)
 
 
 def threads_for(demo: "gr.Blocks", options: Options) -> int:
@@ -255,8 +253,7 @@ def stop(site: Site, *, finished: Callable[[], None] | None = None) -> None:
 
 def is_busy(site: Site) -> bool:
     """Whether anybody still waits for an answer."""
-    queue = site.demo._queue
-    return bool(queue.get_active_worker_count() or len(queue))
+    return gradio_internals.is_busy(site.demo)
 
 
 def force_exit_later(seconds: float = DEADLINE_SECONDS) -> None:

@@ -5,7 +5,12 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING
+
+from .gradio_internals import answered_sessions, drop_answers
+
+if TYPE_CHECKING:
+    import gradio as gr
 
 AWAY_SECONDS = 3.0
 """A page closes its connection between two questions; after so long it has left."""
@@ -60,26 +65,20 @@ class Sessions:
             since = self._left.get(session or "")
             return since is not None and time.monotonic() - since > AWAY_SECONDS
 
-    def drop_unheard(self, queue: Any) -> None:
+    def drop_unheard(self, demo: "gr.Blocks") -> None:
         """Forget finished answers of visitors who have not listened for some minutes.
 
         Gradio would keep them for ever. To be called now and then, on the event loop.
 
         Args:
-            queue: Gradio's; it belongs to that loop.
+            demo: the page.
         """
         now = time.monotonic()
-        alive = {event.session_hash for event in queue.event_ids_to_events.values()}
-        idle = {
-            session
-            for session in queue.pending_messages_per_session
-            if session not in alive and not self.is_connected(session)
-        }
+        idle = {one for one in answered_sessions(demo) if not self.is_connected(one)}
         self._unheard = {session: self._unheard.get(session, now) for session in idle}
         for session, since in list(self._unheard.items()):
             if now - since >= UNHEARD_SECONDS:
-                queue.pending_messages_per_session.pop(session, None)
-                queue.pending_event_ids_session.pop(session, None)
+                drop_answers(demo, session)
                 del self._unheard[session]
 
     def _forget(self) -> None:

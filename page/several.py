@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import gradio as gr
-from gradio.processing_utils import hash_file
 
 from . import words
 from .engine import LabelingService
 from .errors import CancelledError
+from .gradio_internals import hash_file
 from .service import Service, png
 from .sessions import Sessions
 from .stops import CancelRegistry

@@ -121,7 +121,7 @@ def running_inside(program: Path, folder: Path, **options: Any) -> Iterator[Insi
     before = os.environ.get("GRADIO_TEMP_DIR")
     os.environ["GRADIO_TEMP_DIR"] = str(folder)
     try:
-        from page.app import build_demo
+        from page.demo import build_demo
         from page.options import Options
         from page.server import start, stop
 

@@ -237,7 +237,7 @@ def test_the_api_describes_itself(app_url):
 
 
 def test_programs_are_let_in_by_the_scheduler_alone():
-    from page.app import build_demo
+    from page.demo import build_demo
     from page.options import Options
 
     demo = build_demo(Options())

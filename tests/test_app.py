@@ -18,8 +18,12 @@ socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
 before = threading.active_count()
 from segmentation.devices import may_have_cuda
 alone = may_have_cuda()
+from page.blocks import Page
+pages, init = [], Page.__init__
+Page.__init__ = lambda page, **options: (pages.append(page), init(page, **options))[1]
 import app
 import gradio
+assert pages == [app.demo], "one page, built once"
 assert isinstance(app.demo, gradio.Blocks)
 assert threading.active_count() == before, threading.enumerate()
 assert not app.demo.is_running

@@ -1,4 +1,4 @@
-"""A cache keeps to its bounds: items, bytes, time; and lets those go that were used least lately."""
+"""A cache keeps to its bounds: items, bytes, time; those used least lately leave first."""
 
 import threading
 

@@ -216,12 +216,12 @@ def test_an_answer_that_nobody_comes_for_is_forgotten(app, monkeypatch):
     while queue.event_ids_to_events:
         assert time.monotonic() < end
         time.sleep(0.02)
-    sessions.drop_unheard(app.site.demo._queue)
+    sessions.drop_unheard(app.site.demo)
     assert "nobody" in queue.pending_messages_per_session  # they may still come
     monkeypatch.setattr("page.sessions.UNHEARD_SECONDS", 0.0)
     with app.site.sessions.connected("nobody"):
-        sessions.drop_unheard(app.site.demo._queue)
+        sessions.drop_unheard(app.site.demo)
         assert "nobody" in queue.pending_messages_per_session
-    sessions.drop_unheard(app.site.demo._queue)
+    sessions.drop_unheard(app.site.demo)
     assert "nobody" not in queue.pending_messages_per_session
     assert "nobody" not in queue.pending_event_ids_session

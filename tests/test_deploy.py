@@ -329,9 +329,25 @@ def test_only_models_that_the_replicas_have_can_be_asked_for(make, settings):
 # --- the page within another application -----------------------------------------------------
 
 
+def test_an_ingress_builds_one_page(make, settings, monkeypatch, tmp_path):
+    pytest.importorskip("prometheus_client", reason="the ingress counts for Prometheus")
+    from deploy.ingress import build_ingress
+    from deploy.metrics import Metrics
+    from page.blocks import Page
+
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    pages, init = [], Page.__init__
+    monkeypatch.setattr(
+        Page, "__init__", lambda page, **how: (pages.append(page), init(page, **how))[1]
+    )
+    remote, _, _ = make()
+    _, site = build_ingress(settings, remote, Metrics(), None, None)
+    assert pages == [site.demo]
+
+
 def test_a_mounted_page_keeps_its_guard_and_its_password(settings, monkeypatch, tmp_path):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    from page.app import build_demo
+    from page.demo import build_demo
     from page.mounted import mount
 
     options = replace(settings.page, auth=("ana", "secret"))
