@@ -1,16 +1,21 @@
 """Pixelwise: drag a photo into the page and see every pixel labelled.
 
 `python app.py --help` lists the options. Importing this module builds the page as `demo` and starts
-nothing: no server, no network, no weights. The page's parts are put together in `page/app.py`, from
-which the command `pixelwise` of an installed package starts the same page.
+nothing: no server, no network, no weights. The page's parts are put together in `page/demo.py`; the
+command `pixelwise` of an installed package starts the same page.
 """
 
-from page.app import build_demo, running
+from page.app import main as run
+from page.demo import build_demo
 from page.options import Options
-from page.server import wait_for_signal
+
+
+def main() -> None:
+    """Serve the page as the command line asks, until a signal ends it."""
+    run("app.py")
+
 
 if __name__ == "__main__":
-    with running("app.py") as demo:
-        wait_for_signal()
+    main()
 else:
     demo = build_demo(Options())

@@ -73,7 +73,7 @@ def build_ingress(
     """
     stack = contextlib.ExitStack()
     stack.enter_context(own_folder())
-    from page.app import build_demo  # after the folder is there: components remember it
+    from page.demo import build_demo  # after the folder is there: components remember it
 
     set_up_logging(settings.page.log_level)
     options = replace(settings.page, model=remote.default)
@@ -84,12 +84,12 @@ def build_ingress(
         try:
             yield
         finally:
-            demo.crowd.close()
+            demo.service.scheduler.close()
             stack.close()
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    health, line = Health(ask), demo.engine.line
-    metrics.watch(lambda: len(line), lambda: line.at_work)
+    health, scheduler = Health(ask), demo.service.scheduler
+    metrics.watch(lambda: len(scheduler), lambda: scheduler.running)
     app.get("/healthz")(_healthz(health))
     app.get("/metrics")(_metrics(metrics, count_replicas))
     return app, mount(app, demo, options)

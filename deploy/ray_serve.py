@@ -116,7 +116,7 @@ class Page:
 
     async def drain(self) -> None:
         """Take no new photo, send away those who wait, and let those at work end."""
-        self._site.crowd.close()
+        self._site.scheduler.close()
         end = time.monotonic() + LAST_SECONDS
         while time.monotonic() < end and is_busy(self._site):
             await asyncio.sleep(0.05)

@@ -6,14 +6,14 @@ handed over. Only labelling is asked for twice, which changes nothing wherever i
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from page.options import Options
-from page.predictors import Local
-from page.work import TICK_SECONDS, Report, quiet
+from page.predictors import LocalModelPool
+from page.work import NO_PROGRESS, TICK_SECONDS, Progress
 from segmentation import ModelCard, Photo, PixelwiseError, Segmentation
 
 from .parcel import Failure, Parcel, unpack
@@ -59,7 +59,7 @@ class Counts(Protocol):
 
 
 class Remote:
-    """All models of a deployment; see `page.predictors.Predictors`.
+    """All models of a deployment; see `page.predictors.ModelPool`.
 
     Args:
         send: sends (image, model, size) to a replica; the image is what `put` has returned.
@@ -67,11 +67,11 @@ class Remote:
         lost: errors of `Response.result` that mean that the machine has gone, or its answer.
         models: name to card, the first choice first.
         options: the page's settings.
-        width: how many photos may be at work at once.
+        max_concurrency: how many photos may be at work at once.
         counts: is told what becomes of photos.
     """
 
-    here = False
+    in_process = False
 
     def __init__(
         self,
@@ -80,16 +80,16 @@ class Remote:
         lost: tuple[type[Exception], ...],
         models: dict[str, ModelCard],
         options: Options,
-        width: int,
+        max_concurrency: int,
         counts: Counts,
     ) -> None:
         self.models = models
-        self.width = width
+        self.max_concurrency = max_concurrency
         self.time_limit = options.time_limit
         self._send, self._put, self._lost, self._counts = send, put, lost, counts
         # for the classroom, which hangs hooks on a network: a copy on the page's own processor
         cpu = replace(options, device="cpu", precision="float32", compile=False)
-        self._local = Local(replace(cpu, model=self.default))
+        self._local = LocalModelPool(replace(cpu, model=self.default))
 
     @property
     def default(self) -> str:
@@ -108,21 +108,21 @@ class Remote:
         """Always: replicas have loaded everything before they serve."""
         return True
 
-    def segmenter(self, name: str, report: Report = quiet) -> "RemoteSegmenter":
-        """What sends photos to the replicas and tells `report` of the way."""
-        return RemoteSegmenter(self, name, report)
+    def segmenter(self, name: str, progress: Progress = NO_PROGRESS) -> "RemoteSegmenter":
+        """What sends photos to the replicas and tells `progress` of the way."""
+        return RemoteSegmenter(self, name, progress)
 
-    def network(self, name: str, report: Report = quiet) -> "Segmenter":
+    def network(self, name: str, progress: Progress = NO_PROGRESS) -> "Segmenter":
         """The model in the page's own process, on its CPU, in float32."""
-        return self._local.network(name, report)
+        return self._local.network(name, progress)
 
-    def ask(self, photo: Photo, model: str, size: int | None, report: Report) -> Parcel:
+    def ask(self, photo: Photo, model: str, size: int | None, progress: Progress) -> Parcel:
         """Have a photo labelled, and asked for again where a machine goes meanwhile.
 
         Raises:
             UnreachableError: no machine has answered within the time limit.
             PixelwiseError: the network failed on this photo.
-            StoppedError: nobody waits for it any more.
+            CancelledError: nobody waits for it any more.
         """
         start = time.monotonic()
         end = start + self.time_limit
@@ -130,7 +130,7 @@ class Remote:
         try:
             for pause in _pauses():
                 try:
-                    answer = self._wait(self._send(image, model, size), end, report)
+                    answer = self._wait(self._send(image, model, size), end, progress)
                     break
                 except Exception as error:
                     if not self._is_lost(error):
@@ -139,7 +139,7 @@ class Remote:
                     if time.monotonic() + pause > end:
                         raise UnreachableError(self._unreachable()) from error
                     self._counts.retried()
-                    report(GONE, None)
+                    progress(GONE, None)
                     time.sleep(pause)
             if isinstance(answer, Failure):
                 raise answer.error
@@ -149,12 +149,12 @@ class Remote:
         self._counts.answered(time.monotonic() - start)
         return answer
 
-    def _wait(self, response: Response, end: float, report: Report) -> Parcel | Failure:
+    def _wait(self, response: Response, end: float, progress: Progress) -> Parcel | Failure:
         try:
             while True:
                 with suppress(TimeoutError):
                     return response.result(timeout_s=TICK_SECONDS)
-                report.check()
+                progress.check()
                 if time.monotonic() > end:
                     raise UnreachableError(self._unreachable())
         except BaseException:
@@ -175,19 +175,17 @@ class Remote:
 
 
 class RemoteSegmenter:
-    """What the page takes for a `Segmenter`; see `page.predictors.Labels`.
+    """What the page takes for a `Segmenter`; see `page.predictors.Predictor`.
 
     Args:
         remote: where to ask.
         name: the model.
-        report: told where a machine has gone, and asked whether anybody still waits.
+        progress: told where a machine has gone, and asked whether anybody still waits.
     """
 
-    batches = False  # replicas put photos together themselves
-
-    def __init__(self, remote: Remote, name: str, report: Report = quiet) -> None:
+    def __init__(self, remote: Remote, name: str, progress: Progress = NO_PROGRESS) -> None:
         self.name = name
-        self._remote, self._report = remote, report
+        self._remote, self._progress = remote, progress
         self._card: ModelCard | None = None
 
     @property
@@ -197,15 +195,9 @@ class RemoteSegmenter:
 
     def predict(self, image: Photo, *, size: int | None = None) -> Segmentation:
         """Label a photo; see `Remote.ask` for what is raised."""
-        parcel = self._remote.ask(image, self.name, size, self._report)
+        parcel = self._remote.ask(image, self.name, size, self._progress)
         self._card = parcel.card
         return unpack(parcel)
-
-    def predict_many(
-        self, images: Sequence[Photo], *, size: int | None = None
-    ) -> list[Segmentation]:
-        """Label several, one after the other."""
-        return [self.predict(image, size=size) for image in images]
 
 
 def _pauses() -> Iterator[float]:

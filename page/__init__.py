@@ -1,6 +1,6 @@
-"""The parts of the Gradio page: options, engine, handlers, looks and words.
+"""The parts of the Gradio page: options, service, handlers, looks and words.
 
-`page/app.py` puts them together. This package knows Gradio and calls `segmentation`; it holds no
+`page/demo.py` puts them together. This package knows Gradio and calls `segmentation`; it holds no
 tensors.
 """
 

@@ -16,7 +16,7 @@ def check_address(options: Options) -> None:
     Raises:
         PixelwiseError: names the address, the cause and the remedy.
     """
-    from gradio.http_server import INITIAL_PORT_VALUE, LOCALHOST_NAME, TRY_NUM_PORTS
+    from .gradio_internals import INITIAL_PORT_VALUE, LOCALHOST_NAME, TRY_NUM_PORTS
 
     host = options.host or LOCALHOST_NAME
     first = options.port or INITIAL_PORT_VALUE

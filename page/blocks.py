@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
-from gradio.exceptions import ComponentProcessingError, Error
 
 from . import trouble, words
+from .gradio_internals import ComponentProcessingError
 from .home import asked_by
 
 log = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ class Page(gr.Blocks):
     """
 
     hidden: Callable[[], set[str]] = set
-    """The choices of menus that the one who asks may not see; see `Engine.hidden`."""
+    """The choices of menus that the one who asks may not see; see `LabelingService.hidden`."""
 
     @property
     def config(self) -> Any:
@@ -44,7 +44,7 @@ class Page(gr.Blocks):
         try:
             with asked_by(scope or {}):
                 return await super().process_api(block_fn, inputs, *args, **kwargs)
-        except Error as error:
+        except gr.Error as error:
             error.print_exception = False
             raise
         except StopAsyncIteration:

@@ -37,7 +37,7 @@ NOT_HERE = (
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")  # programs' sessions are UUIDs, with hyphens
 _SCHEME = re.compile(r"\s*[a-z][a-z0-9+.-]+:", re.IGNORECASE)  # two letters: C:\ is a drive
 _DATA = re.compile(r"\s*data:", re.IGNORECASE)
-_V2 = "call/v2"
+V2 = "call/v2"
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,9 @@ class Call:
     body: dict[str, Any]
     session: str | None
 
-    def packed(self, number: int | None = None) -> bytes:
-        """The body as JSON, for this function or another one."""
-        call = {**self.body, "fn_index": self.number if number is None else number}
+    def packed(self) -> bytes:
+        """The body as JSON."""
+        call = {**self.body, "fn_index": self.number}
         try:
             return json.dumps(call, ensure_ascii=False, separators=(",", ":")).encode()
         except UnicodeEncodeError:
@@ -92,7 +92,7 @@ def read_call(
     call = read_object(data)
     _check_files(call, folder)
     number = _function(demo, kind, name, call)
-    if kind == _V2:
+    if kind == V2:
         return Call(number, {"data": _by_name(demo, str(name), call)}, None)
     session, trigger = call.get("session_hash"), call.get("trigger_id")
     if session is not None:
@@ -144,7 +144,7 @@ def read_cancel(data: bytes) -> bytes:
 
 def _function(demo: "gr.Blocks", kind: str | None, name: str | None, call: dict[str, Any]) -> int:
     """The number of the function that a call means."""
-    given = call.get("fn_index") if kind != _V2 else None
+    given = call.get("fn_index") if kind != V2 else None
     if given is not None and not _is_whole(given):
         _refuse("The fn_index of this call is no whole number.")
     if name is None or (given is not None and name == ANY and kind in ("run", "api")):
@@ -152,7 +152,7 @@ def _function(demo: "gr.Blocks", kind: str | None, name: str | None, call: dict[
             _refuse("The fn_index of this call is no function's here.")
         return given
     number = next((n for n, fn in demo.fns.items() if fn.api_name == name), None)
-    if number is None or (kind == _V2 and demo.fns[number].api_visibility != "public"):
+    if number is None or (kind == V2 and demo.fns[number].api_visibility != "public"):
         raise RefusedError(404, f"There is no function {name[:64]!r} here.")
     if given not in (None, number):
         _refuse("The fn_index of this call is another function's than its address.")
@@ -161,7 +161,7 @@ def _function(demo: "gr.Blocks", kind: str | None, name: str | None, call: dict[
 
 def _by_name(demo: "gr.Blocks", name: str, call: dict[str, Any]) -> list[Any]:
     """The values of a call that gives each by its parameter's name."""
-    from gradio_client.utils import construct_args
+    from .gradio_internals import construct_args
 
     parameters = _parameters(demo)[f"/{name}"]["parameters"]
     try:

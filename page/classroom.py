@@ -15,15 +15,16 @@ from . import classroom_words as words
 from .classroom_boards import HtmlBoard, MaskPainter
 from .classroom_lab import Lab, NotYetError, chosen, default_class, palette_of
 from .classroom_views import Views
-from .engine import Engine
+from .engine import LabelingService
 from .events import QUIETLY
 from .examples import offered
-from .kept import Answer
-from .stops import Stops
+from .gradio_internals import event_data
+from .kept import LabelResult
+from .stops import CancelRegistry
 from .theme import read_static
 
 HEAVY: dict[str, Any] = {**QUIETLY, "concurrency_id": "classroom", "concurrency_limit": 1}
-"""One heavy view at a time; the engine lets a visitor's photo in between two of its steps."""
+"""One heavy view at a time; the service lets a visitor's photo in between two of its steps."""
 
 TITLE = "Classroom"
 OWN_LABEL = -1
@@ -38,7 +39,7 @@ class Classroom:
     """Builds the classroom's part of the page inside a `gr.Blocks`.
 
     Args:
-        engine: answers the photos.
+        service: answers the photos.
         demo: the page.
         rooms: the page's tabs, one of which the classroom is.
         key: names the answer that the main view shows.
@@ -48,7 +49,7 @@ class Classroom:
 
     def __init__(
         self,
-        engine: Engine,
+        service: LabelingService,
         *,
         demo: gr.Blocks,
         rooms: gr.Tabs,
@@ -56,7 +57,7 @@ class Classroom:
         photo: gr.Image,
         examples: Path,
     ) -> None:
-        lab = Lab(engine)
+        lab = Lab(service)
         self.lab, self.key, self.photo, self.examples = lab, key, photo, examples
         self.views = Views(lab, examples)
         self.rooms, self.cache = rooms, demo.GRADIO_CACHE
@@ -218,7 +219,7 @@ class Classroom:
         picker = _last(self.views.look.picker(key))
         return [key, picker, None, None, *cleared, off, *self._choices(key, answer)]
 
-    def _choices(self, key: str, answer: Answer) -> list[Any]:
+    def _choices(self, key: str, answer: LabelResult) -> list[Any]:
         """What the menus offer for this photo, and the painter."""
         categories = answer.result.categories
         classes = [(display_name(name), index) for index, name in enumerate(categories)]
@@ -237,7 +238,7 @@ class Classroom:
         """The chosen pixel and its probabilities."""
         try:
             answer = self.lab.answer(key)
-            y, x = chosen((event._data["y"], event._data["x"]), answer)
+            y, x = chosen((event_data(event)["y"], event_data(event)["x"]), answer)
         except (PixelwiseError, KeyError, TypeError, ValueError):
             return None, {"error": words.LABEL_FIRST}
         return [y, x], pixel_value(answer.result, y, x, palette_of(answer))
@@ -259,7 +260,7 @@ class Classroom:
 
     def grade(self, key: str, index: int | None, event: gr.EventData) -> Iterator[str]:
         """The grade of what the painter sent."""
-        yield from self.views.grader.graded(key, index, event._data.get("paint"))
+        yield from self.views.grader.graded(key, index, event_data(event).get("paint"))
 
     def _example(self, path: Path) -> Callable[[], str]:
         """Hands an example photo to the main view, by way of the cache, as uploads go."""
@@ -289,9 +290,9 @@ def _run_and_stop(title: str, elem_id: str) -> tuple[gr.Button, gr.Button]:
     )
 
 
-def _stoppable(stop: gr.Button) -> Stops:
+def _stoppable(stop: gr.Button) -> CancelRegistry:
     """What a stop button ends: the runs that are made `stoppable` by what is returned."""
-    stops = Stops()
+    stops = CancelRegistry()
     # A step that was on its way when the button was pressed still arrives: clear up after it, too.
     clear = f"() => {{ {STOPPED}; setTimeout(() => {STOPPED}, 250); }}"
     ended = stop.click(stops.stop, None, None, js=clear, queue=False, **QUIETLY)

@@ -3,10 +3,10 @@
 from typing import Any
 
 import gradio as gr
-from gradio.events import Dependency, EventListener
 
 from viewer.component import NoStub
 
+from .gradio_internals import Dependency, EventListener
 from .theme import read_static
 
 BOARD = '<div class="cl-board"></div>'

@@ -14,7 +14,7 @@ from . import classroom_figures as fig
 from . import classroom_words as words
 from . import public
 from .classroom_lab import Lab, NotYetError, palette_of, told
-from .kept import Answer
+from .kept import LabelResult
 from .words import size_text
 
 log = logging.getLogger(__name__)
@@ -35,16 +35,16 @@ class Compare:
 
     def choices(self, key: str) -> list[tuple[str, str]]:
         """What can be compared: (shown, value) pairs; value is "model" or "model@size"."""
-        engine = self.lab.engine
+        service = self.lab.service
         pairs = []
-        for name in engine.names():
-            fetch = "" if engine.is_ready(name) else ", to be fetched"
+        for name in service.model_names():
+            fetch = "" if service.is_ready(name) else ", to be fetched"
             pairs.append((Path(name).stem + fetch, name))
         answer = self.lab.answer(key)
         small = answer.card.resize // OTHER_SIZE
         for size in (small, answer.card.resize * OTHER_SIZE):
-            shown = f"{Path(answer.answering).stem} seeing {size} px"
-            pairs.append((shown, f"{answer.answering}@{size}"))
+            shown = f"{Path(answer.request.used_model).stem} seeing {size} px"
+            pairs.append((shown, f"{answer.request.used_model}@{size}"))
         return pairs
 
     @told
@@ -88,39 +88,45 @@ class Compare:
     def first(self, key: str) -> list[str]:
         """What is chosen at first: two models that are here, or one at two sizes."""
         answer = self.lab.answer(key)
-        engine = self.lab.engine
-        here = [n for n in engine.names() if n != answer.answering and engine.is_ready(n)]
-        other = here[0] if here else f"{answer.answering}@{answer.card.resize * OTHER_SIZE}"
-        return [answer.answering, other]
+        service = self.lab.service
+        here = [
+            n
+            for n in service.model_names()
+            if n != answer.request.used_model and service.is_ready(n)
+        ]
+        other = (
+            here[0] if here else f"{answer.request.used_model}@{answer.card.resize * OTHER_SIZE}"
+        )
+        return [answer.request.used_model, other]
 
 
 def _side_by_side(figures: Sequence[str]) -> str:
     return fig.row(*figures, linked=True, classes="cl-three") if figures else ""
 
 
-def _known(shown: str, name: str, other: Answer) -> tuple[str, ...]:
+def _known(shown: str, name: str, other: LabelResult) -> tuple[str, ...]:
     card = other.card
     parameters = card.parameters or (count_parameters(name) if name in MODELS else None)
     return (
         words.escape(shown),
         _quality(other),
         f"{parameters / 1e6:.1f} million" if parameters else "unknown",
-        size_text(other.size or card.resize),
+        size_text(other.request.size or card.resize),
         words.seconds(other.result.seconds),
     )
 
 
-def _quality(answer: Answer) -> str:
+def _quality(answer: LabelResult) -> str:
     """A model's mean IoU with the photos that it was measured on; HTML."""
-    quality = answer.card.quality_at(answer.size)
+    quality = answer.card.quality_at(answer.request.size)
     if quality is not None:
         return f"{quality[0]:.1f} <small>on {words.escape(quality[1])}</small>"
     return "not measured" if answer.card.miou is None else "not measured at this size"
 
 
-def _warning(answers: Sequence[Answer]) -> str:
+def _warning(answers: Sequence[LabelResult]) -> str:
     """A sentence where the models' figures come from different photos, else nothing; HTML."""
-    qualities = [answer.card.quality_at(answer.size) for answer in answers]
+    qualities = [answer.card.quality_at(answer.request.size) for answer in answers]
     if len({quality[1] for quality in qualities if quality is not None}) < 2:
         return ""
     return words.note(

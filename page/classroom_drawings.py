@@ -9,7 +9,7 @@ from segmentation.explain import Taps, class_scores
 
 from . import classroom_figures as fig
 from . import classroom_words as words
-from .kept import Answer
+from .kept import LabelResult
 
 FAINT = 0.05  # classes that reach this score somewhere are named even where they win no pixel
 MOST = 9  # classes named at most
@@ -23,7 +23,7 @@ def count(number: int, thing: str) -> str:
     return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
-def classification(answer: Answer, palette: np.ndarray) -> str:
+def classification(answer: LabelResult, palette: np.ndarray) -> str:
     """The first picture: every class with its score."""
     scores = [s for s in class_scores(answer.result) if s.fraction > 0 or s.best >= FAINT][:MOST]
     rows = "".join(
@@ -186,7 +186,9 @@ def taps_table(
     )
 
 
-def two_bars(answer: Answer, result: Segmentation, at: tuple[int, int], off: Sequence[str]) -> str:
+def two_bars(
+    answer: LabelResult, result: Segmentation, at: tuple[int, int], off: Sequence[str]
+) -> str:
     """The pixel's probabilities with all branches on, and without those that are off."""
     before, after = answer.result.probabilities_at(*at), result.probabilities_at(*at)
     order = np.argsort(-np.maximum(before, after), kind="stable")[:5]

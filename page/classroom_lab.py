@@ -2,21 +2,20 @@
 
 import functools
 import logging
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from segmentation import PixelwiseError, explain, palette_from_card
+from segmentation import PixelwiseError, explain
 from segmentation.card_figures import sizes_of
 
 from . import classroom_words as words
 from . import public, trouble
-from .engine import Engine
-from .kept import Answer
+from .bounded_cache import BoundedCache
+from .engine import LabelingService
+from .kept import LabelResult
 from .words import size_text
 
 if TYPE_CHECKING:
@@ -39,15 +38,16 @@ class Lab:
     """Finds an answer and its network again, and keeps the features that its first run made.
 
     Args:
-        engine: answers the photos.
+        service: answers the photos.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        self._encoded: OrderedDict[str, explain.Encoded] = OrderedDict()
-        self._lock = threading.Lock()
+    def __init__(self, service: LabelingService) -> None:
+        self.service = service
+        self._encoded: BoundedCache[str, explain.Encoded] = BoundedCache(
+            MAX_ENCODED, MAX_ENCODED_BYTES
+        )
 
-    def answer(self, key: str) -> Answer:
+    def answer(self, key: str) -> LabelResult:
         """The answer that the page shows.
 
         Raises:
@@ -55,65 +55,56 @@ class Lab:
         """
         if not key:
             raise NotYetError(words.NO_PHOTO)
-        answer = self.engine.recall(key)
+        answer = self.service.get_result(key)
         if answer is None:
             raise NotYetError(words.LABEL_FIRST)
         return answer
 
-    def again(self, answer: Answer, name: str, size: int | None) -> Answer:
+    def again(self, answer: LabelResult, name: str, size: int | None) -> LabelResult:
         """The same visitor's photo by a model at a size, from memory where it was run before."""
-        return self.engine.segment(answer.photo, name, size, session=answer.session, stand_in=False)
+        return self.service.segment(
+            answer.photo, name, size, session=answer.request.session, allow_fallback=False
+        )
 
-    def segmenter(self, answer: Answer) -> "Segmenter":
+    def segmenter(self, answer: LabelResult) -> "Segmenter":
         """The network that gave the answer, with its preprocessing."""
-        return self.engine.segmenter(answer.answering)
+        return self.service.segmenter(answer.request.used_model)
 
-    def batch(self, answer: Answer) -> "torch.Tensor":
+    def batch(self, answer: LabelResult) -> "torch.Tensor":
         """The photo as that network saw it: (1, 3, h, w) on the network's device."""
         segmenter = self.segmenter(answer)
         image = Image.fromarray(answer.photo.image)
-        batch = segmenter.preprocess(image, size=sizes_of(answer.size or segmenter.size)[0])
+        batch = segmenter.preprocess(image, size=sizes_of(answer.request.size or segmenter.size)[0])
         return batch.to(segmenter.model.device)
 
-    def encoded(self, answer: Answer) -> "explain.Encoded":
+    def encoded(self, answer: LabelResult) -> "explain.Encoded":
         """The encoder's features of the photo, from memory where they are still kept."""
-        with self._lock:
-            kept = self._encoded.get(answer.key)
+        kept = self._encoded.get(answer.key)
         if kept is None:
             network = self.segmenter(answer).model.network
-            with self.engine.alone():
+            with self.service.exclusive():
                 kept = explain.encode(network, self.batch(answer))
-            self._keep(answer.key, kept)
+            self._encoded.put(answer.key, kept)
         return kept
 
     def has_encoded(self, key: str) -> bool:
         """Whether the features of an answer are at hand."""
-        with self._lock:
-            return key in self._encoded
+        return key in self._encoded
 
-    def _keep(self, key: str, encoded: "explain.Encoded") -> None:
-        with self._lock:
-            self._encoded[key] = encoded
-            while len(self._encoded) > MAX_ENCODED or (
-                len(self._encoded) > 1
-                and sum(e.nbytes for e in self._encoded.values()) > MAX_ENCODED_BYTES
-            ):
-                self._encoded.popitem(last=False)
-
-    def who(self, answer: Answer) -> str:
+    def who(self, answer: LabelResult) -> str:
         """A line that names the model that a view explains."""
         network = self.segmenter(answer).model.network
         name, kind = words.escape(answer.result.model), words.escape(explain.family(network))
-        size = f", shown {size_text(answer.size)}" if answer.size else ""
+        size = f", shown {size_text(answer.request.size)}" if answer.request.size else ""
         return words.note(f"This explains <strong>{name}</strong> ({kind}{size}).", "model")
 
 
-def palette_of(answer: Answer) -> np.ndarray:
+def palette_of(answer: LabelResult) -> np.ndarray:
     """The answering model's colours: (256, 3) uint8."""
-    return palette_from_card(answer.card.palette, len(answer.card.categories))
+    return answer.card.palette_array
 
 
-def chosen(pixel: Any, answer: Answer) -> tuple[int, int]:
+def chosen(pixel: Any, answer: LabelResult) -> tuple[int, int]:
     """The pixel that was clicked, as (y, x) inside the photo.
 
     Raises:

@@ -132,7 +132,7 @@ class Look:
             yield words.working("Running the encoder …")
         encoded = self.lab.encoded(answer)
         off = [branch.name for branch in aspp.branches if branch.name not in on]
-        with self.lab.engine.alone(), ablated(network, off):
+        with self.lab.service.exclusive(), ablated(network, off):
             result = with_logits(answer.result, decode(network, encoded))
         grid, size = tuple(encoded.last.shape[-2:]), answer.result.class_map.shape
         taps = sampling_taps(aspp, at, grid, size)
@@ -171,10 +171,10 @@ class Look:
         network = self.lab.segmenter(answer).model.network
         yield words.working("Following the gradient back to the photo …", 1, 3)
         batch = self.lab.batch(answer)
-        with self.lab.engine.alone():
+        with self.lab.service.exclusive():
             field = effective_receptive_field(network, batch, at, size, asked)
         yield words.working("Following the layers' geometry …", 2, 3)
-        with self.lab.engine.alone():
+        with self.lab.service.exclusive():
             whole = theoretical_receptive_field(network, batch, at, size)
             layers = theoretical_receptive_field(network, batch, at, size, pooling=False)
         seen = batch.shape[-2:]

@@ -25,7 +25,7 @@ from . import classroom_figures as fig
 from . import classroom_words as words
 from .classroom_chart import sweep_chart
 from .classroom_lab import Lab, palette_of, told
-from .kept import Answer
+from .kept import LabelResult
 
 CHANNELS = 6
 
@@ -49,7 +49,7 @@ class Runs:
         network = self.lab.segmenter(answer).model.network
         yield words.working("Running the photo through every stage …", 1, 3)
         batch = self.lab.batch(answer)
-        with self.lab.engine.alone():
+        with self.lab.service.exclusive():
             maps = feature_maps(network, batch)
         yield words.working("Drawing the stages …", 2, 3)
         shown = self.lab.who(answer) + "".join(_stage(m) for m in maps)
@@ -60,7 +60,7 @@ class Runs:
                 "error",
             )
             return
-        with self.lab.engine.alone(), torch.inference_mode(), without_skip(network):
+        with self.lab.service.exclusive(), torch.inference_mode(), without_skip(network):
             cut = with_logits(answer.result, network(batch)["out"])
         changed, share = changed_pixels(answer.result.class_map, cut.class_map)
         palette, image = palette_of(answer), answer.photo.image
@@ -118,11 +118,11 @@ class Runs:
     def _sized(figures: Sequence[str]) -> str:
         return fig.row(*figures, linked=True, classes="cl-many") if figures else ""
 
-    def _again(self, answer: Answer, size: int | None) -> Segmentation:
+    def _again(self, answer: LabelResult, size: int | None) -> Segmentation:
         """The same photo and model at a size; from memory where it was run before."""
-        if size == answer.size:
+        if size == answer.request.size:
             return answer.result
-        again = self.lab.again(answer, answer.answering, size)
+        again = self.lab.again(answer, answer.request.used_model, size)
         return again.result
 
     @told
@@ -136,8 +136,8 @@ class Runs:
             one = PERTURBATIONS[name]
             yield shown + words.working(f"{one.title} …", number, len(names))
             image = one.apply(answer.photo.image)
-            with self.lab.engine.alone():
-                result = segmenter.predict(image, size=answer.size)
+            with self.lab.service.exclusive():
+                result = segmenter.predict(image, size=answer.request.size)
             size = answer.result.class_map.shape
             share = changed_pixels(
                 answer.result.class_map, one.back(result.class_map, size), one.valid(size)
@@ -156,10 +156,10 @@ class Runs:
     def foreign(self, key: str, name: str) -> Iterator[str]:
         """An example photo with nothing of the 20 classes, and why it is labelled anyway."""
         yield words.working("Labelling every pixel …")
-        engine = self.lab.engine
+        service = self.lab.service
         shown = self.lab.answer(key) if key else None
-        asked, session = (shown.answering, shown.session) if shown else (None, "")
-        answer = engine.segment(str(self.examples / f"{name}.jpg"), asked, session=session)
+        asked, session = (shown.request.used_model, shown.request.session) if shown else (None, "")
+        answer = service.segment(str(self.examples / f"{name}.jpg"), asked, session=session)
         yield (
             self.lab.who(answer)
             + fig.row(

@@ -17,11 +17,12 @@ from segmentation import PixelwiseError
 
 from . import live_words as words
 from . import public, trouble
-from .crowd import Crowd
-from .engine import Engine
+from .engine import LabelingService
+from .errors import CancelledError
 from .predictors import EMBEDDED
-from .stops import Stops
-from .work import Report, StoppedError, TooLongError, taking, with_reports
+from .sessions import Sessions
+from .stops import CancelRegistry
+from .work import Progress, acquire_with_progress, run_with_progress
 
 if TYPE_CHECKING:
     from segmentation.clip import LabelledClip
@@ -41,19 +42,19 @@ class Clips:
     """Labels visitors' clips.
 
     Args:
-        engine: has the networks and the line before them.
+        service: has the networks and the queue before them.
         cache: Gradio's folder for files that visitors may fetch.
-        crowd: who has left.
+        sessions: who has left.
 
     Attributes:
         stops: what the button for it calls.
     """
 
-    def __init__(self, engine: Engine, cache: str, crowd: Crowd) -> None:
-        self.engine = engine
+    def __init__(self, service: LabelingService, cache: str, sessions: Sessions) -> None:
+        self.service = service
         self.cache = cache
-        self.crowd = crowd
-        self.stops = Stops()
+        self.sessions = sessions
+        self.stops = CancelRegistry()
         self._at_work = threading.Lock()
         self._files: Counter[str] = Counter()
         self._counting = threading.Lock()
@@ -64,7 +65,7 @@ class Clips:
         """What a clip may be on this page."""
         from segmentation.clip_limits import ClipLimits
 
-        options, usual = self.engine.options, ClipLimits()
+        options, usual = self.service.options, ClipLimits()
         most = min(usual.megabytes, options.max_upload_mb)
         return ClipLimits(seconds=options.clip_seconds, megabytes=most)
 
@@ -91,7 +92,7 @@ class Clips:
             with self._keeping(file):
                 yield from self._until_stopped(file, model, request)
         except PixelwiseError as error:
-            yield words.status(public.told(log, error, TooLongError)), gr.skip()
+            yield words.status(public.told(log, error)), gr.skip()
         except Exception as error:
             trouble.tell(log, "a clip could not be labelled", error)
             yield words.status(words.CLIP_FAILED), gr.skip()
@@ -117,11 +118,11 @@ class Clips:
     def _until_stopped(
         self, file: str, model: str, request: gr.Request | None
     ) -> Iterator[tuple[Any, Any]]:
-        with self.stops.running(request) as stop:
+        with self.stops.register(request) as stop:
             yield words.status("Looking at the clip …", busy=True), None
             try:
                 yield from self._steps(file, model, request, stop)
-            except StoppedError:
+            except CancelledError:
                 if stop.is_set():
                     yield words.status(words.CLIP_CANCELLED), gr.skip()
                 else:
@@ -131,11 +132,11 @@ class Clips:
         self, file: str, model: str, request: gr.Request | None, stop: threading.Event
     ) -> Iterator[tuple[Any, Any]]:
         session = getattr(request, "session_hash", None)
-        seconds = max(self.crowd.time_limit, WORK_FACTOR * self.limits.seconds)
-        steps = with_reports(
-            lambda report: self._label(file, model, report),
+        seconds = max(self.service.time_limit, WORK_FACTOR * self.limits.seconds)
+        steps = run_with_progress(
+            lambda progress: self._label(file, model, progress),
             seconds=seconds,
-            gone=lambda: stop.is_set() or self.crowd.has_left(session),
+            is_cancelled=lambda: stop.is_set() or self.sessions.has_disconnected(session),
         )
         for step in steps:
             if isinstance(step, tuple) and isinstance(step[0], str):
@@ -154,18 +155,18 @@ class Clips:
                 )
                 yield words.status(told), str(clip.path)
 
-    def _label(self, file: str, model: str, report: Report) -> "tuple[LabelledClip, str, str]":
+    def _label(self, file: str, model: str, progress: Progress) -> "tuple[LabelledClip, str, str]":
         """Return the clip, the model's name, and the name of a model it replaces, or ""."""
         from segmentation.clip import check_clip, label_clip
 
         check_clip(file, self.limits)
-        asked = self.engine.resolve(model)
-        name = self._or_built_in(asked, lambda: self._fetch(asked, report)) or asked
+        asked = self.service.resolve(model)
+        name = self._or_built_in(asked, lambda: self._fetch(asked, progress)) or asked
         with ExitStack() as held:
-            with report.standing():
-                held.enter_context(taking(self._at_work, report, words.CLIP_WAITS))
-            name = self._or_built_in(name, lambda: self.engine.segmenter(name, report)) or name
-            segmenter = self.engine.segmenter(name, report)
+            with progress.paused():
+                held.enter_context(acquire_with_progress(self._at_work, progress, words.CLIP_WAITS))
+            name = self._or_built_in(name, lambda: self.service.segmenter(name, progress)) or name
+            segmenter = self.service.segmenter(name, progress)
             folder = Path(tempfile.mkdtemp(prefix="clip-", dir=self.cache))
             keep = folder / ".keep"  # the janitor removes folders that are empty
             keep.touch()
@@ -174,10 +175,12 @@ class Clips:
                     file,
                     folder / f"{_stem(file)}_labels.mp4",
                     segmenter,
-                    size=self.engine.options.size,
+                    size=self.service.options.size,
                     limits=self.limits,
-                    progress=_Counting(report).frame,
-                    turn=lambda: self.engine.line.turn(CLIP, report=_silent(report), typical=False),
+                    progress=_Counting(progress).frame,
+                    turn=lambda: self.service.scheduler.slot(
+                        CLIP, progress=_silent(progress), counts_in_position=False
+                    ),
                 )
                 keep.unlink(missing_ok=True)
             except BaseException:
@@ -185,9 +188,9 @@ class Clips:
                 raise
         return clip, segmenter.model.name, "" if name == asked else Path(asked).stem
 
-    def _fetch(self, name: str, report: Report) -> None:
-        if not self.engine.is_ready(name):
-            self.engine.downloads.wait(name, report)
+    def _fetch(self, name: str, progress: Progress) -> None:
+        if not self.service.is_ready(name):
+            self.service.downloads.wait(name, progress)
 
     def _or_built_in(self, name: str, prepare: Callable[[], object]) -> str | None:
         """Return the built-in model if the default model's weights are unavailable, else None."""
@@ -196,7 +199,7 @@ class Clips:
         try:
             prepare()
         except WeightsError as error:
-            if name != self.engine.default or not has_embedded():
+            if name != self.service.default or not has_embedded():
                 raise
             log.warning("using the built-in model for a clip: %s", error)
             return EMBEDDED
@@ -206,29 +209,29 @@ class Clips:
 class _Counting:
     """Tells the frames of a clip, a few times a second, and checks at each whether to go on."""
 
-    def __init__(self, report: Report) -> None:
-        self.report = report
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
         self._told = 0.0
 
     def frame(self, done: int, total: int | None) -> None:
         """Called by `label_clip`."""
-        self.report.check()
+        self.progress.check()
         if time.monotonic() - self._told > TELL_SECONDS:
             self._told = time.monotonic()
             fraction = min(done / total, 1.0) if total else None
-            self.report(words.frame_of(done, total), fraction)
+            self.progress(words.frame_of(done, total), fraction)
 
 
-def _silent(report: Report) -> Report:
+def _silent(progress: Progress) -> Progress:
     """Stops where the other one does, and says nothing: a frame's place in line is no news."""
 
     def stopped() -> bool:
-        with suppress(StoppedError):
-            report.check()
+        with suppress(CancelledError):
+            progress.check()
             return False
         return True
 
-    return Report(stopped=stopped)
+    return Progress(stopped=stopped)
 
 
 def _stem(file: str) -> str:

@@ -79,15 +79,15 @@ class Downloads:
         threading.Thread(target=_fetch, args=(download,), name=f"fetch-{name}", daemon=True).start()
         return download
 
-    def wait(self, name: str, report: Callable[[str, float | None], None]) -> None:
-        """Fetch a model's weights and report on the way.
+    def wait(self, name: str, progress: Callable[[str, float | None], None]) -> None:
+        """Fetch a model's weights and progress on the way.
 
         Raises:
             WeightsError: they cannot be had.
         """
         download = self.start(name)
         while not download.finished.wait(0.25):
-            report(download.sentence(), download.fraction)
+            progress(download.sentence(), download.fraction)
         if download.error:
             raise download.error
 

@@ -1,83 +1,89 @@
-"""Which model answers: the one place that knows networks, the line before them and results."""
+"""Which model answers: the one place that knows networks, the queue before them and results."""
 
-import contextlib
 import logging
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .downloads import Downloads
+from .errors import NoSuchModelError
 from .home import asked_at_home, is_alone
-from .job import SHARPER, Job
-from .kept import Answer, Kept, key_of
-from .lent import Lent
-from .line import Line
+from .kept import SHARPER, LabelRequest, LabelResult, ResultCache, cache_key
+from .lent import ZeroGpuPredictor
+from .line import QueuedRequest, Scheduler
 from .options import Options
-from .predictors import EMBEDDED, Local, Predictors
-from .public import NoSuchModelError
-from .ticket import Ticket
-from .work import Report, quiet, taking
+from .predictors import EMBEDDED, LocalModelPool, ModelPool
+from .work import NO_PROGRESS, Progress, acquire_with_progress
 
 if TYPE_CHECKING:
-    from segmentation import Photo, Segmenter
+    from segmentation import Segmenter
     from segmentation.card_figures import Size
 
     from .kept import Source
 
 IN_TURN = "Another photo is being labelled, yours is next …"
 CLASSROOM = "classroom"
-"""The name under which the classroom's steps wait in the line."""
+"""The name under which the classroom's steps wait for their turn."""
 log = logging.getLogger(__name__)
 
 
-class Engine:
+class LabelingService:
     """Answers photos with the model a visitor chose, or says why another one does.
 
     Nothing is loaded, opened or started before the first call.
 
     Args:
         options: the page's settings.
-        predictors: what labels the photos, here or on other machines; None means here.
+        pool: what labels the photos, here or on other machines; None means here.
+
+    Attributes:
+        time_limit: seconds that one call may work.
     """
 
-    def __init__(self, options: Options, predictors: Predictors | None = None) -> None:
+    def __init__(self, options: Options, pool: ModelPool | None = None) -> None:
         self.options = options
-        self.lent = Lent(options)
-        self.predictors = Local(options, self.lent.device) if predictors is None else predictors
+        self.zerogpu = ZeroGpuPredictor(options)
+        self.pool = LocalModelPool(options, self.zerogpu.device) if pool is None else pool
         self.downloads = Downloads()
-        self.kept = Kept()
-        self.line = Line(options.time_limit, self.predictors.width)
+        self.results = ResultCache()
+        self.time_limit = options.time_limit
+        self.scheduler = Scheduler(options.time_limit, self.pool.max_concurrency, options.max_queue)
         # hooks on networks here concern nobody who is labelled elsewhere, but one another
-        self._hooking = self.line if self.predictors.here else Line(options.time_limit)
+        self._hooking = self.scheduler if self.pool.in_process else Scheduler(options.time_limit)
         self._remembering = threading.Lock()
+        self._limits: dict[str, Any] = {
+            "max_bytes": int(options.max_upload_mb * 2**20),
+            "max_megapixels": options.max_megapixels,
+        }
 
     @property
     def default(self) -> str:
         """The model that a visitor finds chosen."""
-        return self.predictors.default
+        return self.pool.default
 
-    def names(self) -> list[str]:
+    def model_names(self) -> list[str]:
         """The models that the one who asks may choose, the default first.
 
         Those whose weights must be fetched first are for who sits at this machine alone, unless
         the owner says otherwise: a stranger makes it fetch nothing.
         """
-        names = self.predictors.names()
-        if self.options.offer_downloads or (is_alone(self.options) and asked_at_home()):
-            return names
-        return self.here(names)
+        return [name for name in self.pool.names() if self._may_choose(name)]
 
-    def here(self, names: Iterable[str] | None = None) -> list[str]:
-        """Of these models, or of all: the page's default, and those that need no download."""
-        names = self.predictors.names() if names is None else names
-        return [name for name in names if name == self.default or self.is_ready(name)]
+    def here(self) -> list[str]:
+        """The page's default, and the models that need no download."""
+        return [name for name in self.pool.names() if name == self.default or self.is_ready(name)]
+
+    def _may_choose(self, name: str) -> bool:
+        if name == self.default or self.is_ready(name) or self.options.offer_downloads:
+            return True
+        return is_alone(self.options) and asked_at_home()
 
     def hidden(self) -> set[str]:
         """What menus call the models that the one who asks may not choose."""
-        return {Path(n).name for n in {*self.predictors.names()} - {*self.names()}}
+        return {Path(n).name for n in {*self.pool.names()} - {*self.model_names()}}
 
     def fetch_default(self) -> None:
         """Begin to fetch the default's weights, where they are not here."""
@@ -94,18 +100,18 @@ class Engine:
         """
         if not name:
             return self.default
-        for known in self.names():
-            if name in (known, Path(known).name, Path(known).stem):
+        for known in self.pool.names():
+            if name in (known, Path(known).name, Path(known).stem) and self._may_choose(known):
                 return known
         raise NoSuchModelError(
             f"There is no model {name[:200]!r} on this page. Choose one of: "
-            + ", ".join(Path(known).name for known in self.names())
+            + ", ".join(Path(known).name for known in self.model_names())
             + "."
         )
 
     def is_ready(self, name: str) -> bool:
         """Whether the model can answer without a download."""
-        return self.predictors.is_ready(name)
+        return self.pool.is_ready(name)
 
     def sharper_size(self, name: str) -> "Size":
         """The sizes that a model's card has measured as sharper; None where it has not."""
@@ -117,30 +123,32 @@ class Engine:
         card = embedded_card()
         return None if card.sharper is None else card.sharper.size
 
-    def segmenter(self, name: str, report: Report = quiet) -> "Segmenter":
-        """The model in this process, with a network to look into; see `Predictors.network`."""
-        return self.predictors.network(name, report)
+    def segmenter(self, name: str, progress: Progress = NO_PROGRESS) -> "Segmenter":
+        """The model in this process, with a network to look into; see `ModelPool.network`."""
+        return self.pool.network(name, progress)
 
-    def segment(self, source: "Source", name: str | None = None, *args: Any, **kw: Any) -> Answer:
-        """As `answering`, and at once out of the line again."""
-        with self.answering(source, name, *args, **kw) as answer:
+    def segment(
+        self, source: "Source", name: str | None = None, *args: Any, **kw: Any
+    ) -> LabelResult:
+        """As `label`, and the place at the network is free again at once."""
+        with self.label(source, name, *args, **kw) as answer:
             return answer
 
     @contextmanager
-    def answering(
+    def label(
         self,
         source: "Source",
         name: str | None = None,
         size: int | None = None,
         *,
         session: str = "",
-        report: Report = quiet,
-        stand_in: bool = True,
-    ) -> Iterator[Answer]:
+        progress: Progress = NO_PROGRESS,
+        allow_fallback: bool = True,
+    ) -> Iterator[LabelResult]:
         """Label a photo, and keep the place at the network while the block runs.
 
-        What is made of an answer at its full size belongs into the block: so there is one such
-        photo in memory at a time for each turn of the line, however many wait.
+        What is made of a result at its full size belongs into the block: so there is one such
+        photo in memory at a time for each turn, however many wait.
 
         Args:
             source: a file's path, its bytes, or a `Photo`.
@@ -148,114 +156,88 @@ class Engine:
             size: the shorter side that the network sees, in pixels; None means the model's own,
                 `SHARPER` the sizes that its card has measured as sharper (its own, where it has
                 measured none).
-            session: who asks: an equal question of theirs has its answer from memory. "" means
+            session: who asks: an equal question of theirs has its result from memory. "" means
                 that nobody will ask again.
-            report: told what is happening, and the place in the line.
-            stand_in: let the built-in model answer while the asked one is being fetched.
+            progress: told what is happening, and the position in the queue.
+            allow_fallback: let the built-in model answer while the asked one is being fetched.
 
         Yields:
-            The answer.
+            The result.
 
         Raises:
             PixelwiseError: the photo, the model or its weights cannot be used, or the turn did
                 not come in time.
         """
+        model = self.resolve(name)
+        is_ready = self.is_ready(model)
+        request = self._request(source, model, size, session, allow_fallback and not is_ready)
+        known = self.results.get(request.key)
+        if known is not None:
+            with acquire_with_progress(self._remembering, progress, IN_TURN):
+                yield replace(known, request=request)
+            return
+        if not (is_ready or request.is_fallback):
+            self.downloads.wait(model, progress)
+        with self.scheduler.slot(
+            request.used_model, request.size, progress=progress, request=request
+        ) as turn:
+            if turn.has_waited:  # the same visitor's equal question may have been answered
+                known = self.results.get(request.key)
+            if known is None:
+                known = self.work(turn, progress)
+                self.results.put(known.key, known)
+            yield replace(known, request=request)
+
+    def _request(
+        self, source: "Source", model: str, size: "Size", session: str, may_fall_back: bool
+    ) -> LabelRequest:
+        """Look at a photo's header and name what is asked."""
+        from segmentation import has_embedded
         from segmentation.images import check_photo
 
-        data = check_photo(source, **self._limits)
-        content = self.kept.content_of(source if data is None else data, session)
-        del data  # a photo that waits is a file name
-        job = self._job(source, content, self.resolve(name), size, session, stand_in)
-        known = self.kept.get(job.key)
-        if known is not None:
-            with taking(self._remembering, report, IN_TURN):
-                yield replace(known, asked=job.asked, waiting=job.waiting)
-            return
-        if not self.is_ready(job.answering):
-            self.downloads.wait(job.answering, report)
-        with self.line.turn(job.answering, job.size, report=report, item=job) as ticket:
-            if ticket.outcome is None:
-                self.work(ticket, report)
-            if isinstance(ticket.outcome, Exception):
-                raise ticket.outcome
-            yield replace(ticket.outcome, asked=job.asked, waiting=job.waiting)
-
-    def _job(
-        self,
-        source: "Source",
-        content: str,
-        asked: str,
-        size: "Size",
-        session: str,
-        stand_in: bool,
-    ) -> Job:
-        from segmentation import has_embedded
-
-        waiting = stand_in and has_embedded() and not self.is_ready(asked)
-        if waiting:
-            self.downloads.start(asked)
-        answering = EMBEDDED if waiting else asked
+        check_photo(source, **self._limits)
+        is_fallback = may_fall_back and has_embedded()
+        if is_fallback:
+            self.downloads.start(model)
+        used_model = EMBEDDED if is_fallback else model
         if size == SHARPER:
-            size = self.sharper_size(answering)
-        key = key_of(session, content, answering, size)
-        return Job(source, key, content, session, asked, answering, waiting, size)
+            size = self.sharper_size(used_model)
+        content_hash = self.results.hash_source(source, session)
+        key = cache_key(session, content_hash, used_model, size)
+        return LabelRequest(
+            source, key, content_hash, session, model, used_model, is_fallback, size
+        )
 
-    @property
-    def _limits(self) -> dict[str, Any]:
-        return {
-            "max_bytes": int(self.options.max_upload_mb * 2**20),
-            "max_megapixels": self.options.max_megapixels,
-        }
-
-    def work(self, ticket: Ticket, report: Report = quiet) -> None:
-        """Give a ticket whose turn has come its outcome, and others with it where that helps.
+    def work(self, turn: QueuedRequest, progress: Progress = NO_PROGRESS) -> LabelResult:
+        """Label the photo whose turn has come.
 
         Args:
-            ticket: its item is a `Job`; its outcome will be an `Answer` or an error.
-            report: told what is happening.
+            turn: its request is a `LabelRequest`.
+            progress: told what is happening.
+
+        Raises:
+            PixelwiseError: the photo, the model or its weights cannot be used.
         """
-        if self.predictors.is_loaded(ticket.model):
-            segmenter = self.predictors.segmenter(ticket.model, report)
-        else:
-            with ticket.preparing():
-                segmenter = self.predictors.segmenter(ticket.model, report)
-        alone = contextlib.nullcontext([ticket])
-        with self.line.gather(ticket) if segmenter.batches else alone as group:
-            report("Reading the photo …", None)
-            read = [(one, photo) for one in group if (photo := self._read(one))]
-            report("Labelling every pixel …", None)
-            photos = [photo for _, photo in read]
-            results = self.lent.predict(segmenter, ticket.model, photos, ticket.size)
-            for (one, photo), result in zip(read, results, strict=True):
-                if isinstance(result, Exception):
-                    one.outcome = result
-                    continue
-                one.outcome = one.item.answer(photo, result, segmenter)
-                self.kept.put(one.outcome)
+        from segmentation import open_photo
 
-    def _read(self, ticket: Ticket) -> "Photo | None":
-        """Decode a ticket's photo, unless that fails or its visitor has just had the answer."""
-        from segmentation import PixelwiseError, open_photo
-
-        job: Job = ticket.item
-        ticket.outcome = self.kept.get(job.key)
-        if ticket.outcome is not None:
-            return None
-        try:
-            return open_photo(job.source, **self._limits)
-        except PixelwiseError as error:
-            ticket.outcome = error
-            return None
+        request: LabelRequest = turn.request
+        with turn.loading_model() if not self.pool.is_loaded(turn.model) else nullcontext():
+            predictor = self.pool.segmenter(turn.model, progress)
+        progress("Reading the photo …")
+        photo = open_photo(request.source, **self._limits)
+        progress("Labelling every pixel …")
+        result = self.zerogpu.predict(predictor, turn.model, photo, request.size)
+        return LabelResult(request, photo, result, predictor.card)
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def exclusive(self) -> Iterator[None]:
         """While the block runs, no forward pass does here: hooks may hang on a network."""
-        with self._hooking.turn(CLASSROOM):
+        with self._hooking.slot(CLASSROOM):
             yield
 
-    def recall(self, key: str) -> Answer | None:
+    def get_result(self, key: str) -> LabelResult | None:
         """An earlier answer, while it is still kept; the key belongs to one visitor."""
-        return self.kept.get(key)
+        return self.results.get(key)
 
     def warm_up(self) -> None:
         """Load the model that will answer first, and run it once, so that nobody waits for it."""
@@ -263,7 +245,7 @@ class Engine:
 
         name = self.default if self.is_ready(self.default) else EMBEDDED
         try:
-            with self.line.turn(name, learns=False) as ticket, ticket.preparing():
+            with self.scheduler.slot(name, record_duration=False) as turn, turn.loading_model():
                 self.segmenter(name).warm_up()
         except PixelwiseError as error:
             log.warning("warm-up: %s", error)

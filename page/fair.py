@@ -15,70 +15,75 @@ by at most D + 1 photos of each, D being served at once.
 
 import heapq
 import math
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterable
 from typing import Generic, Protocol, TypeVar
+
+from .bounded_cache import BoundedCache
 
 MAX_LEARNT = 256
 UNKNOWN_SECONDS = 1.0
 """What a photo is charged in advance where nothing is known of its model yet."""
 
 
-class Waits(Protocol):
+class Schedulable(Protocol):
     """What can be put in order.
 
     Attributes:
         model: whose photos share a clock.
         size: photos of one model and size are expected to take equally long.
-        since: when it came, by `time.monotonic`.
+        enqueued_at: when it came, by `time.monotonic`.
         charged: seconds that its model was charged when it was served.
+        counts_in_position: it is a photo, as those are that people wait with.
     """
 
     model: str
     size: int | None
-    since: float
+    enqueued_at: float
     charged: float
+    counts_in_position: bool
 
 
-T = TypeVar("T", bound=Waits)
+T = TypeVar("T", bound=Schedulable)
 
 
-class Pace:
-    """How long photos take, learnt from those that were served: means that forget slowly."""
+class DurationEstimator:
+    """How long photos take, learnt from those that were served: means that forget slowly.
+
+    Attributes:
+        mean: seconds of a photo, whatever its model; None before the first one.
+    """
 
     def __init__(self) -> None:
-        self._learnt: OrderedDict[tuple[str, int | None], float] = OrderedDict()
+        self._means: BoundedCache[tuple[str, int | None], float] = BoundedCache(MAX_LEARNT)
         self.mean: float | None = None
 
-    def learn(self, model: str, size: int | None, seconds: float, typical: bool = True) -> None:
-        """Note how long one took; `mean` is of the typical ones alone."""
-        key = (model, size)
-        self._learnt[key] = _mean(self._learnt.get(key), seconds)
-        self._learnt.move_to_end(key)
-        if len(self._learnt) > MAX_LEARNT:
-            self._learnt.popitem(last=False)
-        if typical:
-            self.mean = _mean(self.mean, seconds)
+    def __len__(self) -> int:
+        """Of how many models and sizes the seconds are known."""
+        return len(self._means)
 
-    def expected(self, one: Waits) -> float | None:
-        """Seconds that one will take; None where no photo of its model and size was served yet."""
-        return self._learnt.get((one.model, one.size))
+    def record(self, model: str, size: int | None, seconds: float, *, photo: bool = True) -> None:
+        """Note how long one took; `mean` is of photos alone."""
+        before = self._means.get((model, size), seconds)
+        self._means.put((model, size), before + 0.2 * (seconds - before))
+        if photo:
+            before = seconds if self.mean is None else self.mean
+            self.mean = before + 0.2 * (seconds - before)
 
-    def charge(self, one: Waits) -> float:
-        """As `expected`, with a guess where nothing is known."""
-        expected = self.expected(one)
-        return UNKNOWN_SECONDS if expected is None else expected
+    def expected(self, one: Schedulable, unknown: float | None = None) -> float | None:
+        """Seconds that one will take; `unknown` where none of its model and size was served yet."""
+        return self._means.get((one.model, one.size), unknown)
 
 
-class FairOrder(Generic[T]):
+class FairQueue(Generic[T]):
     """Those who wait.
 
     Args:
-        pace: how long each is expected to take.
+        durations: how long each is expected to take.
     """
 
-    def __init__(self, pace: Pace) -> None:
-        self.pace = pace
+    def __init__(self, durations: DurationEstimator) -> None:
+        self.durations = durations
         self._waiting: dict[str, deque[T]] = {}
         self._clocks: dict[str, float] = {}
         self._now = 0.0  # the clock of the model called last, before it was charged
@@ -91,15 +96,12 @@ class FairOrder(Generic[T]):
         """Whether one waits."""
         return one in self._waiting.get(one.model, ())
 
-    def add(self, one: T, *, first: bool = False) -> None:
-        """Let one wait: behind those of its model, or before them."""
+    def add(self, one: T) -> None:
+        """Let one wait, behind those of its model."""
         if one.model not in self._waiting:
             self._waiting[one.model] = deque()
             self._clocks[one.model] = max(self._clocks.get(one.model, 0.0), self._now)
-        if first:
-            self._waiting[one.model].appendleft(one)
-        else:
-            self._waiting[one.model].append(one)
+        self._waiting[one.model].append(one)
 
     def remove(self, one: T) -> None:
         """Let one go who is not to be served, if it waits."""
@@ -113,32 +115,26 @@ class FairOrder(Generic[T]):
         """Serve the next one and charge its model what it is expected to take."""
         if not self._waiting:
             return None
-        model = min(self._waiting, key=lambda name: self._rank(name, self._clocks[name], 0))
-        one = self._waiting[model][0]
+        # the clock, and where two are even, who came first
+        first = {name: (self._clocks[name], q[0].enqueued_at) for name, q in self._waiting.items()}
+        model = min(first, key=first.__getitem__)
         self._now = self._clocks[model]
-        self.take(one)
+        one = self._waiting[model].popleft()
+        if not self._waiting[model]:
+            del self._waiting[model]
+        one.charged = self.durations.expected(one, UNKNOWN_SECONDS)
+        self._clocks[model] += one.charged
         return one
 
-    def take(self, one: T) -> None:
-        """Serve one out of turn, and charge its model."""
-        self.remove(one)
-        one.charged = self.pace.charge(one)
-        self._clocks[one.model] += one.charged
-
-    def settle(self, one: T, seconds: float) -> None:
+    def charge_actual(self, one: T, seconds: float) -> None:
         """Charge a model for what one took, once that is known, and not for what was expected."""
         self._clocks[one.model] += seconds - one.charged
         one.charged = seconds
 
-    def forget_debts(self) -> None:
+    def reset_clocks(self) -> None:
         """Begin anew, when nobody waits and nobody is at work."""
         self._clocks.clear()
         self._now = 0.0
-
-    def like(self, one: T, most: int) -> list[T]:
-        """Those who wait for the same model and size as one, first come first, `most` of them."""
-        waiting: Iterable[T] = self._waiting.get(one.model, ())
-        return [other for other in waiting if other.size == one.size][:most]
 
     def in_order(self) -> list[T]:
         """Those who wait, as their turns will come if nobody else does."""
@@ -146,31 +142,29 @@ class FairOrder(Generic[T]):
         taken = dict.fromkeys(clocks, 0)
         order: list[T] = []
         while clocks:
-            model = min(clocks, key=lambda name: self._rank(name, clocks[name], taken[name]))
-            one = self._waiting[model][taken[model]]
-            order.append(one)
+            nexts = {name: self._waiting[name][taken[name]] for name in clocks}
+            model = min(nexts, key=lambda name: (clocks[name], nexts[name].enqueued_at))
+            order.append(nexts[model])
             taken[model] += 1
-            clocks[model] += self.pace.charge(one)
+            clocks[model] += self.durations.expected(nexts[model], UNKNOWN_SECONDS)
             if taken[model] == len(self._waiting[model]):
                 del clocks[model]
         return order
 
-    def _rank(self, model: str, clock: float, number: int) -> tuple[float, float]:
-        """Less is sooner: the clock, and where two are even, who came first."""
-        return clock, self._waiting[model][number].since
 
-
-def starts(rests: Iterable[float | None], expected: Iterable[float | None]) -> list[float | None]:
+def start_times(
+    remaining_times: Iterable[float | None], expected: Iterable[float | None]
+) -> list[float | None]:
     """When those who wait will begin, each where a place at the network is free first.
 
     Args:
-        rests: seconds until each place is free; None where that is not known.
+        remaining_times: seconds until each place is free; None where that is not known.
         expected: seconds that each of those who wait will take, in their order; None if unknown.
 
     Returns:
         Seconds until each one's turn, None where that cannot be told.
     """
-    free = [math.inf if rest is None else rest for rest in rests]
+    free = [math.inf if rest is None else rest for rest in remaining_times]
     heapq.heapify(free)
     begins: list[float | None] = []
     for seconds in expected:
@@ -178,7 +172,3 @@ def starts(rests: Iterable[float | None], expected: Iterable[float | None]) -> l
         begins.append(None if math.isinf(begin) else begin)
         heapq.heappush(free, math.inf if seconds is None else begin + seconds)
     return begins
-
-
-def _mean(before: float | None, seconds: float) -> float:
-    return seconds if before is None else 0.8 * before + 0.2 * seconds

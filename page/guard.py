@@ -19,8 +19,8 @@ from starlette.responses import JSONResponse
 from . import files, home, logins, routes, trouble, words
 from .answer import Answer, Send, unexpected
 from .body import Body, Message, Receive, RefusedError
-from .calls import MAX_BYTES, Call, read_call, read_cancel
-from .crowd import LINE, waiting
+from .calls import MAX_BYTES, V2, read_call, read_cancel
+from .gradio_internals import asks_for_password, queue_size
 from .headers import security_headers
 from .origin import Scope, check_origin, header, inward, root_of
 from .requests import holding, is_known, replay
@@ -137,7 +137,7 @@ class Guard:
             await self.app(scope, body.receive, answer.send)
 
     def _body(self, scope: Scope, path: str, receive: Receive) -> Body:
-        most, seconds = SPARE_BYTES, self.site.crowd.time_limit
+        most, seconds = SPARE_BYTES, self.site.scheduler.time_limit
         subject = "This message"
         if path == f"{API}/upload":
             most += FILES_AT_ONCE * self.site.max_upload_bytes
@@ -157,7 +157,7 @@ class Guard:
             kept.append(message)
 
         await self.app(holding(scope, data, None), replay(data, body.receive), keep)
-        asked_for = getattr(scope.get("app"), "auth", None) is not None
+        asked_for = asks_for_password(scope.get("app"))
         if asked_for and kept and kept[0].get("status") != 200:
             await self._logins.pause(who)
         for message in kept:
@@ -192,53 +192,30 @@ class Guard:
     async def _call(
         self, scope: Scope, kind: str | None, name: str | None, body: Body, answer: Answer
     ) -> None:
-        site, crowd = self.site, self.site.crowd
-        if crowd.closing:
+        site = self.site
+        if site.scheduler.closed:
             raise RefusedError(503, words.CLOSING)
         data = await body.whole()
         call = await anyio.to_thread.run_sync(
             read_call, data, site.demo, site.folder, kind, name, limiter=self._readers
         )
-        crowd.asks(call.session)
+        site.sessions.touch(call.session)
         answer.lenient = kind in ("run", "api")
-        if site.demo.fns[call.number].concurrency_id != LINE:
-            await self._hand_over(scope, kind, call, call.number, body, answer)
-            return
-        line = waiting(site.demo, crowd.line.width) + crowd.entering
-        if line >= crowd.max_queue:
-            scope["pixelwise.waiting"] = line
-            await self._hand_over(scope, kind, call, self._door(call, line), body, answer)
-            return
-        crowd.entering += 1
-        try:
-            await self._hand_over(scope, kind, call, call.number, body, answer)
-        finally:
-            crowd.entering -= 1
-
-    def _door(self, call: Call, line: int) -> int:
-        """The function that says "busy"."""
-        door = self.site.doors.get(call.number)
-        if door is None:
-            raise RefusedError(429, self.site.crowd.line.busy_text(line))
-        call.body["data"] = [None] * len(self.site.demo.fns[door].inputs)
-        return door
-
-    async def _hand_over(
-        self, scope: Scope, kind: str | None, call: Call, number: int, body: Body, answer: Answer
-    ) -> None:
-        """Pass a call on to a function of the app."""
-        if kind in ("call", "call/v2"):
-            path = f"{API}/call/{self.site.demo.fns[number].api_name}"
-            path = scope.get("root_path", "") + path
+        waiting, full = queue_size(site.demo)
+        if full and not answer.lenient:
+            # more at once than threads can even refuse; Gradio would say so in words of its own
+            raise RefusedError(429, words.busy(waiting, site.scheduler.estimated_wait(waiting)))
+        if kind == V2:  # its values are a list by now
+            path = f"{scope.get('root_path', '')}{API}/call/{name}"
             scope = {**scope, "path": path, "raw_path": path.encode()}
-        data = call.packed(number)
-        await self.app(holding(scope, data), replay(data, body.receive), answer.send)
+        packed = call.packed()
+        await self.app(holding(scope, packed), replay(packed, body.receive), answer.send)
 
     def _listening(self, path: str, asked: dict[str, str]) -> AbstractContextManager[None]:
         """Remember that a visitor waits for answers, for as long as they do."""
         if path.rstrip("/") != f"{API}/queue/data":
             return nullcontext()
-        return self.site.crowd.listening(asked.get("session_hash", ""))
+        return self.site.sessions.connected(asked.get("session_hash", ""))
 
     async def _failed(self, path: str, error: Exception, answer: Answer) -> None:
         """Answer where the app could not, or must not; the log has one line of a failure."""

@@ -1,4 +1,4 @@
-"""What happens when a visitor does something: calls the engine, hands values to the page."""
+"""What happens when a visitor does something: calls the service, hands values to the page."""
 
 import logging
 import threading
@@ -13,11 +13,12 @@ from segmentation import PixelwiseError
 from viewer import build_value, pixel_value
 
 from . import words
+from .errors import CancelledError
+from .gradio_internals import event_data
 from .home import asked_at_home
-from .job import SHARPER
-from .kept import Answer
+from .kept import SHARPER, LabelResult
 from .service import Service, session_of
-from .work import Report, StoppedError, with_reports
+from .work import Progress, run_with_progress
 
 log = logging.getLogger(__name__)
 _asking, _last = threading.Lock(), [0]
@@ -31,7 +32,7 @@ class _Shown:
 
 
 class Handlers(Service):
-    """The page's event handlers, bound to one engine; see `Service`."""
+    """The page's event handlers, bound to one service; see `Service`."""
 
     def label(
         self, photo: str | None, model: str, size: int, request: gr.Request | None = None
@@ -48,32 +49,26 @@ class Handlers(Service):
         unchanged = (gr.skip(), gr.skip(), *_no_offer())
         asked = _now()  # a result that was asked for earlier never covers a later one
 
-        def work(report: Report) -> _Shown:
-            whose = {"report": report, "session": session_of(request)}
-            with self.engine.answering(photo, model, size or None, **whose) as answer:
+        def work(progress: Progress) -> _Shown:
+            whose = {"progress": progress, "session": session_of(request)}
+            with self.service.label(photo, model, size or None, **whose) as answer:
                 return self._shown(answer, asked, size)
 
         try:
-            for step in with_reports(work, **self.limits(request)):
-                if isinstance(step, _Shown):
-                    yield step.values
-                elif step is not None:
-                    text, fraction = step
-                    yield {"status": "working", "text": text, "fraction": fraction}, *unchanged
-        except StoppedError:
+            with self.service.scheduler.join():
+                for step in run_with_progress(work, **self.limits(request)):
+                    if isinstance(step, _Shown):
+                        yield step.values
+                    elif step is not None:
+                        text, fraction = words.step_text(step[0]), step[1]
+                        yield {"status": "working", "text": text, "fraction": fraction}, *unchanged
+        except CancelledError:
             log.info("a visitor left while their photo was being labelled")
         except Exception as error:
             yield {"status": "error", "text": self.told(error)}, *unchanged
 
-    def label_later(
-        self, photo: Any, model: Any, size: Any, request: gr.Request
-    ) -> tuple[Any, ...]:
-        """The answer of `label` to those who are turned away."""
-        text = self.crowd.refusal(request)
-        return {"status": "error", "text": text}, gr.skip(), gr.skip(), *_no_offer()
-
-    def _shown(self, answer: Answer, asked: int, size: int) -> _Shown:
-        plain = size == SHARPER and answer.size is None
+    def _shown(self, answer: LabelResult, asked: int, size: int) -> _Shown:
+        plain = size == SHARPER and answer.request.size is None
         notes = [*answer.notes, *([words.NOT_SHARPER] if plain else [])]
         value = build_value(
             answer.result,
@@ -84,12 +79,14 @@ class Handlers(Service):
             note=" ".join(notes),
         )
         value["seq"] = asked
-        offer = self._offer(answer.asked) if answer.waiting else _no_offer()
+        offer = _no_offer()
+        if answer.request.is_fallback:
+            offer = self._offer(answer.request.requested_model)
         return _Shown((value, words.run_facts(answer), answer.key, *offer))
 
     def _offer(self, name: str) -> tuple[Any, Any, Any]:
         """How a model's weights are doing, the offer to run again, the timer that watches them."""
-        download = self.engine.downloads.get(name)
+        download = self.service.downloads.get(name)
         if download is None:
             return _no_offer()
         if download.error and not asked_at_home():
@@ -102,25 +99,24 @@ class Handlers(Service):
     def watch_download(self, model: str) -> tuple[Any, Any, Any]:
         """What the page says while the model's weights arrive; the timer's tick."""
         try:
-            return self._offer(self.engine.resolve(model))
+            return self._offer(self.service.resolve(model))
         except PixelwiseError:
             return _no_offer()
 
     def pixel(self, key: str, event: gr.EventData) -> dict[str, Any] | None:
         """The distribution over the classes at the pixel that a visitor pinned."""
-        answer = self.engine.recall(key)
+        answer = self.service.results.get(key)
         if answer is None:
             return {"error": words.FORGOTTEN}
         try:
-            return pixel_value(
-                answer.result, int(event._data["y"]), int(event._data["x"]), answer.palette
-            )
+            where = event_data(event)
+            return pixel_value(answer.result, int(where["y"]), int(where["x"]), answer.palette)
         except (PixelwiseError, KeyError, TypeError, ValueError) as error:
             return {"error": words.error_text(error)}
 
     def leave(self, request: gr.Request) -> None:
         """A visitor has closed the page."""
-        self.engine.kept.close(session_of(request))
+        self.service.results.close(session_of(request))
 
 
 def _now() -> int:

@@ -1,11 +1,11 @@
-"""What is remembered of each visitor: their last answers, for them alone."""
+"""What is to be labelled, what came of it, and the last results of each visitor, for them alone."""
 
 import hashlib
-import threading
-import time
-from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from .bounded_cache import BoundedCache
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     Source = str | bytes | Photo
     """What a photo is read from: a file's path, its bytes, or one that was read before."""
 
+SHARPER = -1
+"""Stands, in place of a size, for the sizes that the model's card has measured as sharper."""
 MAX_RESULTS = 48  # all visitors together
 MAX_RESULTS_EACH = 12
 MAX_RESULT_BYTES = 192 * 2**20
@@ -25,142 +27,133 @@ CLOSED_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class Answer:
+class LabelRequest:
+    """A photo to be labelled, not read yet.
+
+    Attributes:
+        source: what it is read from.
+        key: names the result; one visitor's equal photos, models and sizes give an equal key, and
+            no other visitor's do.
+        content_hash: names what the photo is read from.
+        session: whose it is; "" for nobody's, and then the result is not kept.
+        requested_model: the model that was asked for.
+        used_model: the model that answers: `LabelingService.segmenter` knows it by this name.
+        is_fallback: the model asked for is still being fetched, and another one answers.
+        size: the shorter side that the network is shown, in pixels; None for the model's own;
+            several where their probabilities are averaged.
+    """
+
+    source: "Source"
+    key: str
+    content_hash: str
+    session: str
+    requested_model: str
+    used_model: str
+    is_fallback: bool = False
+    size: "Size" = None
+
+
+@dataclass(frozen=True)
+class LabelResult:
     """One labelled photo.
 
     Attributes:
-        key: names this answer; one visitor's equal photos, models and sizes give an equal key, and
-            no other visitor's do.
+        request: what was asked.
         photo: the picture as it was read.
         result: what the network made of it.
-        card: the answering model's.
-        asked: the model that was asked for.
-        answering: the model that answered: `Engine.segmenter` knows it by this name.
-        session: whose it is; "" for nobody's, and then it is not kept.
-        content: names what the photo was read from.
-        waiting: the model asked for is still being fetched, and another one answered.
-        size: the shorter side that the network was shown, in pixels; None for the model's own;
-            several where their probabilities were averaged.
+        card: the answering model's; its `palette_array` has the colours.
     """
 
-    key: str
+    request: LabelRequest
     photo: "Photo"
     result: "Segmentation"
     card: "ModelCard"
-    asked: str
-    answering: str
-    session: str = ""
-    content: str = ""
-    waiting: bool = False
-    size: "Size" = None
 
     @property
-    def notes(self) -> tuple[str, ...]:
-        """What the person should know, a sentence each."""
-        if not self.waiting:
-            return tuple(self.photo.notes)
-        absent = f"{self.asked} is not on this machine yet, so the small built-in model answers."
-        return (*self.photo.notes, absent)
+    def key(self) -> str:
+        """See `LabelRequest`."""
+        return self.request.key
 
     @property
     def palette(self) -> "np.ndarray":
         """(256, 3) uint8, the answering model's colours."""
-        from segmentation import palette_from_card
+        return self.card.palette_array
 
-        return palette_from_card(self.card.palette, len(self.card.categories))
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the person should know, a sentence each."""
+        if not self.request.is_fallback:
+            return tuple(self.photo.notes)
+        name = self.request.requested_model
+        absent = f"{name} is not on this machine yet, so the small built-in model answers."
+        return (*self.photo.notes, absent)
 
     @property
     def nbytes(self) -> int:
-        """Bytes that keeping this answer costs."""
+        """Bytes that keeping this result costs."""
         result = self.result
         maps = (result.class_map, result.confidence, result.runner_up, result.set_sizes)
         kept = (self.photo, *maps, result.logits)
         return sum(one.nbytes for one in kept if one is not None)
 
 
-class Kept:
-    """The last answers, bounded for each visitor and in all; those used least lately leave first.
+class ResultCache(BoundedCache[str, LabelResult]):
+    """The last results, bounded for each visitor and in all.
 
     Attributes:
-        most: answers of all visitors together.
-        most_each: answers of one visitor.
-        most_bytes: of all answers; the last one is kept whatever it takes.
+        max_items_each: results of one visitor.
     """
 
     def __init__(self) -> None:
-        self.most = MAX_RESULTS
-        self.most_each = MAX_RESULTS_EACH
-        self.most_bytes = MAX_RESULT_BYTES
-        self._kept: OrderedDict[str, tuple[Answer, float]] = OrderedDict()
-        self._lock = threading.Lock()
+        super().__init__(MAX_RESULTS, MAX_RESULT_BYTES, KEEP_SECONDS)
+        self.max_items_each = MAX_RESULTS_EACH
 
-    def __len__(self) -> int:
-        """How many answers are kept."""
-        with self._lock:
-            return len(self._kept)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all answers."""
-        with self._lock:
-            return sum(answer.nbytes for answer, _ in self._kept.values())
-
-    def get(self, key: str) -> Answer | None:
-        """An answer, while it is kept."""
-        with self._lock:
-            if key not in self._kept:
-                return None
-            answer, _ = self._kept.pop(key)
-            self._kept[key] = answer, time.monotonic()
-            return answer
-
-    def put(self, answer: Answer) -> None:
-        """Keep an answer, unless it is nobody's."""
-        if not answer.session:
+    def put(self, key: str, value: LabelResult) -> None:
+        """Keep a result, unless it is nobody's."""
+        session = value.request.session
+        if not session:
             return
-        with self._lock:
-            self._kept.pop(answer.key, None)
-            self._kept[answer.key] = answer, time.monotonic()
-            own = [key for key, (one, _) in self._kept.items() if one.session == answer.session]
-            for key in own[: -self.most_each]:
-                del self._kept[key]
-            total = sum(one.nbytes for one, _ in self._kept.values())
-            while len(self._kept) > self.most or (len(self._kept) > 1 and total > self.most_bytes):
-                _, (oldest, _) = self._kept.popitem(last=False)
-                total -= oldest.nbytes
+        super().put(key, value)
+        own = [one.request.key for one in self.values() if one.request.session == session]
+        for surplus in own[: -self.max_items_each]:
+            self.discard(surplus)
 
-    def content_of(self, source: "bytes | Photo", session: str) -> str:
+    def hash_source(self, source: "Source", session: str) -> str:
         """A name for what a photo is read from, the same for the same bytes.
 
-        A `Photo` that belongs to an answer of this visitor has the name of its file.
+        A `Photo` that belongs to a result of this visitor has the name of its file.
+
+        Raises:
+            OSError: the file cannot be read.
         """
-        if isinstance(source, bytes):
-            return _digest(source)
-        with self._lock:
-            for answer, _ in self._kept.values():
-                if answer.photo is source and answer.session == session:
-                    return answer.content
-        return _digest(repr(source.image.shape).encode() + source.image.tobytes())
+        if not isinstance(source, str | bytes):
+            for one in self.values():
+                if one.photo is source and one.request.session == session:
+                    return one.request.content_hash
+        digest = hashlib.blake2b(digest_size=16)
+        for part in _parts(source):
+            digest.update(part)
+        return digest.hexdigest()
 
     def close(self, session: str) -> None:
-        """A visitor has closed the page: forget their answers soon."""
-        with self._lock:
-            for key, (answer, at) in self._kept.items():
-                if answer.session == session:
-                    self._kept[key] = answer, at - KEEP_SECONDS + CLOSED_SECONDS
-
-    def forget_old(self) -> None:
-        """Forget what nobody has asked for within an hour."""
-        limit = time.monotonic() - KEEP_SECONDS
-        with self._lock:
-            for key in [key for key, (_, at) in self._kept.items() if at < limit]:
-                del self._kept[key]
+        """A visitor has closed the page: forget their results soon."""
+        self.expire(lambda one: one.request.session == session, CLOSED_SECONDS)
 
 
-def key_of(session: str, content: str, model: str, size: "Size") -> str:
-    """Names an answer; nobody can guess another visitor's without knowing that visitor's secret."""
-    return _digest(repr((session, content, model, size)).encode())
+def cache_key(session: str, content_hash: str, model: str, size: "Size") -> str:
+    """Names a result; nobody can guess another visitor's without knowing that visitor's secret."""
+    values = repr((session, content_hash, model, size))
+    return hashlib.blake2b(values.encode(), digest_size=16).hexdigest()
 
 
-def _digest(data: bytes) -> str:
-    return hashlib.blake2b(data, digest_size=16).hexdigest()
+def _parts(source: "Source") -> Iterator[bytes]:
+    """The bytes that name a source; of a file a part at a time, for many may ask at once."""
+    if isinstance(source, bytes):
+        yield source
+    elif isinstance(source, str):
+        with open(source, "rb") as file:
+            while part := file.read(1 << 20):
+                yield part
+    else:
+        yield repr(source.image.shape).encode()
+        yield source.image.tobytes()

@@ -1,17 +1,16 @@
 """The first tab: a photo, what labels it, the viewer, and what happens at each change."""
 
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 
 from viewer import LabelViewer, PixelBars
 
 from . import examples, words
-from .engine import Engine
-from .events import QUIETLY
+from .engine import LabelingService
+from .events import QUEUED, QUIETLY
 from .handlers import Handlers
-from .job import SHARPER
+from .kept import SHARPER
 from .photo_input import PhotoInput
 from .predictors import EMBEDDED
 
@@ -24,7 +23,7 @@ class LabelRoom:
     """Builds the tab's inside, within a `gr.Tab`.
 
     Args:
-        engine: has the networks.
+        service: has the networks.
         examples: the folder of the example photos.
 
     Attributes:
@@ -33,12 +32,12 @@ class LabelRoom:
         size: the chosen shorter side; 0 for the model's own.
     """
 
-    def __init__(self, engine: Engine, examples: Path) -> None:
+    def __init__(self, service: LabelingService, examples: Path) -> None:
         self._folder = examples
         with gr.Row(elem_id="main"):
             with gr.Column(scale=1, min_width=300, elem_id="sidebar"):
                 self._build_photo()
-                self._build_choices(engine)
+                self._build_choices(service)
                 self.facts = gr.HTML("", elem_id="run-facts")
                 self.fetched = gr.HTML("", elem_id="download-note")
                 self.offer = gr.Button("", visible=False, variant="primary", elem_id="retry-model")
@@ -65,17 +64,17 @@ class LabelRoom:
         gr.HTML(examples.gallery_words(self._folder), elem_id="example-words")
         self.caption = gr.HTML("", elem_id="example-caption", padding=False)
 
-    def _build_choices(self, engine: Engine) -> None:
-        has_sharper = engine.sharper_size(EMBEDDED) is not None
+    def _build_choices(self, service: LabelingService) -> None:
+        has_sharper = service.sharper_size(EMBEDDED) is not None
         self.model = gr.Dropdown(
-            words.model_choices(engine),
-            value=Path(engine.default).name,
+            words.model_choices(service),
+            value=Path(service.default).name,
             label="Model",
             elem_id="model",
         )
         self.size = gr.Dropdown(
-            _sizes(engine.options.size, sharper=has_sharper),
-            value=engine.options.size or 0,
+            _sizes(service.options.size, sharper=has_sharper),
+            value=service.options.size or 0,
             label="Shorter side that the network sees",
             elem_id="size",
         )
@@ -91,13 +90,12 @@ class LabelRoom:
         sharper.input(None, sharper, size, js=f"on => on ? {SHARPER} : 0", **moved)
         size.input(None, size, sharper, js=f"size => size === {SHARPER}", **moved)
 
-    def listen(self, handlers: Handlers, key: gr.State, in_line: dict[str, Any]) -> None:
+    def listen(self, handlers: Handlers, key: gr.State) -> None:
         """Answer what a visitor does.
 
         Args:
             handlers: answer it.
             key: holds the key of the answer that shows.
-            in_line: what makes an event wait in the line before the network.
         """
         timer = gr.Timer(1.0, active=False)
         gr.on(
@@ -107,7 +105,7 @@ class LabelRoom:
             [self.viewer, self.facts, key, self.fetched, self.offer, timer],
             **QUIETLY,
             trigger_mode="always_last",
-            **in_line,
+            **QUEUED,
         )
         self.photo.change(
             lambda photo: examples.caption_of(photo, self._folder),

@@ -4,12 +4,14 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .job import predict_each
 from .options import Options
 from .zerogpu import find_spaces, gpu
 
 if TYPE_CHECKING:
     from segmentation import Photo, Segmentation, Segmenter
+    from segmentation.card_figures import Size
+
+    from .predictors import Predictor
 
 DEVICE = "cuda"
 """What a network is loaded on where a GPU is lent."""
@@ -17,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Recipe:
+class ModelConfig:
     """How to load a model once more, in a process that shares nothing with this one.
 
     Attributes:
@@ -30,7 +32,7 @@ class Recipe:
     compiled: bool
 
 
-class Lent:
+class ZeroGpuPredictor:
     """Labels photos, on a lent GPU where there is one.
 
     Attributes:
@@ -40,57 +42,70 @@ class Lent:
     def __init__(self, options: Options) -> None:
         self._options = options
         self._lends = find_spaces() is not None
-        self._label = gpu(label_with)
+        self._predict = gpu(predict_in_worker)
         self.device = "cpu" if self._lends else options.device
 
     def predict(
-        self, segmenter: "Segmenter", name: str, photos: "list[Photo]", size: int | None
-    ) -> "list[Segmentation | Exception]":
-        """As `job.predict_each`; where no GPU can be lent just now, on the processor.
+        self, segmenter: "Predictor", name: str, photo: "Photo", size: "Size"
+    ) -> "Segmentation":
+        """Label a photo; where no GPU can be lent just now, on the processor.
 
         Args:
             segmenter: the model, loaded in this process.
-            name: what the engine calls it.
-            photos: to label.
-            size: see `job.predict_each`.
+            name: what the service calls it.
+            photo: to label.
+            size: see `segmentation.Segmenter.predict`.
+
+        Raises:
+            Exception: whatever the network raises on this photo.
         """
-        if self._lends:
-            options = self._options
-            own = options.weights if name == options.model else None
-            recipe = Recipe(name, own, options.precision, options.compile)
-            try:
-                return self._label(recipe, photos, size)
-            except Exception as error:  # the quota is used up, or the worker has died
-                log.warning("no GPU was lent, the processor labels: %s", error)
-        return predict_each(segmenter, photos, size)
+        if not self._lends:
+            return segmenter.predict(photo, size=size)
+        options = self._options
+        own = options.weights if name == options.model else None
+        config = ModelConfig(name, own, options.precision, options.compile)
+        try:
+            result = self._predict(config, photo, size)
+        except Exception as error:  # the quota is used up, or the worker has died
+            log.warning("no GPU was lent, the processor labels: %s", error)
+            return segmenter.predict(photo, size=size)
+        if isinstance(result, Exception):
+            raise result
+        return result
 
 
-_loaded: "dict[Recipe, Segmenter]" = {}
+_loaded: "dict[ModelConfig, Segmenter]" = {}
 
 
-def label_with(
-    recipe: Recipe, photos: "list[Photo]", size: int | None
-) -> "list[Segmentation | Exception]":
-    """As `job.predict_each`, in a forked process: nothing loaded in the first one is used.
+def predict_in_worker(
+    config: ModelConfig, photo: "Photo", size: "Size"
+) -> "Segmentation | Exception":
+    """Label a photo in a forked process: nothing loaded in the first one is used.
 
     Args:
-        recipe: the model; the last one stays loaded for as long as the process lives.
-        photos: to label.
-        size: see `job.predict_each`.
+        config: the model; the last one stays loaded for as long as the process lives.
+        photo: to label.
+        size: see `segmentation.Segmenter.predict`.
+
+    Returns:
+        The result, or what the network has raised on this photo.
     """
     import torch
 
     from segmentation import load
 
     torch.set_num_threads(1)  # OpenMP's threads do not survive a fork: a second one would hang
-    if recipe not in _loaded:
+    if config not in _loaded:
         _loaded.clear()
-        _loaded[recipe] = load(
-            recipe.name,
+        _loaded[config] = load(
+            config.name,
             device=DEVICE,
-            weights=recipe.weights,
-            precision=recipe.precision,
-            compiled=recipe.compiled,
+            weights=config.weights,
+            precision=config.precision,
+            compiled=config.compiled,
         )
         torch.set_num_threads(1)
-    return predict_each(_loaded[recipe], photos, size)
+    try:
+        return _loaded[config].predict(photo, size=size)
+    except Exception as error:
+        return error

@@ -1,14 +1,11 @@
-"""The line before the network: one photo at a time (or a few), each visitor told their place.
+"""Who may use the network, and when: calls are let in or refused, and have their turns in order.
 
-Who is next is told by `fair.FairOrder`. A visitor waits in a thread that holds the photo's file
-name and nothing else: it is decoded when its turn has come, so a long line costs little memory.
+`join` lets a call in, and is the one place that refuses one; `slot` is a turn at the network. Who
+is next is told by `fair.FairQueue`. A call waits in a thread that holds the photo's file name and
+nothing else: it is decoded when its turn has come, so a long queue costs little memory.
 
-Photos can be taken into one turn (`Line.gather`), for networks on a GPU. On a CPU they go one by
-one: on two cores (AMD EPYC, float32, channels_last) a batch of four took 1.25 times as long as four
-single photos with deeplabv3_mobilenet_v3_large at 520 px, and 0.78 times as long with the built-in
-model at 192 px, where it would save 2.5 ms a photo.
-
-Where other machines do the work, as many turns run at once as they can take (`width`).
+Photos go one by one. Where other machines do the work, as many turns run at once as they can take
+(`max_concurrency`).
 """
 
 import math
@@ -16,266 +13,285 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
-from . import words
-from .fair import FairOrder, Pace, starts
-from .ticket import ClosingError, Ticket, WaitedError
-from .work import TICK_SECONDS, Report, quiet
+from .errors import QueueFullError, QueueTimeoutError, ShuttingDownError
+from .fair import UNKNOWN_SECONDS, DurationEstimator, FairQueue, start_times
+from .work import NO_PROGRESS, TICK_SECONDS, Progress
 
-MAX_GROUP = 8
-"""Photos that are run together at most."""
 RECOUNT_SECONDS = 5.0
-"""How long a place and its seconds stand while the line does not move: a text that changes each
-second is no calm one, and a screen reader would speak it each time."""
+"""How long a position and its seconds stand while nobody moves: a text that changes each second is
+no calm one, and a screen reader would speak it each time."""
 FIRST_TICK_SECONDS = 0.02
 """A shorter wait is not worth a sentence."""
 
 
-class Line:
+class QueuePosition(NamedTuple):
+    """Where one who waits stands.
+
+    Attributes:
+        number: 1 is next.
+        seconds: until the turn, where that can be told.
+        loading: what takes its time meanwhile is a model, and not a photo.
+    """
+
+    number: int
+    seconds: float | None
+    loading: bool = False
+
+
+@dataclass(eq=False)
+class QueuedRequest:
+    """One who waits for a turn, or has it.
+
+    Attributes:
+        model, size, enqueued_at, charged, counts_in_position: see `fair.Schedulable`.
+        request: what is to be done.
+        loading: what takes its time is the model and not a photo.
+        has_waited: the turn did not come at once.
+        started_event: set when its turn has come, or never will.
+        started_at: when its turn began; `timed_from` is later where the model had to be loaded.
+    """
+
+    model: str
+    size: int | None = None
+    request: Any = None
+    counts_in_position: bool = True
+    loading: bool = False
+    has_waited: bool = False
+    started_event: threading.Event = field(default_factory=threading.Event)
+    enqueued_at: float = field(default_factory=time.monotonic)
+    started_at: float = 0.0
+    timed_from: float = 0.0
+    charged: float = 0.0
+
+    @contextmanager
+    def loading_model(self) -> Iterator[None]:
+        """While the block runs, time passes that the next photo of this model will not take."""
+        self.loading = True
+        try:
+            yield
+        finally:
+            self.loading = False
+            self.timed_from = time.monotonic()
+
+
+class Scheduler:
     """Who is at work and who waits.
 
     Args:
-        time_limit: seconds that one may wait.
-        width: how many turns may run at once.
+        time_limit: seconds that one may wait for a turn.
+        max_concurrency: how many turns may run at once.
+        max_queue: how many calls may wait, beside those that have a turn.
     """
 
-    def __init__(self, time_limit: float = 120.0, width: int = 1) -> None:
+    def __init__(
+        self, time_limit: float = 120.0, max_concurrency: int = 1, max_queue: int = 32
+    ) -> None:
         self.time_limit = time_limit
-        self.width = width
-        self._pace = Pace()
-        self._order: FairOrder[Ticket] = FairOrder(self._pace)
-        self._serving: list[Ticket] = []
-        self._places: dict[Ticket, tuple[int, float | None]] = {}
+        self.max_concurrency = max_concurrency
+        self.max_queue = max_queue
+        self.closed = False
+        self._durations = DurationEstimator()
+        self._queue: FairQueue[QueuedRequest] = FairQueue(self._durations)
+        self._running: list[QueuedRequest] = []
+        self._joined = 0
+        self._positions: dict[QueuedRequest, tuple[int, float | None]] = {}
         self._counted = -math.inf
-        self._closed = False
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        """How many wait."""
+        """How many wait for a turn."""
         with self._lock:
-            return len(self._order)
+            return len(self._queue)
 
     @property
-    def at_work(self) -> int:
+    def running(self) -> int:
         """How many have their turn."""
-        with self._lock:
-            return len(self._serving)
+        return len(self._running)
 
     @contextmanager
-    def turn(
+    def join(self) -> Iterator[None]:
+        """Let a call in, for as long as the block runs; it may take one turn after another.
+
+        Raises:
+            QueueFullError: as many wait as may; nothing has been done for this call.
+            ShuttingDownError: the page is being closed.
+        """
+        with self._lock:
+            if self.closed:
+                raise ShuttingDownError
+            if self._joined >= self.max_concurrency + self.max_queue:
+                raise QueueFullError(self.max_queue, self._estimate(self.max_queue))
+            self._joined += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._joined -= 1
+
+    @contextmanager
+    def slot(
         self,
         model: str,
         size: int | None = None,
         *,
-        report: Report = quiet,
-        item: Any = None,
-        learns: bool = True,
-        typical: bool = True,
-    ) -> Iterator[Ticket]:
+        progress: Progress = NO_PROGRESS,
+        request: Any = None,
+        record_duration: bool = True,
+        counts_in_position: bool = True,
+    ) -> Iterator[QueuedRequest]:
         """Wait for a turn, and have it while the block runs.
 
         Args:
-            model: whose photos share the network's time; see `fair.Waits`.
+            model: whose photos share the network's time; see `fair.Schedulable`.
             size: what else a photo's seconds depend on.
-            report: is told the place in the line whenever it changes.
-            item: see `Ticket`.
-            learns: where the block ends well, the next one is expected to take as long.
-            typical: see `Ticket`; others have no number in the line that people are told.
+            progress: is told the `QueuePosition` whenever it changes.
+            request: see `QueuedRequest`.
+            record_duration: where the block ends well, the next one is expected to take as long.
+            counts_in_position: others have no number that people are told.
 
         Yields:
-            The ticket; with an `outcome` if somebody else has done the work already.
+            What has the turn.
 
         Raises:
-            WaitedError: the turn did not come in time.
-            ClosingError: the page is being closed.
-            StoppedError: nobody waits for this any more.
+            QueueTimeoutError: the turn did not come in time.
+            ShuttingDownError: the page is being closed.
+            CancelledError: nobody waits for this any more.
         """
-        ticket = Ticket(model, size, item, typical=typical)
-        learns_now = False
+        queued = QueuedRequest(model, size, request, counts_in_position)
+        ended_well = False
         try:
-            self._join(ticket)
-            with report.standing():
-                self._wait(ticket, report)
-            yield ticket
-            learns_now = learns
+            self._enqueue(queued)
+            if not queued.started_event.is_set():
+                queued.has_waited = True
+                with progress.paused():
+                    self._wait(queued, progress)
+            yield queued
+            ended_well = True
         finally:
-            self._leave(ticket, learns_now)
+            self._leave(queued, record_duration and ended_well)
 
-    @contextmanager
-    def gather(self, ticket: Ticket, most: int = MAX_GROUP) -> Iterator[list[Ticket]]:
-        """Take those who wait for the same model and size into the turn of one.
-
-        The block gives each ticket its `outcome`; one without is back in the line afterwards.
-
-        Args:
-            ticket: whose turn it is.
-            most: how many, this one included.
-
-        Yields:
-            This ticket and the others, first come first.
-        """
-        others = self._take_like(ticket, most - 1)
-        ticket.together = len(others) + 1
-        try:
-            yield [ticket, *others]
-        finally:
-            self._release(others)
-
-    def learn(self, model: str, size: int | None, seconds: float) -> None:
+    def record_duration(self, model: str, size: int | None, seconds: float) -> None:
         """Note how long a photo took."""
         with self._lock:
-            self._pace.learn(model, size, seconds)
+            self._durations.record(model, size, seconds)
 
-    def busy_text(self, waiting: int | None = None) -> str:
-        """What somebody is told who finds too many waiting.
+    def estimated_wait(self, waiting: int = 0) -> int | None:
+        """Seconds until all who wait are done, where that can be told.
 
         Args:
-            waiting: how many wait, where some are not in this line yet.
+            waiting: how many wait, where some are not in line for a turn yet.
         """
         with self._lock:
-            tickets = self._order.in_order()
-            waiting = max(waiting or 0, len(tickets))
-            seconds = None
-            if self._pace.mean is not None:
-                total = sum(rest or 0.0 for rest in self._rests())
-                total += sum(map(self._pace.charge, tickets))
-                total += (waiting - len(tickets)) * self._pace.mean
-                seconds = max(1, math.ceil(total / self.width))
-        return words.busy(waiting, seconds)
+            return self._estimate(waiting)
 
     def files(self) -> set[str]:
         """The photos that are still to be read, as far as they are files."""
         with self._lock:
-            tickets = [*self._order.in_order(), *self._serving]
-        sources = (getattr(ticket.item, "source", None) for ticket in tickets)
+            queued = [*self._queue.in_order(), *self._running]
+        sources = (getattr(one.request, "source", None) for one in queued)
         return {source for source in sources if isinstance(source, str)}
 
     def close(self) -> None:
         """Send away those who wait and those who come; whoever is at work may end."""
         with self._lock:
-            self._closed = True
-            for ticket in self._order.in_order():
-                self._order.remove(ticket)
-                ticket.called.set()
+            self.closed = True
+            for queued in self._queue.in_order():
+                self._queue.remove(queued)
+                queued.started_event.set()
 
-    def _join(self, ticket: Ticket) -> None:
+    def _enqueue(self, queued: QueuedRequest) -> None:
         with self._lock:
-            if self._closed:
-                raise ClosingError(words.CLOSING)
-            if not self._serving and not len(self._order):
-                self._order.forget_debts()
-            self._order.add(ticket)
-            self._call_next()
+            if self.closed:
+                raise ShuttingDownError
+            if not self._running:
+                self._queue.reset_clocks()
+            self._queue.add(queued)
+            self._start_next()
 
-    def _wait(self, ticket: Ticket, report: Report) -> None:
-        told = ""
-        while not ticket.called.wait(TICK_SECONDS if told else FIRST_TICK_SECONDS):
-            report.check()
-            self._check_patience(ticket)
-            text = self._place_text(ticket)
-            if text and text != told:
-                report(text)
-                told = text
+    def _start_next(self) -> None:
+        self._counted = -math.inf
+        while not self.closed and len(self._running) < self.max_concurrency:
+            queued = self._queue.pop()
+            if queued is None:
+                return
+            self._running.append(queued)
+            queued.started_at = queued.timed_from = time.monotonic()
+            queued.started_event.set()
+
+    def _wait(self, queued: QueuedRequest, progress: Progress) -> None:
+        told = None
+        while not queued.started_event.wait(TICK_SECONDS if told else FIRST_TICK_SECONDS):
+            progress.check()
+            self._check_patience(queued)
+            position = self._position(queued)
+            if position and position != told:
+                progress(position)
+                told = position
         with self._lock:
-            if ticket not in self._serving:
-                raise ClosingError(words.CLOSING)
+            if queued not in self._running:
+                raise ShuttingDownError
 
-    def _check_patience(self, ticket: Ticket) -> None:
-        waited = time.monotonic() - ticket.since
+    def _check_patience(self, queued: QueuedRequest) -> None:
+        waited = time.monotonic() - queued.enqueued_at
         with self._lock:
-            late = waited > self.time_limit and ticket in self._order
-        if late:
-            raise WaitedError(f"{words.waited(waited)} {self.busy_text()}")
+            if waited > self.time_limit and queued in self._queue:
+                waiting = len(self._queue)
+                raise QueueTimeoutError(waited, waiting, self._estimate(waiting))
 
-    def _place_text(self, ticket: Ticket) -> str:
-        """What a visitor is told; nothing where the turn has come."""
+    def _position(self, queued: QueuedRequest) -> QueuePosition | None:
+        """Where one stands; None where the turn has come."""
         with self._lock:
             if time.monotonic() - self._counted > RECOUNT_SECONDS:
-                self._places = self._count()
+                self._positions = self._count()
                 self._counted = time.monotonic()
-            if ticket not in self._places:
-                return ""
-            number, seconds = self._places[ticket]
-            prepares = bool(self._serving) and all(one.prepares for one in self._serving)
-            return words.place(number, seconds, prepares)
+            if queued not in self._positions:
+                return None
+            loading = bool(self._running) and all(one.loading for one in self._running)
+            return QueuePosition(*self._positions[queued], loading)
 
-    def _count(self) -> dict[Ticket, tuple[int, float | None]]:
-        """Each one's place, and the seconds until its turn, where they are known."""
-        tickets = self._order.in_order()
-        begins = starts(self._rests(), map(self._pace.expected, tickets))
-        places: dict[Ticket, tuple[int, float | None]] = {}
+    def _count(self) -> dict[QueuedRequest, tuple[int, float | None]]:
+        """Each one's number, and the seconds until its turn, where they are known."""
+        waiting = self._queue.in_order()
+        begins = start_times(self._remaining_times(), map(self._durations.expected, waiting))
+        positions: dict[QueuedRequest, tuple[int, float | None]] = {}
         number = 0
-        for ticket, begin in zip(tickets, begins, strict=True):
-            number += ticket.typical
-            places[ticket] = (max(1, number), begin)
-        return places
+        for queued, begin in zip(waiting, begins, strict=True):
+            number += queued.counts_in_position
+            positions[queued] = (max(1, number), begin)
+        return positions
 
-    def _turns(self) -> list[Ticket]:
-        """Of each turn at work one ticket."""
-        return list({one.leader or one: one for one in self._serving}.values())
-
-    def _rests(self) -> list[float | None]:
+    def _remaining_times(self) -> list[float | None]:
         """Seconds until each place at the network is free, where they are known."""
         rests: list[float | None] = []
-        for one in self._turns():
-            expected = self._pace.expected(one)
-            if one.prepares or expected is None:
+        for one in self._running:
+            expected = self._durations.expected(one)
+            if one.loading or expected is None:
                 rests.append(None)
             else:
-                done = time.monotonic() - one.counts_from
-                rests.append(max(0.0, one.together * expected - done))
-        return rests + [0.0] * (self.width - len(rests))
+                rests.append(max(0.0, expected - (time.monotonic() - one.timed_from)))
+        return rests + [0.0] * (self.max_concurrency - len(rests))
 
-    def _leave(self, ticket: Ticket, learns: bool) -> None:
+    def _estimate(self, waiting: int) -> int | None:
+        if self._durations.mean is None:
+            return None
+        queued = self._queue.in_order()
+        total = sum(rest or 0.0 for rest in self._remaining_times())
+        total += sum(self._durations.expected(one, UNKNOWN_SECONDS) for one in queued)
+        total += max(0, waiting - len(queued)) * self._durations.mean
+        return max(1, math.ceil(total / self.max_concurrency))
+
+    def _leave(self, queued: QueuedRequest, record_duration: bool) -> None:
         with self._lock:
-            self._order.remove(ticket)
-            if ticket in self._serving:
-                self._serving.remove(ticket)
+            if queued in self._running:
+                self._running.remove(queued)
                 now = time.monotonic()
-                self._order.settle(ticket, (now - ticket.began) / ticket.together)
-                if learns:
-                    seconds = (now - ticket.counts_from) / ticket.together
-                    self._pace.learn(ticket.model, ticket.size, seconds, ticket.typical)
-            self._call_next()
-
-    def _call_next(self) -> None:
-        self._counted = -math.inf
-        while not self._closed and len(self._turns()) < self.width:
-            ticket = self._order.pop()
-            if ticket is None:
-                return
-            self._serve(ticket)
-            ticket.called.set()
-
-    def _serve(self, ticket: Ticket) -> None:
-        self._serving.append(ticket)
-        ticket.began = ticket.counts_from = time.monotonic()
-
-    def _take_like(self, ticket: Ticket, most: int) -> list[Ticket]:
-        with self._lock:
-            others = self._order.like(ticket, most)
-            for one in others:
-                self._order.take(one)
-                self._serve(one)
-                one.leader = ticket.leader or ticket
-                one.together = len(others) + 1
-            self._counted = -math.inf
-            return others
-
-    def _release(self, taken: list[Ticket]) -> None:
-        """Let those go on whose work is done, and the others wait on at their places."""
-        with self._lock:
-            self._counted = -math.inf
-            for ticket in reversed(taken):
-                if ticket not in self._serving:  # its visitor has left
-                    continue
-                if ticket.outcome is None and not self._closed:
-                    self._serving.remove(ticket)
-                    self._order.settle(ticket, 0.0)
-                    self._order.add(ticket, first=True)
-                    ticket.together, ticket.leader = 1, None
-                    continue
-                if ticket.outcome is None:
-                    self._serving.remove(ticket)
-                ticket.called.set()
+                self._queue.charge_actual(queued, now - queued.started_at)
+                if record_duration:
+                    seconds, photo = now - queued.timed_from, queued.counts_in_position
+                    self._durations.record(queued.model, queued.size, seconds, photo=photo)
+            else:
+                self._queue.remove(queued)
+            self._start_next()

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 from segmentation import PixelwiseError
 
 from . import live_words as words
-from .engine import Engine
-from .predictors import LIGHT
-from .work import Report, StoppedError
+from .engine import LabelingService
+from .errors import CancelledError
+from .predictors import LIGHTWEIGHT_MODELS
+from .work import Progress
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,15 +72,15 @@ class Live:
     """The cameras of all visitors.
 
     Args:
-        engine: answers the frames.
+        service: answers the frames.
         seconds: how long a camera may be on.
         clock: seconds that never go back; for tests.
     """
 
     def __init__(
-        self, engine: Engine, seconds: float, clock: Callable[[], float] = time.monotonic
+        self, service: LabelingService, seconds: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self.engine = engine
+        self.service = service
         self.seconds = seconds
         self._clock = clock
         self._cameras: dict[str, Camera] = {}
@@ -114,10 +115,10 @@ class Live:
         if len(self) >= MAX_CAMERAS:
             raise CrowdedError(words.crowded(MAX_CAMERAS))
         image = self._read(data)
-        name = self.engine.resolve(model) if model else self._choose(image)
-        if not self.engine.is_ready(name):
+        name = self.service.resolve(model) if model else self._choose(image)
+        if not self.service.is_ready(name):
             raise PixelwiseError(words.not_here(Path(name).stem))
-        segmenter = self.engine.segmenter(name)
+        segmenter = self.service.segmenter(name)
         self._try(name, image)
         now = self._clock()
         camera = Camera(segmenter, Smoother(), now + self.seconds, now, now)
@@ -147,12 +148,12 @@ class Live:
         try:
             image = self._read(data)
             late = self._clock() + PATIENCE_SECONDS
-            patience = Report(stopped=lambda: self._clock() > late)
-            with self.engine.line.turn(LIVE, report=patience, typical=False):
+            patience = Progress(stopped=lambda: self._clock() > late)
+            with self.service.scheduler.slot(LIVE, progress=patience, counts_in_position=False):
                 start = time.perf_counter()
                 packed = self._label(camera, image)
                 return packed, time.perf_counter() - start
-        except StoppedError:
+        except CancelledError:
             return None
         finally:
             camera.lock.release()
@@ -186,7 +187,7 @@ class Live:
         from segmentation import encode_label_map
         from segmentation.postprocess import decide
 
-        logits = camera.segmenter.logits(image, size=self.engine.options.size)
+        logits = camera.segmenter.logits(image, size=self.service.options.size)
         now = self._clock()
         scores = camera.smoother(logits, image, now - camera.last)
         camera.last = now
@@ -196,7 +197,7 @@ class Live:
         """The best model that is ready here and quick enough; else the quickest."""
         with self._trying:
             tried = {name: self._try(name, image) for name in self._candidates()}
-        own = self.engine.options.model
+        own = self.service.options.model
         quick = [name for name, seconds in tried.items() if seconds <= 1 / LEAST_FPS]
         if own in quick:
             return own
@@ -206,10 +207,10 @@ class Live:
 
     def _candidates(self) -> list[str]:
         """The models that are tried: light ones, and the one that this page was started with."""
-        ready = [name for name in self.engine.names() if self.engine.is_ready(name)]
-        own = self.engine.options.model
-        light = [name for name in ready if name in LIGHT or name == own]
-        return light or ready[:1] or [self.engine.default]
+        ready = [name for name in self.service.model_names() if self.service.is_ready(name)]
+        own = self.service.options.model
+        light = [name for name in ready if name in LIGHTWEIGHT_MODELS or name == own]
+        return light or ready[:1] or [self.service.default]
 
     def _try(self, name: str, image: "np.ndarray") -> float:
         """Seconds that a model needs for a frame: the second of two, as the first one warms up."""
@@ -218,10 +219,12 @@ class Live:
         with self._trying:  # one camera tries a model, and the others wait for what it finds
             if name in self._pace:
                 return self._pace[name]
-            segmenter = self.engine.segmenter(name)
+            segmenter = self.service.segmenter(name)
             seconds = 0.0
             for _ in range(2):
-                with self.engine.line.turn(LIVE, typical=False, learns=False):
+                with self.service.scheduler.slot(
+                    LIVE, counts_in_position=False, record_duration=False
+                ):
                     now = self._clock()
                     camera = Camera(segmenter, Smoother(), now, now, now)
                     start = time.perf_counter()
@@ -232,7 +235,6 @@ class Live:
             return seconds
 
     def _facts(self, name: str, segmenter: "Segmenter", chosen: bool) -> dict[str, Any]:
-        from segmentation import palette_from_card
         from segmentation.result import BACKGROUND_NAMES
         from viewer.payload import describe_categories
 
@@ -241,14 +243,13 @@ class Live:
         clear = [i for i, raw in enumerate(categories) if raw in BACKGROUND_NAMES]
         with self._lock:
             rates = {Path(one).stem: 1 / seconds for one, seconds in self._pace.items()}
-        palette = palette_from_card(card.palette, len(categories))
         return {
             "model": segmenter.model.name,
             "why": words.why(Path(name).stem, rates, chosen, LEAST_FPS),
-            "side": self.engine.options.size or card.resize,
+            "side": self.service.options.size or card.resize,
             "seconds": self.seconds,
             "ended": words.ended(self.seconds),
-            "categories": describe_categories(categories, palette),
+            "categories": describe_categories(categories, card.palette_array),
             "background": clear[0] if clear else -1,
         }
 

@@ -17,9 +17,9 @@ from segmentation import PixelwiseError
 
 from . import live_words as words
 from . import public, trouble
+from .errors import ShuttingDownError
 from .home import asked_by
 from .live import MAX_CAMERAS, CrowdedError, EndedError, Live
-from .ticket import ClosingError
 
 PATH = "/live"
 log = logging.getLogger(__name__)
@@ -77,8 +77,8 @@ def _told(answer: Answering) -> Answering:
             return _sentence(410, str(error))
         except CrowdedError as error:
             return _sentence(429, str(error))
-        except ClosingError as error:
-            return _sentence(503, str(error))
+        except ShuttingDownError as error:
+            return _sentence(503, public.told(log, error))
         except PixelwiseError as error:
             with asked_by(request.scope):
                 return _sentence(422, public.told(log, error))

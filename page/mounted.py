@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from .gradio_internals import mount_at_root, set_threads
 from .guard import Site, protect
 from .options import Options
 from .server import MAX_SESSIONS, app_kwargs, few_arenas, make_site, set_up_queue, threads_for
@@ -33,7 +34,7 @@ def mount(app: "FastAPI", demo: "gr.Blocks", options: Options) -> Site:
     few_arenas()
     set_up_queue(demo, options)
     demo.state_session_capacity = MAX_SESSIONS
-    demo.max_threads = demo._queue.max_thread_count = threads_for(demo, options)
+    set_threads(demo, threads_for(demo, options))
     gr.mount_gradio_app(
         app,
         demo,
@@ -48,6 +49,6 @@ def mount(app: "FastAPI", demo: "gr.Blocks", options: Options) -> Site:
         app_kwargs=app_kwargs(site),
         **looks(),
     )
-    demo.custom_mount_path = None  # the root: addresses are told relative to the page
+    mount_at_root(demo)
     protect(app.routes[-1].app, site)
     return site

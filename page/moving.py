@@ -9,10 +9,10 @@ from viewer import LiveView
 from . import live_words as words
 from . import words as page_words
 from .clips import Clips
-from .crowd import Crowd
-from .engine import Engine
+from .engine import LabelingService
 from .events import QUIETLY
 from .live import Live
+from .sessions import Sessions
 
 FILE_TYPES = ["video", ".mkv", ".mov", ".webm", ".avi"]
 
@@ -21,22 +21,22 @@ class Moving:
     """Builds the tab inside a `gr.Blocks`.
 
     Args:
-        engine: has the networks.
+        service: has the networks.
         demo: the page.
-        crowd: who has left.
+        sessions: who has left.
 
     Attributes:
         live: answers the cameras; the server has routes for it.
     """
 
-    def __init__(self, engine: Engine, *, demo: gr.Blocks, crowd: Crowd) -> None:
-        self.live = Live(engine, engine.options.live_seconds)
-        self.clips = Clips(engine, demo.GRADIO_CACHE, crowd)
-        names = page_words.model_choices(engine)
+    def __init__(self, service: LabelingService, *, demo: gr.Blocks, sessions: Sessions) -> None:
+        self.live = Live(service, service.options.live_seconds)
+        self.clips = Clips(service, demo.GRADIO_CACHE, sessions)
+        names = page_words.model_choices(service)
         with gr.Column(elem_id="live-tab"):
             LiveView(models=names, elem_id="live")
             with gr.Accordion(words.CLIP_TITLE, open=False, elem_id="clip"):
-                self._build_clip(names, Path(engine.default).name)
+                self._build_clip(names, Path(service.default).name)
 
     def _build_clip(self, names: list[tuple[str, str]], default: str) -> None:
         with gr.Row(elem_id="clip-row"):

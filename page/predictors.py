@@ -2,34 +2,30 @@
 
 import logging
 import threading
-from collections import OrderedDict
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from .bounded_cache import BoundedCache
 from .options import Options
-from .work import Report, quiet, taking
+from .work import NO_PROGRESS, Progress, acquire_with_progress
 
 if TYPE_CHECKING:
     from segmentation import ModelCard, Photo, Segmentation, Segmenter
 
 EMBEDDED = "embedded"
 MAX_LOADED = 2  # large networks kept in memory; the ResNet-101 is 240 MB
-LIGHT = (EMBEDDED, "lraspp_mobilenet_v3_large", "deeplabv3_mobilenet_v3_large")
+LIGHTWEIGHT_MODELS = (EMBEDDED, "lraspp_mobilenet_v3_large", "deeplabv3_mobilenet_v3_large")
 """Networks of 45 MB at most, quick enough for moving pictures: they stay loaded."""
 BEING_LOADED = "Another photo is being labelled, yours is next …"
 log = logging.getLogger(__name__)
 
 
-class Labels(Protocol):
+class Predictor(Protocol):
     """What the page needs of a `segmentation.Segmenter`.
 
     Attributes:
-        batches: whether photos of one size are better labelled together.
         card: what the model says about itself; it must be right after the first answer.
     """
-
-    batches: bool
 
     @property
     def card(self) -> "ModelCard":
@@ -38,23 +34,18 @@ class Labels(Protocol):
     def predict(self, image: "Photo", *, size: int | None = None) -> "Segmentation":
         """Label a photo; see `segmentation.Segmenter.predict`."""
 
-    def predict_many(
-        self, images: "Sequence[Photo]", *, size: int | None = None
-    ) -> "list[Segmentation]":
-        """Label several; see `segmentation.Segmenter.predict_many`."""
 
-
-class Predictors(Protocol):
+class ModelPool(Protocol):
     """All models that a page offers.
 
     Attributes:
-        width: how many photos may be at work at once.
-        here: whether the networks that label are the ones that `network` hands out.
+        max_concurrency: how many photos may be at work at once.
+        in_process: whether the networks that label are the ones that `network` hands out.
         default: the model that a visitor finds chosen.
     """
 
-    width: int
-    here: bool
+    max_concurrency: int
+    in_process: bool
 
     @property
     def default(self) -> str:
@@ -69,15 +60,15 @@ class Predictors(Protocol):
     def is_loaded(self, name: str) -> bool:
         """Whether `segmenter` will return at once."""
 
-    def segmenter(self, name: str, report: Report = quiet) -> Labels:
-        """What labels photos with a model, for one turn of the line."""
+    def segmenter(self, name: str, progress: Progress = NO_PROGRESS) -> Predictor:
+        """What labels photos with a model, for one turn at the network."""
 
-    def network(self, name: str, report: Report = quiet) -> "Segmenter":
+    def network(self, name: str, progress: Progress = NO_PROGRESS) -> "Segmenter":
         """A model in this process, for those who look inside a network (the classroom)."""
 
 
-class Local:
-    """Networks in this process, read when they are first asked for; see `Predictors`.
+class LocalModelPool:
+    """Networks in this process, read when they are first asked for; see `ModelPool`.
 
     Args:
         options: the page's settings.
@@ -87,13 +78,15 @@ class Local:
         loaded: the models in memory, the one used last at the end.
     """
 
-    width = 1
-    here = True
+    max_concurrency = 1
+    in_process = True
 
     def __init__(self, options: Options, device: str | None = None) -> None:
         self.options = options
         self.device = device or options.device
-        self.loaded: OrderedDict[str, Segmenter] = OrderedDict()
+        self.loaded: BoundedCache[str, Segmenter] = BoundedCache(
+            MAX_LOADED, exempt=LIGHTWEIGHT_MODELS
+        )
         self._loading = threading.Lock()
 
     @property
@@ -126,26 +119,26 @@ class Local:
         """Whether a model is in memory."""
         return name in self.loaded
 
-    def segmenter(self, name: str, report: Report = quiet) -> "Segmenter":
+    def segmenter(self, name: str, progress: Progress = NO_PROGRESS) -> "Segmenter":
         """The loaded model, fetched and read at the first call."""
-        with taking(self._loading, report, BEING_LOADED):
-            if name not in self.loaded:
-                report(f"Reading the weights of {Path(name).stem} …", None)
-                from segmentation import load  # and torch with it: seconds at the first call
+        if (found := self.loaded.get(name)) is not None:
+            return found
+        with acquire_with_progress(self._loading, progress, BEING_LOADED):
+            if (found := self.loaded.get(name)) is not None:
+                return found
+            progress(f"Reading the weights of {Path(name).stem} …", None)
+            from segmentation import load  # and torch with it: seconds at the first call
 
-                own = self.options.weights if name == self.options.model else None
-                self.loaded[name] = load(
-                    name,
-                    device=self.device,
-                    weights=own,
-                    precision=self.options.precision,
-                    compiled=self.options.compile,
-                )
-                if note := getattr(self.loaded[name], "note", ""):
-                    log.warning("%s: %s", Path(name).stem, note)
-            self.loaded.move_to_end(name)
-            for large in [one for one in self.loaded if one not in LIGHT][:-MAX_LOADED]:
-                del self.loaded[large]
-            return self.loaded[name]
+            found = load(
+                name,
+                device=self.device,
+                weights=self.options.weights if name == self.options.model else None,
+                precision=self.options.precision,
+                compiled=self.options.compile,
+            )
+            if note := getattr(found, "note", ""):
+                log.warning("%s: %s", Path(name).stem, note)
+            self.loaded.put(name, found)
+            return found
 
     network = segmenter

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import gradio as gr
 import numpy as np
@@ -10,11 +10,12 @@ import numpy as np
 from segmentation import ModelError, blend, colorize, write_indexed_png
 
 from . import words
-from .job import SHARPER
-from .kept import Answer
+from .errors import CancelledError, QueueFullError
+from .events import QUEUED
+from .kept import SHARPER, LabelResult
 from .photo_input import PhotoInput
 from .service import Service, png, session_of
-from .work import Report, StoppedError, finish
+from .work import Progress, run_to_completion
 
 T = TypeVar("T")
 Facts = dict[str, Any]
@@ -60,12 +61,14 @@ class Programs(Service):
             and the facts as JSON.
         """
 
-        def use(answer: Answer) -> tuple[str, str, Facts]:
+        def use(answer: LabelResult) -> tuple[str, str, Facts]:
             overlay = blend(answer.photo.image, _colors(answer), words.API_ALPHA)
             facts = {**answer.result.to_json(), "notes": list(answer.notes)}
             return self._labels(answer), self.file(png(overlay), "overlay.png"), facts
 
-        return self._finish(lambda report: self._ask(image, model, request, report, use), request)
+        return self._finish(
+            lambda progress: self._ask(image, model, request, progress, use), request
+        )
 
     def probabilities(
         self, image: str, model: str, y: float, x: float, request: gr.Request | None = None
@@ -83,12 +86,14 @@ class Programs(Service):
             `segmentation.facts.pixel_facts` and the notes, as JSON.
         """
 
-        def use(answer: Answer) -> Facts:
+        def use(answer: LabelResult) -> Facts:
             from segmentation.facts import pixel_facts  # a forward pass has imported torch by now
 
             return {**pixel_facts(answer.result, _whole(y), _whole(x)), "notes": [*answer.notes]}
 
-        return self._finish(lambda report: self._ask(image, model, request, report, use), request)
+        return self._finish(
+            lambda progress: self._ask(image, model, request, progress, use), request
+        )
 
     def compare(
         self, image: str, model_a: str, model_b: str, request: gr.Request | None = None
@@ -106,41 +111,27 @@ class Programs(Service):
             facts as JSON.
         """
 
-        def work(report: Report) -> tuple[str, str, str, Facts]:
-            first = self._ask(image, model_a, request, report, self._one)
-            second = self._ask(image, model_b, request, report, self._one)
+        def work(progress: Progress) -> tuple[str, str, str, Facts]:
+            first = self._ask(image, model_a, request, progress, self._one)
+            second = self._ask(image, model_b, request, progress, self._one)
             agree, facts = _compared(first, second)
             return self.file(png(agree), "agreement.png"), first.labels, second.labels, facts
 
         return self._finish(work, request)
 
-    def segment_later(self, image: Any, model: Any, request: gr.Request) -> None:
-        """The answer of `segment` to those who are turned away."""
-        self._turn_away(request)
-
-    def probabilities_later(
-        self, image: Any, model: Any, y: Any, x: Any, request: gr.Request
-    ) -> None:
-        """The answer of `probabilities` to those who are turned away."""
-        self._turn_away(request)
-
-    def compare_later(self, image: Any, model_a: Any, model_b: Any, request: gr.Request) -> None:
-        """The answer of `compare` to those who are turned away."""
-        self._turn_away(request)
-
-    def _turn_away(self, request: gr.Request) -> NoReturn:
-        raise gr.Error(self.crowd.refusal(request), title="Busy", print_exception=False)
-
-    def _finish(self, work: Callable[[Report], T], request: gr.Request | None) -> T:
+    def _finish(self, work: Callable[[Progress], T], request: gr.Request | None) -> T:
         """What the work gives, within its time; an error becomes the sentence that a program gets.
 
         Raises:
             gr.Error: with that sentence.
         """
         try:
-            return finish(work, **self.limits(request))
-        except StoppedError:
+            with self.service.scheduler.join():
+                return run_to_completion(work, **self.limits(request))
+        except CancelledError:
             raise gr.Error("You have left.", print_exception=False) from None
+        except QueueFullError as error:
+            raise gr.Error(self.told(error), title="Busy", print_exception=False) from None
         except gr.Error:
             raise
         except Exception as error:
@@ -151,30 +142,30 @@ class Programs(Service):
         image: str,
         model: str,
         request: gr.Request | None,
-        report: Report,
-        use: Callable[[Answer], T],
+        progress: Progress,
+        use: Callable[[LabelResult], T],
     ) -> T:
         """Label a photo and make something of the answer while the turn lasts."""
         if not image:
             raise gr.Error("No photo came with this call.", print_exception=False)
-        whose = {"report": report, "session": session_of(request)}
+        whose = {"progress": progress, "session": session_of(request)}
         name = model.removesuffix(SHARPER_SUFFIX)
         size = SHARPER if name != model else None
-        with self.engine.answering(image, name, size, stand_in=not name, **whose) as answer:
-            if size == SHARPER and answer.size is None:
+        with self.service.label(image, name, size, allow_fallback=not name, **whose) as answer:
+            if size == SHARPER and answer.request.size is None:
                 raise ModelError(words.NOT_SHARPER)
             return use(answer)
 
-    def _labels(self, answer: Answer) -> str:
+    def _labels(self, answer: LabelResult) -> str:
         """The label map's file: an indexed PNG."""
         return self.file(write_indexed_png(answer.result.class_map, answer.palette), "labels.png")
 
-    def _one(self, answer: Answer) -> "_Side":
+    def _one(self, answer: LabelResult) -> "_Side":
         """What is kept of one model's answer while the other one works: a byte a pixel."""
         from segmentation.facts import how_good, who
 
         result = answer.result
-        facts = {**who(result), **how_good(answer.card, answer.size)}
+        facts = {**who(result), **how_good(answer.card, answer.request.size)}
         return _Side(self._labels(answer), result.class_map, result.categories, facts, answer.notes)
 
 
@@ -219,7 +210,7 @@ def _compared(first: _Side, second: _Side) -> tuple[np.ndarray, Facts]:
     return np.where(same, AGREE, DIFFER).astype(np.uint8), {**facts, "notes": notes}
 
 
-def _colors(answer: Answer) -> np.ndarray:
+def _colors(answer: LabelResult) -> np.ndarray:
     return colorize(answer.result.class_map, answer.palette)
 
 
@@ -228,15 +219,11 @@ def _whole(value: float | None) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def add_endpoints(programs: Programs, in_line: dict[str, Any]) -> dict[str, Any]:
+def add_endpoints(programs: Programs) -> None:
     """Add the endpoints to the page that is being built.
 
     Args:
         programs: answers them.
-        in_line: what makes an event wait in the line before the network.
-
-    Returns:
-        Each endpoint's name -> its answer to those who are turned away; see `crowd.add_doors`.
     """
     with gr.Column(visible=False):
         image = PhotoInput(label="image")
@@ -251,7 +238,7 @@ def add_endpoints(programs: Programs, in_line: dict[str, Any]) -> dict[str, Any]
             "probabilities": ([image, model, y, x], [facts]),
             "compare": ([image, model, model_b], [agreement, labels_a, labels_b, facts]),
         }
-        models = ", ".join(Path(model).name for model in programs.engine.here())
+        models = ", ".join(Path(model).name for model in programs.service.here())
         for name, (inputs, outputs) in endpoints.items():
             gr.Button(name).click(
                 getattr(programs, name),
@@ -259,6 +246,5 @@ def add_endpoints(programs: Programs, in_line: dict[str, Any]) -> dict[str, Any]
                 outputs,
                 api_name=name,
                 api_description=f"{DESCRIPTIONS[name]} Models here: {models}.",
-                **in_line,
+                **QUEUED,
             )
-    return {name: getattr(programs, f"{name}_later") for name in endpoints}

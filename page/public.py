@@ -9,7 +9,6 @@ import re
 
 from segmentation import (
     ImageError,
-    ModelError,
     PaletteError,
     PixelwiseError,
     VideoError,
@@ -17,33 +16,57 @@ from segmentation import (
 )
 
 from . import trouble, words
+from .errors import (
+    DeadlineError,
+    NoSuchModelError,
+    QueueFullError,
+    QueueTimeoutError,
+    ShuttingDownError,
+)
 from .home import asked_at_home
-from .ticket import ClosingError, WaitedError
+from .work import free_memory
 
 _PATH = re.compile(r"(?<![\w/.:])(?:file:)?(?:/[^\s/'\":,;]+)+/([^\s/'\":,;]+)|\b[A-Za-z]:\\\S+")
 
 
-class NoSuchModelError(ModelError):
-    """A visitor has named a model that they cannot have here."""
+def user_message(log: logging.Logger, error: Exception, otherwise: str = words.BUSY) -> str:
+    """What the visitor is told of any error; what only we should know goes to the log.
+
+    Args:
+        log: has the rest.
+        error: see there.
+        otherwise: what to say of an error that is not ours.
+    """
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        log.warning("out of memory: %s", error)
+        free_memory()
+        return words.NO_MEMORY
+    if isinstance(error, PixelwiseError):
+        if words.is_memory_error(error):
+            free_memory()
+        return told(log, error)
+    trouble.tell(log, "labelling failed", error)
+    return otherwise
 
 
-def told(log: logging.Logger, error: PixelwiseError, *theirs: type[PixelwiseError]) -> str:
-    """An error in a sentence for the one who asks.
+def told(log: logging.Logger, error: PixelwiseError) -> str:
+    """An error of ours in a sentence for the one who asks.
 
     Args:
         log: has the rest, where that is not told.
         error: see there.
-        theirs: types of errors, beside the usual ones, that concern the visitor alone.
     """
-    return words.error_text(plain(log, error, *theirs))
+    return words.error_text(plain(log, error))
 
 
-def plain(log: logging.Logger, error: PixelwiseError, *theirs: type[PixelwiseError]) -> str:
+def plain(log: logging.Logger, error: PixelwiseError) -> str:
     """As `told`, for within a sentence: the first letter as the error has it."""
+    if text := _of_values(error):
+        return text
     if asked_at_home():
         return str(error)
-    usual = (ImageError, VideoError, PaletteError, NoSuchModelError, WaitedError, ClosingError)
-    if isinstance(error, (*usual, *theirs)) or type(error) is PixelwiseError:
+    usual = (ImageError, VideoError, PaletteError, NoSuchModelError)
+    if isinstance(error, usual) or type(error) is PixelwiseError:
         return without_folders(str(error))
     if words.is_memory_error(error):
         return words.NO_MEMORY
@@ -54,3 +77,14 @@ def plain(log: logging.Logger, error: PixelwiseError, *theirs: type[PixelwiseErr
 def without_folders(text: str) -> str:
     """A text whose paths are the names of their files alone."""
     return _PATH.sub(lambda match: match[1] or "a file", text)
+
+
+def _of_values(error: PixelwiseError) -> str:
+    """The sentence for an error that carries values; "" for another one."""
+    if isinstance(error, QueueFullError):
+        return words.busy(error.waiting, error.seconds)
+    if isinstance(error, QueueTimeoutError):
+        return f"{words.waited(error.waited)} {words.busy(error.waiting, error.seconds)}"
+    if isinstance(error, ShuttingDownError):
+        return words.CLOSING
+    return words.too_long(error.seconds) if isinstance(error, DeadlineError) else ""

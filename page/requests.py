@@ -3,21 +3,21 @@
 from http.cookies import CookieError, SimpleCookie
 
 from .body import Message, Receive
+from .gradio_internals import asks_for_password, is_logged_in
 from .origin import Scope, header
 
 
 def is_known(scope: Scope) -> bool:
     """Whether the visitor has logged in, where that is asked for."""
     app = scope.get("app")
-    if app is None or getattr(app, "auth", None) is None:
+    if not asks_for_password(app):
         return True
     cookies = SimpleCookie()
     try:
         cookies.load(header(scope, b"cookie") or "")
     except CookieError:
         return False
-    names = (f"access-token-{app.cookie_id}", f"access-token-unsecure-{app.cookie_id}")
-    return any(name in cookies and cookies[name].value in app.tokens for name in names)
+    return is_logged_in(app, cookies)
 
 
 def holding(scope: Scope, data: bytes, kind: bytes | None = b"application/json") -> Scope:

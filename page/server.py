@@ -16,15 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from . import trouble
+from . import gradio_internals, trouble
 from .address import check_address, check_folder
-from .crowd import LINE
 from .folder import Janitor
 from .guard import Guard, Site, protect
 from .home import is_alone
 from .live_routes import live_routes
 from .options import Options, on_a_space
-from .sessions import Sessions
 from .theme import looks
 
 if TYPE_CHECKING:
@@ -48,19 +46,19 @@ def make_site(demo: "gr.Blocks", options: Options) -> Site:
         folder,
         options.keep_minutes * 60,
         int(options.cache_mb * 2**20),
-        lambda: set().union(*(block.keep_in_cache for block in demo.blocks.values())),
-        lambda: demo.engine.line.files() | demo.clips.files(),
+        lambda: gradio_internals.kept_files(demo),
+        lambda: demo.service.scheduler.files() | demo.clips.files(),
     )
     return Site(
         demo=demo,
         folder=folder,
-        crowd=demo.crowd,
+        scheduler=demo.service.scheduler,
+        sessions=demo.sessions,
         janitor=janitor,
         max_upload_bytes=int(options.max_upload_mb * 2**20),
         embed=options.embed,
         alone=is_alone(options),
         behind_proxy=options.behind_proxy or on_a_space(),
-        doors=demo.doors,
     )
 
 
@@ -87,14 +85,13 @@ def app_kwargs(site: Site) -> dict[str, Any]:
 
 async def _sweep(site: Site) -> None:
     """Tidy up every few seconds, and go on with it whatever happens."""
-    sessions = Sessions(site.demo, site.crowd)
-    steps = (site.janitor.sweep, site.demo.engine.kept.forget_old, trim_memory)
+    steps = (site.janitor.sweep, site.demo.service.results.evict_expired, trim_memory)
     while True:
         for step in steps:
             with _going_on():
                 await anyio.to_thread.run_sync(step)
         with _going_on():
-            sessions.forget_unheard()
+            site.sessions.drop_unheard(site.demo)
         await asyncio.sleep(SWEEP_SECONDS)
 
 
@@ -185,16 +182,18 @@ def _forwarding(behind_proxy: bool) -> Iterator[None]:
 
 
 def set_up_queue(demo: "gr.Blocks", options: Options) -> None:
-    """Bound Gradio's own queue: our limit comes first, and its is a net below that."""
+    """Bound Gradio's own queue: `Scheduler.join` refuses first, and this is a net below that."""
     demo.queue(default_concurrency_limit=1, max_size=4 * options.max_queue + 64, api_open=False)
-    # Its statistics of all calls would be counted anew after each; nobody sees them here.
-    demo._queue.ANAYLTICS_CACHE_FREQUENCY = sys.maxsize
-    demo._queue.ANALYTICS_MAX_EVENTS = 1
+    gradio_internals.count_nothing(demo)
 
 
 def threads_for(demo: "gr.Blocks", options: Options) -> int:
-    """How many threads the page needs: all who wait or work, and the rest of the page meanwhile."""
-    return options.max_queue + demo.engine.line.width - 1 + SPARE_THREADS
+    """How many threads the page needs: all whom `Scheduler.join` lets in, and the rest meanwhile.
+
+    Gradio runs no more calls at once than it has threads. So there are always some for those who
+    are refused, for pinned pixels and for the classroom, however many ask.
+    """
+    return options.max_queue + demo.service.scheduler.max_concurrency + SPARE_THREADS
 
 
 def _about_share(url: str | None, options: Options) -> str:
@@ -242,7 +241,7 @@ def stop(site: Site, *, finished: Callable[[], None] | None = None) -> None:
         site: what `start` returned.
         finished: called at the end.
     """
-    site.crowd.close()
+    site.scheduler.close()
     end = time.monotonic() + LAST_SECONDS
     while time.monotonic() < end and is_busy(site):
         time.sleep(0.05)
@@ -254,9 +253,7 @@ def stop(site: Site, *, finished: Callable[[], None] | None = None) -> None:
 
 def is_busy(site: Site) -> bool:
     """Whether anybody still waits for an answer."""
-    queue = site.demo._queue
-    found = queue.event_queue_per_concurrency_id.get(LINE)
-    return bool(queue.get_active_worker_count() or (found and found.queue))
+    return gradio_internals.is_busy(site.demo)
 
 
 def force_exit_later(seconds: float = DEADLINE_SECONDS) -> None:

@@ -1,4 +1,4 @@
-"""What all who answer visitors share: the engine, the limits, and how an error is told."""
+"""What all who answer visitors share: the service, the limits, and how an error is told."""
 
 import io
 import logging
@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from segmentation import PixelwiseError
 from viewer.files import keep_file
 
-from . import public, trouble, words
-from .crowd import Crowd
-from .engine import Engine
-from .work import TooLongError, free_memory
+from . import public
+from .engine import LabelingService
+from .sessions import Sessions
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -25,33 +23,29 @@ class Service:
     """Base of what answers visitors.
 
     Args:
-        engine: answers the photos.
+        service: answers the photos.
         cache: Gradio's folder for files that visitors may fetch.
-        crowd: who waits, and for how long they may.
+        sessions: who has left.
     """
 
-    def __init__(self, engine: Engine, cache: str, crowd: Crowd | None = None) -> None:
-        self.engine = engine
+    def __init__(
+        self, service: LabelingService, cache: str, sessions: Sessions | None = None
+    ) -> None:
+        self.service = service
         self.cache = cache
-        self.crowd = crowd or Crowd(engine.line)
+        self.sessions = sessions or Sessions()
 
     def limits(self, request: "gr.Request | None") -> dict[str, Any]:
         """How long a request may work, and how to know that its visitor has left."""
         session = getattr(request, "session_hash", None)
-        return {"seconds": self.crowd.time_limit, "gone": lambda: self.crowd.has_left(session)}
+        return {
+            "seconds": self.service.time_limit,
+            "is_cancelled": lambda: self.sessions.has_disconnected(session),
+        }
 
     def told(self, error: Exception) -> str:
-        """What the visitor is told of an error; what only we should know goes to the log."""
-        if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-            log.warning("out of memory: %s", error)
-            free_memory()
-            return words.NO_MEMORY
-        if isinstance(error, PixelwiseError):
-            if words.is_memory_error(error):
-                free_memory()
-            return public.told(log, error, TooLongError)
-        trouble.tell(log, "labelling failed", error)
-        return words.BUSY
+        """What the visitor is told of an error; see `public.user_message`."""
+        return public.user_message(log, error)
 
     def file(self, data: bytes, name: str) -> str:
         """The path of a file that visitors may fetch.

@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import gradio as gr
-from gradio.processing_utils import hash_file
 
 from . import words
-from .crowd import Crowd
-from .engine import Engine
+from .engine import LabelingService
+from .errors import CancelledError
+from .gradio_internals import hash_file
 from .service import Service, png
-from .stops import Stops
-from .work import Report, StoppedError, with_reports
+from .sessions import Sessions
+from .stops import CancelRegistry
+from .work import Progress, run_with_progress
 
 if TYPE_CHECKING:
     from segmentation.bundle import Packed
@@ -70,11 +71,13 @@ class Several(Service):
         max_zip_bytes: of one ZIP.
     """
 
-    def __init__(self, engine: Engine, cache: str, crowd: Crowd | None = None) -> None:
-        super().__init__(engine, cache, crowd)
-        self.max_zip_bytes = int(engine.options.cache_mb * 2**20) // RUNS_AT_ONCE
+    def __init__(
+        self, service: LabelingService, cache: str, sessions: Sessions | None = None
+    ) -> None:
+        super().__init__(service, cache, sessions)
+        self.max_zip_bytes = int(service.options.cache_mb * 2**20) // RUNS_AT_ONCE
         self._places = threading.Semaphore(RUNS_AT_ONCE)
-        self._stops = Stops()
+        self._stops = CancelRegistry()
         self.stop = self._stops.stop  # what was labelled so far stays, and comes in a ZIP
 
     def run(
@@ -101,20 +104,17 @@ class Several(Service):
         run.failed += [(name, why) for _, name in photos[MAX_PHOTOS:]]
         try:
             with (
+                self.service.scheduler.join(),
                 tempfile.TemporaryFile(dir=self.cache) as file,  # gone, whatever happens
-                self._stops.running(request) as run.stop,
+                self._stops.register(request) as run.stop,
             ):
                 yield from self._label(run, photos[:MAX_PHOTOS], model, size or None, request, file)
-        except StoppedError:
+        except CancelledError:
             log.info("a visitor left while their photos were being labelled")
         except Exception as error:
             yield _step(words.several_status(self.told(error), run.failed))
         finally:
             self._places.release()
-
-    def run_later(self, photos: Any, model: Any, size: Any, request: gr.Request) -> tuple[Any, ...]:
-        """The answer of `run` to those who are turned away."""
-        return _step(words.several_status(self.crowd.refusal(request), []))
 
     def _label(
         self,
@@ -140,7 +140,7 @@ class Several(Service):
                             yield _working(
                                 words.several_progress(number, run.total, step, run.failed)
                             )
-                except StoppedError:
+                except CancelledError:
                     if not run.stop.is_set():
                         raise
                     break
@@ -179,31 +179,31 @@ class Several(Service):
             Sentences, and what became of it at the end.
 
         Raises:
-            StoppedError: the visitor has left, or has had enough.
+            CancelledError: the visitor has left, or has had enough.
         """
         limits = self.limits(request)
-        left = limits["gone"]
-        limits["gone"] = lambda: run.stop.is_set() or left()
+        left = limits["is_cancelled"]
+        limits["is_cancelled"] = lambda: run.stop.is_set() or left()
 
-        def work(report: Report) -> _Done:
+        def work(progress: Progress) -> _Done:
             from segmentation.bundle import pack
             from segmentation.contact_sheet import caption, thumbnail
 
-            with self.engine.answering(path, model, size, report=report) as answer:
+            with self.service.label(path, model, size, progress=progress) as answer:
                 image, result, palette = answer.photo.image, answer.result, answer.palette
                 small = png(thumbnail(image, result.class_map, palette))
                 packed = pack(image, result, palette, answer.notes)
                 return _Done(caption(result), self.file(small, "overlay.png"), packed)
 
         touched = 0.0
-        for step in with_reports(work, **limits):
+        for step in run_with_progress(work, **limits):
             if time.monotonic() - touched > TOUCH_SECONDS:
                 _keep_young([path, *(other for other, _ in waiting)])
                 touched = time.monotonic()
             if isinstance(step, _Done):
                 yield step
             elif step is not None:
-                yield step[0]
+                yield words.step_text(step[0])
 
     def _kept(self, file: BinaryIO) -> str:
         """A finished ZIP's path, where visitors may fetch it and Gradio makes no copy of it."""

@@ -1,30 +1,22 @@
 """The tab for several photos: what it shows and what happens at each button."""
 
-from typing import Any
-
 import gradio as gr
 
 from . import words
-from .events import QUIETLY
+from .events import QUEUED, QUIETLY
 from .photo_input import PhotosInput
 from .several import MAX_PHOTOS, Several
 
 TITLE = "Several"
 
 
-def add_several(
-    several: Several, model: gr.Dropdown, size: gr.Dropdown, in_line: dict[str, Any]
-) -> dict[str, Any]:
+def add_several(several: Several, model: gr.Dropdown, size: gr.Dropdown) -> None:
     """Build the tab's inside.
 
     Args:
         several: answers it.
         model: the main view's choice, which counts here too.
         size: the same.
-        in_line: what makes an event wait in the line before the network.
-
-    Returns:
-        The run's endpoint -> its answer to those who are turned away; see `crowd.add_doors`.
     """
     with gr.Column(elem_id="several"):
         gr.HTML(words.several_intro(MAX_PHOTOS), elem_id="several-intro")
@@ -58,7 +50,6 @@ def add_several(
         [status, sheet, zipped, start, stop],
         api_name="several",
         **QUIETLY,
-        **in_line,
+        **QUEUED,
     )
     stop.click(several.stop, None, None, **QUIETLY, queue=False)
-    return {"several": several.run_later}

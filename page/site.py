@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .crowd import Crowd
 from .folder import Janitor
+from .line import Scheduler
+from .sessions import Sessions
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -20,23 +21,23 @@ class Site:
     Attributes:
         demo: the page.
         folder: where uploads and results lie.
-        crowd: who waits.
+        scheduler: lets calls in and has them wait.
+        sessions: who has left.
         janitor: how full the folder is.
         max_upload_bytes: of one file.
         embed: origins that may frame the page.
         alone: the page can be reached from this machine only.
         behind_proxy: what a proxy adds to a request is to be believed.
         seen: set once the page was served.
-        doors: a function's number -> that of its substitute; see `crowd.add_doors`.
     """
 
     demo: "gr.Blocks"
     folder: Path
-    crowd: Crowd
+    scheduler: Scheduler
+    sessions: Sessions
     janitor: Janitor
     max_upload_bytes: int
     embed: Sequence[str] = ()
     alone: bool = False
     behind_proxy: bool = False
-    doors: dict[int, int] = field(default_factory=dict)
     seen: threading.Event = field(default_factory=threading.Event)

@@ -16,7 +16,7 @@ ARRIVED = "pixelwise.arrived"
 MAX_PRESSED = 1000
 
 
-class Stops:
+class CancelRegistry:
     """The runs that one stop button ends.
 
     The run itself says that it was stopped, as its last step. Gradio's own `cancels=` takes the
@@ -29,7 +29,7 @@ class Stops:
         self._lock = threading.Lock()
 
     @contextmanager
-    def running(self, request: gr.Request | None) -> Iterator[threading.Event]:
+    def register(self, request: gr.Request | None) -> Iterator[threading.Event]:
         """For as long as a visitor's run lasts; the event is set when they press the button."""
         session, event = session_of(request), threading.Event()
         with self._lock:
@@ -65,7 +65,7 @@ class Stops:
         """
 
         def steps(request: gr.Request, *inputs: Any) -> Iterator[Any]:
-            with self.running(request) as stop:
+            with self.register(request) as stop:
                 if stop.is_set():
                     yield gr.skip()
                     return

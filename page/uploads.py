@@ -18,7 +18,7 @@ from .body import RefusedError
 from .folder import disk_use, keep_private
 
 if TYPE_CHECKING:
-    from gradio.route_utils import GradioMultiPartParser, GradioUploadFile
+    from .gradio_internals import GradioMultiPartParser, GradioUploadFile
 
 FILES_AT_ONCE = 12
 MAX_FIELD_BYTES = 1 << 16
@@ -31,7 +31,7 @@ PROGRESSES = 256
 @functools.cache
 def _parser() -> "type[GradioMultiPartParser]":
     """Gradio's parser, which keeps what is no file in memory, however much it is; not so here."""
-    from gradio.route_utils import GradioMultiPartParser, MultiPartException
+    from .gradio_internals import GradioMultiPartParser, MultiPartException
 
     class Parser(GradioMultiPartParser):
         def on_part_data(self, data: bytes, start: int, end: int) -> None:
@@ -93,18 +93,20 @@ class Uploads:
             self._forget(next(iter(self._names)))
 
     def _forget(self, name: str | None) -> None:
-        from gradio.routes import file_upload_statuses
+        from .gradio_internals import stop_tracking_upload
 
         if name is not None:
             self._names.pop(name, None)
-            file_upload_statuses.stop_tracking(name)
-            file_upload_statuses._signals.pop(name, None)
+            stop_tracking_upload(name)
 
     async def _parse(
         self, request: Request, name: str | None, scratch: Path
     ) -> "list[GradioUploadFile]":
-        from gradio.route_utils import GradioUploadFile, MultiPartException
-        from gradio.routes import file_upload_statuses
+        from .gradio_internals import (
+            GradioUploadFile,
+            MultiPartException,
+            file_upload_statuses,
+        )
 
         kind = request.headers.get("content-type", "")
         if not kind.lower().startswith("multipart/form-data"):
@@ -142,7 +144,7 @@ class Uploads:
         return RefusedError(400, "This is no upload of a file.")
 
     def _move(self, file: "GradioUploadFile") -> str:
-        from gradio_client.utils import strip_invalid_filename_characters
+        from .gradio_internals import strip_invalid_filename_characters
 
         name = strip_invalid_filename_characters(Path(file.filename or "").name)
         if name in ("", ".", ".."):

@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from segmentation.card_figures import Size
 
     from .downloads import Download
-    from .engine import Engine
-    from .kept import Answer
+    from .engine import LabelingService
+    from .kept import LabelResult
+    from .line import QueuePosition
 
 Failures = Sequence[tuple[str, str]]
 """Names of photos, and why each could not be labelled."""
@@ -50,15 +51,9 @@ def busy(waiting: int, seconds: int | None) -> str:
     return f"Busy: {photos} waiting. Try again {when}."
 
 
-def place(number: int, seconds: float | None, prepares: bool = False) -> str:
-    """What somebody is told who waits in line.
-
-    Args:
-        number: their place; 1 is next.
-        seconds: how long it will take until their turn, where that can be told.
-        prepares: the model is being loaded meanwhile.
-    """
-    if prepares and number == 1:
+def place(number: int, seconds: float | None, loading: bool = False) -> str:
+    """What somebody is told who waits in line; see `line.QueuePosition`."""
+    if loading and number == 1:
         return "The network is being loaded; your photo is next …"
     where = "You are next" if number == 1 else f"You are number {number} in line"
     if seconds is None:
@@ -70,6 +65,19 @@ def place(number: int, seconds: float | None, prepares: bool = False) -> str:
 def waited(seconds: float) -> str:
     """What somebody is told who has waited in vain."""
     return f"Your photo has waited {seconds:.0f} s without its turn coming."
+
+
+def too_long(seconds: float) -> str:
+    """What somebody is told whose photo took too long."""
+    return (
+        f"This took more than {seconds:g} s, the limit of this page. "
+        "Choose a smaller size or a smaller model, or try again later."
+    )
+
+
+def step_text(step: "QueuePosition | str") -> str:
+    """What is happening to a photo, as the page says it."""
+    return step if isinstance(step, str) else place(*step)
 
 
 SEVERAL_NONE = '<p role="status">Choose some photos first.</p>'
@@ -145,9 +153,12 @@ def is_memory_error(error: BaseException) -> bool:
     return isinstance(cause, MemoryError) or "alloc" in str(cause) or "memory" in str(cause)
 
 
-def model_choices(engine: "Engine") -> list[tuple[str, str]]:
+def model_choices(service: "LabelingService") -> list[tuple[str, str]]:
     """The models that a menu offers: (how it is named, what the server knows it by)."""
-    return [(model_label(name, engine.is_ready(name)), Path(name).name) for name in engine.names()]
+    return [
+        (model_label(name, service.is_ready(name)), Path(name).name)
+        for name in service.model_names()
+    ]
 
 
 def model_label(name: str, ready: bool) -> str:
@@ -173,11 +184,13 @@ def model_label(name: str, ready: bool) -> str:
     return " · ".join(parts)
 
 
-def run_facts(answer: "Answer") -> str:
+def run_facts(answer: "LabelResult") -> str:
     """Which model and device answered, how long it took, and what else to know; HTML."""
     result = answer.result
     height, width = result.class_map.shape
-    sharper = f" at {size_text(answer.size)}" if isinstance(answer.size, tuple) else ""
+    sharper = (
+        f" at {size_text(answer.request.size)}" if isinstance(answer.request.size, tuple) else ""
+    )
     facts = (
         f"<strong>{html.escape(result.model)}</strong> on {html.escape(result.device)} in "
         f"{result.precision}{sharper} · {height} × {width} px · {result.seconds:.2f} s"
@@ -192,7 +205,7 @@ def size_text(size: "Size") -> str:
     return f"{' and '.join(map(str, sizes))} px"
 
 
-def built_in_note(answer: "Answer") -> list[str]:
+def built_in_note(answer: "LabelResult") -> list[str]:
     """What the built-in model is, what it knows and how good it is, where it labelled the photo.
 
     All of it comes from the model's card, and the figures only at the size that they hold at.
@@ -203,7 +216,7 @@ def built_in_note(answer: "Answer") -> list[str]:
         return []
     from segmentation.knowledge import calibration_sentence, knowledge_sentence
 
-    figures = answer.card.figures_at(answer.size)
+    figures = answer.card.figures_at(answer.request.size)
     start = "This is the small built-in model, trained from scratch."
     if figures is None:
         known = answer.card.figures

@@ -8,9 +8,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from segmentation import PixelwiseError
+from .errors import CancelledError, DeadlineError
 
 T = TypeVar("T")
 TICK_SECONDS = 0.5
@@ -18,102 +18,95 @@ TICK_SECONDS = 0.5
 log = logging.getLogger(__name__)
 
 
-def _nowhere(text: str, fraction: float | None) -> None:
-    """Say it to nobody."""
+def _nowhere(step: Any, fraction: float | None) -> None:
+    """Tell nobody."""
 
 
 def _never() -> bool:
     return False
 
 
-class Report:
+class Progress:
     """What work calls to say how far it is.
 
     Args:
-        say: takes what is happening and the fraction done, or None where that is not known.
+        notify: takes what is happening (a sentence, or a `line.QueuePosition`) and the fraction
+            done, or None where that is not known.
         stopped: whether nobody waits for the work any more.
     """
 
     def __init__(
         self,
-        say: Callable[[str, float | None], object] = _nowhere,
+        notify: Callable[[Any, float | None], object] = _nowhere,
         stopped: Callable[[], bool] = _never,
     ) -> None:
-        self._say = say
+        self._notify = notify
         self._stopped = stopped
-        self._stood = 0.0
-        self._standing_since: float | None = None
+        self._paused_seconds = 0.0
+        self._paused_since: float | None = None
 
-    def __call__(self, text: str, fraction: float | None = None) -> None:
-        """Say what is happening, and the fraction done where it is known.
+    def __call__(self, step: Any, fraction: float | None = None) -> None:
+        """Tell what is happening, and the fraction done where it is known.
 
         Raises:
-            StoppedError: see `check`.
+            CancelledError: see `check`.
         """
         self.check()
-        self._say(text, fraction)
+        self._notify(step, fraction)
 
     def check(self) -> None:
         """Go on only where somebody still waits.
 
         Raises:
-            StoppedError: nobody does.
+            CancelledError: nobody does.
         """
         if self._stopped():
-            raise StoppedError
+            raise CancelledError
 
     @contextmanager
-    def standing(self) -> Iterator[None]:
+    def paused(self) -> Iterator[None]:
         """While the block runs, the work waits for others: that time is not counted as its own."""
-        self._standing_since = time.monotonic()
+        self._paused_since = time.monotonic()
         try:
             yield
         finally:
-            self._stood = self.stood
-            self._standing_since = None
+            self._paused_seconds = self.paused_seconds
+            self._paused_since = None
 
     @property
-    def stood(self) -> float:
+    def paused_seconds(self) -> float:
         """Seconds that the work has waited for others."""
-        since = self._standing_since
-        return self._stood + (0.0 if since is None else time.monotonic() - since)
+        since = self._paused_since
+        return self._paused_seconds + (0.0 if since is None else time.monotonic() - since)
 
 
-class StoppedError(Exception):
-    """Nobody waits for this work any more."""
+NO_PROGRESS = Progress()
+"""Progress that nobody is told of."""
 
 
-class TooLongError(PixelwiseError):
-    """The work did not end within its time."""
-
-
-quiet = Report()
-"""A report that goes nowhere."""
-
-
-def with_reports(
-    work: Callable[[Report], T],
+def run_with_progress(
+    work: Callable[[Progress], T],
     *,
     seconds: float | None = None,
-    gone: Callable[[], bool] = _never,
+    is_cancelled: Callable[[], bool] = _never,
 ) -> Iterator[tuple[str, float | None] | T | None]:
     """Run `work` in a thread and yield what it reports, then what it returns.
 
-    Closing the generator stops the work at its next report, and so do the two limits. A step that
+    Closing the generator stops the work at its next step, and so do the two limits. A step that
     is under way, such as a forward pass, ends first, but nobody waits for it.
 
     Args:
-        work: takes a function to report to: (what is happening, fraction done or None).
+        work: takes what it calls on its way: (what is happening, fraction done or None).
         seconds: how long it may take, or None; what it waits for others is not counted.
-        gone: whether the one who asked has left.
+        is_cancelled: whether the one who asked has left.
 
     Yields:
-        (text, fraction) for each report; None twice a second while there is none, so that a
-        visitor's leaving is noticed; the result at the end.
+        (what is happening, fraction) for each step; None twice a second while there is none, so
+        that a visitor's leaving is noticed; the result at the end.
 
     Raises:
-        TooLongError: it took more than `seconds`.
-        StoppedError: the one who asked has left.
+        DeadlineError: it took more than `seconds`.
+        CancelledError: the one who asked has left.
         Whatever `work` raises.
     """
     reports: queue.Queue[tuple[str, float | None] | None] = queue.Queue()
@@ -121,11 +114,11 @@ def with_reports(
     failure: list[BaseException] = []
     stop = threading.Event()
 
-    report = Report(lambda text, fraction: reports.put((text, fraction)), stop.is_set)
+    progress = Progress(lambda text, fraction: reports.put((text, fraction)), stop.is_set)
 
     def run() -> None:
         try:
-            outcome.append(work(report))
+            outcome.append(work(progress))
         except BaseException as error:  # raised again below, in the caller's thread
             failure.append(error)
         finally:
@@ -137,17 +130,17 @@ def with_reports(
     start = time.monotonic()
     try:
         while True:
-            left = _left(seconds, start, report)
+            left = _left(seconds, start, progress)
             try:
                 step = reports.get(timeout=min(TICK_SECONDS, max(left, 0.001)))
                 if step is None:
                     break
             except queue.Empty:
                 step = None
-            if _left(seconds, start, report) < 0:
-                raise TooLongError(_too_long(seconds))
-            if gone():
-                raise StoppedError
+            if _left(seconds, start, progress) < 0:
+                raise DeadlineError(seconds)
+            if is_cancelled():
+                raise CancelledError
             yield step
     finally:
         stop.set()
@@ -156,37 +149,37 @@ def with_reports(
     yield outcome[0]
 
 
-def _left(seconds: float | None, start: float, report: Report) -> float:
+def _left(seconds: float | None, start: float, progress: Progress) -> float:
     """Seconds that work which began at `start` still has; infinite without a limit."""
-    return math.inf if seconds is None else start + seconds + report.stood - time.monotonic()
-
-
-def _too_long(seconds: float | None) -> str:
     return (
-        f"This took more than {seconds:g} s, the limit of this page. "
-        "Choose a smaller size or a smaller model, or try again later."
+        math.inf
+        if seconds is None
+        else start + seconds + progress.paused_seconds - time.monotonic()
     )
 
 
-def finish(
-    work: Callable[[Report], T], *, seconds: float | None = None, gone: Callable[[], bool] = _never
+def run_to_completion(
+    work: Callable[[Progress], T],
+    *,
+    seconds: float | None = None,
+    is_cancelled: Callable[[], bool] = _never,
 ) -> T:
-    """As `with_reports`, for who wants the result alone."""
-    *_, result = with_reports(work, seconds=seconds, gone=gone)
+    """As `run_with_progress`, for who wants the result alone."""
+    *_, result = run_with_progress(work, seconds=seconds, is_cancelled=is_cancelled)
     return result
 
 
 @contextmanager
-def taking(lock: threading.Lock, report: Report, text: str) -> Iterator[None]:
-    """Hold a lock; while it is another's, report so, and leave where nobody waits any more.
+def acquire_with_progress(lock: threading.Lock, progress: Progress, text: str) -> Iterator[None]:
+    """Hold a lock; while it is another's, progress so, and leave where nobody waits any more.
 
     Args:
         lock: what to hold.
-        report: see above.
-        text: what to report.
+        progress: see above.
+        text: what to progress.
     """
     while not lock.acquire(timeout=TICK_SECONDS):
-        report(text, None)
+        progress(text, None)
     try:
         yield
     finally:

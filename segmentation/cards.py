@@ -1,11 +1,14 @@
 """A model's card: its categories, its preprocessing, and where it comes from."""
 
+import functools
 import json
 import math
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from segmentation.card_figures import Figures, Size, parse_figures
 from segmentation.errors import ModelError
@@ -51,6 +54,13 @@ class ModelCard:
     measured_on: str = ""
     figures: Figures | None = None
     sharper: Figures | None = None
+
+    @functools.cached_property
+    def palette_array(self) -> np.ndarray:
+        """(256, 3) uint8 RGB, the colours of `palette`; read-only."""
+        colors = palette_from_card(self.palette, len(self.categories))
+        colors.setflags(write=False)
+        return colors
 
     def figures_at(self, size: Size) -> Figures | None:
         """The figures, where they were measured at that size.

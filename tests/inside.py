@@ -27,7 +27,7 @@ def png(**save: Any) -> bytes:
 
 
 class Gate:
-    """Stands between the line and the network: lets a photo in at once, or when the test says so.
+    """Stands between the queue and the network: lets a photo in at once, or when the test says so.
 
     Attributes:
         calls: how many photos had their turn.
@@ -43,16 +43,16 @@ class Gate:
         self.inside = 0
         self.instead: Callable[[], Any] | None = None
 
-    def __call__(self, ticket: Any, report: Any) -> Any:
-        """What `Engine.work` does, once the gate is open."""
+    def __call__(self, turn: Any, progress: Any) -> Any:
+        """What `LabelingService.work` does, once the gate is open."""
         self.calls += 1
         self.inside += 1
         try:
             while not self.open.wait(0.05):
-                report("waiting at the gate", None)
+                progress("waiting at the gate", None)
             if self.instead:
                 return self.instead()
-            return self._work(ticket, report)
+            return self._work(turn, progress)
         finally:
             self.inside -= 1
 
@@ -82,7 +82,7 @@ class Inside:
     @property
     def model(self) -> str:
         """The page's first choice, as its dropdown has it."""
-        return Path(self.site.demo.engine.default).name
+        return Path(self.site.demo.service.default).name
 
     def call(self, path: str, model: str = "") -> httpx.Response:
         """Ask the endpoint for programs about an uploaded file, without waiting for its answer."""
@@ -135,7 +135,7 @@ def running_inside(program: Path, folder: Path, **options: Any) -> Iterator[Insi
     before = os.environ.get("GRADIO_TEMP_DIR")
     os.environ["GRADIO_TEMP_DIR"] = str(folder)
     try:
-        from page.app import build_demo
+        from page.demo import build_demo
         from page.options import Options
         from page.server import start, stop
 
@@ -143,7 +143,7 @@ def running_inside(program: Path, folder: Path, **options: Any) -> Iterator[Insi
             model=str(program), device="cpu", host="127.0.0.1", port=free_port(), **options
         )
         demo = build_demo(chosen)
-        gate = demo.engine.work = Gate(demo.engine.work)
+        gate = demo.service.work = Gate(demo.service.work)
         site = start(demo, chosen, quiet=True)
         url = f"http://127.0.0.1:{chosen.port}"
         with httpx.Client(base_url=url, timeout=30, trust_env=False) as http:

@@ -230,14 +230,10 @@ def test_the_api_describes_itself(app_url):
         assert f"docs/schema{name}.schema.json" in endpoint["description"]
 
 
-def test_programs_wait_in_the_line_of_the_network_and_find_its_door():
-    from page.app import build_demo
-    from page.crowd import LINE
+def test_programs_are_let_in_by_the_scheduler_alone():
+    from page.demo import build_demo
     from page.options import Options
 
     demo = build_demo(Options())
-    for number, fn in demo.fns.items():
-        if fn.api_name in ARGUMENTS:
-            assert fn.concurrency_id == LINE
-            later = demo.fns[demo.doors[number]]
-            assert (later.inputs, later.outputs) == (fn.inputs, fn.outputs)
+    limits = {fn.api_name: fn.concurrency_limit for fn in demo.fns.values()}
+    assert [limits[name] for name in ARGUMENTS] == [None] * 3

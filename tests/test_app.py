@@ -21,12 +21,16 @@ import segmentation
 assert "gradio" not in sys.modules  # it knows nothing of the page
 from segmentation.devices import may_have_cuda
 alone = may_have_cuda()
+from page.blocks import Page
+pages, init = [], Page.__init__
+Page.__init__ = lambda page, **options: (pages.append(page), init(page, **options))[1]
 import app
 import gradio
+assert pages == [app.demo], "one page, built once"
 assert isinstance(app.demo, gradio.Blocks)
 assert threading.active_count() == before, threading.enumerate()
 assert not app.demo.is_running
-assert not app.demo.engine.predictors.loaded
+assert not app.demo.service.pool.loaded
 names = [fn.api_name for fn in app.demo.fns.values() if fn.api_visibility == "public"]
 assert names == ["segment", "probabilities", "compare"], names
 assert alone or "torch" not in sys.modules  # only a GPU's driver makes it worth the wait

@@ -10,7 +10,6 @@ import pytest
 import page.guard
 from inside import API, file_data, png, running_inside
 from page.calls import MAX_BYTES, MAX_VALUES
-from page.sessions import Sessions
 from sockets import ask, post, send
 
 
@@ -120,7 +119,7 @@ def full(app):
     for number in range(2):
         events.append(app.call(path).json()["event_id"])
         end = time.monotonic() + 20
-        while not (app.gate.inside == 1 and len(app.site.crowd.line) == number):
+        while not (app.gate.inside == 1 and len(app.site.scheduler) == number):
             assert time.monotonic() < end
             time.sleep(0.02)
     yield path
@@ -136,7 +135,6 @@ def test_every_door_says_busy_where_the_queue_is_full(app, full):
         ("call/v2/compare", "call/compare", {"image": photo, "model_a": "", "model_b": ""}),
         ("call/v2/probabilities", "call/x", {"image": photo, "model": "", "y": 1, "x": 1}),
         ("call/segment", "call/segment", {"data": [photo, ""]}),
-        ("call/segment", "call/segment", {"data": []}),
     ]
     for path, back, call in calls:
         reply = app.http.post(f"{API}/{path}", json=call)
@@ -211,19 +209,19 @@ def test_only_known_entries_of_a_call_reach_gradio(app):
 
 def test_an_answer_that_nobody_comes_for_is_forgotten(app, monkeypatch):
     queue = app.site.demo._queue
-    sessions = Sessions(app.site.demo, app.site.crowd)
+    sessions = app.site.sessions
     call = {"data": [file_data(app.upload(png())), ""], "fn_index": number_of(app, "segment")}
     app.http.post(f"{API}/queue/join", json={**call, "session_hash": "nobody"})
     end = time.monotonic() + 20
     while queue.event_ids_to_events:
         assert time.monotonic() < end
         time.sleep(0.02)
-    sessions.forget_unheard()
+    sessions.drop_unheard(app.site.demo)
     assert "nobody" in queue.pending_messages_per_session  # they may still come
     monkeypatch.setattr("page.sessions.UNHEARD_SECONDS", 0.0)
-    with app.site.crowd.listening("nobody"):
-        sessions.forget_unheard()
+    with app.site.sessions.connected("nobody"):
+        sessions.drop_unheard(app.site.demo)
         assert "nobody" in queue.pending_messages_per_session
-    sessions.forget_unheard()
+    sessions.drop_unheard(app.site.demo)
     assert "nobody" not in queue.pending_messages_per_session
     assert "nobody" not in queue.pending_event_ids_session

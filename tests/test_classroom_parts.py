@@ -20,7 +20,7 @@ from page.classroom_grade import Grader, painted
 from page.classroom_lab import Lab, NotYetError
 from page.classroom_look import Look
 from page.classroom_runs import Runs
-from page.engine import Engine
+from page.engine import LabelingService
 from page.options import Options
 from segmentation import open_image
 from segmentation.deeplabv3plus import deeplabv3plus_resnet18
@@ -47,8 +47,8 @@ def photo_file(tmp_path_factory):
 @pytest.fixture(scope="module")
 def program(tiny_program, photo_file):
     """A lab whose model is an exported program, and the key of a labelled photo."""
-    engine = Engine(Options(model=str(tiny_program), device="cpu"))
-    return Lab(engine), engine.segment(str(photo_file), session="pupil").key
+    service = LabelingService(Options(model=str(tiny_program), device="cpu"))
+    return Lab(service), service.segment(str(photo_file), session="pupil").key
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +58,8 @@ def plus(tmp_path_factory, photo_file):
     path = tmp_path_factory.mktemp("weights") / "plus.pth"
     torch.save(deeplabv3plus_resnet18().state_dict(), path)
     name = "deeplabv3plus_resnet18"
-    engine = Engine(Options(model=name, weights=str(path), device="cpu"))
-    return Lab(engine), engine.segment(str(photo_file), size=64, session="pupil").key
+    service = LabelingService(Options(model=name, weights=str(path), device="cpu"))
+    return Lab(service), service.segment(str(photo_file), size=64, session="pupil").key
 
 
 def test_every_term_has_two_sentences_and_every_link_a_term():
@@ -171,7 +171,7 @@ def test_the_walk_reuses_what_was_run_before(program):
 def test_comparing_a_model_with_itself_at_another_size(program):
     lab, key = program
     compare = Compare(lab)
-    name = lab.answer(key).answering
+    name = lab.answer(key).request.used_model
     shown = text(last(compare.run(key, [name, f"{name}@128"])))
     assert "They disagree on" in shown
     assert "not measured" in shown
@@ -183,15 +183,15 @@ def test_a_model_that_cannot_be_had_does_not_spoil_the_comparison(program, monke
     from segmentation import WeightsError
 
     lab, key = program
-    name = lab.answer(key).answering
-    plain = lab.engine.segment
+    name = lab.answer(key).request.used_model
+    plain = lab.service.segment
 
     def segment(source, asked=None, size=None, **options):
         if asked == "fcn_resnet50":
             raise WeightsError("no weights for fcn_resnet50: the host did not answer")
         return plain(source, asked, size, **options)
 
-    monkeypatch.setattr(lab.engine, "segment", segment)
+    monkeypatch.setattr(lab.service, "segment", segment)
     shown = text(last(Compare(lab).run(key, [name, "fcn_resnet50", f"{name}@128"])))
     assert "fcn_resnet50 cannot answer: no weights for fcn_resnet50" in shown
     assert "They disagree on" in shown
@@ -272,8 +272,8 @@ def test_example_photos_carry_their_truth(program):
 
 def test_the_network_is_graded_against_the_truth(program):
     lab, _ = program
-    engine = lab.engine
-    key = engine.segment(str(EXAMPLES / "astronaut.jpg"), session="pupil").key
+    service = lab.service
+    key = service.segment(str(EXAMPLES / "astronaut.jpg"), session="pupil").key
     grader = Grader(lab, EXAMPLES)
     assert ("person", 15) in grader.classes(key)
     truth = grader.truth_of(lab.answer(key).photo.image)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from page.clips import CLIP, MAX_CLIPS, Clips
-from page.crowd import Crowd
-from page.engine import Engine
+from page.engine import LabelingService
 from page.options import Options
+from page.sessions import Sessions
 
 imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg", reason="no imageio-ffmpeg here")
 
@@ -26,8 +26,8 @@ def film(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def clips(tiny_program, tmp_path):
-    engine = Engine(Options(model=str(tiny_program), device="cpu", clip_seconds=4.0))
-    return Clips(engine, str(tmp_path), Crowd(engine.line))
+    service = LabelingService(Options(model=str(tiny_program), device="cpu", clip_seconds=4.0))
+    return Clips(service, str(tmp_path), Sessions())
 
 
 def files(folder: str) -> list[str]:
@@ -47,14 +47,14 @@ def test_a_clip_is_labelled_with_progress(clips, film):
 
 def test_every_frame_takes_a_turn(clips, film, monkeypatch):
     turns = []
-    line = clips.engine.line
-    turn = line.turn
+    line = clips.service.scheduler
+    slot = line.slot
 
     def counted(model, *args, **options):
-        turns.append((model, options["typical"], len(line)))
-        return turn(model, *args, **options)
+        turns.append((model, options["counts_in_position"], len(line)))
+        return slot(model, *args, **options)
 
-    monkeypatch.setattr(line, "turn", counted)
+    monkeypatch.setattr(line, "slot", counted)
     list(clips.run(str(film), ""))
     assert turns == [(CLIP, False, 0)] * 30
 
@@ -84,9 +84,9 @@ def test_errors_are_sentences(clips, film, tmp_path, monkeypatch):
 
 
 def test_the_limits_are_the_pages_own(clips, film):
-    object.__setattr__(clips.engine.options, "clip_seconds", 1.0)
+    object.__setattr__(clips.service.options, "clip_seconds", 1.0)
     assert "lasts 3.0 s; at most 1 s are taken" in list(clips.run(str(film), ""))[-1][0]
-    object.__setattr__(clips.engine.options, "max_upload_mb", 10.0)
+    object.__setattr__(clips.service.options, "max_upload_mb", 10.0)
     assert "At most 1 s and 10 MB" in clips.rules()
 
 

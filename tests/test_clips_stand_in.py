@@ -10,9 +10,9 @@ import torch
 
 import segmentation
 from page.clips import Clips
-from page.crowd import Crowd
-from page.engine import Engine
+from page.engine import LabelingService
 from page.options import Options
+from page.sessions import Sessions
 from published import QUICK, publishing
 from segmentation import MODELS, catalog
 
@@ -50,13 +50,13 @@ def told(clips: Clips, film: Path, model: str = "") -> tuple[str, str | None]:
 
 @pytest.fixture
 def clips(tmp_path, monkeypatch):
-    engine = Engine(Options(device="cpu"))
+    service = LabelingService(Options(device="cpu"))
     monkeypatch.setattr(segmentation, "default_model", lambda device: QUICK)
-    return Clips(engine, str(tmp_path), Crowd(engine.line))
+    return Clips(service, str(tmp_path), Sessions())
 
 
 def test_the_built_in_model_answers_and_says_why(clips, film, caplog):
-    assert clips.engine.default == QUICK
+    assert clips.service.default == QUICK
     with caplog.at_level(logging.WARNING):
         said, file = told(clips, film)
     assert said.startswith("Done: 5 frames")
@@ -69,7 +69,7 @@ def test_a_broken_file_in_the_cache_is_no_obstacle(clips, film, tmp_path):
     cache = tmp_path / "torch" / "hub" / "checkpoints"
     cache.mkdir(parents=True)
     (cache / f"{QUICK}-0123abcd.pth").write_bytes(b"half")
-    assert clips.engine.is_ready(QUICK)
+    assert clips.service.is_ready(QUICK)
     assert "Labelled by embedded." in told(clips, film)[0]
 
 

@@ -19,9 +19,9 @@ from deploy.parcel import Failure, pack, unpack
 from deploy.remote import GONE, Remote, UnreachableError, _pauses
 from deploy.replica import Question, Replica
 from deploy.settings import GPU_BATCH, Settings, parse_settings, words_of
-from page.engine import Engine
+from page.engine import LabelingService
 from page.options import Options
-from page.work import Report, StoppedError
+from page.work import CancelledError, Progress
 from segmentation import ImageError, ModelError, Photo, PixelwiseError
 
 
@@ -206,8 +206,8 @@ def test_a_replica_answers_each_its_own_whatever_comes_together(settings, replic
 def test_a_machine_that_goes_costs_a_pause_and_no_answer(make, tiny_program):
     remote, handle, counts = make(LostError("gone"), LostError("gone"))
     said: list[str] = []
-    report = Report(lambda text, fraction: said.append(text))
-    result = remote.segmenter(remote.default, report).predict(Photo(tiny.photo()))
+    progress = Progress(lambda text, fraction: said.append(text))
+    result = remote.segmenter(remote.default, progress).predict(Photo(tiny.photo()))
     local = segmentation.load(str(tiny_program), device="cpu")
     assert equal(result, local.predict(tiny.photo()))
     assert said == [GONE, GONE]
@@ -254,9 +254,9 @@ def test_who_leaves_takes_the_question_back(make):
     remote, handle, _ = make(None)
     gone = threading.Event()
     threading.Timer(0.1, gone.set).start()
-    report = Report(stopped=gone.is_set)
-    with pytest.raises(StoppedError):
-        remote.segmenter(remote.default, report).predict(Photo(tiny.photo()))
+    progress = Progress(stopped=gone.is_set)
+    with pytest.raises(CancelledError):
+        remote.segmenter(remote.default, progress).predict(Photo(tiny.photo()))
     assert handle.sent[0].cancelled
 
 
@@ -265,38 +265,42 @@ def test_pauses_double_up_to_a_limit():
     assert [next(pauses) for _ in range(8)] == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
 
 
-# --- the page's engine before machines elsewhere ---------------------------------------------
+# --- the page's service before machines elsewhere ---------------------------------------------
 
 
 def test_the_engine_answers_as_it_does_locally(make, settings):
     remote, _, _ = make(LostError("gone"))
     said: list[str] = []
-    report = Report(lambda text, fraction: said.append(text))
+    progress = Progress(lambda text, fraction: said.append(text))
     photo = Photo(tiny.photo())
-    there = Engine(settings.page, remote).segment(photo, report=report)
-    here = Engine(settings.page).segment(photo)
+    there = LabelingService(settings.page, remote).segment(photo, progress=progress)
+    here = LabelingService(settings.page).segment(photo)
     assert equal(there.result, here.result)
     assert there.card == here.card
-    assert (there.asked, there.answering, there.waiting) == (here.asked, here.answering, False)
+    assert (there.request.requested_model, there.request.used_model, there.request.is_fallback) == (
+        here.request.requested_model,
+        here.request.used_model,
+        False,
+    )
     assert said == ["Reading the photo …", "Labelling every pixel …", GONE]
 
 
 def test_a_bad_photo_never_leaves_the_page(make, settings):
     remote, handle, _ = make()
     with pytest.raises(ImageError):
-        Engine(settings.page, remote).segment(b"no picture")
+        LabelingService(settings.page, remote).segment(b"no picture")
     assert handle.sent == []
 
 
 def test_as_many_are_at_work_as_there_is_room_elsewhere(make, settings):
     remote, handle, _ = make(width=3)
-    engine = Engine(settings.page, remote)
+    service = LabelingService(settings.page, remote)
     handle.gate.clear()
     photos = [Photo(tiny.photo(64 + n, 64)) for n in range(7)]
     with ThreadPoolExecutor(7) as pool:
-        answers = [pool.submit(engine.segment, photo) for photo in photos]
+        answers = [pool.submit(service.segment, photo) for photo in photos]
         end = time.monotonic() + 20
-        while (handle.inside, len(engine.line)) != (3, 4):
+        while (handle.inside, len(service.scheduler)) != (3, 4):
             assert time.monotonic() < end
             time.sleep(0.01)
         handle.gate.set()
@@ -307,27 +311,43 @@ def test_as_many_are_at_work_as_there_is_room_elsewhere(make, settings):
 
 def test_the_classroom_looks_into_a_copy_here_and_stops_nobody(make, settings):
     remote, _, _ = make()
-    engine = Engine(settings.page, remote)
-    assert isinstance(engine.segmenter(engine.default), segmentation.Segmenter)
-    with engine.alone():
-        assert engine.segment(Photo(tiny.photo())).result.model == "colour_net"
-        assert len(engine.line) == 0
+    service = LabelingService(settings.page, remote)
+    assert isinstance(service.segmenter(service.default), segmentation.Segmenter)
+    with service.exclusive():
+        assert service.segment(Photo(tiny.photo())).result.model == "colour_net"
+        assert len(service.scheduler) == 0
 
 
 def test_only_models_that_the_replicas_have_can_be_asked_for(make, settings):
     remote, _, _ = make()
-    engine = Engine(settings.page, remote)
-    assert engine.names() == list(settings.models)
+    service = LabelingService(settings.page, remote)
+    assert service.model_names() == list(settings.models)
     with pytest.raises(PixelwiseError, match="There is no model 'deeplabv3_resnet50'"):
-        engine.segment(Photo(tiny.photo()), "deeplabv3_resnet50")
+        service.segment(Photo(tiny.photo()), "deeplabv3_resnet50")
 
 
 # --- the page within another application -----------------------------------------------------
 
 
+def test_an_ingress_builds_one_page(make, settings, monkeypatch, tmp_path):
+    pytest.importorskip("prometheus_client", reason="the ingress counts for Prometheus")
+    from deploy.ingress import build_ingress
+    from deploy.metrics import Metrics
+    from page.blocks import Page
+
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    pages, init = [], Page.__init__
+    monkeypatch.setattr(
+        Page, "__init__", lambda page, **how: (pages.append(page), init(page, **how))[1]
+    )
+    remote, _, _ = make()
+    _, site = build_ingress(settings, remote, Metrics(), None, None)
+    assert pages == [site.demo]
+
+
 def test_a_mounted_page_keeps_its_guard_and_its_password(settings, monkeypatch, tmp_path):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    from page.app import build_demo
+    from page.demo import build_demo
     from page.mounted import mount
 
     options = replace(settings.page, auth=("ana", "secret"))

@@ -8,9 +8,9 @@ from PIL import Image
 
 import segmentation
 import tiny
-from page.engine import EMBEDDED, Engine
+from page.engine import EMBEDDED, LabelingService
 from page.options import Options
-from page.work import Report, with_reports
+from page.work import Progress, run_with_progress
 from segmentation import ImageError, ModelError, WeightsError
 
 
@@ -21,28 +21,28 @@ def png(image):
 
 
 @pytest.fixture
-def engine(tiny_program):
-    return Engine(Options(model=str(tiny_program), device="cpu"))
+def service(tiny_program):
+    return LabelingService(Options(model=str(tiny_program), device="cpu"))
 
 
 def test_nothing_is_loaded_before_the_first_call(monkeypatch):
     monkeypatch.setattr(segmentation, "load", lambda *a, **k: pytest.fail("loaded"))
-    engine = Engine(Options(model="deeplabv3_resnet50"))
-    assert engine.names()[0] == "deeplabv3_resnet50"
+    service = LabelingService(Options(model="deeplabv3_resnet50"))
+    assert service.model_names()[0] == "deeplabv3_resnet50"
 
 
-def test_a_photo_is_labelled_by_the_chosen_program(engine):
-    answer = engine.segment(png(tiny.photo()))
+def test_a_photo_is_labelled_by_the_chosen_program(service):
+    answer = service.segment(png(tiny.photo()))
     assert answer.result.model == "colour_net"
     present = {area.index for area in answer.result.areas()}
     assert present == {0, tiny.PERSON, tiny.CAT, tiny.DOG}
     assert answer.result.class_map[20, 10] == tiny.PERSON
-    assert not answer.waiting
+    assert not answer.request.is_fallback
 
 
-def test_reports_say_what_is_happening(engine):
+def test_reports_say_what_is_happening(service):
     said = []
-    engine.segment(png(tiny.photo()), report=Report(lambda text, fraction: said.append(text)))
+    service.segment(png(tiny.photo()), progress=Progress(lambda text, fraction: said.append(text)))
     assert said == [
         "Reading the weights of colour_net …",
         "Reading the photo …",
@@ -50,36 +50,36 @@ def test_reports_say_what_is_happening(engine):
     ]
 
 
-def test_another_size_is_another_answer(engine):
-    first, second = engine.segment(png(tiny.photo())), engine.segment(png(tiny.photo()), size=96)
+def test_another_size_is_another_answer(service):
+    first, second = service.segment(png(tiny.photo())), service.segment(png(tiny.photo()), size=96)
     assert first.key != second.key
     assert second.result.logits.shape != first.result.logits.shape
 
 
-def test_a_program_answers_to_its_path_file_name_and_stem(engine, tiny_program):
+def test_a_program_answers_to_its_path_file_name_and_stem(service, tiny_program):
     for name in (str(tiny_program), "colour_net.pt2", "colour_net", "", None):
-        assert engine.resolve(name) == str(tiny_program)
+        assert service.resolve(name) == str(tiny_program)
 
 
-def test_a_visitor_cannot_name_a_file(engine, tmp_path):
+def test_a_visitor_cannot_name_a_file(service, tmp_path):
     other = tiny.save_program(tmp_path / "other.pt2")
     with pytest.raises(ModelError, match=r"There is no model .*other\.pt2.* Choose one of: colour"):
-        engine.segment(png(tiny.photo()), str(other))
+        service.segment(png(tiny.photo()), str(other))
 
 
-def test_bad_photos_raise_and_the_next_one_works(engine):
+def test_bad_photos_raise_and_the_next_one_works(service):
     with pytest.raises(ImageError):
-        engine.segment(b"")
-    assert engine.segment(png(tiny.photo())).result.class_map[20, 10] == tiny.PERSON
+        service.segment(b"")
+    assert service.segment(png(tiny.photo())).result.class_map[20, 10] == tiny.PERSON
 
 
 def test_upload_limits_reach_the_door(tiny_program):
-    engine = Engine(Options(model=str(tiny_program), max_megapixels=0.001))
+    service = LabelingService(Options(model=str(tiny_program), max_megapixels=0.001))
     with pytest.raises(ImageError, match="megapixel"):
-        engine.segment(png(tiny.photo()))
-    engine = Engine(Options(model=str(tiny_program), max_upload_mb=0.0001))
+        service.segment(png(tiny.photo()))
+    service = LabelingService(Options(model=str(tiny_program), max_upload_mb=0.0001))
     with pytest.raises(ImageError, match="MB"):
-        engine.segment(png(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)))
+        service.segment(png(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)))
 
 
 @pytest.fixture
@@ -106,13 +106,13 @@ def no_weights(monkeypatch, tmp_path, tiny_program):
 
 def test_the_built_in_model_answers_while_weights_arrive(no_weights):
     go, _ = no_weights
-    engine = Engine(Options(model="deeplabv3_resnet50"))
-    answer = engine.segment(png(tiny.photo()))
-    assert answer.waiting
-    assert answer.asked == "deeplabv3_resnet50"
-    assert list(engine.predictors.loaded) == [EMBEDDED]
+    service = LabelingService(Options(model="deeplabv3_resnet50"))
+    answer = service.segment(png(tiny.photo()))
+    assert answer.request.is_fallback
+    assert answer.request.requested_model == "deeplabv3_resnet50"
+    assert list(service.pool.loaded) == [EMBEDDED]
     assert "deeplabv3_resnet50 is not on this machine yet" in answer.notes[0]
-    download = engine.downloads.get("deeplabv3_resnet50")
+    download = service.downloads.get("deeplabv3_resnet50")
     assert not download.finished.is_set()
     go.set()
     assert download.finished.wait(5)
@@ -121,18 +121,18 @@ def test_the_built_in_model_answers_while_weights_arrive(no_weights):
 
 def test_without_a_stand_in_the_download_is_awaited_and_reported(no_weights):
     go, _ = no_weights
-    engine = Engine(Options(model="deeplabv3_resnet50"))
+    service = LabelingService(Options(model="deeplabv3_resnet50"))
     said = []
 
-    def report(text, fraction):
+    def progress(text, fraction):
         said.append((text, fraction))
         if "MB" in text:
             go.set()
 
-    answer = engine.segment(
-        png(tiny.photo()), "deeplabv3_resnet50", stand_in=False, report=Report(report)
+    answer = service.segment(
+        png(tiny.photo()), "deeplabv3_resnet50", allow_fallback=False, progress=Progress(progress)
     )
-    assert not answer.waiting
+    assert not answer.request.is_fallback
     assert ("Downloading the weights of deeplabv3_resnet50: 5 of 10 MB …", 0.5) in said
 
 
@@ -140,24 +140,24 @@ def test_a_failed_download_is_told_and_can_be_tried_again(no_weights):
     go, outcome = no_weights
     outcome["error"] = WeightsError("no way out of here")
     go.set()
-    engine = Engine(Options(model="deeplabv3_resnet50"))
+    service = LabelingService(Options(model="deeplabv3_resnet50"))
     with pytest.raises(WeightsError, match="no way out of here"):
-        engine.segment(png(tiny.photo()), stand_in=False)
+        service.segment(png(tiny.photo()), allow_fallback=False)
     del outcome["error"]
-    assert engine.segment(png(tiny.photo()), stand_in=False).result.model == "colour_net"
+    assert service.segment(png(tiny.photo()), allow_fallback=False).result.model == "colour_net"
 
 
 def test_with_reports_passes_reports_result_and_errors():
-    def work(report):
-        report("half", 0.5)
+    def work(progress):
+        progress("half", 0.5)
         return "done"
 
-    assert list(with_reports(work)) == [("half", 0.5), "done"]
+    assert list(run_with_progress(work)) == [("half", 0.5), "done"]
     with pytest.raises(ZeroDivisionError):
-        list(with_reports(lambda report: 1 / 0))
+        list(run_with_progress(lambda progress: 1 / 0))
 
 
-def test_a_photo_is_opened_by_a_decoder_once(engine, tmp_path, monkeypatch):
+def test_a_photo_is_opened_by_a_decoder_once(service, tmp_path, monkeypatch):
     from PIL import ImageFile
 
     path = tmp_path / "photo.png"
@@ -175,9 +175,9 @@ def test_a_photo_is_opened_by_a_decoder_once(engine, tmp_path, monkeypatch):
 
     monkeypatch.setattr(ImageFile.ImageFile, "__init__", counted)
     monkeypatch.setattr("segmentation.image_files.os.open", counted_open)
-    engine.segment(str(path), session="ana")
+    service.segment(str(path), session="ana")
     assert opened == ["PngImageFile"]
     # to be checked and named before it waits, and when its turn has come
     assert len(read) == 2
-    assert engine.segment(str(path), session="ana").result.model == "colour_net"  # from memory
+    assert service.segment(str(path), session="ana").result.model == "colour_net"  # from memory
     assert (len(opened), len(read)) == (1, 3)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from page.fair import FairOrder, Pace, starts
+from page.fair import DurationEstimator, FairQueue, start_times
 
 SECONDS = {"quick": 0.06, "middling": 0.5, "slow": 2.0}
 numbers = itertools.count()
@@ -17,24 +17,25 @@ numbers = itertools.count()
 class One:
     model: str
     size: int | None = None
-    since: float = 0.0
+    enqueued_at: float = 0.0
     charged: float = 0.0
+    counts_in_position: bool = True
 
     def __post_init__(self) -> None:
-        self.since = float(next(numbers))
+        self.enqueued_at = float(next(numbers))
 
 
 @pytest.fixture
 def order():
-    pace = Pace()
+    durations = DurationEstimator()
     for model, seconds in SECONDS.items():
-        pace.learn(model, None, seconds)
-    return FairOrder(pace)
+        durations.record(model, None, seconds)
+    return FairQueue(durations)
 
 
-def serve(order: FairOrder) -> One:
+def serve(order: FairQueue) -> One:
     one = order.pop()
-    order.settle(one, SECONDS[one.model])
+    order.charge_actual(one, SECONDS[one.model])
     return one
 
 
@@ -81,7 +82,7 @@ def test_no_time_is_saved_up_and_none_is_owed_for_leaving(order):
     for one in quick:
         order.add(one)
     assert order.in_order()[:2] == [slow[2], quick[0]]  # nobody is behind: who came first
-    order.forget_debts()
+    order.reset_clocks()
     assert len(order) == 4
 
 
@@ -110,27 +111,27 @@ def test_nobody_waits_longer_than_the_bound(order):
 
 
 def test_what_a_photo_took_is_charged_and_not_what_was_expected():
-    order = FairOrder(Pace())
+    order = FairQueue(DurationEstimator())
     for model in ("new", "other"):
         for _ in range(5):
             order.add(One(model))
     first = order.pop()
     assert first.charged == 1.0  # a guess
-    order.settle(first, 3.5)
+    order.charge_actual(first, 3.5)
     assert [order.pop().model for _ in range(4)] == ["other"] * 4
 
 
 def test_the_pace_forgets_slowly_and_is_bounded():
-    pace = Pace()
-    assert pace.mean is None
-    pace.learn("slow", None, 2.0)
-    assert pace.expected(One("slow")) == 2.0
-    assert pace.expected(One("slow", 1040)) is None
-    pace.learn("slow", None, 1.0)
-    assert pace.expected(One("slow")) == pytest.approx(1.8)
+    durations = DurationEstimator()
+    assert durations.mean is None
+    durations.record("slow", None, 2.0)
+    assert durations.expected(One("slow")) == 2.0
+    assert durations.expected(One("slow", 1040)) is None
+    durations.record("slow", None, 1.0)
+    assert durations.expected(One("slow")) == pytest.approx(1.8)
     for size in range(1000):
-        pace.learn("slow", size, 1.0)
-    assert len(pace._learnt) == 256
+        durations.record("slow", size, 1.0)
+    assert len(durations) == 256
 
 
 # --- several at once -------------------------------------------------------------------------
@@ -148,7 +149,7 @@ def test_the_pace_forgets_slowly_and_is_bounded():
     ],
 )
 def test_each_begins_where_a_place_is_free_first(rests, expected, begins):
-    assert starts(rests, expected) == begins
+    assert start_times(rests, expected) == begins
 
 
 @pytest.mark.parametrize("width", [2, 5, 16])
@@ -162,8 +163,8 @@ def test_shares_stay_equal_where_several_are_served_at_once(order, width):
     bound = (width + 1) * (SECONDS["quick"] + SECONDS["slow"])
     while {"quick", "slow"} <= {one.model for one in order.in_order()}:
         while len(at_work) < width and (one := order.pop()):
-            heapq.heappush(at_work, (now + SECONDS[one.model], one.since, one))
+            heapq.heappush(at_work, (now + SECONDS[one.model], one.enqueued_at, one))
         now, _, done = heapq.heappop(at_work)
-        order.settle(done, SECONDS[done.model])
+        order.charge_actual(done, SECONDS[done.model])
         spent[done.model] += SECONDS[done.model]
         assert abs(spent["quick"] - spent["slow"]) <= bound + 1e-9

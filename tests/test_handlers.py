@@ -9,7 +9,7 @@ import segmentation
 import tiny
 from page import words
 from page.downloads import Download
-from page.engine import Engine
+from page.engine import LabelingService
 from page.handlers import Handlers
 from page.options import Options
 from segmentation import WeightsError
@@ -24,8 +24,8 @@ def photo_file(tmp_path):
 
 @pytest.fixture
 def handlers(tiny_program, tmp_path):
-    engine = Engine(Options(model=str(tiny_program), device="cpu"))
-    return Handlers(engine, str(tmp_path / "cache"))
+    service = LabelingService(Options(model=str(tiny_program), device="cpu"))
+    return Handlers(service, str(tmp_path / "cache"))
 
 
 def test_no_photo_empties_the_page(handlers):
@@ -62,7 +62,7 @@ def test_an_error_not_ours_is_told_without_its_words(handlers, photo_file, monke
     def fail(*args, **kwargs):
         raise RuntimeError("<script>secret</script>")
 
-    monkeypatch.setattr(handlers.engine, "work", fail)
+    monkeypatch.setattr(handlers.service, "work", fail)
     *_, last = handlers.label(photo_file, "", 0)
     assert last[0] == {"status": "error", "text": words.BUSY}
     assert "secret" in caplog.text  # the log has it
@@ -103,8 +103,8 @@ def test_the_offer_appears_when_the_better_model_is_ready(
     monkeypatch.setattr(segmentation, "fetch_weights", lambda spec, progress: go.wait(10))
     monkeypatch.setattr(segmentation, "has_embedded", lambda: True)
     monkeypatch.setattr(segmentation, "load", lambda *a, **k: real_load(str(tiny_program)))
-    engine = Engine(Options(model="fcn_resnet50", device="cpu"))
-    handlers = Handlers(engine, str(tmp_path / "cache"))
+    service = LabelingService(Options(model="fcn_resnet50", device="cpu"))
+    handlers = Handlers(service, str(tmp_path / "cache"))
     *_, last = handlers.label(photo_file, "", 0)
     note, offer, timer = last[3:]
     assert note == "Downloading the weights of fcn_resnet50: 0 MB …"
@@ -112,7 +112,7 @@ def test_the_offer_appears_when_the_better_model_is_ready(
     assert timer.active is True
     assert "fcn_resnet50 is not on this machine yet" in last[1]
     go.set()
-    assert engine.downloads.get("fcn_resnet50").finished.wait(5)
+    assert service.downloads.get("fcn_resnet50").finished.wait(5)
     note, offer, timer = handlers.watch_download("fcn_resnet50")
     assert offer["visible"] is True
     assert offer["value"] == "Run this photo again with fcn_resnet50"

@@ -10,7 +10,7 @@ import pytest
 import segmentation
 from inside import API, file_data, png, running_inside
 from page.app import _warm_up
-from page.engine import Engine
+from page.engine import LabelingService
 from page.home import KEY, asked_by, is_alone
 from page.options import Options
 from page.public import told, without_folders
@@ -146,25 +146,25 @@ def test_a_page_for_this_machine_alone(monkeypatch, options, alone):
     ],
 )
 def test_the_owner_can_offer_downloads(fetched, tiny_program, options, offered):
-    engine = Engine(Options(model=str(tiny_program), device="cpu", **options))
-    assert (ABSENT in engine.names()) is offered
-    assert engine.names()[0] == engine.default
+    service = LabelingService(Options(model=str(tiny_program), device="cpu", **options))
+    assert (ABSENT in service.model_names()) is offered
+    assert service.model_names()[0] == service.default
 
 
 def test_the_default_is_fetched_at_the_start_and_a_stranger_cannot_repeat_it(fetched, monkeypatch):
-    engine = Engine(Options(model=ABSENT, device="cpu", host="0.0.0.0"))
-    site = type("Site", (), {"demo": type("Demo", (), {"engine": engine})})
+    service = LabelingService(Options(model=ABSENT, device="cpu", host="0.0.0.0"))
+    site = type("Site", (), {"demo": type("Demo", (), {"service": service})})
     site.seen = type("Seen", (), {"wait": staticmethod(lambda seconds: True)})
-    monkeypatch.setattr(engine, "warm_up", lambda: None)
+    monkeypatch.setattr(service, "warm_up", lambda: None)
     _warm_up(site)
-    assert engine.downloads.get(ABSENT).finished.wait(5)
+    assert service.downloads.get(ABSENT).finished.wait(5)
     with asked_by({KEY: False}):
-        assert engine.names() == [ABSENT, "embedded"]
+        assert service.model_names() == [ABSENT, "embedded"]
         for _ in range(3):
-            engine.segment(png(), "")  # the built-in model answers
-            assert engine.downloads.start(ABSENT).finished.wait(5)
+            service.segment(png(), "")  # the built-in model answers
+            assert service.downloads.start(ABSENT).finished.wait(5)
     assert fetched == [ABSENT]
-    engine.downloads.start(ABSENT).finished.wait(5)
+    service.downloads.start(ABSENT).finished.wait(5)
     assert fetched == [ABSENT] * 2
 
 

@@ -3,7 +3,6 @@
 import io
 import json
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,11 +10,11 @@ import torch
 from PIL import Image
 
 import tiny
-from page.engine import Engine
+from page.engine import LabelingService
 from page.kept import CLOSED_SECONDS, KEEP_SECONDS, MAX_RESULTS, MAX_RESULTS_EACH
 from page.options import Options
-from page.work import Report
-from segmentation import ImageError, ModelError
+from page.work import Progress
+from segmentation import ImageError
 from segmentation.cards import parse_card
 from segmentation.postprocess import decide
 from segmentation.result import Segmentation
@@ -28,26 +27,18 @@ def png(image) -> bytes:
 
 
 class CountingSegmenter:
-    """Answers with random labels and counts; `predict_many` as on a GPU."""
+    """Answers with random labels and counts."""
 
-    def __init__(self, batches: bool = False) -> None:
+    def __init__(self) -> None:
         self.card = parse_card(json.dumps(tiny.card()))
-        self.batches = batches
-        self.groups: list[int] = []
+        self.calls = 0
         self.gate = threading.Event()
         self.gate.set()
-        self.fails_together = False
 
     def predict(self, photo, *, size=None) -> Segmentation:
         assert self.gate.wait(20)
-        self.groups.append(1)
+        self.calls += 1
         return self._result(photo)
-
-    def predict_many(self, photos, *, size=None) -> list[Segmentation]:
-        if self.fails_together:
-            raise ModelError("not enough memory")
-        self.groups.append(len(photos))
-        return [self._result(photo) for photo in photos]
 
     def _result(self, photo) -> Segmentation:
         height, width = photo.image.shape[:2]
@@ -57,10 +48,10 @@ class CountingSegmenter:
         return Segmentation(*found, logits, tuple(self.card.categories), "fake", "cpu", 0.0)
 
 
-def engine_with(segmenter: CountingSegmenter) -> Engine:
-    engine = Engine(Options(model="embedded", device="cpu"))
-    engine.predictors.loaded["embedded"] = segmenter
-    return engine
+def engine_with(segmenter: CountingSegmenter) -> LabelingService:
+    service = LabelingService(Options(model="embedded", device="cpu"))
+    service.pool.loaded.put("embedded", segmenter)
+    return service
 
 
 @pytest.fixture
@@ -69,54 +60,54 @@ def segmenter():
 
 
 @pytest.fixture
-def engine(segmenter):
+def service(segmenter):
     return engine_with(segmenter)
 
 
 PHOTO = png(tiny.photo())
 
 
-def test_an_equal_question_of_one_visitor_has_its_answer_from_memory(engine, segmenter, tmp_path):
+def test_an_equal_question_of_one_visitor_has_its_answer_from_memory(service, segmenter, tmp_path):
     path = tmp_path / "photo.png"
     path.write_bytes(PHOTO)
-    first = engine.segment(str(path), session="ana")
-    second = engine.segment(PHOTO, session="ana")  # the same bytes, however they come
+    first = service.segment(str(path), session="ana")
+    second = service.segment(PHOTO, session="ana")  # the same bytes, however they come
     assert second.result is first.result
     assert second.key == first.key
-    assert engine.segment(first.photo, session="ana").result is first.result
-    assert len(segmenter.groups) == 1
-    assert engine.recall(first.key).result is first.result
+    assert service.segment(first.photo, session="ana").result is first.result
+    assert segmenter.calls == 1
+    assert service.get_result(first.key).result is first.result
 
 
-def test_one_visitors_answer_is_no_other_visitors(engine, segmenter):
-    first, other = (engine.segment(PHOTO, session=who) for who in ("ana", "ben"))
+def test_one_visitors_answer_is_no_other_visitors(service, segmenter):
+    first, other = (service.segment(PHOTO, session=who) for who in ("ana", "ben"))
     assert first.key != other.key
     assert first.result is not other.result
-    assert len(segmenter.groups) == 2
-    again = engine.segment(first.photo, session="ben")  # and not by way of the photo either
+    assert segmenter.calls == 2
+    again = service.segment(first.photo, session="ben")  # and not by way of the photo either
     assert again.result is not first.result
 
 
-def test_nobodys_answer_is_not_kept(engine, segmenter):
-    keys = [engine.segment(PHOTO).key for _ in range(2)]
-    assert len(segmenter.groups) == 2
-    assert len(engine.kept) == 0
-    assert engine.recall(keys[0]) is None
-    assert engine.recall("unknown") is None
+def test_nobodys_answer_is_not_kept(service, segmenter):
+    keys = [service.segment(PHOTO).key for _ in range(2)]
+    assert segmenter.calls == 2
+    assert len(service.results) == 0
+    assert service.get_result(keys[0]) is None
+    assert service.get_result("unknown") is None
 
 
-def test_an_answer_from_memory_waits_for_nobody(engine, segmenter):
-    first = engine.segment(PHOTO, session="ana")
-    with engine.alone():
-        assert engine.segment(PHOTO, session="ana").result is first.result
+def test_an_answer_from_memory_waits_for_nobody(service, segmenter):
+    first = service.segment(PHOTO, session="ana")
+    with service.exclusive():
+        assert service.segment(PHOTO, session="ana").result is first.result
 
 
-def test_two_equal_questions_at_once_are_run_once(engine, segmenter):
+def test_two_equal_questions_at_once_are_run_once(service, segmenter):
     segmenter.gate.clear()
     answers = []
 
     def ask() -> None:
-        answers.append(engine.segment(PHOTO, session="ana"))
+        answers.append(service.segment(PHOTO, session="ana"))
 
     visitors = [threading.Thread(target=ask) for _ in range(2)]
     for visitor in visitors:
@@ -125,78 +116,79 @@ def test_two_equal_questions_at_once_are_run_once(engine, segmenter):
     for visitor in visitors:
         visitor.join(20)
     assert answers[0].result is answers[1].result
-    assert len(segmenter.groups) == 1
+    assert segmenter.calls == 1
 
 
-def test_the_answers_used_least_lately_leave_first(engine):
-    engine.kept.most_each = 2
+def test_the_answers_used_least_lately_leave_first(service):
+    service.results.max_items_each = 2
     photos = [png(tiny.photo(64, width)) for width in (90, 96, 102)]
-    keys = [engine.segment(photo, session="ana").key for photo in photos[:2]]
-    engine.recall(keys[0])
-    keys.append(engine.segment(photos[2], session="ana").key)
-    assert [engine.recall(key) is None for key in keys] == [False, True, False]
+    keys = [service.segment(photo, session="ana").key for photo in photos[:2]]
+    service.get_result(keys[0])
+    keys.append(service.segment(photos[2], session="ana").key)
+    assert [service.get_result(key) is None for key in keys] == [False, True, False]
 
 
-def test_the_last_answer_is_kept_whatever_it_takes(engine):
-    engine.kept.most_bytes = 1
-    keys = [engine.segment(png(tiny.photo(64, w)), session="ana").key for w in (90, 96)]
-    assert engine.recall(keys[0]) is None
-    assert engine.recall(keys[1]).key == keys[1]
+def test_the_last_answer_is_kept_whatever_it_takes(service):
+    service.results.max_bytes = 1
+    keys = [service.segment(png(tiny.photo(64, w)), session="ana").key for w in (90, 96)]
+    assert service.get_result(keys[0]) is None
+    assert service.get_result(keys[1]).key == keys[1]
 
 
-def test_two_hundred_visitors_leave_no_more_than_is_allowed(engine):
-    bytes_each = engine.segment(PHOTO, session="visitor 0").nbytes
+def test_two_hundred_visitors_leave_no_more_than_is_allowed(service):
+    bytes_each = service.segment(PHOTO, session="visitor 0").nbytes
     for number in range(200):
         for size in (None, 96, 128):
-            engine.segment(PHOTO, size=size, session=f"visitor {number}")
-    assert len(engine.kept) == MAX_RESULTS
-    engine.kept.most_bytes = 10 * bytes_each
+            service.segment(PHOTO, size=size, session=f"visitor {number}")
+    assert len(service.results) == MAX_RESULTS
+    service.results.max_bytes = 10 * bytes_each
     for number in range(20):
         for size in range(40, 60):
-            engine.segment(PHOTO, size=size, session=f"visitor {number}")
-            assert engine.kept.nbytes <= 10 * bytes_each
-    engine.kept.most_bytes = 1000 * bytes_each
+            service.segment(PHOTO, size=size, session=f"visitor {number}")
+            assert service.results.nbytes <= 10 * bytes_each
+    service.results.max_bytes = 1000 * bytes_each
     for size in range(60, 90):
-        engine.segment(PHOTO, size=size, session="ana")
-    assert sum(one.session == "ana" for one, _ in engine.kept._kept.values()) == MAX_RESULTS_EACH
-    assert len(engine.line) == 0
-    assert len(engine.line._pace._learnt) <= 256
-    assert set(engine.line._order._clocks) == {"embedded"}
-    assert engine.line._order._waiting == {}
+        service.segment(PHOTO, size=size, session="ana")
+    own = [one for one in service.results.values() if one.request.session == "ana"]
+    assert len(own) == MAX_RESULTS_EACH
+    assert len(service.scheduler) == 0
+    assert len(service.scheduler._durations) <= 256
+    assert set(service.scheduler._queue._clocks) == {"embedded"}
+    assert service.scheduler._queue._waiting == {}
 
 
-def test_a_visitor_who_closed_the_page_is_forgotten(engine, monkeypatch):
+def test_a_visitor_who_closed_the_page_is_forgotten(service, monkeypatch):
     now = 1000.0
-    monkeypatch.setattr("page.kept.time.monotonic", lambda: now)
-    ana, ben = (engine.segment(PHOTO, session=who).key for who in ("ana", "ben"))
-    engine.kept.close("ana")
+    monkeypatch.setattr("page.bounded_cache.time.monotonic", lambda: now)
+    ana, ben = (service.segment(PHOTO, session=who).key for who in ("ana", "ben"))
+    service.results.close("ana")
     now += CLOSED_SECONDS + 1
-    engine.kept.forget_old()
-    assert engine.recall(ana) is None
-    assert engine.recall(ben) is not None
+    service.results.evict_expired()
+    assert service.get_result(ana) is None
+    assert service.get_result(ben) is not None
     now += KEEP_SECONDS + 1
-    engine.kept.forget_old()
-    assert len(engine.kept) == 0
+    service.results.evict_expired()
+    assert len(service.results) == 0
 
 
 # --- photos that wait, and photos that are run together --------------------------------------
 
 
-def ask_together(engine: Engine, sources: list, segmenter: CountingSegmenter) -> list:
+def ask_together(service: LabelingService, sources: list, segmenter: CountingSegmenter) -> list:
     """Let all wait in the line, then open it; what each got, an answer or an error."""
     outcomes: list = [None] * len(sources)
 
     def ask(number: int) -> None:
         try:
-            outcomes[number] = engine.segment(sources[number], session=f"visitor {number}")
+            outcomes[number] = service.segment(sources[number], session=f"visitor {number}")
         except Exception as error:
             outcomes[number] = error
 
     visitors = [threading.Thread(target=ask, args=(n,)) for n in range(len(sources))]
-    with engine.alone():
+    with service.exclusive():
         for number, visitor in enumerate(visitors, 1):
             visitor.start()
-            while len(engine.line) < number:
+            while len(service.scheduler) < number:
                 assert visitor.is_alive()
     for visitor in visitors:
         visitor.join(20)
@@ -211,66 +203,46 @@ def sources(tmp_path, count: int) -> list[str]:
     return paths
 
 
-def test_photos_are_read_when_their_turn_has_come(engine, segmenter, tmp_path, monkeypatch):
+def test_photos_are_read_when_their_turn_has_come(service, segmenter, tmp_path, monkeypatch):
     import segmentation
 
     real, alive = segmentation.open_photo, []
 
     def open_photo(*args, **kwargs):
-        alive.append(len(engine.line))
+        alive.append(len(service.scheduler))
         return real(*args, **kwargs)
 
     monkeypatch.setattr(segmentation, "open_photo", open_photo)
-    answers = ask_together(engine, sources(tmp_path, 5), segmenter)
+    answers = ask_together(service, sources(tmp_path, 5), segmenter)
     assert alive == [4, 3, 2, 1, 0]  # how many wait while one is read
     assert [answer.photo.image.shape[0] for answer in answers] == [64, 65, 66, 67, 68]
-    assert segmenter.groups == [1] * 5
+    assert segmenter.calls == 5
 
 
-def test_a_file_that_is_no_picture_is_told_without_waiting(engine):
-    with engine.alone(), pytest.raises(ImageError, match="text, not a picture"):
-        engine.segment(b"dear diary, this is no picture", session="ana")
-
-
-def test_a_network_that_takes_several_gets_those_who_wait(tmp_path):
-    segmenter = CountingSegmenter(batches=True)
-    answers = ask_together(engine_with(segmenter), sources(tmp_path, 11), segmenter)
-    assert segmenter.groups == [8, 3]
-    assert [answer.photo.image.shape[0] for answer in answers] == list(range(64, 75))
-    assert [answer.result.class_map.shape[0] for answer in answers] == list(range(64, 75))
-    assert len({answer.key for answer in answers}) == 11
-
-
-def test_one_bad_photo_or_too_little_memory_spoils_no_group(tmp_path):
-    segmenter = CountingSegmenter(batches=True)
-    segmenter.fails_together = True
-    files = sources(tmp_path, 4)
-    Path(files[2]).write_bytes(Path(files[2]).read_bytes()[:-40])
-    answers = ask_together(engine_with(segmenter), files, segmenter)
-    assert segmenter.groups == [1, 1, 1]
-    assert isinstance(answers[2], ImageError)
-    assert [answers[n].photo.image.shape[0] for n in (0, 1, 3)] == [64, 65, 67]
+def test_a_file_that_is_no_picture_is_told_without_waiting(service):
+    with service.exclusive(), pytest.raises(ImageError, match="text, not a picture"):
+        service.segment(b"dear diary, this is no picture", session="ana")
 
 
 def test_nobody_is_left_behind_by_a_visitor_who_leaves(tmp_path):
-    segmenter = CountingSegmenter(batches=True)
-    engine = engine_with(segmenter)
+    segmenter = CountingSegmenter()
+    service = engine_with(segmenter)
     gone = threading.Event()
     left: list[Exception] = []
 
     def leave() -> None:
         try:
-            engine.segment(PHOTO, report=Report(stopped=gone.is_set))
+            service.segment(PHOTO, progress=Progress(stopped=gone.is_set))
         except Exception as error:
             left.append(error)
 
     leaver = threading.Thread(target=leave)
-    with engine.alone():
+    with service.exclusive():
         leaver.start()
-        while len(engine.line) < 1:
+        while len(service.scheduler) < 1:
             pass
         gone.set()
         leaver.join(20)
-        assert len(engine.line) == 0
-    assert type(left[0]).__name__ == "StoppedError"
-    assert engine.segment(PHOTO).result.model == "fake"
+        assert len(service.scheduler) == 0
+    assert type(left[0]).__name__ == "CancelledError"
+    assert service.segment(PHOTO).result.model == "fake"

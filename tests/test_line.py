@@ -1,17 +1,27 @@
 """The line before the network, in threads: turns, places, leaving, closing, sharing a turn."""
 
+import logging
 import threading
 import time
 import types
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import pytest
 
 from page import words
-from page.crowd import Crowd
-from page.line import Line
-from page.ticket import ClosingError, Ticket, WaitedError
-from page.work import Report, StoppedError, with_reports
+from page.errors import (
+    CancelledError,
+    DeadlineError,
+    QueueFullError,
+    QueueTimeoutError,
+    ShuttingDownError,
+)
+from page.line import QueuedRequest, QueuePosition, Scheduler
+from page.public import user_message
+from page.work import Progress, run_with_progress
+
+log = logging.getLogger(__name__)
 
 
 def wait_until(condition, seconds: float = 20.0) -> None:
@@ -21,7 +31,7 @@ def wait_until(condition, seconds: float = 20.0) -> None:
         time.sleep(0.005)
 
 
-def keep(visitor: "Visitor", ticket: Ticket) -> None:
+def keep(visitor: "Visitor", ticket: QueuedRequest) -> None:
     """Have the turn until the test ends it."""
     assert visitor.end.wait(20)
 
@@ -29,11 +39,11 @@ def keep(visitor: "Visitor", ticket: Ticket) -> None:
 class Visitor:
     """Waits for a turn in a thread of its own, and notes what is told; here once it waits."""
 
-    def __init__(self, line: Line, model: str = "quick", work: Callable = keep) -> None:
+    def __init__(self, line: Scheduler, model: str = "quick", work: Callable = keep) -> None:
         self.told: list[str] = []
         self.end, self.gone, self.inside = (threading.Event() for _ in range(3))
         self.error: Exception | None = None
-        self.ticket: Ticket | None = None
+        self.ticket: QueuedRequest | None = None
         self._begin = (line, model, work)
         self._thread = threading.Thread(target=self._run, daemon=True)
         waiting = len(line)
@@ -42,9 +52,11 @@ class Visitor:
 
     def _run(self) -> None:
         line, model, work = self._begin
-        report = Report(lambda text, fraction: self.told.append(text), self.gone.is_set)
+        progress = Progress(
+            lambda step, fraction: self.told.append(words.step_text(step)), self.gone.is_set
+        )
         try:
-            with line.turn(model, report=report, item=self) as self.ticket:
+            with line.slot(model, progress=progress, request=self) as self.ticket:
                 self.inside.set()
                 work(self, self.ticket)
         except Exception as error:
@@ -65,7 +77,7 @@ class Visitor:
 
 @pytest.fixture
 def line():
-    line = Line()
+    line = Scheduler()
     yield line
     line.close()
 
@@ -80,7 +92,7 @@ def test_one_at_a_time_in_the_order_of_their_coming(line):
 
 
 def test_each_is_told_their_place_as_it_changes(line):
-    line.learn("quick", None, 4.0)
+    line.record_duration("quick", None, 4.0)
     first, second, third, fourth = (Visitor(line) for _ in range(4))
     wait_until(lambda: second.told and third.told and fourth.told)
     assert second.told == ["You are next, about 4 s …"]
@@ -88,7 +100,7 @@ def test_each_is_told_their_place_as_it_changes(line):
     assert fourth.told == ["You are number 3 in line, about 15 s …"]
     third.gone.set()
     third.join()
-    assert isinstance(third.error, StoppedError)
+    assert isinstance(third.error, CancelledError)
     wait_until(lambda: len(fourth.told) > 1)
     assert fourth.told[1].startswith("You are number 2 in line, about ")
     for visitor in (first, second, fourth):
@@ -104,8 +116,8 @@ def test_nobody_is_told_seconds_that_nobody_knows(line):
 
 
 def test_a_quick_model_passes_a_slow_ones_line(line):
-    line.learn("slow", None, 2.0)
-    line.learn("quick", None, 0.06)
+    line.record_duration("slow", None, 2.0)
+    line.record_duration("quick", None, 0.06)
     at_work = Visitor(line, "slow")
     waiting = [Visitor(line, "slow") for _ in range(10)]
     quick = Visitor(line, "quick")
@@ -119,10 +131,10 @@ def test_a_quick_model_passes_a_slow_ones_line(line):
 
 def test_a_model_being_loaded_is_said_and_teaches_nothing(line):
     def load(visitor, ticket):
-        with ticket.preparing():
+        with ticket.loading_model():
             keep(visitor, ticket)
 
-    line.learn("quick", None, 1.0)
+    line.record_duration("quick", None, 1.0)
     loader = Visitor(line, work=load)
     second, third = Visitor(line), Visitor(line)
     wait_until(lambda: second.told and third.told)
@@ -134,17 +146,19 @@ def test_a_model_being_loaded_is_said_and_teaches_nothing(line):
     loader.finish()
     for visitor in (second, third):
         visitor.join()
-    assert line._pace.expected(second.ticket) < 1.0
+    assert line._durations.expected(second.ticket) < 1.0
 
 
 def test_who_waits_too_long_is_sent_away(line):
-    line.learn("quick", None, 3.0)
+    line.record_duration("quick", None, 3.0)
     first = Visitor(line)
     line.time_limit = 0.05
     second = Visitor(line)
     second.join()
-    assert isinstance(second.error, WaitedError)
-    assert "s without its turn coming. Busy: 1 photo is waiting. Try again in" in str(second.error)
+    assert isinstance(second.error, QueueTimeoutError)
+    assert second.error.waited > 0.05
+    assert second.error.waiting == 1
+    assert 1 <= second.error.seconds <= 6
     assert len(line) == 0
     first.finish()
     assert first.error is None
@@ -154,86 +168,35 @@ def test_closing_ends_the_waiting_and_not_the_work(line):
     first, second = Visitor(line), Visitor(line)
     line.close()
     second.join()
-    assert isinstance(second.error, ClosingError)
-    assert str(second.error) == words.CLOSING
+    assert isinstance(second.error, ShuttingDownError)
     assert first.is_inside()
     first.finish()
     assert first.error is None
-    with pytest.raises(ClosingError), line.turn("quick"):
+    with pytest.raises(ShuttingDownError), line.slot("quick"):
         pytest.fail("it was closed")
 
 
 def test_a_failure_frees_the_place_and_teaches_nothing(line):
-    with pytest.raises(ZeroDivisionError), line.turn("quick"):
+    with pytest.raises(ZeroDivisionError), line.slot("quick"):
         raise ZeroDivisionError
-    with line.turn("quick") as ticket:
-        assert line._pace.expected(ticket) is None
-    assert line._pace.expected(ticket) is not None
+    with line.slot("quick") as ticket:
+        assert line._durations.expected(ticket) is None
+    assert line._durations.expected(ticket) is not None
 
 
 def test_waiting_is_not_counted_as_work(line):
     first = Visitor(line)
 
-    def work(report):
-        with line.turn("quick", report=report):
+    def work(progress):
+        with line.slot("quick", progress=progress):
             return "done"
 
-    steps = with_reports(work, seconds=0.4)
+    steps = run_with_progress(work, seconds=0.4)
     end = time.monotonic() + 0.8
     while time.monotonic() < end:
-        assert next(steps) in (None, ("You are next …", None))
+        assert next(steps) in (None, (QueuePosition(1, None), None))
     first.finish()
     assert list(steps)[-1] == "done"
-
-
-# --- a turn for several ----------------------------------------------------------------------
-
-
-def test_those_who_wait_for_the_same_share_a_turn(line):
-    go = threading.Event()
-
-    def gather(visitor, ticket):
-        keep(visitor, ticket)
-        with line.gather(ticket, 3) as group:
-            for one in group:
-                one.outcome = [other.item for other in group]
-        assert go.wait(20)
-
-    leader = Visitor(line, work=gather)
-    other, same = Visitor(line, "other"), [Visitor(line) for _ in range(3)]
-    leader.end.set()
-    wait_until(lambda: same[0].is_inside() and same[1].is_inside())
-    assert not same[2].is_inside()
-    assert not other.is_inside()
-    for visitor in same:
-        visitor.end.set()
-    same[0].join()
-    assert not other.is_inside()  # the turn is not over before all have left
-    go.set()
-    other.finish()
-    same[2].join()
-    together = [leader, *same[:2]]
-    assert [v.ticket.outcome for v in (*together, same[2])] == [together] * 3 + [None]
-    assert all(visitor.error is None for visitor in (leader, other, *same))
-
-
-def test_a_shared_turn_that_fails_puts_the_others_back(line):
-    def gather(visitor, ticket):
-        keep(visitor, ticket)
-        with line.gather(ticket) as group:
-            assert len(group) == 3
-            raise StoppedError
-
-    leader = Visitor(line, work=gather)
-    second, third = Visitor(line), Visitor(line)
-    leader.end.set()
-    leader.join()
-    wait_until(lambda: second.is_inside())
-    assert not third.is_inside()
-    second.finish()
-    third.finish()
-    assert second.error is None
-    assert third.error is None
 
 
 # --- several turns at once -------------------------------------------------------------------
@@ -241,7 +204,7 @@ def test_a_shared_turn_that_fails_puts_the_others_back(line):
 
 @pytest.fixture
 def wide():
-    line = Line(width=3)
+    line = Scheduler(max_concurrency=3)
     yield line
     line.close()
 
@@ -257,11 +220,11 @@ def test_as_many_work_at_once_as_the_line_is_wide(wide):
         wait_until(lambda one=one: one.is_inside())
         one.finish()
     assert len(wide) == 0
-    assert not wide._serving
+    assert not wide.running
 
 
 def test_places_count_on_all_who_work(wide):
-    wide.learn("quick", None, 4.0)
+    wide.record_duration("quick", None, 4.0)
     at_work = [Visitor(wide) for _ in range(3)]
     waiting = [Visitor(wide) for _ in range(4)]
     wait_until(lambda: all(one.told for one in waiting))
@@ -271,17 +234,17 @@ def test_places_count_on_all_who_work(wide):
         "You are number 3 in line, about 4 s …",
         "You are number 4 in line, about 8 s …",
     ]
-    assert wide.busy_text().endswith("Try again in about 10 s.")  # 7 x 4 s by three
+    assert wide.estimated_wait() == 10  # 7 x 4 s by three
     for one in (*at_work, *waiting):
         one.finish()
 
 
 def test_a_model_being_loaded_is_said_where_nobody_else_works(wide):
     def load(visitor, ticket):
-        with ticket.preparing():
+        with ticket.loading_model():
             keep(visitor, ticket)
 
-    wide.learn("quick", None, 4.0)
+    wide.record_duration("quick", None, 4.0)
     loaders = [Visitor(wide, work=load) for _ in range(2)]
     third, fourth = Visitor(wide), Visitor(wide)
     wait_until(lambda: fourth.told)
@@ -290,33 +253,11 @@ def test_a_model_being_loaded_is_said_where_nobody_else_works(wide):
         one.finish()
 
 
-def test_a_shared_turn_is_one_of_those_at_once(wide):
-    def gather(visitor, ticket):
-        keep(visitor, ticket)
-        with wide.gather(ticket, 3) as group:
-            for one in group:
-                one.outcome = len(group)
-
-    leader = Visitor(wide, work=gather)
-    others = [Visitor(wide, "other") for _ in range(2)]
-    same, last = [Visitor(wide) for _ in range(2)], Visitor(wide, "other")
-    leader.end.set()
-    leader.join()
-    wait_until(lambda: all(one.is_inside() for one in same))
-    same[0].finish()
-    assert not last.is_inside()  # the turn is not over before all of it have left
-    same[1].finish()
-    wait_until(lambda: last.is_inside())
-    assert [one.ticket.outcome for one in (leader, *same)] == [3, 3, 3]
-    for one in (*others, last):
-        one.finish()
-
-
 def test_closing_a_wide_line_ends_the_waiting_and_not_the_work(wide):
     visitors = [Visitor(wide) for _ in range(4)]
     wide.close()
     visitors[3].join()
-    assert isinstance(visitors[3].error, ClosingError)
+    assert isinstance(visitors[3].error, ShuttingDownError)
     for one in visitors[:3]:
         one.finish()
         assert one.error is None
@@ -325,14 +266,60 @@ def test_closing_a_wide_line_ends_the_waiting_and_not_the_work(wide):
 # --- who is turned away ----------------------------------------------------------------------
 
 
-def test_a_full_line_tells_the_time_it_measured(line):
-    crowd = Crowd(line, 4)
-    assert crowd.line.busy_text(4) == "Busy: 4 photos are waiting. Try again in a minute."
-    line.learn("quick", None, 3.0)
-    assert crowd.line.busy_text(4).endswith("Try again in about 12 s.")
+def test_as_many_are_let_in_as_work_and_wait():
+    line = Scheduler(max_concurrency=2, max_queue=3)
+    with ExitStack() as calls:
+        for _ in range(5):
+            calls.enter_context(line.join())
+        with pytest.raises(QueueFullError) as refused, line.join():
+            pytest.fail("nobody was to be let in")
+        assert (refused.value.waiting, refused.value.seconds) == (3, None)
+        line.record_duration("quick", None, 3.0)
+        with pytest.raises(QueueFullError) as refused, line.join():
+            pytest.fail("nobody was to be let in")
+        assert (refused.value.waiting, refused.value.seconds) == (3, 5)  # 3 x 3 s by two
+    with line.join():  # all have gone again
+        pass
+    line.close()
+    with pytest.raises(ShuttingDownError), line.join():
+        pytest.fail("it was closed")
+
+
+def test_a_call_that_fails_leaves_its_place():
+    line = Scheduler(max_queue=0)
+    with pytest.raises(ZeroDivisionError), line.join():
+        raise ZeroDivisionError
+    with line.join():
+        pass
+
+
+def test_the_time_told_is_the_one_measured(line):
+    assert line.estimated_wait(4) is None
+    line.record_duration("quick", None, 3.0)
+    assert line.estimated_wait(4) == 12
     for _ in range(30):
-        line.learn("quick", None, 0.1)
-    assert crowd.line.busy_text(4).endswith("Try again in about 1 s.")
+        line.record_duration("quick", None, 0.1)
+    assert line.estimated_wait(4) == 1
+
+
+@pytest.mark.parametrize(
+    ("waiting", "seconds", "text"),
+    [
+        (4, None, "Busy: 4 photos are waiting. Try again in a minute."),
+        (1, 12, "Busy: 1 photo is waiting. Try again in about 12 s."),
+    ],
+)
+def test_words_of_a_full_queue(waiting, seconds, text):
+    assert user_message(log, QueueFullError(waiting, seconds)) == text
+
+
+def test_words_of_those_who_waited_in_vain():
+    assert user_message(log, ShuttingDownError()) == words.CLOSING
+    assert user_message(log, QueueTimeoutError(0.6, 2, 7)) == (
+        "Your photo has waited 1 s without its turn coming. Busy: 2 photos are waiting. "
+        "Try again in about 7 s."
+    )
+    assert user_message(log, DeadlineError(1.0)).startswith("This took more than 1 s, the limit")
 
 
 @pytest.mark.parametrize(
@@ -349,14 +336,14 @@ def test_words_of_a_place(number, seconds, text):
 
 
 def test_photos_that_wait_are_named():
-    line = Line()
+    line = Scheduler()
 
     def wait(job: types.SimpleNamespace) -> None:
-        with pytest.raises(ClosingError), line.turn("m", item=job):
+        with pytest.raises(ShuttingDownError), line.slot("m", request=job):
             pass
 
     jobs = [types.SimpleNamespace(source=source) for source in ("a.jpg", b"bytes", "b.jpg")]
-    with line.turn("m", item=jobs[0]):
+    with line.slot("m", request=jobs[0]):
         waiting = [threading.Thread(target=wait, args=(job,)) for job in jobs[1:]]
         for thread in waiting:
             thread.start()

@@ -13,10 +13,10 @@ from PIL import Image
 import tiny
 from inside import running_inside
 from page import live as live_module
-from page.engine import Engine
+from page.engine import LabelingService
 from page.live import LIVE, MAX_CAMERAS, CrowdedError, EndedError, Live, map_size
 from page.options import Options
-from page.predictors import EMBEDDED, LIGHT
+from page.predictors import EMBEDDED, LIGHTWEIGHT_MODELS
 from segmentation import PixelwiseError, decode_label_map
 from server import start_app
 
@@ -29,8 +29,8 @@ def jpeg(image: np.ndarray | None = None) -> bytes:
 
 
 @pytest.fixture
-def engine(tiny_program):
-    return Engine(Options(model=str(tiny_program), device="cpu"))
+def service(tiny_program):
+    return LabelingService(Options(model=str(tiny_program), device="cpu"))
 
 
 class Clock:
@@ -46,8 +46,8 @@ class Clock:
 # --- one camera ----------------------------------------------------------------------------
 
 
-def test_a_frame_becomes_a_label_map(engine):
-    live = Live(engine, 60)
+def test_a_frame_becomes_a_label_map(service):
+    live = Live(service, 60)
     facts = live.start("colour_net", jpeg())
     assert (facts["model"], facts["side"], facts["background"]) == ("colour_net", tiny.SIDE, 0)
     assert facts["categories"][tiny.CAT]["name"] == "cat"
@@ -62,8 +62,8 @@ def test_a_frame_becomes_a_label_map(engine):
     assert seconds > 0
 
 
-def test_a_moved_picture_is_followed_in_the_same_frame(engine):
-    live = Live(engine, 60)
+def test_a_moved_picture_is_followed_in_the_same_frame(service):
+    live = Live(service, 60)
     ident = live.start("", jpeg())["id"]
     for _ in range(3):
         live.frame(ident, jpeg())
@@ -81,9 +81,9 @@ def test_the_map_is_small(size, expected):
     assert map_size(*size) == expected
 
 
-def test_time_is_up_and_the_camera_is_forgotten(engine):
+def test_time_is_up_and_the_camera_is_forgotten(service):
     clock = Clock()
-    live = Live(engine, 10, clock)
+    live = Live(service, 10, clock)
     ident = live.start("", jpeg())["id"]
     clock.now += 9
     assert live.frame(ident, jpeg()) is not None
@@ -93,9 +93,9 @@ def test_time_is_up_and_the_camera_is_forgotten(engine):
     assert len(live) == 0
 
 
-def test_a_silent_camera_is_forgotten_and_too_many_are_turned_away(engine):
+def test_a_silent_camera_is_forgotten_and_too_many_are_turned_away(service):
     clock = Clock()
-    live = Live(engine, 100, clock)
+    live = Live(service, 100, clock)
     for _ in range(MAX_CAMERAS):
         live.start("", jpeg())
     with pytest.raises(CrowdedError, match=f"{MAX_CAMERAS} cameras are on already"):
@@ -105,40 +105,40 @@ def test_a_silent_camera_is_forgotten_and_too_many_are_turned_away(engine):
     assert len(live) == 0
 
 
-def test_a_frame_that_would_wait_is_dropped(engine, monkeypatch):
+def test_a_frame_that_would_wait_is_dropped(service, monkeypatch):
     monkeypatch.setattr(live_module, "PATIENCE_SECONDS", 0.05)
-    live = Live(engine, 60)
+    live = Live(service, 60)
     ident = live.start("", jpeg())["id"]
-    with engine.line.turn("a slow photo"):
+    with service.scheduler.slot("a slow photo"):
         assert live.frame(ident, jpeg()) is None
-    assert len(engine.line) == 0
+    assert len(service.scheduler) == 0
     assert live.frame(ident, jpeg()) is not None
 
 
-def test_a_second_frame_of_the_same_camera_is_dropped(engine):
-    live = Live(engine, 60)
+def test_a_second_frame_of_the_same_camera_is_dropped(service):
+    live = Live(service, 60)
     ident = live.start("", jpeg())["id"]
     answers = []
-    with engine.line.turn("a photo"):
+    with service.scheduler.slot("a photo"):
         thread = threading.Thread(target=lambda: answers.append(live.frame(ident, jpeg())))
         thread.start()
-        while not len(engine.line):
+        while not len(service.scheduler):
             time.sleep(0.005)
         assert live.frame(ident, jpeg()) is None
     thread.join(20)
     assert answers[0] is not None
 
 
-def test_a_photo_is_next_however_many_cameras_wait(engine):
+def test_a_photo_is_next_however_many_cameras_wait(service):
     """The line shares its time between models, and all cameras are one of them."""
     order = []
-    line = engine.line
+    line = service.scheduler
 
     def wait(name: str, model: str) -> None:
-        with line.turn(model, typical=model != LIVE):
+        with line.slot(model, counts_in_position=model != LIVE):
             order.append(name)
 
-    with line.turn("first"):
+    with line.slot("first"):
         threads = []
         for name, model in [*((f"frame {n}", LIVE) for n in range(4)), ("photo", "net")]:
             threads.append(threading.Thread(target=wait, args=(name, model)))
@@ -150,13 +150,13 @@ def test_a_photo_is_next_however_many_cameras_wait(engine):
     assert order.index("photo") <= 1
 
 
-def test_frames_have_no_number_in_the_line_that_people_are_told(engine):
-    line = engine.line
-    line.learn("net", None, 2.0)
-    before = line._pace.mean
-    with line.turn(LIVE, typical=False):
+def test_frames_have_no_number_in_the_line_that_people_are_told(service):
+    line = service.scheduler
+    line.record_duration("net", None, 2.0)
+    before = line._durations.mean
+    with line.slot(LIVE, counts_in_position=False):
         pass
-    assert line._pace.mean == before
+    assert line._durations.mean == before
 
 
 # --- which model ---------------------------------------------------------------------------
@@ -167,7 +167,7 @@ def tried(live: Live, monkeypatch, seconds: dict[str, float]) -> None:
     monkeypatch.setattr(live, "_candidates", lambda: list(seconds))
 
 
-LRASPP, MOBILENET = LIGHT[1:]
+LRASPP, MOBILENET = LIGHTWEIGHT_MODELS[1:]
 
 
 @pytest.mark.parametrize(
@@ -180,40 +180,40 @@ LRASPP, MOBILENET = LIGHT[1:]
     ],
 )
 def test_the_best_published_model_that_keeps_up_is_chosen(monkeypatch, seconds, chosen):
-    live = Live(Engine(Options(device="cpu")), 60)
+    live = Live(LabelingService(Options(device="cpu")), 60)
     tried(live, monkeypatch, seconds)
     assert live._choose(tiny.photo()) == chosen
 
 
 def test_the_pages_own_model_is_chosen_where_it_keeps_up(monkeypatch):
-    live = Live(Engine(Options(device="cpu", model=LRASPP)), 60)
+    live = Live(LabelingService(Options(device="cpu", model=LRASPP)), 60)
     tried(live, monkeypatch, {LRASPP: 0.05, MOBILENET: 0.06})
     assert live._choose(tiny.photo()) == LRASPP
     tried(live, monkeypatch, {LRASPP: 0.2, MOBILENET: 0.06})
     assert live._choose(tiny.photo()) == MOBILENET
 
 
-def test_it_is_said_which_model_answers_and_why(engine):
-    live = Live(engine, 60)
+def test_it_is_said_which_model_answers_and_why(service):
+    live = Live(service, 60)
     first = live.start("", jpeg())["why"]
     assert first.startswith("colour_net answers: ")
     assert "frames a second when tried here" in first
     assert live.start("colour_net", jpeg())["why"].startswith("colour_net answers, as you chose")
 
 
-def test_a_model_that_must_be_fetched_is_not_waited_for(engine, monkeypatch):
-    monkeypatch.setattr(engine, "is_ready", lambda name: False)
+def test_a_model_that_must_be_fetched_is_not_waited_for(service, monkeypatch):
+    monkeypatch.setattr(service, "is_ready", lambda name: False)
     with pytest.raises(PixelwiseError, match="fcn_resnet50 are not on this machine yet"):
-        Live(engine, 60).start("fcn_resnet50", jpeg())
+        Live(service, 60).start("fcn_resnet50", jpeg())
 
 
-def test_light_networks_stay_loaded_and_large_ones_are_bounded(engine, monkeypatch):
+def test_light_networks_stay_loaded_and_large_ones_are_bounded(service, monkeypatch):
     import segmentation
 
     monkeypatch.setattr(segmentation, "load", lambda name, **options: name)
-    for name in (*LIGHT, "fcn_resnet50", "fcn_resnet101", "deeplabv3_resnet50"):
-        engine.segmenter(name)
-    assert set(engine.predictors.loaded) == {*LIGHT, "fcn_resnet101", "deeplabv3_resnet50"}
+    for name in (*LIGHTWEIGHT_MODELS, "fcn_resnet50", "fcn_resnet101", "deeplabv3_resnet50"):
+        service.segmenter(name)
+    assert set(service.pool.loaded) == {*LIGHTWEIGHT_MODELS, "fcn_resnet101", "deeplabv3_resnet50"}
 
 
 # --- by HTTP -------------------------------------------------------------------------------

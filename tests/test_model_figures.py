@@ -23,7 +23,7 @@ def card(miou: float | None, photos: str, *, size: int = 192) -> ModelCard:
 
 
 def answer(card: ModelCard, size: int | None = None) -> SimpleNamespace:
-    return SimpleNamespace(card=card, size=size)
+    return SimpleNamespace(card=card, request=SimpleNamespace(size=size))
 
 
 def test_a_figure_stands_beside_the_photos_that_it_was_measured_on():

@@ -14,19 +14,19 @@ import pytest
 import page.handlers
 import tiny
 from page.clips import Clips
-from page.crowd import Crowd
-from page.engine import Engine
+from page.engine import LabelingService
 from page.folder import Janitor
 from page.live import Live
 from page.options import Options
 from page.server import _sweep
-from page.stops import ARRIVED, Stops
+from page.sessions import Sessions
+from page.stops import ARRIVED, CancelRegistry
 from segmentation.ffmpeg import Child
 
 
 @pytest.fixture
-def engine(tiny_program):
-    return Engine(Options(model=str(tiny_program), device="cpu", clip_seconds=9.0))
+def service(tiny_program):
+    return LabelingService(Options(model=str(tiny_program), device="cpu", clip_seconds=9.0))
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +44,8 @@ def said(step) -> str:
 
 
 @pytest.mark.parametrize("within", [False, True])
-def test_a_clip_whose_decoder_dies_is_an_error(engine, film, tmp_path, monkeypatch, within):
-    clips = Clips(engine, str(tmp_path), Crowd(engine.line))
+def test_a_clip_whose_decoder_dies_is_an_error(service, film, tmp_path, monkeypatch, within):
+    clips = Clips(service, str(tmp_path), Sessions())
     read, frames = Child.read_exactly, []
 
     def read_some(child, count):
@@ -63,8 +63,8 @@ def test_a_clip_whose_decoder_dies_is_an_error(engine, film, tmp_path, monkeypat
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]  # nothing is delivered
 
 
-def test_a_waiting_clip_is_not_tidied_away(engine, tmp_path):
-    clips = Clips(engine, str(tmp_path), Crowd(engine.line))
+def test_a_waiting_clip_is_not_tidied_away(service, tmp_path):
+    clips = Clips(service, str(tmp_path), Sessions())
     upload = tmp_path / "a" / "film.mp4"
     upload.parent.mkdir()
     upload.write_bytes(b"film")
@@ -84,8 +84,8 @@ def test_a_waiting_clip_is_not_tidied_away(engine, tmp_path):
     assert not upload.exists()
 
 
-def test_cameras_that_start_together_try_a_model_once(engine, monkeypatch):
-    live, tried = Live(engine, 60), []
+def test_cameras_that_start_together_try_a_model_once(service, monkeypatch):
+    live, tried = Live(service, 60), []
     plain = live._label
 
     def label(camera, image):
@@ -95,11 +95,11 @@ def test_cameras_that_start_together_try_a_model_once(engine, monkeypatch):
 
     monkeypatch.setattr(live, "_label", label)
     image = tiny.photo()
-    cameras = [threading.Thread(target=live._try, args=(engine.default, image)) for _ in range(6)]
+    cameras = [threading.Thread(target=live._try, args=(service.default, image)) for _ in range(6)]
     for one in cameras:
         one.start()
     while any(one.is_alive() for one in cameras):
-        live._facts(engine.default, engine.segmenter(engine.default), chosen=False)
+        live._facts(service.default, service.segmenter(service.default), chosen=False)
     assert len(tried) == 2  # the second of two counts
 
 
@@ -118,7 +118,7 @@ def request(session: str, arrived: float):
 
 
 def test_a_stop_button_ends_what_runs_and_what_still_waits():
-    stops, steps = Stops(), []
+    stops, steps = CancelRegistry(), []
 
     def run(word):
         for number in range(5):
@@ -147,9 +147,9 @@ def test_tidying_up_goes_on_whatever_happens(monkeypatch, caplog):
         calls.append("sweep")
         raise ZeroDivisionError("a secret\nline")
 
-    kept = SimpleNamespace(forget_old=lambda: calls.append("forget"))
-    demo = SimpleNamespace(engine=SimpleNamespace(kept=kept))
-    site = SimpleNamespace(janitor=SimpleNamespace(sweep=fail), demo=demo, crowd=Crowd())
+    kept = SimpleNamespace(evict_expired=lambda: calls.append("forget"))
+    demo = SimpleNamespace(service=SimpleNamespace(results=kept))
+    site = SimpleNamespace(janitor=SimpleNamespace(sweep=fail), demo=demo, sessions=Sessions())
     monkeypatch.setattr("page.server.SWEEP_SECONDS", 0.01)
 
     async def some_time():

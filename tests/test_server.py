@@ -18,9 +18,9 @@ import tiny
 from gossip import SECRET, gossip, segments_of
 from inside import API, file_data, png, running_inside
 from page import words
-from page.crowd import Crowd
 from page.headers import security_headers
-from page.work import StoppedError, TooLongError, finish, with_reports
+from page.sessions import Sessions
+from page.work import CancelledError, DeadlineError, run_to_completion, run_with_progress
 from segmentation import ImageError, open_image
 
 
@@ -459,7 +459,7 @@ def ask_page(app, path: str, session: str = "") -> list[dict]:
 
 def test_a_full_queue_asks_to_come_back(app):
     path = app.upload(png())
-    app.site.crowd.line.learn("another", None, 2.0)
+    app.site.scheduler.record_duration("another", None, 2.0)
     app.gate.open.clear()
     first = app.call(path).json()["event_id"]
     wait_until(lambda: app.gate.inside == 1)
@@ -471,7 +471,7 @@ def test_a_full_queue_asks_to_come_back(app):
     text = json.loads(data)["error"]
     assert text.startswith("Busy: 2 photos are waiting. Try again in about ")
     assert text.endswith(" s.")
-    (value,) = ask_page(app, path)
+    *_, value = ask_page(app, path)
     assert value["text"].startswith("Busy: 2 photos are waiting. Try again in about ")
     assert app.gate.calls >= 1
     app.gate.open.set()
@@ -481,7 +481,7 @@ def test_a_full_queue_asks_to_come_back(app):
 
 def test_who_waits_is_told_the_place_and_then_the_answer(app):
     path = app.upload(png())
-    app.site.crowd.line.learn(app.site.demo.engine.default, None, 3.0)
+    app.site.scheduler.record_duration(app.site.demo.service.default, None, 3.0)
     app.gate.open.clear()
     first = app.call(path).json()["event_id"]
     wait_until(lambda: app.gate.inside == 1)
@@ -493,7 +493,7 @@ def test_who_waits_is_told_the_place_and_then_the_answer(app):
         )
         visitor.start()
         visitors.append(visitor)
-        wait_until(lambda number=number: len(app.site.crowd.line) == number)
+        wait_until(lambda number=number: len(app.site.scheduler) == number)
     time.sleep(0.2)
     app.gate.open.set()
     for visitor in visitors:
@@ -536,7 +536,7 @@ def test_who_waits_too_long_is_told(app, monkeypatch):
     first = app.call(path).json()["event_id"]
     wait_until(lambda: app.gate.inside == 1)
     second = app.call(path).json()["event_id"]
-    monkeypatch.setattr(app.site.crowd.line, "time_limit", 0.5)
+    monkeypatch.setattr(app.site.scheduler, "time_limit", 0.5)
     kind, data = app.answer(second)
     assert kind == "error"
     assert json.loads(data)["error"].startswith("Your photo has waited 1 s without its turn")
@@ -545,7 +545,7 @@ def test_who_waits_too_long_is_told(app, monkeypatch):
 
 
 def test_work_that_takes_too_long_frees_its_place(app, monkeypatch):
-    monkeypatch.setattr(app.site.crowd, "time_limit", 1.0)
+    monkeypatch.setattr(app.site.demo.service, "time_limit", 1.0)
     path = app.upload(png())
     app.gate.open.clear()
     kind, data = app.answer(app.call(path).json()["event_id"])
@@ -559,7 +559,7 @@ def test_work_that_takes_too_long_frees_its_place(app, monkeypatch):
 
 @pytest.mark.parametrize("door", ["page", "program"])
 def test_who_leaves_frees_the_place(app, door, monkeypatch):
-    monkeypatch.setattr("page.crowd.LEFT_SECONDS", 0.5)
+    monkeypatch.setattr("page.sessions.AWAY_SECONDS", 0.5)
     path, session = app.upload(png()), f"leaver{door}"
     app.gate.open.clear()
     if door == "page":
@@ -577,7 +577,7 @@ def test_who_leaves_frees_the_place(app, door, monkeypatch):
 
 
 def test_who_comes_back_after_a_while_is_answered(app, monkeypatch):
-    monkeypatch.setattr("page.crowd.LEFT_SECONDS", 0.2)
+    monkeypatch.setattr("page.sessions.AWAY_SECONDS", 0.2)
     path = app.upload(png())
     number = next(n for n, fn in app.site.demo.fns.items() if fn.api_name == "segment")
     for _ in range(2):
@@ -622,7 +622,7 @@ def test_a_failure_is_told_and_the_next_photo_works(app, error, told):
 
 
 def test_a_failed_forward_pass_leaves_the_next_one_working(app, monkeypatch):
-    model = app.site.demo.engine.segmenter(app.site.demo.engine.default).model
+    model = app.site.demo.service.segmenter(app.site.demo.service.default).model
     original = model.network.forward
     for error in (MemoryError("no"), torch.OutOfMemoryError("CUDA out of memory. Tried ...")):
         monkeypatch.setattr(model.network, "forward", lambda *_, e=error: fail(e)())
@@ -639,33 +639,33 @@ def test_a_failed_forward_pass_leaves_the_next_one_working(app, monkeypatch):
 def test_work_is_stopped_between_its_steps():
     steps: list[str] = []
 
-    def work(report):
+    def work(progress):
         for name in "abcdefgh":
             time.sleep(0.1)
-            report(name)
+            progress(name)
             steps.append(name)
 
-    reports = with_reports(work)
+    reports = run_with_progress(work)
     assert next(reports) == ("a", None)
     reports.close()
     time.sleep(0.4)
     assert len(steps) <= 2
-    with pytest.raises(TooLongError, match=r"more than 0\.15 s"):
-        finish(work, seconds=0.15)
-    with pytest.raises(StoppedError):
-        finish(work, gone=lambda: True)
+    with pytest.raises(DeadlineError, match=r"more than 0\.15 s"):
+        run_to_completion(work, seconds=0.15)
+    with pytest.raises(CancelledError):
+        run_to_completion(work, is_cancelled=lambda: True)
 
 
 def test_a_page_between_two_questions_has_not_left(monkeypatch):
-    crowd = Crowd()
-    assert not crowd.has_left("a program that listens later")
-    with crowd.listening("visitor"):
-        assert not crowd.has_left("visitor")
-    assert not crowd.has_left("visitor")
-    monkeypatch.setattr("page.crowd.LEFT_SECONDS", -1)
-    assert crowd.has_left("visitor")
-    with crowd.listening("visitor"):
-        assert not crowd.has_left("visitor")
+    sessions = Sessions()
+    assert not sessions.has_disconnected("a program that listens later")
+    with sessions.connected("visitor"):
+        assert not sessions.has_disconnected("visitor")
+    assert not sessions.has_disconnected("visitor")
+    monkeypatch.setattr("page.sessions.AWAY_SECONDS", -1)
+    assert sessions.has_disconnected("visitor")
+    with sessions.connected("visitor"):
+        assert not sessions.has_disconnected("visitor")
 
 
 # --- a password ------------------------------------------------------------------------------
@@ -720,8 +720,8 @@ def test_who_waits_is_told_when_the_page_closes(tiny_program, tmp_path):
         first = app.call(path).json()["event_id"]
         wait_until(lambda: app.gate.inside == 1)
         second = app.call(path).json()["event_id"]
-        wait_until(lambda: len(app.site.crowd.line) == 1)
-        app.site.crowd.close()
+        wait_until(lambda: len(app.site.scheduler) == 1)
+        app.site.scheduler.close()
         kind, data = app.answer(second)
         assert (kind, json.loads(data)["error"]) == ("error", words.CLOSING)
         assert app.call(path).status_code == 503

@@ -14,8 +14,7 @@ import segmentation
 import tiny
 from inside import file_data, png, running_inside
 from page import several as module
-from page.crowd import LINE
-from page.engine import Engine
+from page.engine import LabelingService
 from page.options import Options
 from page.several import MAX_PHOTOS, RUNS_AT_ONCE, Several
 from schemas import check
@@ -42,9 +41,9 @@ def cache(tmp_path):
 
 @pytest.fixture
 def several(tiny_program, cache):
-    engine = Engine(Options(model=str(tiny_program), device="cpu"))
-    engine.segmenter(engine.default)  # torch reads one program at a time, and some tests leave
-    return Several(engine, str(cache))
+    service = LabelingService(Options(model=str(tiny_program), device="cpu"))
+    service.segmenter(service.default)  # torch reads one program at a time, and some tests leave
+    return Several(service, str(cache))
 
 
 @pytest.fixture
@@ -156,7 +155,7 @@ def test_who_leaves_frees_everything(several, uploads, cache):
 
 
 def test_who_has_left_ends_the_run(several, uploads, monkeypatch):
-    monkeypatch.setattr(several.crowd, "has_left", lambda session: True)
+    monkeypatch.setattr(several.sessions, "has_disconnected", lambda session: True)
     steps = list(several.run(uploads, "", 0, Request()))
     assert not any("Done" in step[STATUS] for step in steps)
     assert not several._stops._running
@@ -173,20 +172,20 @@ def test_few_visitors_do_so_at_once(several, uploads):
 
 
 def test_a_photo_that_takes_too_long_is_told_and_the_others_go_on(several, uploads, monkeypatch):
-    real, slow, end = several.engine.work, threading.Event(), threading.Event()
+    real, slow, end = several.service.work, threading.Event(), threading.Event()
 
-    def work(ticket, report):
+    def work(ticket, progress):
         if not slow.is_set():
             slow.set()
             end.wait(30)
-        return real(ticket, report)
+        return real(ticket, progress)
 
-    monkeypatch.setattr(several.engine, "work", work)
-    several.crowd.time_limit = 0.5
+    monkeypatch.setattr(several.service, "work", work)
+    several.service.time_limit = 0.5
     run = several.run([uploads[0], uploads[2]], "", 0, Request())
     for step in run:
         if "took more than 0.5 s" in step[STATUS]:
-            several.crowd.time_limit = 60.0
+            several.service.time_limit = 60.0
             end.set()
     assert "Done: 1 photo is labelled, of 2." in step[STATUS]
 
@@ -216,8 +215,7 @@ def test_it_waits_in_the_line_of_the_network_and_only_uploads_can_be_named(
     with running_inside(tiny_program, tmp_path / "cache", max_queue=2) as app:
         demo = app.site.demo
         number = next(n for n, fn in demo.fns.items() if fn.api_name == "several")
-        assert demo.fns[number].concurrency_id == LINE
-        assert number in demo.doors
+        assert demo.fns[number].concurrency_limit is None  # `Scheduler.join` has the limit
         call = {"fn_index": number, "session_hash": "x"}
         data = [[file_data(uploads[0][0])], app.model, 0]
         answer = app.http.post("/gradio_api/queue/join", json={**call, "data": data})

@@ -13,12 +13,12 @@ from PIL import Image
 import segmentation
 import tiny
 from page import words
-from page.crowd import Crowd
-from page.engine import Engine
+from page.engine import LabelingService
 from page.handlers import Handlers
-from page.job import SHARPER
+from page.kept import SHARPER
 from page.options import Options
 from page.programs import Programs
+from page.sessions import Sessions
 from segmentation.card_figures import Figures, sizes_of
 from segmentation.catalog import embedded_card
 from segmentation.cli import main
@@ -134,25 +134,25 @@ def test_a_folder_that_was_labelled_plainly_is_labelled_again_when_sharper():
 
 
 def test_the_page_takes_the_sizes_of_the_model_that_labels(tiny_program):
-    engine = Engine(Options(model=str(tiny_program), device="cpu"))
+    service = LabelingService(Options(model=str(tiny_program), device="cpu"))
     photo = tiny.photo()
     file = io.BytesIO()
     Image.fromarray(photo).save(file, "PNG")
-    sharper = engine.segment(file.getvalue(), "embedded", SHARPER, session="ana")
-    assert sharper.size == embedded_card().sharper.size
-    assert engine.segment(file.getvalue(), "embedded", session="ana").key != sharper.key
+    sharper = service.segment(file.getvalue(), "embedded", SHARPER, session="ana")
+    assert sharper.request.size == embedded_card().sharper.size
+    assert service.segment(file.getvalue(), "embedded", session="ana").key != sharper.key
     note = words.run_facts(sharper)
     assert "at 192 and 288 px" in note
     assert f"Mean IoU {100 * embedded_card().sharper.miou:.0f} %" in note
     # Of the tests' own network nobody has measured it: it is shown its own size.
-    assert engine.segment(file.getvalue(), "colour_net", SHARPER).size is None
+    assert service.segment(file.getvalue(), "colour_net", SHARPER).request.size is None
 
 
 def test_the_visitor_reads_where_sharper_was_not_measured(tiny_program, tmp_path):
     photo = tmp_path / "photo.png"
     Image.fromarray(tiny.photo()).save(photo)
-    engine = Engine(Options(model=str(tiny_program), device="cpu"))
-    handlers = Handlers(engine, str(tmp_path), Crowd(engine.line, 8, 60))
+    service = LabelingService(Options(model=str(tiny_program), device="cpu"))
+    handlers = Handlers(service, str(tmp_path), Sessions())
     *_, (value, *_) = handlers.label(str(photo), "colour_net", SHARPER)
     assert value["note"] == words.NOT_SHARPER
     *_, (value, *_) = handlers.label(str(photo), "colour_net", 0)
@@ -162,8 +162,8 @@ def test_the_visitor_reads_where_sharper_was_not_measured(tiny_program, tmp_path
 def test_programs_ask_for_it_behind_the_models_name(tiny_program, tmp_path):
     photo = tmp_path / "photo.png"
     Image.fromarray(tiny.photo()).save(photo)
-    engine = Engine(Options(model=str(tiny_program), device="cpu"))
-    programs = Programs(engine, str(tmp_path), Crowd(engine.line, 8, 60))
+    service = LabelingService(Options(model=str(tiny_program), device="cpu"))
+    programs = Programs(service, str(tmp_path), Sessions())
     _, _, facts = programs.segment(str(photo), "embedded+sharper")
     expected = segmentation.load("embedded", device="cpu", sharper=True).predict(str(photo))
     assert facts["classes"] == expected.to_json()["classes"]

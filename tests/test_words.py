@@ -25,7 +25,8 @@ def card(figures: Figures | None) -> ModelCard:
 
 
 def answer(model: str, card: ModelCard, size: int | None = None) -> SimpleNamespace:
-    return SimpleNamespace(result=SimpleNamespace(model=model), card=card, size=size)
+    request = SimpleNamespace(size=size)
+    return SimpleNamespace(result=SimpleNamespace(model=model), card=card, request=request)
 
 
 @pytest.mark.parametrize("size", [None, 192])

@@ -10,7 +10,7 @@ import pytest
 import segmentation
 import tiny
 from page import lent, zerogpu
-from page.engine import Engine
+from page.engine import LabelingService
 from page.options import Options
 from segmentation import ImageError
 from server import ROOT
@@ -42,9 +42,9 @@ def test_everywhere_else_a_function_stays_as_it_is(monkeypatch):
 
 
 def test_a_photo_is_labelled_in_another_process(spaces, tiny_program):
-    engine = Engine(Options(model=str(tiny_program)))
+    service = LabelingService(Options(model=str(tiny_program)))
     photo = segmentation.Photo(tiny.photo())
-    answers = [engine.segment(photo, size=size).result for size in (None, 96)]
+    answers = [service.segment(photo, size=size).result for size in (None, 96)]
     here = segmentation.load(tiny_program, device="cpu")
     for result, size in zip(answers, (None, 96), strict=True):
         np.testing.assert_array_equal(
@@ -57,26 +57,26 @@ def test_a_photo_is_labelled_in_another_process(spaces, tiny_program):
 
 
 def test_this_process_keeps_to_the_processor(spaces, tiny_program):
-    engine = Engine(Options(model=str(tiny_program), device="auto"))
-    assert engine.segmenter(str(tiny_program)).model.device.type == "cpu"
-    assert Engine(Options()).default == segmentation.default_model("cpu")
+    service = LabelingService(Options(model=str(tiny_program), device="auto"))
+    assert service.segmenter(str(tiny_program)).model.device.type == "cpu"
+    assert LabelingService(Options()).default == segmentation.default_model("cpu")
 
 
 def test_without_quota_the_processor_labels(spaces, tiny_program, caplog):
     spaces.GPU.quota = 0
-    engine = Engine(Options(model=str(tiny_program)))
-    result = engine.segment(segmentation.Photo(tiny.photo())).result
+    service = LabelingService(Options(model=str(tiny_program)))
+    result = service.segment(segmentation.Photo(tiny.photo())).result
     assert result.class_map[20, 10] == tiny.PERSON
     assert not spaces.calls
     assert "the processor labels: You have exceeded your GPU quota" in caplog.text
 
 
 def test_an_error_of_the_photo_is_told_from_there(spaces, tiny_program, tmp_path):
-    engine = Engine(Options(model=str(tiny_program)))
+    service = LabelingService(Options(model=str(tiny_program)))
     bad = tmp_path / "notes.jpg"
     bad.write_text("dear diary")
     with pytest.raises(ImageError, match="is text, not a picture"):
-        engine.segment(str(bad))
+        service.segment(str(bad))
 
 
 def test_the_package_comes_before_torch():

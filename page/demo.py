@@ -1,0 +1,54 @@
+"""Put the page together from its parts. Importing this module builds nothing."""
+
+import gradio as gr
+
+from . import classroom, label_room, live_words, several_room, words
+from .blocks import Page
+from .engine import LabelingService
+from .examples import examples_folder
+from .handlers import Handlers
+from .moving import Moving
+from .options import Options
+from .predictors import ModelPool
+from .programs import Programs, add_endpoints
+from .sessions import Sessions
+from .several import Several
+
+
+def build_demo(options: Options, pool: ModelPool | None = None) -> gr.Blocks:
+    """The page.
+
+    Args:
+        options: what was set on the command line.
+        pool: what labels the photos: None for networks in this process; `deploy` hands over
+            networks on other machines.
+
+    Returns:
+        Blocks that wait for `launch()` or `gr.mount_gradio_app()`.
+    """
+    photos = examples_folder()
+    service = LabelingService(options, pool)
+    with Page(title=words.TITLE, analytics_enabled=False) as demo:
+        sessions = Sessions()
+        handlers = Handlers(service, demo.GRADIO_CACHE, sessions)
+        gr.HTML(words.MASTHEAD, elem_id="masthead")
+        key = gr.State("")
+        with gr.Tabs(elem_id="rooms") as rooms:
+            with gr.Tab(label_room.TITLE, id="label"):
+                first = label_room.LabelRoom(service, photos)
+            with gr.Tab(several_room.TITLE, id="several-photos-tab"):
+                several = Several(service, demo.GRADIO_CACHE, sessions)
+                several_room.add_several(several, first.model, first.size)
+            with gr.Tab(classroom.TITLE, id="classroom"):
+                classroom.Classroom(
+                    service, demo=demo, rooms=rooms, key=key, photo=first.photo, examples=photos
+                )
+            with gr.Tab(live_words.TITLE, id="live"):
+                moving = Moving(service, demo=demo, sessions=sessions)
+                demo.live, demo.clips = moving.live, moving.clips
+        first.listen(handlers, key)
+        demo.unload(handlers.leave)
+        demo.service, demo.sessions = service, sessions
+        demo.hidden = service.hidden
+        add_endpoints(Programs(service, demo.GRADIO_CACHE, sessions))
+    return demo
