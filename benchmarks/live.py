@@ -23,7 +23,7 @@ from benchmarks.output import EXAMPLES
 from benchmarks.tables import machine_line, markdown
 from benchmarks.timing import Clock, in_turn, machine, spread, total
 from page.live import map_size
-from page.predictors import EMBEDDED, LIGHT
+from page.predictors import EMBEDDED, LIGHTWEIGHT_MODELS
 from segmentation.postprocess import decide
 
 CAMERA = (640, 480)  # (width, height) that the page asks a camera for
@@ -65,7 +65,7 @@ def measure(runs: int) -> dict[str, dict[str, list[float]]]:
     """Model -> stage -> seconds of each run."""
     with tempfile.TemporaryDirectory() as folder:
         contenders = {}
-        for name in LIGHT:
+        for name in LIGHTWEIGHT_MODELS:
             if name == EMBEDDED:
                 segmenter = segmentation.load(name, device="cpu")
             else:
