@@ -93,7 +93,9 @@ def test_the_page_on_installing_names_the_command_that_the_package_brings(wheel)
         "=",
         "page.app:main",
     ]
-    assert "pixelwise --model embedded" in (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    assert "pixelwise --model embedded" in (ROOT / "docs" / "install.md").read_text(
+        encoding="utf-8"
+    )
 
 
 @pytest.mark.slow
