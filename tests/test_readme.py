@@ -12,8 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = [
     *(ROOT / name for name in ("README.md", "SECURITY.md", "CONTRIBUTING.md")),
     *sorted((ROOT / "docs").glob("*.md")),
-    ROOT / "deploy" / "README.md",
-    ROOT / "training" / "README.md",
+    *(ROOT / name / "README.md" for name in ("deploy", "training", "benchmarks")),
 ]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 MAX_WORDS = 20
