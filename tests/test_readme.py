@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from page.options import SHARED, Options
+
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = [
     *(ROOT / name for name in ("README.md", "SECURITY.md", "CONTRIBUTING.md")),
@@ -19,7 +21,7 @@ MAX_WORDS = 20
 EACH = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 
 FOLDERS = r"segmentation|viewer|page|deploy|training|benchmarks|docs|examples|tests|\.ci"
-PATH = re.compile(rf"(?:`|python |node |sh )((?:{FOLDERS})/[\w./-]+)")
+PATH = re.compile(rf"(?:`|python |node |sh |pytest )((?:{FOLDERS})/[\w./-]+)")
 LINK = re.compile(r"\]\((?!https?:)([^)\s#]*)(?:#([^)\s]+))?\)")
 
 # Private words for things that have a name (queue, slot, password, shown, again, ...).
@@ -100,6 +102,8 @@ def test_sentences_are_short(name):
 def test_documents_use_the_words_of_the_field(path):
     sentences = prose(path.read_text(encoding="utf-8"))
     assert [one for one in sentences if PRIVATE.search(one) or INVERTED.search(one)] == []
+    if path.parent.name != "benchmarks":  # a photo, an image or a label map: see the glossary
+        assert [one for one in sentences if re.search(r"\bpictures?\b(?!\.md)", one, re.I)] == []
 
 
 def test_the_word_list_finds_what_it_is_for():
@@ -113,6 +117,25 @@ def test_the_word_list_finds_what_it_is_for():
     assert all(PRIVATE.search(one) or INVERTED.search(one) for one in bad)
     good = ("What breaks first?", "Photos share one queue.", "In the line of code above.")
     assert not any(PRIVATE.search(one) or INVERTED.search(one) for one in good)
+
+
+def test_every_package_that_is_installed_has_its_reason():
+    page = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    table = page.partition("## Why each package is needed")[2]
+    required = re.findall(r"^[\w-]+", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+    assert required
+    assert set(required) <= set(re.findall(r"`([\w-]+)`", table))
+
+
+def test_the_table_of_limits_has_the_defaults_of_the_page():
+    page = (ROOT / "docs" / "share.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `--([\w-]+)[^`]*` \| ([\d.]+) \| ([\d.]*) ?\|", page, re.MULTILINE)
+    default = Options()
+    for name, value, tight in rows:
+        field = name.replace("-", "_")
+        assert float(value) == getattr(default, field), name
+        assert (float(tight) if tight else None) == SHARED.get(field), name
+    assert len(rows) == 8
 
 
 def test_the_tree_of_the_readme_names_what_is_tracked():

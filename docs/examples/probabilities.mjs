@@ -1,4 +1,4 @@
-// Probabilities at a pixel: node probabilities.mjs http://127.0.0.1:7860 photo.jpg ROW COLUMN [model]
+// Ask about a pixel: node probabilities.mjs http://127.0.0.1:7860 photo.jpg ROW COLUMN [model]
 import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { Client } from "@gradio/client";

@@ -1,4 +1,4 @@
-"""Probabilities at a pixel: python probabilities.py http://127.0.0.1:7860 photo.jpg ROW COLUMN [model]."""
+"""Ask about a pixel: python probabilities.py http://127.0.0.1:7860 photo.jpg ROW COLUMN [model]."""
 
 import sys
 

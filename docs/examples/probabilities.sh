@@ -1,5 +1,5 @@
 #!/bin/sh
-# Probabilities at a pixel: sh probabilities.sh http://127.0.0.1:7860 photo.jpg ROW COLUMN [model]
+# Ask about a pixel: sh probabilities.sh http://127.0.0.1:7860 photo.jpg ROW COLUMN [model]
 # Prints the result: the endpoint's values as a JSON array.
 set -eu
 address=$1 photo=$2 y=$3 x=$4 model=${5-}
