@@ -43,7 +43,7 @@ clean:
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-# Gradio 6.31 asks for pillow<13, whose holes are published: SECURITY.md, "Known holes".
+# Gradio 6.31 asks for pillow<13, which has published vulnerabilities: see SECURITY.md.
 PILLOW := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-pillow.txt
 
 $(VENV)/run.stamp: requirements.txt requirements-bounds.txt requirements-pillow.txt | $(BIN)/python

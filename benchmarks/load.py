@@ -75,14 +75,14 @@ def rows_of(tally: Tally, seconds: float) -> dict[str, str]:
     rows = {
         "requests": f"{asked} in {seconds:.0f} s ({asked / seconds:.2f} a second)",
         "lost": str(lost),
-        "failed on this side": str(failed),
-        "answers of 5xx": str(sum(n for code, n in tally.statuses.items() if code >= 500)),
+        "failed in the server": str(failed),
+        "responses with 5xx": str(sum(n for code, n in tally.statuses.items() if code >= 500)),
     }
     if tally.seconds:
         ordered = sorted(tally.seconds)
         p99 = ordered[min(len(ordered) - 1, round(0.99 * len(ordered)))]
         rows["photos labelled"] = f"{len(ordered)} ({len(ordered) / seconds:.2f} a second)"
-        rows["time of a photo, waiting included"] = (
+        rows["time of a photo, including the queue"] = (
             f"median {statistics.median(ordered):.2f} s, p99 {p99:.2f} s"
         )
     return rows | {name: str(count) for name, count in sorted(tally.outcomes.items())}

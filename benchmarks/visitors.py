@@ -161,7 +161,7 @@ class Visitor:
             return "past the time limit"
         if text.startswith("Something went wrong") or not text:
             return "failed"
-        return "told what is wrong"
+        return "refused with a message"
 
     def _leave(self, data: bytes) -> str:
         """Ask as the page does, listen for a moment, and close the tab."""

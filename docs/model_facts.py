@@ -1,4 +1,4 @@
-"""Write what README says of the models from their cards: `python -m docs.model_facts`."""
+"""Write the figures in docs/models.md from the models' cards: `python -m docs.model_facts`."""
 
 import re
 from collections.abc import Callable
@@ -8,11 +8,11 @@ from segmentation.catalog import EMBEDDED, MODELS, PUBLISHED_ON, embedded_card
 from segmentation.knowledge import calibration_sentence, knowledge_sentence
 from segmentation.models import count_parameters
 
-README = Path(__file__).parent.parent / "README.md"
+PAGE = Path(__file__).with_name("models.md")
 
 
 def model_table() -> str:
-    """The models that can be had, with their figures and what these were measured on; Markdown."""
+    """The available models with their figures and what these were measured on; Markdown."""
     card = embedded_card()
     rows = [
         "| name | mIoU over 21 classes | measured on | parameters | download |",
@@ -30,16 +30,15 @@ def model_table() -> str:
 
 
 def built_in_model() -> str:
-    """What the built-in model knows and how sure it is, a line each; Markdown."""
+    """The built-in model's strengths, weaknesses and calibration, a line each; Markdown."""
     figures = embedded_card().figures
     lines = [
-        f"  - {knowledge_sentence(figures)}",
-        f"  - {calibration_sentence(figures)} Its expected calibration error is "
+        f"- {knowledge_sentence(figures)}",
+        f"- {calibration_sentence(figures)} Its expected calibration error is "
         f"{figures.calibration_error:.3f}.",
-        f"  - Where more than one class is likely the page marks the picture as unsure. The set of "
-        f"classes that it gives for a pixel holds the true one in {100 * figures.set_coverage:.0f} "
-        "of 100 cases.",
-        f"  - All measured on {figures.measured_on} (shorter side).",
+        "- The page marks pixels as unsure where more than one class is likely. The set of classes "
+        f"for a pixel holds the true one in {100 * figures.set_coverage:.0f} of 100 cases.",
+        f"- All measured on {figures.measured_on} (shorter side).",
     ]
     return "\n".join(lines)
 
@@ -51,15 +50,15 @@ BLOCKS: dict[str, Callable[[], str]] = {
 
 
 def fill(text: str) -> str:
-    """The README with each block between its two marks written from the cards."""
+    """Return the page with each block between its two marks written from the cards."""
     for name, write in BLOCKS.items():
         mark = f"<!-- {name}: python -m docs.model_facts -->"
         block = re.compile(f"{re.escape(mark)}\n.*?<!-- end -->", re.DOTALL)
         if not block.search(text):
-            raise ValueError(f"README.md has no block {mark} ... <!-- end -->")
+            raise ValueError(f"docs/models.md has no block {mark} ... <!-- end -->")
         text = block.sub(lambda _, m=mark, w=write: f"{m}\n{w()}\n<!-- end -->", text)
     return text
 
 
 if __name__ == "__main__":
-    README.write_text(fill(README.read_text()))
+    PAGE.write_text(fill(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

@@ -165,8 +165,8 @@ def test_figures_that_are_no_object_are_refused():
         parse_card(card(figures="good"))
 
 
-def test_the_readme_says_what_the_cards_say():
-    text = model_facts.README.read_text()
+def test_the_page_of_models_has_the_figures_of_the_cards():
+    text = model_facts.PAGE.read_text(encoding="utf-8")
     assert model_facts.fill(text) == text, "run python -m docs.model_facts"
     with pytest.raises(ValueError, match="has no block <!-- model table"):
         model_facts.fill("")

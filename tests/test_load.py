@@ -21,7 +21,7 @@ def test_a_mixed_crowd_loses_nothing(app):
         "good: asked to come back",
         "slow: labelled",
         "slow: asked to come back",
-        "bad: told what is wrong",
+        "bad: refused with a message",
         "bad: asked to come back",
         "leaves: gone",
         "looks: seen",
@@ -31,7 +31,7 @@ def test_a_mixed_crowd_loses_nothing(app):
     assert not [code for code in tally.statuses if code >= 400]
     text = load_report({"command": "", "rows": rows_of(tally, seconds) | {"machine": "this one"}})
     assert "| lost | 0 |" in text
-    assert "| answers of 5xx | 0 |" in text
+    assert "| responses with 5xx | 0 |" in text
     assert "| machine | this one |" in text
 
 

@@ -84,7 +84,7 @@ def test_the_examples_are_found_in_a_checkout():
     assert all((examples_folder() / example.file).is_file() for example in EXAMPLES)
 
 
-def test_the_readme_names_the_command_that_the_package_brings(wheel):
+def test_the_page_on_installing_names_the_command_that_the_package_brings(wheel):
     archive = zipfile.ZipFile(wheel)
     (points,) = (name for name in archive.namelist() if name.endswith("entry_points.txt"))
     assert archive.read(points).decode().split() == [
@@ -93,7 +93,9 @@ def test_the_readme_names_the_command_that_the_package_brings(wheel):
         "=",
         "page.app:main",
     ]
-    assert "pixelwise --model embedded" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "pixelwise --model embedded" in (ROOT / "docs" / "install.md").read_text(
+        encoding="utf-8"
+    )
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""What the embedded model's card says in words."""
+"""Write the embedded model's card as a page of Markdown."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ LICENSE = (
 
 
 def known_failures(figures: dict[str, Any]) -> list[str]:
-    """What the figures say that the model is bad at.
+    """List the weaknesses that the figures show.
 
     Args:
         figures: As `training.evaluate.examine` gives them, with "size".
@@ -82,7 +82,7 @@ def describe_model(card: dict[str, Any]) -> str:
 {knowledge_sentence(found)}
 ({rule}.)
 
-On {found.measured_on} (shorter side), at the ground truth's full size:
+On {found.measured_on} (shorter side), at the full size of the ground truth:
 
 | figure | value |
 |---|---|
@@ -92,7 +92,7 @@ On {found.measured_on} (shorter side), at the ground truth's full size:
 |---|---|---|
 {rows}
 
-{_sharper(card)}The same figures again: `{again}`
+{_sharper(card)}To repeat these figures: `{again}`
 
 {_confidence(numbers, calibration_sentence(found))}
 ## Known failures
@@ -101,12 +101,12 @@ On {found.measured_on} (shorter side), at the ground truth's full size:
 
 ## How it was made
 
-From random weights: none of any published network is in it. Each stage began where the one before
-it ended, unless it says otherwise.
+It was trained from random weights and contains no weights of a published network. Each stage began
+with the weights of the stage before, unless stated otherwise.
 
 {_stages(card["trained"]["stages"])}
 
-To go on from it, add `--init embedded` to `python -m training.train`.
+To continue training from it, add `--init embedded` to `python -m training.train`.
 
 ## Data and licence
 
@@ -115,7 +115,7 @@ To go on from it, add `--init embedded` to `python -m training.train`.
 
 
 def _sharper(card: dict[str, Any]) -> str:
-    """What averaging several sizes gains, as a section; empty where it was not measured."""
+    """Return the gain of averaging several sizes as a section; empty if it was not measured."""
     if "sharper" not in card:
         return ""
     sizes = " and ".join(map(str, card["sharper"]["size"]))
@@ -145,7 +145,7 @@ def _summary_rows(numbers: dict[str, Any]) -> str:
 
 
 def _confidence(numbers: dict[str, Any], sentence: str) -> str:
-    """What its confidence is worth, as a section."""
+    """Return the calibration as a section; empty if it was not measured."""
     if "calibration" not in numbers:
         return ""
     found = numbers["calibration"]
@@ -163,15 +163,16 @@ def _confidence(numbers: dict[str, Any], sentence: str) -> str:
 
 
 def _sets(sets: dict[str, Any]) -> list[str]:
-    """What the prediction sets are worth, as lines of Markdown."""
+    """Return the figures of the prediction sets as lines of Markdown."""
     several = sum(share for size, share in sets["sizes"].items() if size != "1")
     return [
-        f"A pixel's set has every class with a probability of {sets['threshold']:.3f} or more. The",
-        f"threshold was drawn from a random {sets['photos'][0]} of the photos, so that "
+        f"A pixel's set contains the classes with a probability of {sets['threshold']:.3f} or "
+        "more.",
+        f"The threshold was chosen on a random {sets['photos'][0]} of the photos, so that "
         f"{100 * sets['level']:.0f} % of the",
-        f"sets hold the true class; on the other {sets['photos'][1]} photos "
+        f"sets contain the true class. On the other {sets['photos'][1]} photos "
         f"{100 * sets['coverage']:.1f} % do. Of the pixels of those",
-        f"photos {100 * several:.0f} % have a set of two classes or more: the page draws them as "
+        f"photos {100 * several:.0f} % have a set of two classes or more: the page marks them as "
         "unsure.",
         f"Their label is right in {100 * _several_accuracy(sets):.0f} % of the cases, that of the "
         f"others in {100 * sets['accuracy'].get('1', 0.0):.0f} %.",
