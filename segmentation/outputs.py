@@ -1,7 +1,6 @@
 """The two files of a labelled photo, and how a file is written whole or not at all."""
 
 import contextlib
-import hashlib
 import io
 import os
 import tempfile
@@ -76,13 +75,8 @@ def check_writable(folder: Path) -> None:
         os.unlink(part)
 
 
-def mark_path(out: Path, key: str) -> Path:
-    """A hidden file of that key in an output folder, which `remove_parts` removes."""
-    return out / f"{_PREFIX}{hashlib.sha256(os.fsencode(key)).hexdigest()[:32]}{_SUFFIX}"
-
-
 def remove_parts(folders: Iterable[Path]) -> None:
-    """Remove what killed processes left in these folders: parts of files, and marks."""
+    """Remove what killed processes left in these folders: parts of files."""
     for folder in folders:
         for part in folder.glob(f"{_PREFIX}*{_SUFFIX}"):
             with contextlib.suppress(OSError):
