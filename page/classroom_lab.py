@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from segmentation import PixelwiseError, explain, palette_from_card
+from segmentation import PixelwiseError, palette_from_card
 from segmentation.card_figures import sizes_of
 
 from . import classroom_words as words
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import torch
 
     from segmentation import Segmentation, Segmenter
+    from segmentation.explain.parts import Encoded
 
 MAX_ENCODED = 4  # photos whose features are kept, all visitors together
 MAX_ENCODED_BYTES = 256 * 2**20
@@ -44,7 +45,7 @@ class Lab:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self._encoded: OrderedDict[str, explain.Encoded] = OrderedDict()
+        self._encoded: OrderedDict[str, Encoded] = OrderedDict()
         self._lock = threading.Lock()
 
     def answer(self, key: str) -> Answer:
@@ -75,14 +76,16 @@ class Lab:
         batch = segmenter.preprocess(image, size=sizes_of(answer.size or segmenter.size)[0])
         return batch.to(segmenter.model.device)
 
-    def encoded(self, answer: Answer) -> "explain.Encoded":
+    def encoded(self, answer: Answer) -> "Encoded":
         """The encoder's features of the photo, from memory where they are still kept."""
         with self._lock:
             kept = self._encoded.get(answer.key)
         if kept is None:
+            from segmentation.explain.parts import encode
+
             network = self.segmenter(answer).model.network
             with self.engine.alone():
-                kept = explain.encode(network, self.batch(answer))
+                kept = encode(network, self.batch(answer))
             self._keep(answer.key, kept)
         return kept
 
@@ -91,7 +94,7 @@ class Lab:
         with self._lock:
             return key in self._encoded
 
-    def _keep(self, key: str, encoded: "explain.Encoded") -> None:
+    def _keep(self, key: str, encoded: "Encoded") -> None:
         with self._lock:
             self._encoded[key] = encoded
             while len(self._encoded) > MAX_ENCODED or (
@@ -102,8 +105,10 @@ class Lab:
 
     def who(self, answer: Answer) -> str:
         """A line that names the model that a view explains."""
+        from segmentation.explain.parts import family
+
         network = self.segmenter(answer).model.network
-        name, kind = words.escape(answer.result.model), words.escape(explain.family(network))
+        name, kind = words.escape(answer.result.model), words.escape(family(network))
         size = f", shown {size_text(answer.size)}" if answer.size else ""
         return words.note(f"This explains <strong>{name}</strong> ({kind}{size}).", "model")
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from segmentation.indexed_png import write_indexed_png
 from segmentation.overlay import blend
-from segmentation.palette import colorize, palette_from_card, write_indexed_png
+from segmentation.palette import colorize, palette_from_card
 from segmentation.predictor import Segmenter
 
 _PREFIX, _SUFFIX = ".pixelwise-", ".part"
