@@ -17,8 +17,11 @@ import torch
 from PIL import Image
 
 import segmentation
-from segmentation import Segmentation, Segmenter, display_name, explain, read_indexed_png
+from page.classroom_runs import SIZES
+from segmentation import Segmentation, Segmenter, display_name, metrics, read_indexed_png
 from segmentation.catalog import EMBEDDED_FOLDER
+from segmentation.explain import parts, perturb
+from segmentation.explain.aspp import ablated, aspp_of, sampling_taps
 
 ROOT = Path(__file__).resolve().parent.parent
 LESSON = ROOT / "docs" / "lesson.md"
@@ -49,7 +52,7 @@ def found(result: Segmentation) -> str:
 
 def changed(before: Segmentation, after: Segmentation) -> float:
     """Share of pixels whose label differs."""
-    return explain.changed_pixels(before.class_map, after.class_map)[1]
+    return metrics.changed_pixels(before.class_map, after.class_map)[1]
 
 
 def steps_and_grades(segmenter: Segmenter) -> Iterator[tuple[str, str]]:
@@ -60,7 +63,7 @@ def steps_and_grades(segmenter: Segmenter) -> Iterator[tuple[str, str]]:
         if name in TRUTHS:
             truth = read_indexed_png(ROOT / "examples" / "truth" / f"{name}.png")
             index = TRUTHS[name]
-            mark = explain.grade(result.class_map == index, truth == index, truth == explain.IGNORE)
+            mark = metrics.grade(result.class_map == index, truth == index, truth == metrics.IGNORE)
             said += f"; IoU of the {display_name(result.categories[index])} {mark.iou:.2f}"
         yield f"Labels of {name.replace('_', ' ')} (views 1, 8, 9)", said
 
@@ -70,42 +73,42 @@ def inner_parts(segmenter: Segmenter) -> Iterator[tuple[str, str]]:
     network = segmenter.model.network
     plain = segmenter.predict(photo("astronaut"))
     batch = segmenter.preprocess(Image.open(photo("astronaut")).convert("RGB"))
-    encoded = explain.encode(network, batch)
-    aspp = explain.aspp_of(network)
+    encoded = parts.encode(network, batch)
+    aspp = aspp_of(network)
     grid = tuple(encoded.last.shape[-2:])
     size = plain.class_map.shape
     middle = (size[0] // 2, size[1] // 2)
-    taps = explain.sampling_taps(aspp, middle, grid, size)
+    taps = sampling_taps(aspp, middle, grid, size)
     outside = ", ".join(
         f"{t.branch} {int((~t.inside).sum())} of {len(t.inside)}" for t in taps if not t.whole
     )
     yield "Feature map that the ASPP reads (view 3)", f"{grid[0]} × {grid[1]} cells"
     yield "Taps in the padding for the middle pixel (view 3)", outside
     for branch in aspp.branches:
-        with explain.ablated(network, [branch.name]):
-            cut = explain.with_logits(plain, explain.decode(network, encoded))
+        with ablated(network, [branch.name]):
+            cut = parts.with_logits(plain, parts.decode(network, encoded))
         yield f"Changed without {branch.name} (view 3)", percent(changed(plain, cut))
-    if explain.has_skip(network):
-        with torch.inference_mode(), explain.without_skip(network):
-            cut = explain.with_logits(plain, network(batch)["out"])
+    if parts.has_skip(network):
+        with torch.inference_mode(), parts.without_skip(network):
+            cut = parts.with_logits(plain, network(batch)["out"])
         yield "Changed without the skip (view 5)", percent(changed(plain, cut))
 
 
 def sizes_and_breaks(segmenter: Segmenter) -> Iterator[tuple[str, str]]:
     """Views 6, 7 and 9: the astronaut at five sizes, and broken in eight ways."""
     plain = segmenter.predict(photo("astronaut"))
-    steps = explain.sweep_sizes(lambda s: segmenter.predict(photo("astronaut"), size=s), plain)
-    yield (
-        "Changed at each size (view 6)",
-        ", ".join(f"{step.size} px {percent(step.changed)}" for step in steps),
+    shares = (
+        f"{size} px {percent(changed(plain, segmenter.predict(photo('astronaut'), size=size)))}"
+        for size in SIZES
     )
+    yield "Changed at each size (view 6)", ", ".join(shares)
     twice = segmenter.predict(photo("astronaut"), size=2 * segmenter.model.card.resize)
-    table = explain.agreement([plain.class_map, twice.class_map])
+    table = metrics.agreement([plain.class_map, twice.class_map])
     yield "Agreement with itself at twice its size (view 7)", percent(float(table[0, 1]))
     image = np.asarray(Image.open(photo("astronaut")).convert("RGB"))
-    for one in explain.PERTURBATIONS.values():
+    for one in perturb.PERTURBATIONS.values():
         after = segmenter.predict(one.apply(image))
-        share = explain.changed_pixels(
+        share = metrics.changed_pixels(
             plain.class_map,
             one.back(after.class_map, plain.class_map.shape),
             one.valid(plain.class_map.shape),

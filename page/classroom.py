@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from segmentation import PixelwiseError, display_name
-from segmentation.explain import PERTURBATIONS
+from segmentation.explain.perturb import PERTURBATIONS
 from viewer import PixelBars, pixel_value
 from viewer.files import keep_file
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from segmentation import MODELS, PixelwiseError, Segmentation
-from segmentation.explain import agreement, disagreement, joint_classes
+from segmentation.metrics import agreement, disagreement, joint_classes
 from segmentation.models import count_parameters
 
 from . import classroom_figures as fig

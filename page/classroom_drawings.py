@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from segmentation import Region, Segmentation, display_name
-from segmentation.explain import Taps, class_scores
+from segmentation.explain.aspp import Taps
+from segmentation.explain.evidence import class_scores
 
 from . import classroom_figures as fig
 from . import classroom_words as words

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from segmentation import blend, colorize, display_name
-from segmentation.explain import heat
+from segmentation.explain.heat import heat
 from segmentation.result import BACKGROUND_NAMES, Segmentation
 
 from .classroom_words import escape, percent

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from segmentation import display_name, open_image, read_indexed_png
-from segmentation.explain import IGNORE, Grade, grade, verdicts
+from segmentation.metrics import IGNORE, Grade, grade, verdicts
 
 from . import classroom_figures as fig
 from . import classroom_words as words

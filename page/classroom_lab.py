@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from segmentation import PixelwiseError, explain
+from segmentation import PixelwiseError
 from segmentation.card_figures import sizes_of
 
 from . import classroom_words as words
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import torch
 
     from segmentation import Segmentation, Segmenter
+    from segmentation.explain.parts import Encoded
 
 MAX_ENCODED = 4  # photos whose features are kept, all visitors together
 MAX_ENCODED_BYTES = 256 * 2**20
@@ -43,9 +44,7 @@ class Lab:
 
     def __init__(self, service: LabelingService) -> None:
         self.service = service
-        self._encoded: BoundedCache[str, explain.Encoded] = BoundedCache(
-            MAX_ENCODED, MAX_ENCODED_BYTES
-        )
+        self._encoded: BoundedCache[str, Encoded] = BoundedCache(MAX_ENCODED, MAX_ENCODED_BYTES)
 
     def answer(self, key: str) -> LabelResult:
         """The answer that the page shows.
@@ -77,13 +76,15 @@ class Lab:
         batch = segmenter.preprocess(image, size=sizes_of(answer.request.size or segmenter.size)[0])
         return batch.to(segmenter.model.device)
 
-    def encoded(self, answer: LabelResult) -> "explain.Encoded":
+    def encoded(self, answer: LabelResult) -> "Encoded":
         """The encoder's features of the photo, from memory where they are still kept."""
         kept = self._encoded.get(answer.key)
         if kept is None:
+            from segmentation.explain.parts import encode
+
             network = self.segmenter(answer).model.network
             with self.service.exclusive():
-                kept = explain.encode(network, self.batch(answer))
+                kept = encode(network, self.batch(answer))
             self._encoded.put(answer.key, kept)
         return kept
 
@@ -93,8 +94,10 @@ class Lab:
 
     def who(self, answer: LabelResult) -> str:
         """A line that names the model that a view explains."""
+        from segmentation.explain.parts import family
+
         network = self.segmenter(answer).model.network
-        name, kind = words.escape(answer.result.model), words.escape(explain.family(network))
+        name, kind = words.escape(answer.result.model), words.escape(family(network))
         size = f", shown {size_text(answer.request.size)}" if answer.request.size else ""
         return words.note(f"This explains <strong>{name}</strong> ({kind}{size}).", "model")
 

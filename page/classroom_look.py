@@ -5,22 +5,16 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from segmentation import display_name
-from segmentation.explain import (
-    ablated,
-    aspp_of,
-    cell_of,
-    changed_pixels,
-    class_map_of,
-    decode,
+from segmentation.explain.aspp import ablated, aspp_of, cell_of, sampling_taps
+from segmentation.explain.evidence import class_map_of, entropy_map
+from segmentation.explain.parts import decode, nominal_stride, with_logits
+from segmentation.explain.receptive import (
     effective_receptive_field,
     energy_box,
-    entropy_map,
-    nominal_stride,
-    sampling_taps,
     scale_box,
     theoretical_receptive_field,
-    with_logits,
 )
+from segmentation.metrics import changed_pixels
 
 from . import classroom_drawings as draw
 from . import classroom_figures as fig

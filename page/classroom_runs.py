@@ -8,18 +8,15 @@ import torch
 from PIL import Image
 
 from segmentation import Segmentation
-from segmentation.explain import (
-    PERTURBATIONS,
-    SIZES,
+from segmentation.explain.features import (
     FeatureMap,
-    changed_pixels,
     feature_maps,
-    has_skip,
     strongest_channels,
     three_components,
-    with_logits,
-    without_skip,
 )
+from segmentation.explain.parts import has_skip, with_logits, without_skip
+from segmentation.explain.perturb import PERTURBATIONS
+from segmentation.metrics import changed_pixels
 
 from . import classroom_figures as fig
 from . import classroom_words as words
@@ -28,6 +25,8 @@ from .classroom_lab import Lab, palette_of, told
 from .kept import LabelResult
 
 CHANNELS = 6
+SIZES = (130, 260, 520, 780, 1040)
+"""Shorter sides of the walk through sizes, in pixels."""
 
 
 class Runs:

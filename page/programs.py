@@ -8,6 +8,7 @@ import gradio as gr
 import numpy as np
 
 from segmentation import ModelError, blend, colorize, write_indexed_png
+from segmentation.facts import result_facts
 
 from . import words
 from .errors import CancelledError, QueueFullError
@@ -63,7 +64,7 @@ class Programs(Service):
 
         def use(answer: LabelResult) -> tuple[str, str, Facts]:
             overlay = blend(answer.photo.image, _colors(answer), words.API_ALPHA)
-            facts = {**answer.result.to_json(), "notes": list(answer.notes)}
+            facts = {**result_facts(answer.result), "notes": list(answer.notes)}
             return self._labels(answer), self.file(png(overlay), "overlay.png"), facts
 
         return self._finish(
@@ -197,8 +198,8 @@ class _Side:
 
 def _compared(first: _Side, second: _Side) -> tuple[np.ndarray, Facts]:
     """Where two answers agree, (H, W) uint8, and the facts of the comparison."""
-    from segmentation.explain import joint_classes, overlaps
     from segmentation.facts import comparison_facts
+    from segmentation.metrics import joint_classes, overlaps
 
     sides = (first, second)
     maps, names = joint_classes([s.class_map for s in sides], [s.categories for s in sides])

@@ -14,9 +14,10 @@ from PIL import Image
 
 from segmentation.csv_table import csv_bytes
 from segmentation.errors import PixelwiseError
-from segmentation.facts import SCHEMA
+from segmentation.facts import SCHEMA, result_facts
+from segmentation.indexed_png import write_indexed_png
 from segmentation.overlay import blend
-from segmentation.palette import colorize, write_indexed_png
+from segmentation.palette import colorize
 from segmentation.result import Segmentation
 
 OVERLAY_ALPHA = 0.5
@@ -38,7 +39,7 @@ class Packed:
     Attributes:
         labels: an indexed PNG at the photo's size.
         overlay: a JPEG at the photo's size, without metadata.
-        facts: `Segmentation.to_json` and the notes.
+        facts: `segmentation.facts.result_facts` and the notes.
     """
 
     labels: bytes
@@ -61,7 +62,7 @@ def pack(
     colors = colorize(result.class_map, palette)
     overlay = Image.fromarray(blend(image, colors, OVERLAY_ALPHA))
     overlay.save(file, "JPEG", quality=OVERLAY_QUALITY)
-    facts = {**result.to_json(), "notes": list(notes)}
+    facts = {**result_facts(result), "notes": list(notes)}
     return Packed(write_indexed_png(result.class_map, palette), file.getvalue(), facts)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from segmentation.cli_options import make_parser
 from segmentation.errors import PixelwiseError
+from segmentation.facts import result_facts
 from segmentation.images import open_photo
 from segmentation.many.run import INTERRUPTED, label_folder
 from segmentation.many.settings import Settings
@@ -119,4 +120,4 @@ def _label(
     files = encode_outputs(opened.image, result.class_map, palette, alpha)
     for path, data in zip(paths_of(folder, names.choose(photo)), files, strict=True):
         write_whole(path, data)
-    return {"image": photo, **result.to_json()}
+    return {"image": photo, **result_facts(result)}

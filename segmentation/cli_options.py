@@ -128,7 +128,7 @@ def _add_folder_options(parser: argparse.ArgumentParser) -> None:
         "--ray",
         metavar="ADDRESS",
         help="share the photos over a Ray cluster: auto, HOST:PORT, ray://HOST:PORT, or local for "
-        'one on this machine; needs pip install "ray[data]", here and on every node Pixelwise, '
+        "one on this machine; needs pip install ray, here and on every node Pixelwise, "
         "and FOLDER, DIR and files of your own at the same paths on all of them",
     )
 

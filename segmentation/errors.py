@@ -35,3 +35,11 @@ class ModelError(PixelwiseError):
 
 class DeviceError(ModelError):
     """The named device is not on this machine."""
+
+
+class ExplainError(PixelwiseError):
+    """A model has no such part, or cannot be asked this; the message says which and why."""
+
+
+class PixelError(PixelwiseError, IndexError):
+    """A pixel that the photo does not have."""

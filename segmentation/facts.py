@@ -12,11 +12,35 @@ import numpy as np
 if TYPE_CHECKING:
     from segmentation.card_figures import Size
     from segmentation.cards import ModelCard
-    from segmentation.explain.compare import Overlap
+    from segmentation.metrics import Overlap
     from segmentation.result import Segmentation
 
 SCHEMA = "pixelwise/1"
 """The value of every object's field "schema"."""
+
+
+def result_facts(result: "Segmentation") -> dict[str, Any]:
+    """A labelled photo as plain values: who labelled it, its size, and the classes found."""
+    return {
+        "model": result.model,
+        "device": result.device,
+        "precision": result.precision,
+        "height": result.height,
+        "width": result.width,
+        "seconds": round(result.seconds, 4),
+        "classes": [
+            {
+                "index": area.index,
+                "name": area.name,
+                "pixels": area.pixels,
+                "fraction": area.fraction,
+                "confidence": area.confidence,
+            }
+            for area in result.areas()
+        ],
+        "unsure": result.unsure,
+        "schema": SCHEMA,
+    }
 
 
 def pixel_facts(result: "Segmentation", y: int, x: int) -> dict[str, Any]:

@@ -11,10 +11,8 @@ from PIL import Image
 from segmentation.errors import ImageError
 from segmentation.image_checks import check_size
 from segmentation.image_files import read_source
-from segmentation.image_kinds import sniff
 from segmentation.image_modes import to_rgb
 from segmentation.image_readers import check_file, frame_notes, read_picture
-from segmentation.png_chunks import open_png
 from segmentation.tiff import PAGES_NOTE
 
 
@@ -66,7 +64,7 @@ def open_photo(
     if isinstance(source, np.ndarray):
         return Photo(_copy_array(source, max_megapixels))
     if isinstance(source, Image.Image):
-        with _only_image_errors("This picture"):
+        with only_image_errors("This picture"):
             return _from_pillow(source, max_megapixels)
     if not isinstance(source, str | os.PathLike | bytes | bytearray | memoryview):
         raise ImageError(
@@ -74,7 +72,7 @@ def open_photo(
             f"not {type(source).__name__}."
         )
     subject, data = read_source(source, max_bytes, max_megapixels)
-    with _only_image_errors(subject):
+    with only_image_errors(subject):
         return _decode(subject, data, max_megapixels)
 
 
@@ -97,7 +95,7 @@ def check_photo(
     if not isinstance(source, str | os.PathLike | bytes):
         return None
     subject, data = read_source(source, max_bytes, max_megapixels)
-    with _only_image_errors(subject):
+    with only_image_errors(subject):
         check_file(subject, data, max_megapixels)
     return data
 
@@ -107,38 +105,6 @@ def open_image(
 ) -> np.ndarray:
     """As `open_photo`, the picture alone: (H, W, 3) uint8 RGB."""
     return open_photo(source, max_bytes=max_bytes, max_megapixels=max_megapixels).image
-
-
-def open_png_values(
-    source: str | os.PathLike | bytes, *modes: str, max_megapixels: float | None = 64.0
-) -> np.ndarray:
-    """The numbers that a PNG stores, with no orientation, colour management or transparency.
-
-    Args:
-        source: A path, or a file's bytes.
-        *modes: Which are accepted: "P" for an indexed PNG, "RGB" and "RGBA" for 8 bits a channel.
-        max_megapixels: As `open_photo`.
-
-    Returns:
-        (H, W) for "P", else (H, W, 3) or (H, W, 4); uint8.
-
-    Raises:
-        ImageError: Not a readable PNG, or one of another mode.
-    """
-    subject, data = read_source(source, None, max_megapixels)
-    kind = sniff(data)
-    if kind != "PNG":
-        raise ImageError(f"{subject} is {_an(kind)}; a PNG with label indices is needed.")
-    with _only_image_errors(subject):
-        check_file(subject, data, max_megapixels)
-        image = open_png(subject, data).image
-        if image.mode not in modes or data[24] > 8:
-            raise ImageError(
-                f"{subject} is a PNG of mode {image.mode} with {data[24]} bits; "
-                f"mode {' or '.join(modes)} with up to 8 is needed."
-            )
-        image.load()
-        return np.array(image)
 
 
 def _decode(subject: str, data: bytes, max_megapixels: float | None) -> Photo:
@@ -186,7 +152,7 @@ def _copy_array(array: np.ndarray, max_megapixels: float | None) -> np.ndarray:
 
 
 @contextmanager
-def _only_image_errors(subject: str) -> Iterator[None]:
+def only_image_errors(subject: str) -> Iterator[None]:
     """Whatever a decoder raises on a bad file leaves here as an `ImageError` with a message."""
     try:
         yield
@@ -210,8 +176,3 @@ def _only_image_errors(subject: str) -> Iterator[None]:
             f"{subject} cannot be decoded: it is damaged, or of a rare kind. "
             "Open it in an image editor and save it as PNG or JPEG."
         ) from error
-
-
-def _an(kind: str) -> str:
-    """A kind from `sniff` as words: formats come without an article."""
-    return f"a {kind} file" if kind.isupper() else kind

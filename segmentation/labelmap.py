@@ -5,7 +5,7 @@ import os
 import numpy as np
 
 from segmentation.errors import PaletteError
-from segmentation.images import open_png_values
+from segmentation.indexed_png import open_png_values
 from segmentation.png_writer import write_png
 
 _FAST_ABOVE_PIXELS = 4_000_000

@@ -1,7 +1,6 @@
 """The two files of a labelled photo, and how a file is written whole or not at all."""
 
 import contextlib
-import hashlib
 import io
 import os
 from collections.abc import Iterable
@@ -10,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from segmentation.indexed_png import write_indexed_png
 from segmentation.overlay import blend
-from segmentation.palette import colorize, palette_from_card, write_indexed_png
+from segmentation.palette import colorize, palette_from_card
 from segmentation.partial_file import SUFFIX, partial_file
 from segmentation.predictor import Segmenter
 
@@ -69,13 +69,8 @@ def check_writable(folder: Path) -> None:
         pass
 
 
-def mark_path(out: Path, key: str) -> Path:
-    """A hidden file of that key in an output folder, which `remove_parts` removes."""
-    return out / f"{_PREFIX}{hashlib.sha256(os.fsencode(key)).hexdigest()[:32]}{SUFFIX}"
-
-
 def remove_parts(folders: Iterable[Path]) -> None:
-    """Remove what killed processes left in these folders: parts of files, and marks."""
+    """Remove what killed processes left in these folders: parts of files."""
     for folder in folders:
         for part in folder.glob(f"{_PREFIX}*{SUFFIX}"):
             with contextlib.suppress(OSError):

@@ -1,14 +1,10 @@
-"""Colours for class indices: palettes, class map to colours and back, indexed PNG files."""
+"""Colours for class indices: palettes, class map to colours and back."""
 
-import io
-import os
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from PIL import Image
 
 from segmentation.errors import ModelError, PaletteError
-from segmentation.images import open_png_values
 
 # 21 colours found by a farthest-point search with local moves over a 16 x 16 x 16 grid of sRGB:
 # it maximises the smallest CIELAB distance between any two of them as seen with normal vision
@@ -128,8 +124,8 @@ def colorize(class_map: np.ndarray, palette: np.ndarray) -> np.ndarray:
     Raises:
         PaletteError: Wrong shape or dtype, or an index that the palette does not hold.
     """
-    _check_palette(palette)
-    _check_class_map(class_map, len(palette))
+    check_palette(palette)
+    check_class_map(class_map, len(palette))
     return np.take(palette, class_map, axis=0)  # (H, W, 3)
 
 
@@ -147,7 +143,7 @@ def decode(colors: np.ndarray, palette: np.ndarray) -> np.ndarray:
         PaletteError: A colour that is not in the palette, named with the first pixel that has it;
             or a wrong shape or dtype.
     """
-    _check_palette(palette)
+    check_palette(palette)
     if getattr(colors, "dtype", None) != np.uint8 or colors.ndim != 3 or colors.shape[2] != 3:
         raise PaletteError(f"Colours must be (H, W, 3) uint8, not {_describe(colors)}.")
     codes = _pack(palette)  # (N,) uint32
@@ -169,46 +165,6 @@ def decode(colors: np.ndarray, palette: np.ndarray) -> np.ndarray:
                 "palette; was the picture resized, blended or saved as JPEG?"
             )
     return class_map
-
-
-def write_indexed_png(class_map: np.ndarray, palette: np.ndarray) -> bytes:
-    """An indexed PNG: pixel values are class indices, and any viewer shows the colours.
-
-    Args:
-        class_map: (H, W) of an integer dtype, indices below the palette's length.
-        palette: (N, 3) uint8 RGB, N up to 256.
-
-    Returns:
-        The file's bytes: 8 bits a pixel, palette complete, no metadata.
-
-    Raises:
-        PaletteError: As `colorize`; or an empty class map.
-    """
-    _check_palette(palette)
-    _check_class_map(class_map, len(palette))
-    if class_map.size == 0:
-        raise PaletteError(f"An empty class map {class_map.shape} cannot be written as a PNG.")
-    image = Image.fromarray(np.ascontiguousarray(class_map, np.uint8)).convert("P")
-    # Filled up to 256 entries so that Pillow writes 8 bits a pixel, whatever the palette's length.
-    image.putpalette(np.pad(palette, ((0, 256 - len(palette)), (0, 0))).tobytes())
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def read_indexed_png(source: str | os.PathLike | bytes) -> np.ndarray:
-    """Class indices of an indexed PNG, such as `write_indexed_png` or VOC's annotations.
-
-    Args:
-        source: The file's path or bytes.
-
-    Returns:
-        (H, W) uint8 class map.
-
-    Raises:
-        ImageError: Not a readable PNG, or not an indexed one.
-    """
-    return open_png_values(source, "P")
 
 
 def _is_rgb(color: object) -> bool:
@@ -238,7 +194,8 @@ def _describe(array: object) -> str:
     return type(array).__name__
 
 
-def _check_palette(palette: np.ndarray) -> None:
+def check_palette(palette: np.ndarray) -> None:
+    """Raise `PaletteError` for what is no (1 to 256, 3) uint8 palette."""
     if (
         not isinstance(palette, np.ndarray)
         or palette.dtype != np.uint8
@@ -249,7 +206,8 @@ def _check_palette(palette: np.ndarray) -> None:
         raise PaletteError(f"A palette is (1 to 256, 3) uint8, not {_describe(palette)}.")
 
 
-def _check_class_map(class_map: np.ndarray, num_colors: int) -> None:
+def check_class_map(class_map: np.ndarray, num_colors: int) -> None:
+    """Raise `PaletteError` for what is no (H, W) map of integers below `num_colors`."""
     if (
         not isinstance(class_map, np.ndarray)
         or class_map.ndim != 2

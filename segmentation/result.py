@@ -7,23 +7,17 @@ for each connected region) and masking (`Region.mask`: which pixels).
 import math
 import operator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 
 from segmentation.categories import BACKGROUND_NAMES
 from segmentation.components import label_components
-from segmentation.errors import PixelwiseError
-from segmentation.facts import SCHEMA
+from segmentation.errors import PixelError, PixelwiseError
 from segmentation.postprocess import pixel_logits
 from segmentation.prediction_sets import prediction_set
 
 _TALLY_PIXELS = 1 << 18
-
-
-class PixelError(PixelwiseError, IndexError):
-    """A pixel that the photo does not have."""
 
 
 @dataclass(frozen=True)
@@ -227,32 +221,6 @@ class Segmentation:
         if self.set_threshold is not None:
             likely = prediction_set(probabilities, self.set_threshold)
         return Pixel(probabilities, float(first - second), entropy, likely)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values for `json.dumps`: model, device, size, seconds and the classes found.
-
-        The last one, "schema", names the version; see `segmentation.facts`.
-        """
-        return {
-            "model": self.model,
-            "device": self.device,
-            "precision": self.precision,
-            "height": self.height,
-            "width": self.width,
-            "seconds": round(self.seconds, 4),
-            "classes": [
-                {
-                    "index": area.index,
-                    "name": area.name,
-                    "pixels": area.pixels,
-                    "fraction": area.fraction,
-                    "confidence": area.confidence,
-                }
-                for area in self.areas()
-            ],
-            "unsure": self.unsure,
-            "schema": SCHEMA,
-        }
 
     def _inside(self, y: int, x: int) -> tuple[int, int]:
         try:

@@ -7,8 +7,9 @@ from PIL import Image
 from torch import nn
 
 import tiny
-from segmentation import explain
-from segmentation.explain import ExplainError
+from segmentation import metrics
+from segmentation.errors import ExplainError
+from segmentation.explain import evidence, heat, parts, perturb, receptive
 from segmentation.unet import UNet
 
 
@@ -48,8 +49,8 @@ CENTRE = (30, 50)
 def test_the_theoretical_field_is_the_formula(ones):
     # one cell: 5 px wide, shifted by the padding; the dilated kernel adds 8 px on each side;
     # bilinear reading of two cells adds one jump
-    box = explain.theoretical_receptive_field(Known().eval(), ones, CENTRE, (64, 96))
-    rows = explain.sample_at(CENTRE, (16, 24), (64, 96)).rows
+    box = receptive.theoretical_receptive_field(Known().eval(), ones, CENTRE, (64, 96))
+    rows = receptive.sample_at(CENTRE, (16, 24), (64, 96)).rows
     assert rows == (7, 8)
     # cell i of the pooled map reads input rows 4 i - 1 to 4 i + 3
     assert box == (4 * (7 - 2) - 1, 4 * (12 - 2) - 1, 4 * (8 + 2) + 4, 4 * (13 + 2) + 4)
@@ -57,7 +58,7 @@ def test_the_theoretical_field_is_the_formula(ones):
 
 
 def test_the_theoretical_field_is_cut_at_the_edges(ones):
-    box = explain.theoretical_receptive_field(Known().eval(), ones, (0, 0), (64, 96))
+    box = receptive.theoretical_receptive_field(Known().eval(), ones, (0, 0), (64, 96))
     assert box == (0, 0, 4 * 2 + 4, 4 * 2 + 4)
 
 
@@ -67,10 +68,10 @@ def test_the_gradient_never_leaves_the_theoretical_field_and_reaches_its_edges(p
     network = Known().eval()
     network.layers[1] = nn.AvgPool2d(2)
     batch = torch.rand(1, 3, 64, 96)
-    field = explain.effective_receptive_field(network, batch, pixel, (64, 96), 1)
+    field = receptive.effective_receptive_field(network, batch, pixel, (64, 96), 1)
     rows, columns = np.flatnonzero(field.sum(axis=1)), np.flatnonzero(field.sum(axis=0))
     support = (rows[0], columns[0], rows[-1] + 1, columns[-1] + 1)
-    assert support == explain.theoretical_receptive_field(network, batch, pixel, (64, 96))
+    assert support == receptive.theoretical_receptive_field(network, batch, pixel, (64, 96))
     assert field.sum() == pytest.approx(1.0, abs=1e-5)
 
 
@@ -81,20 +82,20 @@ def test_the_field_of_a_u_net_with_transposed_convolutions_is_its_gradients_supp
             nn.init.uniform_(module.weight, 0.1, 1.0)
     batch = torch.rand(1, 3, 30, 33)
     # the largest of four is one pixel: shift the pooling's choice by asking many pixels at once
-    box = explain.theoretical_receptive_field(network, batch, (15, 16), (30, 33))
+    box = receptive.theoretical_receptive_field(network, batch, (15, 16), (30, 33))
     reached = np.zeros((30, 33))
     for seed in range(6):
         batch = torch.rand(1, 3, 30, 33, generator=torch.Generator().manual_seed(seed))
-        reached += explain.effective_receptive_field(network, batch, (15, 16), (30, 33), 0)
+        reached += receptive.effective_receptive_field(network, batch, (15, 16), (30, 33), 0)
     rows, columns = np.flatnonzero(reached.sum(axis=1)), np.flatnonzero(reached.sum(axis=0))
     assert (rows[0], columns[0], rows[-1] + 1, columns[-1] + 1) == box
 
 
 def test_image_pooling_sees_everything_and_can_be_left_out(ones):
     pooled = Known(pooled=True).eval()
-    assert explain.theoretical_receptive_field(pooled, ones, CENTRE, (64, 96)) == (0, 0, 64, 96)
-    alone = explain.theoretical_receptive_field(pooled, ones, CENTRE, (64, 96), pooling=False)
-    assert alone == explain.theoretical_receptive_field(Known().eval(), ones, CENTRE, (64, 96))
+    assert receptive.theoretical_receptive_field(pooled, ones, CENTRE, (64, 96)) == (0, 0, 64, 96)
+    alone = receptive.theoretical_receptive_field(pooled, ones, CENTRE, (64, 96), pooling=False)
+    assert alone == receptive.theoretical_receptive_field(Known().eval(), ones, CENTRE, (64, 96))
 
 
 def test_a_program_has_a_field_too(tiny_program):
@@ -103,9 +104,9 @@ def test_a_program_has_a_field_too(tiny_program):
     model = segmentation.load(tiny_program, device="cpu").model
     batch = torch.rand(1, 3, 64, 64)
     # stride 4 without overlap, photo as large as the batch: cells 7 and 8 are rows 28 to 35
-    box = explain.theoretical_receptive_field(model.network, batch, (31, 31), (64, 64))
+    box = receptive.theoretical_receptive_field(model.network, batch, (31, 31), (64, 64))
     assert box == (28, 28, 36, 36)
-    field = explain.effective_receptive_field(model.network, batch, (31, 31), (64, 64), tiny.CAT)
+    field = receptive.effective_receptive_field(model.network, batch, (31, 31), (64, 64), tiny.CAT)
     assert field[28:36, 28:36].sum() == pytest.approx(1.0, abs=1e-5)
 
 
@@ -115,22 +116,22 @@ def test_a_network_without_gradient_is_told():
             return {"out": batch.detach()[:, :2]}
 
     with pytest.raises(ExplainError, match="this model gives no gradient"):
-        explain.effective_receptive_field(Deaf(), torch.rand(1, 3, 8, 8), (1, 1), (8, 8), 0)
+        receptive.effective_receptive_field(Deaf(), torch.rand(1, 3, 8, 8), (1, 1), (8, 8), 0)
 
 
 def test_the_energy_box_holds_its_share():
     field = np.zeros((20, 30))
     field[5:15, 10:20] = 1
-    assert explain.energy_box(field, 1.0) == (5, 10, 15, 20)
-    assert explain.energy_box(field, 0.7) == (6, 11, 14, 19)
-    assert explain.scale_box((5, 10, 15, 20), (20, 30), (40, 90)) == (10, 30, 30, 60)
+    assert receptive.energy_box(field, 1.0) == (5, 10, 15, 20)
+    assert receptive.energy_box(field, 0.7) == (6, 11, 14, 19)
+    assert receptive.scale_box((5, 10, 15, 20), (20, 30), (40, 90)) == (10, 30, 30, 60)
 
 
 def test_bilinear_weights_equal_torchs():
     logits = torch.rand(1, 1, 5, 7)
     large = nn.functional.interpolate(logits, size=(31, 40), mode="bilinear", align_corners=False)
     for pixel in [(0, 0), (30, 39), (15, 3), (9, 21)]:
-        sample = explain.sample_at(pixel, (5, 7), (31, 40))
+        sample = receptive.sample_at(pixel, (5, 7), (31, 40))
         corners = logits[0, 0].numpy()[np.ix_(sample.rows, sample.columns)]
         mixed = (corners * np.array(sample.weights)).sum()
         assert mixed == pytest.approx(large[0, 0][pixel].item(), abs=1e-5)
@@ -142,21 +143,21 @@ def test_bilinear_weights_equal_torchs():
 def test_maps_of_certain_and_undecided_pixels():
     logits = torch.zeros(4, 2, 2)
     logits[2, 0, 0] = 100.0
-    entropy = explain.entropy_map(logits, (2, 2))
+    entropy = evidence.entropy_map(logits, (2, 2))
     assert entropy[0, 0] == pytest.approx(0.0, abs=1e-6)
     assert entropy[1, 1] == pytest.approx(2.0)  # four equal classes: two bits
     np.testing.assert_allclose(
-        explain.class_map_of(logits, 2, (2, 2)), [[1, 0.25], [0.25, 0.25]], atol=1e-6
+        evidence.class_map_of(logits, 2, (2, 2)), [[1, 0.25], [0.25, 0.25]], atol=1e-6
     )
     with pytest.raises(ExplainError, match="no class 4: they go from 0 to 3"):
-        explain.class_map_of(logits, 4, (2, 2))
+        evidence.class_map_of(logits, 4, (2, 2))
 
 
 def test_probabilities_agree_with_the_results_own(tiny_program):
     import segmentation
 
     result = segmentation.load(tiny_program, device="cpu").predict(tiny.photo())
-    maps = explain.probability_maps(result.logits, result.class_map.shape)
+    maps = evidence.probability_maps(result.logits, result.class_map.shape)
     np.testing.assert_array_equal(maps.argmax(dim=0).numpy(), result.class_map)
     np.testing.assert_allclose(maps[:, 40, 90], result.probabilities_at(40, 90), atol=1e-5)
 
@@ -165,7 +166,7 @@ def test_scores_name_what_is_there_and_how_sure(tiny_program):
     import segmentation
 
     result = segmentation.load(tiny_program, device="cpu").predict(tiny.photo())
-    scores = explain.class_scores(result)
+    scores = evidence.class_scores(result)
     assert {s.name for s in scores[:4]} == {"__background__", "person", "cat", "dog"}
     assert sum(s.fraction for s in scores) == pytest.approx(1.0)
     assert all(s.best > 0.9 for s in scores[:4])
@@ -177,7 +178,7 @@ def test_scores_name_what_is_there_and_how_sure(tiny_program):
 
 def test_agreement_is_symmetric_and_counts_pixels(rng):
     maps = [rng.integers(0, 3, (20, 30), dtype=np.uint8) for _ in range(3)]
-    table = explain.agreement(maps)
+    table = metrics.agreement(maps)
     np.testing.assert_array_equal(table, table.T)
     np.testing.assert_array_equal(np.diag(table), 1)
     assert table[0, 2] == (maps[0] == maps[2]).mean()
@@ -185,12 +186,12 @@ def test_agreement_is_symmetric_and_counts_pixels(rng):
 
 def test_disagreement_counts_different_answers():
     maps = [np.array([[0, 1, 2, 3]]), np.array([[0, 1, 5, 4]]), np.array([[0, 9, 2, 5]])]
-    np.testing.assert_array_equal(explain.disagreement(maps), [[0, 1, 1, 2]])
+    np.testing.assert_array_equal(metrics.disagreement(maps), [[0, 1, 1, 2]])
 
 
 def test_models_with_other_numbers_are_compared_by_name():
     maps = [np.array([[0, 1, 2]], np.uint8), np.array([[0, 2, 1]], np.uint8)]
-    joint, names = explain.joint_classes(
+    joint, names = metrics.joint_classes(
         maps, [("__background__", "cat", "diningtable"), ("background", "dining table", "cat")]
     )
     np.testing.assert_array_equal(joint[0], joint[1])
@@ -200,27 +201,12 @@ def test_models_with_other_numbers_are_compared_by_name():
 def test_changed_pixels_count_where_both_show_something():
     before = np.array([[1, 1, 2, 2]], np.uint8)
     after = np.array([[1, 3, 2, 3]], np.uint8)
-    assert explain.changed_pixels(before, after)[1] == 0.5
-    changed, share = explain.changed_pixels(before, after, np.array([[True, True, True, False]]))
+    assert metrics.changed_pixels(before, after)[1] == 0.5
+    changed, share = metrics.changed_pixels(before, after, np.array([[True, True, True, False]]))
     assert share == pytest.approx(1 / 3)
     np.testing.assert_array_equal(changed, [[False, True, False, False]])
     with pytest.raises(ExplainError, match="label the same photo"):
-        explain.changed_pixels(before, after.T)
-
-
-def test_the_walk_through_sizes_compares_with_the_reference(tiny_program):
-    import segmentation
-
-    segmenter = segmentation.load(tiny_program, device="cpu")
-    image = tiny.photo()
-    reference = segmenter.predict(image)
-    steps = list(
-        explain.sweep_sizes(lambda size: segmenter.predict(image, size=size), reference, (32, 64))
-    )
-    assert [step.size for step in steps] == [32, 64]
-    assert steps[1].changed == 0.0  # 64 is the model's own size
-    expected = (segmenter.predict(image, size=32).class_map != reference.class_map).mean()
-    assert steps[0].changed == expected > 0
+        metrics.changed_pixels(before, after.T)
 
 
 # ---- grades
@@ -231,28 +217,28 @@ def test_iou_on_masks_made_by_hand():
     truth = np.zeros((4, 6), bool)
     mask[1:3, 0:4] = True  # 8 pixels
     truth[1:3, 2:6] = True  # 8 pixels, 4 in common
-    found = explain.grade(mask, truth)
+    found = metrics.grade(mask, truth)
     assert (found.right, found.missed, found.extra) == (4, 4, 4)
     assert found.iou == pytest.approx(1 / 3)
     assert found.precision == found.recall == 0.5
-    marks = explain.verdicts(mask, truth)
+    marks = metrics.verdicts(mask, truth)
     np.testing.assert_array_equal(marks[1], [3, 3, 1, 1, 2, 2])
     assert not marks[0].any()
 
 
 def test_iou_of_equal_disjoint_and_empty_masks():
     mask = np.eye(3, dtype=bool)
-    assert explain.grade(mask, mask).iou == 1
-    assert explain.grade(mask, ~mask).iou == 0
-    assert explain.grade(~(mask | True), ~(mask | True)).iou == 1
+    assert metrics.grade(mask, mask).iou == 1
+    assert metrics.grade(mask, ~mask).iou == 0
+    assert metrics.grade(~(mask | True), ~(mask | True)).iou == 1
 
 
 def test_pixels_that_the_truth_leaves_open_count_for_nobody():
     mask, truth = np.array([[True, True, False]]), np.array([[True, False, True]])
-    found = explain.grade(mask, truth, np.array([[False, True, True]]))
+    found = metrics.grade(mask, truth, np.array([[False, True, True]]))
     assert (found.right, found.missed, found.extra) == (1, 0, 0)
     with pytest.raises(ExplainError, match="cannot be graded"):
-        explain.grade(mask, truth.T)
+        metrics.grade(mask, truth.T)
 
 
 # ---- breaking
@@ -268,20 +254,20 @@ def coded(height=32, width=48) -> np.ndarray:
 @pytest.mark.parametrize("name", ["rotate_90", "rotate_180", "corner", "patch", "shrink"])
 def test_labels_come_back_to_the_pixels_that_they_belong_to(name):
     # a "network" that reads the label out of red: where nothing is covered, nothing may change
-    one = explain.PERTURBATIONS[name]
+    one = perturb.PERTURBATIONS[name]
     image = coded()
     before = image[..., 0]
     kept = image.copy()
     after = one.back(one.apply(image)[..., 0], before.shape)
     valid = one.valid(before.shape)
-    changed, share = explain.changed_pixels(before, after, valid)
+    changed, share = metrics.changed_pixels(before, after, valid)
     assert share == 0, changed
     np.testing.assert_array_equal(image, kept)  # the photo itself is never painted
 
 
 def test_each_perturbation_does_what_it_says(rng):
     image = rng.integers(0, 256, (40, 60, 3), dtype=np.uint8)
-    changed = {name: one.apply(image) for name, one in explain.PERTURBATIONS.items()}
+    changed = {name: one.apply(image) for name, one in perturb.PERTURBATIONS.items()}
     assert len(changed) == 8
     np.testing.assert_array_equal(changed["rotate_90"], np.rot90(image))
     np.testing.assert_array_equal(changed["rotate_180"], image[::-1, ::-1])
@@ -291,33 +277,33 @@ def test_each_perturbation_does_what_it_says(rng):
     np.testing.assert_array_equal(changed["corner"], image[:20, :30])
     assert (changed["patch"][12:28, 18:42] == 127).all()
     assert (changed["patch"][:12] == image[:12]).all()
-    assert explain.PERTURBATIONS["patch"].valid((40, 60)).sum() == 40 * 60 - 16 * 24
+    assert perturb.PERTURBATIONS["patch"].valid((40, 60)).sum() == 40 * 60 - 16 * 24
     assert changed["blur"].std() < image.std() / 2
     assert changed["jpeg_5"].shape == image.shape
     assert not np.array_equal(changed["jpeg_5"], image)
 
 
 def test_tiny_pictures_survive_every_perturbation():
-    for one in explain.PERTURBATIONS.values():
+    for one in perturb.PERTURBATIONS.values():
         out = one.apply(np.zeros((1, 1, 3), np.uint8))
         assert one.back(out[..., 0], (1, 1)).shape == (1, 1)
 
 
 def test_the_heat_scale_rises_evenly_in_lightness():
-    scale = explain.heat(np.linspace(0, 1, 256)[None])[0]
+    scale = heat.heat(np.linspace(0, 1, 256)[None])[0]
     grey = np.asarray(Image.fromarray(scale[None]).convert("L"), int)[0]
     assert (np.diff(grey) >= 0).all()
     assert grey[-1] - grey[0] > 150
-    np.testing.assert_array_equal(explain.heat(np.array([[-1.0, 2.0, np.nan]]))[0, 2], scale[0])
+    np.testing.assert_array_equal(heat.heat(np.array([[-1.0, 2.0, np.nan]]))[0, 2], scale[0])
 
 
 def test_equal_logits_give_an_equal_result(tiny_program):
     import segmentation
 
     result = segmentation.load(tiny_program, device="cpu").predict(tiny.photo())
-    again = explain.with_logits(result, result.logits[None].clone())
+    again = parts.with_logits(result, result.logits[None].clone())
     np.testing.assert_array_equal(again.class_map, result.class_map)
     np.testing.assert_array_equal(again.confidence, result.confidence)
     shifted = result.logits.clone()
     shifted[tiny.DOG] += 1000
-    assert (explain.with_logits(result, shifted).class_map == tiny.DOG).all()
+    assert (parts.with_logits(result, shifted).class_map == tiny.DOG).all()

@@ -11,7 +11,8 @@ from PIL import Image
 from bad_inputs import IDAT, IEND, chunk, png
 from profiles import DISPLAY_P3, rgb_profile
 from segmentation.errors import ImageError
-from segmentation.images import open_image, open_photo, open_png_values
+from segmentation.images import open_image, open_photo
+from segmentation.indexed_png import open_png_values
 
 
 def jpeg(pixels, **options):

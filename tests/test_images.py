@@ -19,7 +19,8 @@ from segmentation import images
 from segmentation.errors import ImageError
 from segmentation.image_files import subject_of
 from segmentation.image_kinds import sniff
-from segmentation.images import Photo, open_image, open_photo, open_png_values
+from segmentation.images import Photo, open_image, open_photo
+from segmentation.indexed_png import open_png_values
 
 FORMS = {
     "JPEG": {"quality": 90},

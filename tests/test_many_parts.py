@@ -195,13 +195,13 @@ def test_a_worker_that_dies_is_a_failure_of_its_photo_alone():
     answers = {a.image: a for a in label_in_processes(make_mortal, tasks(*names), 2, 1)}
     assert sorted(answers) == sorted(names)
     assert {name for name in names if answers[name].error} == {"deadly 1", "deadly 2"}
-    assert "its worker ended (SIGKILL)" in answers["deadly 1"].error
+    assert "its worker ended" in answers["deadly 1"].error
 
 
 def test_workers_that_cannot_be_made_end_the_run():
     with pytest.raises(PixelwiseError, match="there is no such model here"):
         list(label_in_processes(make_nothing, tasks("a", "b"), 2, 1))
-    with pytest.raises(PixelwiseError, match=r"before its first photo \(status 3\)"):
+    with pytest.raises(PixelwiseError, match="before its first photo"):
         list(label_in_processes(make_a_death, tasks("a", "b"), 2, 1))
 
 

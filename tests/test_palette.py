@@ -9,15 +9,14 @@ from PIL import Image
 
 from segmentation.categories import VOC_CATEGORIES, display_name
 from segmentation.errors import ImageError, ModelError, PaletteError
+from segmentation.indexed_png import read_indexed_png, write_indexed_png
 from segmentation.palette import (
     PALETTES,
     colorize,
     decode,
     palette_from_card,
-    read_indexed_png,
     safe_palette,
     voc_palette,
-    write_indexed_png,
 )
 
 # As published with the VOC development kit, indices 0 to 20.

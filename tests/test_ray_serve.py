@@ -18,6 +18,7 @@ from PIL import Image
 import segmentation
 import tiny
 from inside import Inside
+from segmentation.facts import result_facts
 from server import free_port
 
 pytestmark = pytest.mark.ray
@@ -90,7 +91,9 @@ def local(program):
 
     def answer(data: bytes) -> tuple[bytes, dict]:
         result = segmenter.predict(data)
-        return segmentation.write_indexed_png(result.class_map, palette), _facts(result.to_json())
+        return segmentation.write_indexed_png(result.class_map, palette), _facts(
+            result_facts(result)
+        )
 
     return answer
 

@@ -7,6 +7,7 @@ import torch
 
 from segmentation import PixelwiseError, Segmentation
 from segmentation.components import label_components
+from segmentation.facts import result_facts
 from segmentation.postprocess import decide
 
 NAMES = ("__background__", "cat", "dog")
@@ -188,7 +189,7 @@ def test_numpy_integers_are_pixels_too():
 
 
 def test_to_json_is_plain_and_complete():
-    values = json.loads(json.dumps(segmentation(TWO_CATS).to_json()))
+    values = json.loads(json.dumps(result_facts(segmentation(TWO_CATS))))
     assert list(values)[-1] == "schema"
     classes = values.pop("classes")
     assert values == {
@@ -217,7 +218,7 @@ def test_a_threshold_gives_each_pixel_its_set():
     logits = torch.cat([logits, torch.log(torch.tensor([[0.1, 0.2], [0.2, 0.4]]))]).view(3, 2, 2)
     found = segmentation([[0, 0], [0, 2]], logits=logits, set_sizes=sizes, set_threshold=0.25)
     assert found.unsure == 0.75
-    assert found.to_json()["unsure"] == 0.75
+    assert result_facts(found)["unsure"] == 0.75
     assert found.pixel(0, 0).prediction_set == (0, 1)
     assert found.pixel(1, 1).prediction_set == (2, 0, 1)
     assert segmentation(TWO_CATS).pixel(0, 0).prediction_set is None

@@ -12,7 +12,7 @@ import segmentation
 import tiny
 from schemas import FOLDER, NAMES, check, load
 from segmentation.cli import main
-from segmentation.facts import SCHEMA, pixel_facts
+from segmentation.facts import SCHEMA, pixel_facts, result_facts
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def test_every_field_is_described_and_required(name):
 
 
 def test_a_result_fits_and_a_changed_one_does_not(result):
-    facts = {**result.to_json(), "notes": []}
+    facts = {**result_facts(result), "notes": []}
     check("segment", json.loads(json.dumps(facts)))
     validator = Draft202012Validator(load("segment"))
     for field in facts:

@@ -23,6 +23,7 @@ from segmentation.card_figures import Figures, sizes_of
 from segmentation.catalog import embedded_card
 from segmentation.cli import main
 from segmentation.errors import ModelError
+from segmentation.facts import result_facts
 from segmentation.many.settings import Settings
 from segmentation.predictor import Segmenter
 from segmentation.sharper import mean_logits, sharper_size
@@ -117,7 +118,7 @@ def test_the_command_line_averages_the_built_in_models_sizes(capsys, tmp_path):
     assert main([*arguments, "--sharper"]) == 0
     line = json.loads(capsys.readouterr().out)
     result = segmentation.load("embedded", device="cpu", sharper=True).predict(str(photo))
-    assert line["classes"] == result.to_json()["classes"]
+    assert line["classes"] == result_facts(result)["classes"]
     assert result.set_threshold == embedded_card().sharper.set_threshold
     plain = segmentation.load("embedded", device="cpu").predict(str(photo))
     assert not torch.equal(plain.logits, result.logits)
@@ -166,7 +167,7 @@ def test_programs_ask_for_it_behind_the_models_name(tiny_program, tmp_path):
     programs = Programs(service, str(tmp_path), Sessions())
     _, _, facts = programs.segment(str(photo), "embedded+sharper")
     expected = segmentation.load("embedded", device="cpu", sharper=True).predict(str(photo))
-    assert facts["classes"] == expected.to_json()["classes"]
+    assert facts["classes"] == result_facts(expected)["classes"]
     with pytest.raises(gr.Error, match="measured for the built-in model only"):
         programs.segment(str(photo), "colour_net+sharper")
     with pytest.raises(gr.Error, match="measured for the built-in model only"):

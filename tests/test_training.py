@@ -185,7 +185,7 @@ def test_init_starts_from_a_files_weights(shapes, tmp_path):
         arguments(shapes, tmp_path / "run", "--init", str(tmp_path / "start.pth"))
     )
     trainer = train.Trainer(options)
-    for key, value in trainer.average.network.state_dict().items():
+    for key, value in trainer.average.module.state_dict().items():
         assert torch.equal(value, state[key]), key
 
 

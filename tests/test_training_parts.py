@@ -24,7 +24,7 @@ from training.losses import balance_classes, mix_targets, soft_cross_entropy
 from training.metrics import ConfusionMatrix
 from training.mix import mix_weights
 from training.optimizers import Muon, make_optimizers, orthogonalise
-from training.schedule import WeightAverage, learning_rate_factor
+from training.schedule import average_state, learning_rate_factor, load_average, weight_average
 from training.setup import initial_weights, voc_categories
 
 
@@ -86,16 +86,22 @@ def test_schedules():
 
 def test_weight_average_follows_and_warms_up():
     network = nn.BatchNorm2d(1)
-    average = WeightAverage(network, 0.9)
+    average = weight_average(network, 0.9)
     with torch.no_grad():
         network.weight.fill_(12.0)
     network.running_mean.fill_(12.0)
     network.num_batches_tracked.fill_(5)
-    average.update(network)  # decay min(0.9, 2 / 11)
-    assert average.network.weight.item() == pytest.approx(12 - 11 * 2 / 11)
-    assert average.network.running_mean.item() == pytest.approx(12 * 9 / 11)
-    assert average.network.num_batches_tracked.item() == 5
-    assert not average.network.weight.requires_grad
+    average.update_parameters(network)  # decay min(0.9, 2 / 11)
+    assert average.module.weight.item() == pytest.approx(12 - 11 * 2 / 11)
+    assert average.module.running_mean.item() == pytest.approx(12 * 9 / 11)
+    assert average.module.num_batches_tracked.item() == 5
+    assert not average.module.weight.requires_grad
+    other = weight_average(nn.BatchNorm2d(1), 0.9)
+    load_average(other, average_state(average))
+    for one in (average, other):
+        one.update_parameters(network)  # decay min(0.9, 3 / 12)
+        assert one.module.weight.item() == pytest.approx(12 - 2 * 3 / 12)
+    assert average_state(other)["steps"] == 2
 
 
 @pytest.mark.parametrize("shape", [(8, 40), (40, 8), (16, 16)])

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segmentation.palette import read_indexed_png, safe_palette, voc_palette
+from segmentation.facts import result_facts
+from segmentation.indexed_png import read_indexed_png
+from segmentation.palette import safe_palette, voc_palette
 from viewer_driver import CAT, PERSON, color
 
 pytestmark = pytest.mark.browser
@@ -61,7 +63,7 @@ def test_9_label_map_and_tables(viewer, viewer_app):
     assert np.array_equal(read_indexed_png(data), result.class_map)
     palette = np.array(Image.open(io.BytesIO(data)).getpalette()).reshape(-1, 3)
     assert palette[PERSON].tolist() == color(PERSON, safe_palette())
-    areas = result.to_json()["classes"]
+    areas = result_facts(result)["classes"]
     name, data = viewer.download("csv")
     assert name == "pixelwise-table.csv"
     rows = list(csv.DictReader(io.StringIO(data.decode())))

@@ -1,11 +1,11 @@
 """Learning-rate schedules and weight averaging."""
 
-import copy
 import math
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 SCHEDULES = ("cosine", "poly")
 
@@ -35,37 +35,36 @@ def learning_rate_factor(
     return 0.5 * (1 + math.cos(math.pi * decayed))
 
 
-class WeightAverage:
+def weight_average(network: nn.Module, decay: float) -> AveragedModel:
     """An exponential moving average of a network's weights and running statistics (EMA).
 
     Args:
         network: The network to follow.
         decay: Share of the old average kept at each step, once many steps are done.
+
+    Returns:
+        Its `module` is the average; `update_parameters` takes the network's present weights in.
     """
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.steps = 0
-        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+    def mix(averages: list[Tensor], values: list[Tensor], _: Tensor | int) -> None:
+        if averages[0].is_floating_point():
+            count = int(average.n_averaged)  # on the CPU, unlike the one handed over
+            kept = min(decay, (1 + count) / (10 + count))
+            torch._foreach_lerp_(averages, values, 1 - kept)
+        else:
+            torch._foreach_copy_(averages, values)
 
-    @torch.no_grad()
-    def update(self, network: nn.Module) -> None:
-        """Take the network's present weights into the average."""
-        self.steps += 1
-        decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
-        averages, values = ([*n.parameters(), *n.buffers()] for n in (self.network, network))
-        pairs = list(zip(averages, values, strict=True))
-        floats = [pair for pair in pairs if pair[0].is_floating_point()]
-        torch._foreach_lerp_([a for a, _ in floats], [v for _, v in floats], 1 - decay)
-        counts = [pair for pair in pairs if not pair[0].is_floating_point()]
-        if counts:
-            torch._foreach_copy_([a for a, _ in counts], [v for _, v in counts])
+    average = AveragedModel(network, multi_avg_fn=mix, use_buffers=True)
+    average.n_averaged.fill_(1)  # the first update is mixed in as well, not copied
+    return average.eval().requires_grad_(False)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that `load_state_dict` needs."""
-        return {"steps": self.steps, "network": self.network.state_dict()}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a saved average."""
-        self.steps = state["steps"]
-        self.network.load_state_dict(state["network"])
+def average_state(average: AveragedModel) -> dict[str, Any]:
+    """Everything that `load_average` needs: the number of updates, and the averaged weights."""
+    return {"steps": int(average.n_averaged) - 1, "network": average.module.state_dict()}
+
+
+def load_average(average: AveragedModel, state: dict[str, Any]) -> None:
+    """Go on from a saved average."""
+    average.n_averaged.fill_(state["steps"] + 1)
+    average.module.load_state_dict(state["network"])

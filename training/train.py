@@ -23,7 +23,12 @@ from training.hints import Hint
 from training.losses import soft_cross_entropy
 from training.optimizers import make_optimizers
 from training.recipe import describe, make_parser
-from training.schedule import WeightAverage, learning_rate_factor
+from training.schedule import (
+    average_state,
+    learning_rate_factor,
+    load_average,
+    weight_average,
+)
 from training.setup import (
     eval_transforms,
     fast_bfloat16,
@@ -64,7 +69,7 @@ class Trainer:
             learning_rate=options.lr,
             weight_decay=options.weight_decay,
         )
-        self.average = WeightAverage(self.network, options.ema)
+        self.average = weight_average(self.network, options.ema)
         self.feed = Feed(options, self.device)
         self.hint = self._make_hint(self.feed.hint_channels)
         self.step, self.samples_seen, self.elapsed = 0, 0, 0.0
@@ -131,7 +136,7 @@ class Trainer:
                 group["lr"] = group["base_lr"] * factor
             optimizer.step()
             optimizer.zero_grad()
-        self.average.update(self.network)
+        self.average.update_parameters(self.network)
         loss = loss.detach()
         self.mean_loss = self.mean_loss.lerp(loss, 0.02) if self.step else loss
         self.step += 1
@@ -146,7 +151,7 @@ class Trainer:
         """Measure the averaged weights on the validation folder."""
         size = self.eval_size()
         matrix = measure(
-            self.average.network,
+            self.average.module,
             eval_transforms(size),
             self.val_samples,
             num_classes=self.options.num_classes,
@@ -211,7 +216,7 @@ class Trainer:
             "loss": self.mean_loss,
             "recipe": describe(self.options),
             "network": self.network.state_dict(),
-            "average": self.average.state_dict(),
+            "average": average_state(self.average),
             "hint": self.hint.state_dict() if self.hint is not None else None,
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
         }
@@ -220,7 +225,7 @@ class Trainer:
     def _restore(self, state: dict[str, Any]) -> None:
         """Go on from a saved state."""
         self.network.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
+        load_average(self.average, state["average"])
         if self.hint is not None:
             self.hint.load_state_dict(state["hint"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):

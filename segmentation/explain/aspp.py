@@ -16,7 +16,7 @@ from torch import nn
 from torchvision.models.segmentation import deeplabv3
 
 from segmentation.deeplabv3plus import ASPP
-from segmentation.explain.errors import ExplainError
+from segmentation.errors import ExplainError
 from segmentation.explain.parts import a_family, changed_outputs, family
 
 

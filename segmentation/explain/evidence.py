@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from segmentation.explain.errors import ExplainError
+from segmentation.errors import ExplainError
 from segmentation.result import Segmentation
 
 

@@ -16,7 +16,7 @@ from torchvision.models.segmentation._utils import _SimpleSegmentationModel
 from torchvision.models.segmentation.lraspp import LRASPP
 
 from segmentation.deeplabv3plus import DeepLabV3Plus
-from segmentation.explain.errors import ExplainError
+from segmentation.errors import ExplainError
 from segmentation.postprocess import decide
 from segmentation.result import Segmentation
 from segmentation.unet import UNet

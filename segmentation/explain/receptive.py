@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from segmentation.explain.errors import ExplainError
+from segmentation.errors import ExplainError
 from segmentation.explain.spans import Spans, SpanTracker
 
 Box = tuple[int, int, int, int]

@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from segmentation.explain.errors import ExplainError
+from segmentation.errors import ExplainError
 
 NOTHING = (1 << 40, -1)  # first after last: no input reaches this cell
 

@@ -1,21 +1,17 @@
-"""Labelling on a Ray cluster, over Ray Data: the same function, so the same files."""
+"""Labelling on a Ray cluster, with an actor a worker: the same function, so the same files."""
 
 import contextlib
-import dataclasses
-import json
 import logging
 import os
 import socket
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from segmentation.errors import PixelwiseError
-from segmentation.many.task import Answer, Label, MakeLabel, Task
-from segmentation.outputs import mark_path
+from segmentation.many.crew import share_out
+from segmentation.many.task import Answer, MakeLabel, Task
 
 KNOCK_SECONDS = 20.0  # for a cluster's door to open
-_DIED = "its worker ended: if that was for want of memory, try fewer --workers or a smaller --size"
 
 
 def label_on_ray(
@@ -51,22 +47,24 @@ def label_on_ray(
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # of what goes wrong, we tell
     try:
         import ray
-        import ray.data
     except ImportError as error:
         raise PixelwiseError(
-            f'--ray needs Ray, which cannot be imported ({error}): pip install "ray[data]"'
+            f"--ray needs Ray, which cannot be imported ({error}): pip install ray"
         ) from error
     _connect(ray, address, workers)
     try:
         nodes = [int(n["Resources"].get("CPU", 0)) for n in ray.nodes() if n["Alive"]]
         workers, threads = share(nodes, workers, threads)
-        workers = min(workers, len(tasks))
-        options = (make, tasks, workers, threads, gpu)
-        for text in _through_client(ray, options) if "://" in address else _answers(*options):
-            answer = Answer(**json.loads(text))
-            if answer.fatal:
-                raise PixelwiseError(answer.error)
-            yield answer
+        gone = (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError)
+        actor = ray.remote(num_cpus=threads, num_gpus=int(gpu))(_Actor)
+        yield from share_out(
+            lambda: _Worker(ray, actor, make, threads),
+            lambda futures: ray.wait(futures, num_returns=1)[0][0],
+            tasks,
+            min(workers, len(tasks)),
+            gone,
+            ray.get,
+        )
     except ray.exceptions.RayError as error:
         raise PixelwiseError(f"the Ray cluster failed: {error}") from error
     finally:
@@ -137,82 +135,36 @@ def _knock(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), KNOCK_SECONDS).close()
 
 
-def _answers(
-    make: MakeLabel, tasks: Sequence[Task], workers: int, threads: int, gpu: bool
-) -> Iterator[str]:
-    """Each answer as JSON, computed as they are read."""
-    import ray.data as data
-
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # a failed photo is reported by us
-    data.DataContext.get_current().enable_progress_bars = False
-    # text, since a photo's name may be no Unicode; a block each, to answer photo by photo
-    rows = [{"task": json.dumps(dataclasses.asdict(task))} for task in tasks]
-    dataset = data.from_items(rows, override_num_blocks=len(rows)).map(
-        _Actor,
-        fn_constructor_args=(make, threads),
-        compute=data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=1),
-        num_cpus=threads,
-        num_gpus=1 if gpu else None,
-    )
-    for row in dataset.iter_rows():
-        yield row["answer"]
-
-
-def _through_client(ray: Any, options: tuple[Any, ...]) -> Iterator[str]:
-    """The same from afar: Ray Data runs on the cluster alone, so its answers are fetched there."""
-    reader = ray.remote(num_cpus=0)(_Reader).remote(*options)
-    while (text := ray.get(reader.read.remote())) is not None:
-        yield text
-
-
-class _Reader:
-    """Reads the answers on the cluster."""
-
-    def __init__(self, *options: Any) -> None:
-        self._answers = _answers(*options)
-
-    def read(self) -> str | None:
-        """The next answer; None after the last."""
-        return next(self._answers, None)
-
-
 class _Actor:
-    """A worker on the cluster; it loads the model with its first photo."""
+    """A worker on the cluster."""
 
     def __init__(self, make: MakeLabel, threads: int) -> None:
         self._make, self._threads = make, threads
-        self._label: Label | None = None
 
-    def __call__(self, row: dict[str, str]) -> dict[str, str]:
-        """From {"task": JSON of a `Task`} to {"answer": JSON of an `Answer`}."""
-        task = Task(**json.loads(row["task"]))
-        return {"answer": json.dumps(dataclasses.asdict(self._answer(task)))}
-
-    def _answer(self, task: Task) -> Answer:
-        """Label, unless an earlier attempt has left its mark, and so ended within the photo.
-
-        Ray gives the photo of a dead worker to the next one, for ever; what killed the first would
-        kill them all.
-        """
-        mark = mark_path(Path(task.out), task.image)
+    def prepare(self) -> Answer | None:
+        """Load the model; an answer where that cannot be."""
         try:
-            mark.parent.mkdir(parents=True, exist_ok=True)
-            mark.touch(exist_ok=False)
-        except FileExistsError:
-            answer = Answer(task.image, error=_DIED)
-        except OSError as error:
-            return Answer(task.image, error=f"cannot write to {task.out}: {error.strerror}")
-        else:
-            answer = self._try(task)
-        with contextlib.suppress(OSError):
-            mark.unlink()
-        return answer
+            self._label = self._make(self._threads)
+        except Exception as error:  # anything that Ray would end without a word for a person
+            kind = "" if isinstance(error, PixelwiseError) else f"{type(error).__name__}: "
+            return Answer("", error=f"{kind}{error}", fatal=True)
+        return None
 
-    def _try(self, task: Task) -> Answer:
-        if self._label is None:
-            try:
-                self._label = self._make(self._threads)
-            except Exception as error:  # anything that Ray would end without a word for a person
-                kind = "" if isinstance(error, PixelwiseError) else f"{type(error).__name__}: "
-                return Answer(task.image, error=f"{kind}{error}", fatal=True)
+    def label(self, task: Task) -> Answer:
+        """Label a photo."""
         return self._label(task)
+
+
+class _Worker:
+    """An actor, seen from here."""
+
+    def __init__(self, ray: Any, actor: Any, make: MakeLabel, threads: int) -> None:
+        self._ray, self._handle = ray, actor.remote(make, threads)
+        self.ready = self._handle.prepare.remote()
+
+    def give(self, task: Task) -> Any:
+        return self._handle.label.remote(task)
+
+    def end(self, at_once: bool) -> None:
+        with contextlib.suppress(Exception):  # it may be gone, and so may be the cluster
+            self._ray.kill(self._handle)

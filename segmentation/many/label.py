@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from segmentation.errors import PixelwiseError, WeightsError
+from segmentation.facts import result_facts
 from segmentation.images import open_photo
 from segmentation.many.settings import Settings, digest, load_segmenter
 from segmentation.many.task import Answer, Task
@@ -78,7 +79,7 @@ class Labeller:
             "bytes": [len(data) for data in files],
             "settings": settings.record(),
             "notes": list(opened.notes),
-            **result.to_json(),
+            **result_facts(result),
         }
 
 

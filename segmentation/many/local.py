@@ -1,19 +1,18 @@
 """Labelling on this machine: in this process, or in some that share the photos."""
 
 import contextlib
-import itertools
 import multiprocessing
 import os
 import signal
 import threading
 from collections.abc import Iterable, Iterator
-from multiprocessing.connection import Connection, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import Connection
 
 from segmentation.errors import PixelwiseError
+from segmentation.many.crew import share_out
 from segmentation.many.task import Answer, Label, MakeLabel, Task
-
-LEAVE_SECONDS = 10.0
-"""How long a dismissed process may take to tidy up before it is ended."""
 
 
 def label_here(label: Label, tasks: Iterable[Task]) -> Iterator[Answer]:
@@ -41,112 +40,66 @@ def label_in_processes(
     Raises:
         PixelwiseError: a process could not be made ready.
     """
-    waiting = iter(tasks)
-    first = list(itertools.islice(waiting, workers))
-    waiting = itertools.chain(first, waiting)
-    crew: dict[Connection, _Worker] = {}
-    leaving: list[_Worker] = []
-    try:
-        for worker in (_Worker(make, threads) for _ in first):
-            crew[worker.pipe] = worker
-        while crew:
-            for pipe in wait(list(crew)):
-                worker = crew[pipe]
-                try:
-                    answer = pipe.recv()
-                except (EOFError, OSError):
-                    answer = worker.epitaph()
-                    del crew[pipe]
-                    worker.end()
-                    worker = _Worker(make, threads)
-                    crew[worker.pipe] = worker
-                    yield answer
-                    continue  # the new one is given work when it says that it is ready
-                if answer is not None and answer.fatal:
-                    raise PixelwiseError(answer.error)
-                if not worker.give(next(waiting, None)):
-                    leaving.append(crew.pop(pipe))
-                    worker.dismiss()
-                if answer is not None:
-                    yield answer
-        for worker in leaving:
-            worker.process.join(LEAVE_SECONDS)
-    finally:
-        for worker in (*crew.values(), *leaving):
-            worker.end()
+    return share_out(lambda: _Worker(make, threads), _first, tasks, workers, BrokenProcessPool)
+
+
+def _first(futures: list[Future]) -> Future:
+    return next(iter(wait(futures, return_when=FIRST_COMPLETED).done))
 
 
 class _Worker:
-    """A process that labels one photo at a time, seen from this one."""
+    """A pool of one process, so that whose photo a process died of is known."""
 
     def __init__(self, make: MakeLabel, threads: int) -> None:
         context = multiprocessing.get_context("spawn")  # a fork would inherit torch's threads
-        self.pipe, theirs = context.Pipe()
-        self.task: Task | None = None
-        self.process = context.Process(
-            target=_serve, args=(theirs, make, threads), name="pixelwise-worker", daemon=True
-        )
+        theirs, self._leash = context.Pipe(duplex=False)
+        self._pool = ProcessPoolExecutor(1, context, initializer=_watch, initargs=(theirs,))
         with _interrupts_held():
-            self.process.start()
+            self.ready = self._pool.submit(_prepare, make, threads)  # starts the process
         theirs.close()
 
-    def give(self, task: Task | None) -> bool:
-        """Hand over a photo; false where there is none left."""
-        self.task = task
-        if task is not None:
-            with contextlib.suppress(BrokenPipeError):  # it died: reading from it will tell
-                self.pipe.send(task)
-        return task is not None
+    def give(self, task: Task) -> Future:
+        try:
+            return self._pool.submit(_label, task)
+        except BrokenProcessPool as error:  # it died after its last answer
+            future: Future = Future()
+            future.set_exception(error)
+            return future
 
-    def epitaph(self) -> Answer:
-        """The answer for the photo that the process died of."""
-        self.process.join()
-        code = self.process.exitcode or 0
-        cause = f"status {code}"
-        if code < 0:
-            with contextlib.suppress(ValueError):
-                cause = signal.Signals(-code).name
-        if self.task is None:
-            raise PixelwiseError(
-                f"a worker ended before its first photo ({cause}): if memory is short, try fewer "
-                "--workers"
-            )
-        reason = (
-            f"its worker ended ({cause}): if that was for want of memory, try fewer --workers or "
-            "a smaller --size"
-        )
-        return Answer(self.task.image, error=reason)
-
-    def dismiss(self) -> None:
-        """Let the process go: it hears that nothing more comes, tidies up and ends."""
-        self.pipe.close()
-
-    def end(self) -> None:
-        """End the process at once; it has nothing half-written that would be taken for whole."""
-        self.pipe.close()
-        self.process.terminate()
-        self.process.join()
-        self.process.close()
+    def end(self, at_once: bool) -> None:
+        if at_once:  # it has nothing half-written that would be taken for whole
+            self._leash.close()
+        self._pool.shutdown(cancel_futures=True)
+        self._leash.close()
 
 
-def _serve(pipe: Connection, make: MakeLabel, threads: int) -> None:
-    """What a worker does: say that it is ready, then a photo after the other."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+_ours: Label | None = None
+"""What a worker's process labels with."""
+
+
+def _watch(leash: Connection) -> None:
+    """End this process when the other end of the pipe is closed, as where the parent was killed."""
+
+    def watch() -> None:
+        with contextlib.suppress(EOFError, OSError):
+            leash.recv_bytes()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _prepare(make: MakeLabel, threads: int) -> Answer | None:
+    global _ours
     try:
-        label = make(threads)
+        _ours = make(threads)
     except PixelwiseError as error:
-        pipe.send(Answer("", error=str(error), fatal=True))
-        return
-    with contextlib.suppress(EOFError, BrokenPipeError):
-        pipe.send(None)
-        while True:
-            pipe.send(label(pipe.recv()))
+        return Answer("", error=str(error), fatal=True)
+    return None
 
 
-def _end_with_parent() -> None:
-    """A parent that was killed cannot end its workers: they watch it themselves."""
-    wait([multiprocessing.parent_process().sentinel])
-    os._exit(1)
+def _label(task: Task) -> Answer:
+    assert _ours is not None
+    return _ours(task)
 
 
 @contextlib.contextmanager

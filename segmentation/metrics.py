@@ -1,16 +1,17 @@
-"""Class maps side by side: what changed, who agrees with whom, where they differ."""
+"""Class maps side by side: what changed, who agrees with whom, how well one mask covers another."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from segmentation.categories import display_name
-from segmentation.explain.errors import ExplainError
-from segmentation.result import Segmentation
+from segmentation.errors import ExplainError
 
-SIZES = (130, 260, 520, 780, 1040)
-"""Shorter sides of the resolution walk, in pixels."""
+IGNORE = 255
+"""The label of pixels that a truth leaves open, as in VOC: they count for nobody."""
+
+NEITHER, RIGHT, MISSED, EXTRA = range(4)
 
 
 def changed_pixels(
@@ -112,36 +113,57 @@ def overlaps(first: np.ndarray, second: np.ndarray, names: Sequence[str]) -> lis
     ]
 
 
-@dataclass(frozen=True, eq=False)
-class Step:
-    """One resolution of the walk.
+@dataclass(frozen=True)
+class Grade:
+    """A mask against a truth.
 
     Attributes:
-        size: shorter side that the network saw, in pixels.
-        result: its labels at the photo's full size.
-        changed: share of pixels that differ from the reference, in [0, 1].
+        right: pixels in both.
+        missed: pixels of the truth that the mask leaves out.
+        extra: pixels of the mask that the truth does not have.
     """
 
-    size: int
-    result: Segmentation
-    changed: float
+    right: int
+    missed: int
+    extra: int
+
+    @property
+    def iou(self) -> float:
+        """Intersection over union in [0, 1]; 1 where both are empty."""
+        union = self.right + self.missed + self.extra
+        return self.right / union if union else 1.0
+
+    @property
+    def precision(self) -> float:
+        """Share of the mask that is right, in [0, 1]; 1 for an empty mask."""
+        return self.right / (self.right + self.extra) if self.right + self.extra else 1.0
+
+    @property
+    def recall(self) -> float:
+        """Share of the truth that is found, in [0, 1]; 1 for an empty truth."""
+        return self.right / (self.right + self.missed) if self.right + self.missed else 1.0
 
 
-def sweep_sizes(
-    label: Callable[[int], Segmentation],
-    reference: Segmentation,
-    sizes: Iterable[int] = SIZES,
-) -> Iterator[Step]:
-    """Label one photo at several resolutions, one after the other.
+def verdicts(mask: np.ndarray, truth: np.ndarray, ignore: np.ndarray | None = None) -> np.ndarray:
+    """Each pixel's verdict: (H, W) uint8 of NEITHER, RIGHT, MISSED, EXTRA.
 
     Args:
-        label: shorter side in pixels to result.
-        reference: what the others are compared with: the model's own size.
-        sizes: shorter sides.
+        mask: (H, W) bool, what is graded.
+        truth: (H, W) bool.
+        ignore: (H, W) bool, pixels that do not count; they get NEITHER.
     """
-    for size in sizes:
-        result = label(size)
-        yield Step(size, result, changed_pixels(reference.class_map, result.class_map)[1])
+    if mask.shape != truth.shape:
+        raise ExplainError(f"a mask of {mask.shape} cannot be graded against one of {truth.shape}")
+    marks = np.where(mask, np.where(truth, RIGHT, EXTRA), np.where(truth, MISSED, NEITHER))
+    if ignore is not None:
+        marks = np.where(ignore, NEITHER, marks)
+    return marks.astype(np.uint8)
+
+
+def grade(mask: np.ndarray, truth: np.ndarray, ignore: np.ndarray | None = None) -> Grade:
+    """Count right, missed and extra pixels; see `verdicts`."""
+    counts = np.bincount(verdicts(mask, truth, ignore).ravel(), minlength=4)
+    return Grade(*(int(counts[mark]) for mark in (RIGHT, MISSED, EXTRA)))
 
 
 def _same_size(first: np.ndarray, second: np.ndarray) -> None:
