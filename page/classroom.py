@@ -18,7 +18,6 @@ from .classroom_views import Views
 from .engine import LabelingService
 from .events import QUIETLY
 from .examples import offered
-from .gradio_internals import event_data
 from .kept import LabelResult
 from .stops import CancelRegistry
 from .theme import read_static
@@ -238,7 +237,7 @@ class Classroom:
         """The chosen pixel and its probabilities."""
         try:
             answer = self.lab.answer(key)
-            y, x = chosen((event_data(event)["y"], event_data(event)["x"]), answer)
+            y, x = chosen((event.y, event.x), answer)
         except (PixelwiseError, KeyError, TypeError, ValueError):
             return None, {"error": words.LABEL_FIRST}
         return [y, x], pixel_value(answer.result, y, x, palette_of(answer))
@@ -260,7 +259,7 @@ class Classroom:
 
     def grade(self, key: str, index: int | None, event: gr.EventData) -> Iterator[str]:
         """The grade of what the painter sent."""
-        yield from self.views.grader.graded(key, index, event_data(event).get("paint"))
+        yield from self.views.grader.graded(key, index, getattr(event, "paint", None))
 
     def _example(self, path: Path) -> Callable[[], str]:
         """Hands an example photo to the main view, by way of the cache, as uploads go."""

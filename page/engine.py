@@ -77,7 +77,8 @@ class LabelingService:
         return [name for name in self.pool.names() if name == self.default or self.is_ready(name)]
 
     def _may_choose(self, name: str) -> bool:
-        if name == self.default or self.is_ready(name) or self.options.offer_downloads:
+        pool = self.pool
+        if name == pool.default or pool.is_ready(name) or self.options.offer_downloads:
             return True
         return is_alone(self.options) and asked_at_home()
 
@@ -169,7 +170,7 @@ class LabelingService:
                 not come in time.
         """
         model = self.resolve(name)
-        is_ready = self.is_ready(model)
+        is_ready = self.pool.is_ready(model)
         request = self._request(source, model, size, session, allow_fallback and not is_ready)
         known = self.results.get(request.key)
         if known is not None:
@@ -185,7 +186,7 @@ class LabelingService:
                 known = self.results.get(request.key)
             if known is None:
                 known = self.work(turn, progress)
-                self.results.put(known.key, known)
+                self.results.put(request.key, known)
             yield replace(known, request=request)
 
     def _request(
@@ -226,7 +227,10 @@ class LabelingService:
         progress("Reading the photo …")
         photo = open_photo(request.source, **self._limits)
         progress("Labelling every pixel …")
-        result = self.zerogpu.predict(predictor, turn.model, photo, request.size)
+        if self.zerogpu.lends:
+            result = self.zerogpu.predict(predictor, turn.model, photo, request.size)
+        else:
+            result = predictor.predict(photo, size=request.size)
         return LabelResult(request, photo, result, predictor.card)
 
     @contextmanager

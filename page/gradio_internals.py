@@ -74,15 +74,8 @@ NAMES = {
     "app:tokens": "As cookie_id.",
     "app:auth": "Whether a password is asked for.",
     "app:middleware_stack": "The guard stands before Gradio's own middleware.",
-    "event:_data": "Where a visitor clicked, whatever a forged call lacks.",
 }
-"""Where ("demo" is a `gr.Blocks`, "app" its FastAPI application, "event" a `gr.EventData`) and
-what: why it is needed."""
-
-
-def event_data(event: gr.EventData) -> dict[str, Any]:
-    """What a component's event carries."""
-    return event._data
+"""Where ("demo" is a `gr.Blocks`, "app" its FastAPI application) and what: why it is needed."""
 
 
 def kept_files(demo: gr.Blocks) -> set[str]:

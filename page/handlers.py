@@ -14,7 +14,6 @@ from viewer import build_value, pixel_value
 
 from . import words
 from .errors import CancelledError
-from .gradio_internals import event_data
 from .home import asked_at_home
 from .kept import SHARPER, LabelResult
 from .service import Service, session_of
@@ -74,15 +73,15 @@ class Handlers(Service):
             answer.result,
             answer.photo.image,
             cache=self.cache,
-            key=answer.key,
-            palette=answer.palette,
+            key=answer.request.key,
+            palette=answer.card.palette_array,
             note=" ".join(notes),
         )
         value["seq"] = asked
         offer = _no_offer()
         if answer.request.is_fallback:
             offer = self._offer(answer.request.requested_model)
-        return _Shown((value, words.run_facts(answer), answer.key, *offer))
+        return _Shown((value, words.run_facts(answer), answer.request.key, *offer))
 
     def _offer(self, name: str) -> tuple[Any, Any, Any]:
         """How a model's weights are doing, the offer to run again, the timer that watches them."""
@@ -109,9 +108,8 @@ class Handlers(Service):
         if answer is None:
             return {"error": words.FORGOTTEN}
         try:
-            where = event_data(event)
-            return pixel_value(answer.result, int(where["y"]), int(where["x"]), answer.palette)
-        except (PixelwiseError, KeyError, TypeError, ValueError) as error:
+            return pixel_value(answer.result, int(event.y), int(event.x), answer.card.palette_array)
+        except (PixelwiseError, AttributeError, TypeError, ValueError) as error:
             return {"error": words.error_text(error)}
 
     def leave(self, request: gr.Request) -> None:

@@ -1,7 +1,7 @@
 """What is to be labelled, what came of it, and the last results of each visitor, for them alone."""
 
+import functools
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ MAX_RESULT_BYTES = 192 * 2**20
 KEEP_SECONDS = 3600.0
 CLOSED_SECONDS = 60.0
 """A page that lost its connection may come back; a closed one does not."""
+_blake2b = functools.partial(hashlib.blake2b, digest_size=16)
 
 
 @dataclass(frozen=True)
@@ -130,10 +131,12 @@ class ResultCache(BoundedCache[str, LabelResult]):
             for one in self.values():
                 if one.photo is source and one.request.session == session:
                     return one.request.content_hash
-        digest = hashlib.blake2b(digest_size=16)
-        for part in _parts(source):
-            digest.update(part)
-        return digest.hexdigest()
+        if isinstance(source, str):
+            with open(source, "rb") as file:  # a part at a time: many may ask at once
+                return hashlib.file_digest(file, _blake2b).hexdigest()
+        if isinstance(source, bytes):
+            return _blake2b(source).hexdigest()
+        return _blake2b(repr(source.image.shape).encode() + source.image.tobytes()).hexdigest()
 
     def close(self, session: str) -> None:
         """A visitor has closed the page: forget their results soon."""
@@ -142,18 +145,4 @@ class ResultCache(BoundedCache[str, LabelResult]):
 
 def cache_key(session: str, content_hash: str, model: str, size: "Size") -> str:
     """Names a result; nobody can guess another visitor's without knowing that visitor's secret."""
-    values = repr((session, content_hash, model, size))
-    return hashlib.blake2b(values.encode(), digest_size=16).hexdigest()
-
-
-def _parts(source: "Source") -> Iterator[bytes]:
-    """The bytes that name a source; of a file a part at a time, for many may ask at once."""
-    if isinstance(source, bytes):
-        yield source
-    elif isinstance(source, str):
-        with open(source, "rb") as file:
-            while part := file.read(1 << 20):
-                yield part
-    else:
-        yield repr(source.image.shape).encode()
-        yield source.image.tobytes()
+    return _blake2b(repr((session, content_hash, model, size)).encode()).hexdigest()

@@ -33,17 +33,18 @@ class ModelConfig:
 
 
 class ZeroGpuPredictor:
-    """Labels photos, on a lent GPU where there is one.
+    """Labels photos on a lent GPU.
 
     Attributes:
+        lends: whether there is a GPU to be lent.
         device: where this process itself loads networks.
     """
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._lends = find_spaces() is not None
+        self.lends = find_spaces() is not None
         self._predict = gpu(predict_in_worker)
-        self.device = "cpu" if self._lends else options.device
+        self.device = "cpu" if self.lends else options.device
 
     def predict(
         self, segmenter: "Predictor", name: str, photo: "Photo", size: "Size"
@@ -59,8 +60,6 @@ class ZeroGpuPredictor:
         Raises:
             Exception: whatever the network raises on this photo.
         """
-        if not self._lends:
-            return segmenter.predict(photo, size=size)
         options = self._options
         own = options.weights if name == options.model else None
         config = ModelConfig(name, own, options.precision, options.compile)

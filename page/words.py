@@ -1,5 +1,6 @@
 """What the page says, in one place."""
 
+import functools
 import html
 import math
 from collections.abc import Sequence
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from segmentation import ModelCard
     from segmentation.card_figures import Size
 
     from .downloads import Download
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from .kept import LabelResult
     from .line import QueuePosition
 
+EMBEDDED = "embedded"
 Failures = Sequence[tuple[str, str]]
 """Names of photos, and why each could not be labelled."""
 
@@ -169,7 +172,7 @@ def model_label(name: str, ready: bool) -> str:
         ready: whether it can answer without a download.
     """
     from segmentation import MODELS
-    from segmentation.catalog import EMBEDDED, PUBLISHED_ON
+    from segmentation.catalog import PUBLISHED_ON
 
     if name == EMBEDDED:
         return "Built-in DeepLabV3+ · no download"
@@ -206,28 +209,27 @@ def size_text(size: "Size") -> str:
 
 
 def built_in_note(answer: "LabelResult") -> list[str]:
-    """What the built-in model is, what it knows and how good it is, where it labelled the photo.
+    """What the built-in model is, what it knows and how good it is, where it labelled the photo."""
+    is_built_in = answer.result.model == EMBEDDED
+    return [_model_note(answer.card, answer.request.size)] if is_built_in else []
 
-    All of it comes from the model's card, and the figures only at the size that they hold at.
-    """
-    from segmentation.catalog import EMBEDDED
 
-    if answer.result.model != EMBEDDED:
-        return []
+@functools.lru_cache(maxsize=16)
+def _model_note(card: "ModelCard", size: "Size") -> str:
+    """All of it from the model's card, and the figures only at the size that they hold at."""
     from segmentation.knowledge import calibration_sentence, knowledge_sentence
 
-    figures = answer.card.figures_at(answer.request.size)
+    figures = card.figures_at(size)
     start = "This is the small built-in model, trained from scratch."
     if figures is None:
-        known = answer.card.figures
-        if known is None:
-            return [start]
-        return [f"{start} How good it is was measured at {known.size} px only."]
+        if card.figures is None:
+            return start
+        return f"{start} How good it is was measured at {card.figures.size} px only."
     quality = ""
     if figures.miou is not None:
         quality = f"Mean IoU {100 * figures.miou:.0f} %, measured on {figures.measured_on}."
     parts = [start, knowledge_sentence(figures), calibration_sentence(figures), quality]
-    return [" ".join(filter(None, parts))]
+    return " ".join(filter(None, parts))
 
 
 def download_note(download: "Download") -> str:

@@ -42,6 +42,7 @@ class Progress:
     ) -> None:
         self._notify = notify
         self._stopped = stopped
+        self._began = time.monotonic()
         self._paused_seconds = 0.0
         self._paused_since: float | None = None
 
@@ -66,18 +67,19 @@ class Progress:
     @contextmanager
     def paused(self) -> Iterator[None]:
         """While the block runs, the work waits for others: that time is not counted as its own."""
-        self._paused_since = time.monotonic()
+        since = self._paused_since = time.monotonic()
         try:
             yield
         finally:
-            self._paused_seconds = self.paused_seconds
+            self._paused_seconds += time.monotonic() - since
             self._paused_since = None
 
-    @property
-    def paused_seconds(self) -> float:
-        """Seconds that the work has waited for others."""
-        since = self._paused_since
-        return self._paused_seconds + (0.0 if since is None else time.monotonic() - since)
+    def time_left(self, seconds: float | None) -> float:
+        """Of so many seconds for the work itself, those that are left; infinite without a limit."""
+        if seconds is None:
+            return math.inf
+        now = self._paused_since or time.monotonic()  # the clock stands while the work waits
+        return self._began + self._paused_seconds + seconds - now
 
 
 NO_PROGRESS = Progress()
@@ -127,17 +129,16 @@ def run_with_progress(
     # with what Gradio knows of the request: ZeroGPU asks whose quota it is
     context = contextvars.copy_context()
     threading.Thread(target=context.run, args=(run,), name="work", daemon=True).start()
-    start = time.monotonic()
     try:
         while True:
-            left = _left(seconds, start, progress)
+            left = progress.time_left(seconds)
             try:
                 step = reports.get(timeout=min(TICK_SECONDS, max(left, 0.001)))
                 if step is None:
                     break
             except queue.Empty:
                 step = None
-            if _left(seconds, start, progress) < 0:
+            if progress.time_left(seconds) < 0:
                 raise DeadlineError(seconds)
             if is_cancelled():
                 raise CancelledError
@@ -147,15 +148,6 @@ def run_with_progress(
     if failure:
         raise failure[0]
     yield outcome[0]
-
-
-def _left(seconds: float | None, start: float, progress: Progress) -> float:
-    """Seconds that work which began at `start` still has; infinite without a limit."""
-    return (
-        math.inf
-        if seconds is None
-        else start + seconds + progress.paused_seconds - time.monotonic()
-    )
 
 
 def run_to_completion(

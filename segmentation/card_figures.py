@@ -73,7 +73,7 @@ class Figures:
     size: int | tuple[int, ...]
     miou: float | None = None
     pixel_accuracy: float | None = None
-    classes: Mapping[str, ClassFigure] = field(default_factory=dict)
+    classes: Mapping[str, ClassFigure] = field(default_factory=dict, hash=False)
     calibration_error: float | None = None
     temperature: float | None = None
     bins: tuple[Bin, ...] = ()

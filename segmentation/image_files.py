@@ -12,7 +12,10 @@ _SPARE_BYTES = 1 << 20
 
 
 def read_source(
-    source: str | os.PathLike | bytes, max_bytes: int | None, max_megapixels: float | None
+    source: str | os.PathLike | bytes,
+    max_bytes: int | None,
+    max_megapixels: float | None,
+    first: int | None = None,
 ) -> tuple[str, bytes]:
     """The bytes of one regular file, and how a message should call it.
 
@@ -20,6 +23,7 @@ def read_source(
         source: A path, or the bytes themselves.
         max_bytes: The most bytes to accept, or None for what the megapixels could need.
         max_megapixels: The limit that `max_bytes=None` is derived from; None for no limit.
+        first: How many bytes of a file to read at most; None for all of them.
 
     Returns:
         subject ("'cat.jpg'" or "This file"), data.
@@ -35,7 +39,7 @@ def read_source(
     else:
         path = os.fsdecode(os.fspath(source))
         subject = subject_of(path)
-        data = _read_path(path, subject, max_bytes)
+        data = _read_path(path, subject, max_bytes, first)
     if not data:
         raise ImageError(f"{subject} is empty.")
     return subject, data
@@ -50,7 +54,7 @@ def subject_of(path: str) -> str:
     return f"'{safe}'"
 
 
-def _read_path(path: str, subject: str, max_bytes: int | None) -> bytes:
+def _read_path(path: str, subject: str, max_bytes: int | None, first: int | None) -> bytes:
     if not path:
         raise ImageError("The path is empty: name a picture file.")
     if "\0" in path:
@@ -75,7 +79,7 @@ def _read_path(path: str, subject: str, max_bytes: int | None) -> bytes:
         _check_regular(status, subject)  # again: the path may name another file by now
         _check_bytes(subject, status.st_size, max_bytes)
         # One byte more than the size at opening, in case the file is growing.
-        data = file.read(status.st_size + 1)
+        data = file.read(status.st_size + 1 if first is None else first)
     _check_bytes(subject, len(data), max_bytes)
     return data
 

@@ -47,14 +47,32 @@ def check_file(subject: str, data: bytes, max_megapixels: float | None) -> str:
     Raises:
         ImageError: No picture that is read here, or one that is too large or oddly built.
     """
+    kind = check_head(subject, data, max_megapixels)
+    check_structure(subject, kind, data)
+    size = _SIZES[kind](subject, data) if kind in _SIZES else None
+    if size:
+        check_size(subject, *size, max_megapixels)
+    return kind
+
+
+def check_head(subject: str, data: bytes, max_megapixels: float | None) -> str:
+    """As `check_file`, as far as a file's first bytes tell: its kind, and the size of most kinds.
+
+    Args:
+        subject: How a message calls the file.
+        data: The file's bytes, or the first 4,096 of them at least.
+        max_megapixels: As `check_file`.
+
+    Returns:
+        What `sniff` calls it.
+
+    Raises:
+        ImageError: No picture that is read here, or one that is too large.
+    """
     kind = sniff(data)
     if kind not in _READERS:
         raise ImageError(refusal(subject, kind))
     size = header_size(kind, data)
-    if size:
-        check_size(subject, *size, max_megapixels)
-    check_structure(subject, kind, data)
-    size = _SIZES[kind](subject, data) if kind in _SIZES else None
     if size:
         check_size(subject, *size, max_megapixels)
     return kind

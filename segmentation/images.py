@@ -12,7 +12,8 @@ from segmentation.errors import ImageError
 from segmentation.image_checks import check_size
 from segmentation.image_files import read_source
 from segmentation.image_modes import to_rgb
-from segmentation.image_readers import check_file, frame_notes, read_picture
+from segmentation.image_readers import check_head, frame_notes, read_picture
+from segmentation.jpeg_end import jpeg_size
 from segmentation.tiff import PAGES_NOTE
 
 
@@ -35,6 +36,8 @@ class Photo:
         return self.image.nbytes
 
 
+HEAD_BYTES = 1 << 16
+"""Of a file; the size of most pictures stands within."""
 ImageSource = str | os.PathLike | bytes | Image.Image | np.ndarray | Photo
 
 
@@ -78,26 +81,26 @@ def open_photo(
 
 def check_photo(
     source: ImageSource, *, max_bytes: int | None = None, max_megapixels: float | None = 64.0
-) -> bytes | None:
-    """Raise what `open_photo` would of a file's kind, size and structure, with no decoder.
+) -> None:
+    """Raise what `open_photo` would of a file's kind and size, as far as its first bytes tell.
 
     Args:
         source: As `open_photo`; only a path and bytes are looked at.
         max_bytes: As `open_photo`.
         max_megapixels: As `open_photo`.
 
-    Returns:
-        The file's bytes; None for what is no file.
-
     Raises:
         ImageError: As `open_photo`.
     """
     if not isinstance(source, str | os.PathLike | bytes):
-        return None
-    subject, data = read_source(source, max_bytes, max_megapixels)
+        return
+    subject, head = read_source(source, max_bytes, max_megapixels, HEAD_BYTES)
     with only_image_errors(subject):
-        check_file(subject, data, max_megapixels)
-    return data
+        head = head[:HEAD_BYTES]
+        kind = check_head(subject, head, max_megapixels)
+        size = jpeg_size(subject, head) if kind == "JPEG" else None
+        if size and all(size):  # the frame header is within these bytes
+            check_size(subject, *size, max_megapixels)
 
 
 def open_image(

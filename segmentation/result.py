@@ -227,10 +227,11 @@ class Segmentation:
             y, x = operator.index(y), operator.index(x)
         except TypeError:
             raise PixelError(f"pixel ({y!r}, {x!r}): row and column are whole numbers") from None
-        if not (0 <= y < self.height and 0 <= x < self.width):
+        height, width = self.class_map.shape
+        if not (0 <= y < height and 0 <= x < width):
             raise PixelError(
-                f"pixel ({y}, {x}) lies outside the photo: rows go from 0 to {self.height - 1}, "
-                f"columns from 0 to {self.width - 1}"
+                f"pixel ({y}, {x}) lies outside the photo: rows go from 0 to {height - 1}, "
+                f"columns from 0 to {width - 1}"
             )
         return y, x
 

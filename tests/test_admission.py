@@ -74,6 +74,9 @@ def check_the_rest(app) -> None:
     assert "no longer kept" in answer.json()["data"][0]["error"]
     shown = result(app, "inside", [""], "ana")["data"][0]
     assert "Label" in shown
+    upload = file_data(app.upload(png()))
+    several = result(app, "several", [[upload], app.model, 0], "cleo")["data"]
+    assert f"Busy: {MAX_QUEUE} photos are waiting. Try again " in several[0]
     told = result(app, "label", [file_data(app.upload(png())), app.model, 0], "ben")["data"]
     assert told[0]["text"].startswith(f"Busy: {MAX_QUEUE} photos are waiting. Try again ")
 

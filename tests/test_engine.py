@@ -11,7 +11,8 @@ import tiny
 from page.engine import EMBEDDED, LabelingService
 from page.options import Options
 from page.work import Progress, run_with_progress
-from segmentation import ImageError, ModelError, WeightsError
+from segmentation import ImageError, ModelError, WeightsError, open_photo
+from segmentation.images import check_photo
 
 
 def png(image):
@@ -181,3 +182,33 @@ def test_a_photo_is_opened_by_a_decoder_once(service, tmp_path, monkeypatch):
     assert len(read) == 2
     assert service.segment(str(path), session="ana").result.model == "colour_net"  # from memory
     assert (len(opened), len(read)) == (1, 3)
+
+
+def jpeg_of(width: int, height: int, exif_bytes: int = 0) -> bytes:
+    """A small JPEG whose header claims another size, behind so many bytes of Exif."""
+    file = io.BytesIO()
+    Image.fromarray(tiny.photo()).save(file, "JPEG", exif=b"Exif\0\0" + bytes(exif_bytes))
+    data = bytearray(file.getvalue())
+    at = data.index(b"\xff\xc0")
+    data[at + 5 : at + 9] = height.to_bytes(2, "big") + width.to_bytes(2, "big")
+    return bytes(data)
+
+
+def test_a_picture_that_is_too_large_is_told_by_its_header_without_waiting(service, tmp_path):
+    path = tmp_path / "large.jpg"
+    path.write_bytes(jpeg_of(30_000, 20_000))
+    with service.exclusive(), pytest.raises(ImageError, match=r"30,000 x 20,000 pixels"):
+        service.segment(str(path))
+
+
+def test_a_header_that_is_cut_by_the_first_bytes_refuses_nobody(monkeypatch):
+    data = jpeg_of(300, 200, exif_bytes=60_000)
+    start = data.index(b"\xff\xc0")
+    for end in range(start - 5, start + 25):
+        monkeypatch.setattr("segmentation.images.HEAD_BYTES", end)
+        check_photo(data)
+    large = jpeg_of(30_000, 20_000)
+    monkeypatch.setattr("segmentation.images.HEAD_BYTES", large.index(b"\xff\xc0"))
+    check_photo(large)  # not known yet
+    with pytest.raises(ImageError, match=r"30,000 x 20,000 pixels"):
+        open_photo(large)

@@ -26,7 +26,7 @@ def places():
         gr.Textbox()
     app = App.create_app(demo)
     app.middleware_stack = app.middleware_stack  # Starlette's: None until the first request
-    return {"demo": demo, "app": app, "event": gr.EventData(None, {})}
+    return {"demo": demo, "app": app}
 
 
 @pytest.mark.parametrize("name", NAMES)

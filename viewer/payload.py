@@ -1,5 +1,6 @@
 """From a result to what the browser gets: two files and a few facts."""
 
+import functools
 import io
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from segmentation.result import Segmentation
 
 JPEG_QUALITY = 90
+VOC_PALETTE = voc_palette()
 FULL_COLOR_PIXELS = 2_000_000
 """Up to here the photo keeps colour at full resolution; larger ones halve it, as cameras do."""
 
@@ -53,7 +55,7 @@ def build_value(
     labels = encode_label_map(
         result.class_map, result.confidence, result.runner_up, result.set_sizes
     )
-    own = palette if palette is not None else getattr(result, "palette", voc_palette())
+    own = palette if palette is not None else getattr(result, "palette", VOC_PALETTE)
     return {
         "id": key,
         "photo": _file(encode_photo(image), "photo.jpg", cache),
@@ -61,7 +63,7 @@ def build_value(
         "height": height,
         "width": width,
         "categories": describe_categories(result.categories, own),
-        "palette": "VOC" if np.array_equal(own, voc_palette()) else "Model’s own",
+        "palette": "VOC" if np.array_equal(own, VOC_PALETTE) else "Model’s own",
         "model": result.model,
         "device": result.device,
         "seconds": round(result.seconds, 4),
@@ -77,17 +79,23 @@ def describe_categories(categories: tuple[str, ...], own: np.ndarray) -> list[di
         categories: raw names, at most 256.
         own: (N, 3) uint8 with N at least their number.
     """
+    return [dict(one) for one in _described(categories, own[: len(categories)].tobytes())]
+
+
+@functools.lru_cache(maxsize=16)
+def _described(categories: tuple[str, ...], colors: bytes) -> tuple[dict[str, Any], ...]:
+    """See `describe_categories`; built once for a model."""
     safe = safe_palette()
-    return [
+    return tuple(
         {
             "index": index,
             "name": display_name(raw),
             "raw": raw,
-            "voc": "#" + bytes(own[index]).hex(),
+            "voc": "#" + colors[3 * index : 3 * index + 3].hex(),
             "safe": "#" + bytes(safe[index]).hex(),
         }
         for index, raw in enumerate(categories)
-    ]
+    )
 
 
 def encode_photo(image: np.ndarray) -> bytes:
@@ -128,7 +136,7 @@ def pixel_value(
         PixelError: the photo has no such pixel.
     """
     pixel = result.pixel(y, x)
-    own = palette if palette is not None else getattr(result, "palette", voc_palette())
+    own = palette if palette is not None else getattr(result, "palette", VOC_PALETTE)
     categories = describe_categories(result.categories, own)
     # Stable, so that equal probabilities stay in the order of their indices, as in argmax.
     order = np.argsort(-pixel.probabilities, kind="stable").tolist()
