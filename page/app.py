@@ -79,6 +79,9 @@ def build_demo(options: Options, predictors: Predictors | None = None) -> gr.Blo
 def _warm_up(site: Site) -> None:
     """Load the first model, behind the page, and fetch the default's weights if need be."""
     site.seen.wait(FIRST_PAGE_SECONDS)
+    from segmentation.image_process import decoder
+
+    decoder.start()
     site.demo.engine.warm_up()
     site.demo.engine.fetch_default()
 

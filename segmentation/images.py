@@ -1,21 +1,19 @@
 """The one door for pictures: anything a person drops in becomes (H, W, 3) uint8 RGB."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
 from segmentation.errors import ImageError
-from segmentation.image_checks import check_size
+from segmentation.image_decode import only_image_errors
 from segmentation.image_files import read_source
+from segmentation.image_headers import check_size
 from segmentation.image_kinds import sniff
 from segmentation.image_modes import to_rgb
-from segmentation.image_readers import check_file, frame_notes, read_picture
-from segmentation.jpeg_strip import strip_jpeg
-from segmentation.png_chunks import open_png
+from segmentation.image_process import decoder
+from segmentation.image_readers import check_file, frame_notes
 from segmentation.tiff import PAGES_NOTE
 
 
@@ -70,7 +68,7 @@ def open_photo(
     if isinstance(source, np.ndarray):
         return Photo(_copy_array(source, max_megapixels))
     if isinstance(source, Image.Image):
-        with _only_image_errors("This picture"):
+        with only_image_errors("This picture"):
             return _from_pillow(source, max_megapixels)
     if not isinstance(source, str | os.PathLike | bytes | bytearray | memoryview):
         raise ImageError(
@@ -78,14 +76,13 @@ def open_photo(
             f"not {type(source).__name__}."
         )
     subject, data = read_source(source, max_bytes, max_megapixels)
-    with _only_image_errors(subject):
-        return _decode(subject, data, max_megapixels)
+    return Photo(*decoder.decode(subject, data, max_megapixels))
 
 
 def check_photo(
     source: ImageSource, *, max_bytes: int | None = None, max_megapixels: float | None = 64.0
 ) -> bytes | None:
-    """Raise what `open_photo` would of a file's kind, size and structure, with no decoder.
+    """Raise what `open_photo` would of a file's kind and size, with no decoder.
 
     Args:
         source: As `open_photo`; only a path and bytes are looked at.
@@ -101,7 +98,7 @@ def check_photo(
     if not isinstance(source, str | os.PathLike | bytes):
         return None
     subject, data = read_source(source, max_bytes, max_megapixels)
-    with _only_image_errors(subject):
+    with only_image_errors(subject):
         check_file(subject, data, max_megapixels)
     return data
 
@@ -133,23 +130,7 @@ def open_png_values(
     kind = sniff(data)
     if kind != "PNG":
         raise ImageError(f"{subject} is {_an(kind)}; a PNG with label indices is needed.")
-    with _only_image_errors(subject):
-        check_file(subject, data, max_megapixels)
-        image = open_png(subject, data).image
-        if image.mode not in modes or data[24] > 8:
-            raise ImageError(
-                f"{subject} is a PNG of mode {image.mode} with {data[24]} bits; "
-                f"mode {' or '.join(modes)} with up to 8 is needed."
-            )
-        image.load()
-        return np.array(image)
-
-
-def _decode(subject: str, data: bytes, max_megapixels: float | None) -> Photo:
-    image, notes, jpeg, extent = read_picture(subject, data, max_megapixels)
-    upright = to_rgb(image, extent)
-    stripped = strip_jpeg(jpeg, upright.pixels.shape[:2]) if jpeg and upright.as_stored else None
-    return Photo(upright.pixels, (*notes, *upright.notes), stripped)
+    return decoder.decode(subject, data, max_megapixels, modes).pixels
 
 
 def _from_pillow(image: Image.Image, max_megapixels: float | None) -> Photo:
@@ -188,33 +169,6 @@ def _copy_array(array: np.ndarray, max_megapixels: float | None) -> np.ndarray:
         raise ImageError(f"{found}: scale its values to 0 to 255 and use .astype(np.uint8).")
     check_size("This array", shape[1], shape[0], max_megapixels)
     return np.array(array, order="C", copy=True, subok=False)
-
-
-@contextmanager
-def _only_image_errors(subject: str) -> Iterator[None]:
-    """Whatever a decoder raises on a bad file leaves here as an `ImageError` with a message."""
-    try:
-        yield
-    except ImageError:
-        raise
-    except MemoryError as error:
-        raise ImageError(f"{subject} needs more memory than there is: make it smaller.") from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        # Only where the limit here was raised beyond Pillow's, which some decoders ask again.
-        most = (Image.MAX_IMAGE_PIXELS or 0) * 2 / 1e6
-        raise ImageError(
-            f"{subject} has more pixels than Pillow decodes ({most:.0f} megapixels): "
-            "make it smaller first."
-        ) from error
-    except Exception as error:
-        if isinstance(error, EOFError) or "truncated" in str(error).lower():
-            raise ImageError(
-                f"{subject} is cut short: it ends before the picture does. Copy it again."
-            ) from error
-        raise ImageError(
-            f"{subject} cannot be decoded: it is damaged, or of a rare kind. "
-            "Open it in an image editor and save it as PNG or JPEG."
-        ) from error
 
 
 def _an(kind: str) -> str:
