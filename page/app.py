@@ -26,6 +26,9 @@ FIRST_PAGE_SECONDS = 1.0
 def _warm_up(site: Site) -> None:
     """Load the first model, behind the page, and fetch the default's weights if need be."""
     site.seen.wait(FIRST_PAGE_SECONDS)
+    from segmentation.image_process import decoder
+
+    decoder.start()
     site.demo.service.warm_up()
     site.demo.service.fetch_default()
 

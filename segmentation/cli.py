@@ -12,6 +12,7 @@ import numpy as np
 from segmentation.cli_options import make_parser
 from segmentation.errors import PixelwiseError
 from segmentation.facts import result_facts
+from segmentation.image_process import decoder
 from segmentation.images import open_photo
 from segmentation.many.run import INTERRUPTED, label_folder
 from segmentation.many.settings import Settings
@@ -67,6 +68,7 @@ def _label_photos(options: argparse.Namespace) -> int:
     try:
         folder = Path(options.out)
         check_writable(folder)
+        decoder.start()  # while the model loads
         segmenter = load(
             options.model,
             device=options.device,

@@ -1,25 +1,42 @@
-"""What the headers of PNG, GIF and WebP say, read without a decoder."""
+"""What the headers of PNG, GIF and WebP say, read without a decoder; and the limit of pixels."""
 
 import struct
+
+from segmentation.errors import ImageError
 
 # Counting goes no further than this.
 MOST_FRAMES = 1000
 
-# Pillow reads segments, chunks and blocks one by one in Python. A large photo has hundreds to some
-# thousands of them.
-MOST_PIECES = 50_000
+
+def check_size(subject: str, width: int, height: int, max_megapixels: float | None) -> None:
+    """Refuse a picture without pixels, or with more than the limit.
+
+    Args:
+        subject: How a message calls the picture.
+        width: In pixels, as height.
+        height: See width.
+        max_megapixels: The limit in millions of pixels; None for no limit.
+
+    Raises:
+        ImageError: With the numbers.
+    """
+    if width < 1 or height < 1:
+        raise ImageError(f"{subject} says it is {width} x {height} pixels: there is no picture.")
+    megapixels = width * height / 1e6
+    if max_megapixels is not None and megapixels > max_megapixels:
+        raise ImageError(
+            f"{subject} is {width:,} x {height:,} pixels ({megapixels:,.1f} megapixels); "
+            f"the limit is {max_megapixels:g} megapixels. Make it smaller first."
+        )
 
 
 def header_size(kind: str, data: bytes) -> tuple[int, int] | None:
-    """The (width, height) that a PNG, GIF or WebP claims; None for others and broken headers.
-
-    Pillow's WebP decoder takes memory for the claimed size as soon as it is opened.
-    """
+    """The (width, height) that a PNG, GIF or WebP claims; None for others and broken headers."""
     try:
         if kind == "PNG" and data[12:16] == b"IHDR":
             return struct.unpack_from(">II", data, 16)
         if kind == "GIF":
-            return _gif_size(data)
+            return struct.unpack_from("<HH", data, 6)
         if kind == "WEBP":
             return _webp_size(data)
     except struct.error:
@@ -39,18 +56,6 @@ def _webp_size(data: bytes) -> tuple[int, int] | None:
         width, height = struct.unpack_from("<HH", data, 26)
         return width & 0x3FFF, height & 0x3FFF
     return None
-
-
-def _gif_size(data: bytes) -> tuple[int, int]:
-    """The screen, enlarged by a first picture that reaches beyond it, as Pillow does."""
-    width, height = struct.unpack_from("<HH", data, 6)
-    if width == 0 or height == 0:
-        return width, height
-    at, _ = first_gif_picture(data)
-    if data[at : at + 1] == b"," and at + 9 <= len(data):
-        left, top, right, bottom = struct.unpack_from("<HHHH", data, at + 1)
-        return max(width, left + right), max(height, top + bottom)
-    return width, height
 
 
 def count_gif_frames(data: bytes) -> int:
@@ -83,16 +88,3 @@ def _skip_blocks(data: bytes, at: int) -> int:
     while at < len(data) and data[at]:
         at += data[at] + 1
     return at + 1
-
-
-def first_gif_picture(data: bytes) -> tuple[int, int]:
-    """Where the extensions before the first picture end, and how many blocks they have."""
-    at, pieces = 13 + _color_table(data, 10), 0
-    while at + 2 < len(data) and data[at] == 0x21 and pieces <= MOST_PIECES:
-        at += 2
-        while at < len(data) and data[at] and pieces <= MOST_PIECES:
-            at += data[at] + 1
-            pieces += 1
-        at += 1
-        pieces += 1
-    return at, pieces

@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageCms
 
-from segmentation.image_checks import exif_is_costly
 from segmentation.value_range import LIMITS, conventional_range
 
 _STRIP_PIXELS = 1 << 18
@@ -92,10 +91,7 @@ def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
 
 
 def _orientation(image: Image.Image) -> int:
-    exif = image.info.get("exif")
     try:
-        if isinstance(exif, bytes) and exif_is_costly(exif):
-            return 1
         value = image.getexif().get(_ORIENTATION, 1)
     except Exception:  # broken metadata does not make a broken picture
         return 1

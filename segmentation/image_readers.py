@@ -15,14 +15,14 @@ from PIL import (
 
 from segmentation.bmp import BmpReader
 from segmentation.errors import ImageError
-from segmentation.image_checks import check_size, check_structure
 from segmentation.image_hdr import as_srgb, box_codes
-from segmentation.image_headers import MOST_FRAMES, count_gif_frames, header_size
+from segmentation.image_headers import MOST_FRAMES, check_size, count_gif_frames, header_size
 from segmentation.image_kinds import refusal, sniff
 from segmentation.image_modes import load_webp
 from segmentation.jpeg_end import check_end, jpeg_size, with_end
 from segmentation.png_chunks import load_png, open_png
 from segmentation.tiff import TiffReader
+from segmentation.tiff_tags import tiff_size
 
 
 class Loaded(NamedTuple):
@@ -33,8 +33,10 @@ class Loaded(NamedTuple):
     extent: tuple[int, int, int, int] | None = None  # left, top, right, bottom; None: all of it
 
 
-def check_file(subject: str, data: bytes, max_megapixels: float | None) -> str:
-    """Look at a file's header with no decoder: its kind, its structure, and its size if it tells.
+def check_file(
+    subject: str, data: bytes, max_megapixels: float | None
+) -> tuple[str, tuple[int, int] | None]:
+    """Look at a file's header with no decoder.
 
     Args:
         subject: How a message calls the file.
@@ -42,17 +44,17 @@ def check_file(subject: str, data: bytes, max_megapixels: float | None) -> str:
         max_megapixels: The largest picture to decode, in millions of pixels; None for no limit.
 
     Returns:
-        What `sniff` calls it.
+        What `sniff` calls it, and the (width, height) that it claims; None where only a decoder
+        can tell.
 
     Raises:
-        ImageError: No picture that is read here, or one that is too large or oddly built.
+        ImageError: No picture that is read here, or one that is too large.
     """
     kind = check_head(subject, data, max_megapixels)
-    check_structure(subject, kind, data)
-    size = _SIZES[kind](subject, data) if kind in _SIZES else None
+    size = _SIZES[kind](subject, data) if kind in _SIZES else header_size(kind, data)
     if size:
         check_size(subject, *size, max_megapixels)
-    return kind
+    return kind, size
 
 
 def check_head(subject: str, data: bytes, max_megapixels: float | None) -> str:
@@ -78,11 +80,12 @@ def check_head(subject: str, data: bytes, max_megapixels: float | None) -> str:
     return kind
 
 
-def read_picture(subject: str, data: bytes, max_megapixels: float | None) -> Loaded:
+def read_picture(subject: str, kind: str, data: bytes, max_megapixels: float | None) -> Loaded:
     """Decode a file's picture, once its header has passed `check_file`.
 
     Args:
         subject: How a message calls the file.
+        kind: What `check_file` calls it.
         data: The file's bytes.
         max_megapixels: As `check_file`.
 
@@ -90,7 +93,6 @@ def read_picture(subject: str, data: bytes, max_megapixels: float | None) -> Loa
         ImageError: As `check_file`; or the file is cut short or damaged.
         Exception: Whatever a decoder raises.
     """
-    kind = check_file(subject, data, max_megapixels)
     return _READERS[kind](subject, data, max_megapixels)
 
 
@@ -154,6 +156,12 @@ def _read_heif(subject: str, data: bytes, limit: float | None) -> Loaded:
     return Loaded(*as_srgb(image, box_codes(data)))
 
 
+def _read_tiff(subject: str, data: bytes, limit: float | None) -> Loaded:
+    reader = TiffReader(subject, data)
+    check_size(subject, *reader.size, limit)
+    return Loaded(*reader.load())
+
+
 def _heif_opener(subject: str) -> Callable[[io.BytesIO], ImageFile.ImageFile]:
     try:
         from pillow_heif import HeifImageFile  # an optional extra
@@ -180,12 +188,12 @@ _READERS: dict[str, Callable[[str, bytes, float | None], Loaded]] = {
     "AVIF": _read_avif,
     "HEIF": _read_heif,
     "BMP": lambda subject, data, _: Loaded(BmpReader(subject, data).load(), []),
-    "TIFF": lambda subject, data, _: Loaded(*TiffReader(subject, data).load()),
+    "TIFF": _read_tiff,
 }
 # What reads a header far enough to refuse a kind that is not read: (width, height), or None.
 _SIZES: dict[str, Callable[[str, bytes], tuple[int, int] | None]] = {
     "JPEG": jpeg_size,
     "HEIF": _heif_size,
     "BMP": lambda subject, data: BmpReader(subject, data).size,
-    "TIFF": lambda subject, data: TiffReader(subject, data).size,
+    "TIFF": tiff_size,
 }

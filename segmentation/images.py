@@ -1,18 +1,18 @@
 """The one door for pictures: anything a person drops in becomes (H, W, 3) uint8 RGB."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
 from segmentation.errors import ImageError
-from segmentation.image_checks import check_size
+from segmentation.image_decode import only_image_errors
 from segmentation.image_files import read_source
+from segmentation.image_headers import check_size
 from segmentation.image_modes import to_rgb
-from segmentation.image_readers import check_head, frame_notes, read_picture
+from segmentation.image_process import decoder
+from segmentation.image_readers import check_head, frame_notes
 from segmentation.jpeg_end import jpeg_size
 from segmentation.tiff import PAGES_NOTE
 
@@ -75,8 +75,7 @@ def open_photo(
             f"not {type(source).__name__}."
         )
     subject, data = read_source(source, max_bytes, max_megapixels)
-    with only_image_errors(subject):
-        return _decode(subject, data, max_megapixels)
+    return Photo(*decoder.decode(subject, data, max_megapixels))
 
 
 def check_photo(
@@ -108,12 +107,6 @@ def open_image(
 ) -> np.ndarray:
     """As `open_photo`, the picture alone: (H, W, 3) uint8 RGB."""
     return open_photo(source, max_bytes=max_bytes, max_megapixels=max_megapixels).image
-
-
-def _decode(subject: str, data: bytes, max_megapixels: float | None) -> Photo:
-    image, notes, extent = read_picture(subject, data, max_megapixels)
-    upright = to_rgb(image, extent)
-    return Photo(upright.pixels, (*notes, *upright.notes))
 
 
 def _from_pillow(image: Image.Image, max_megapixels: float | None) -> Photo:
@@ -152,30 +145,3 @@ def _copy_array(array: np.ndarray, max_megapixels: float | None) -> np.ndarray:
         raise ImageError(f"{found}: scale its values to 0 to 255 and use .astype(np.uint8).")
     check_size("This array", shape[1], shape[0], max_megapixels)
     return np.array(array, order="C", copy=True, subok=False)
-
-
-@contextmanager
-def only_image_errors(subject: str) -> Iterator[None]:
-    """Whatever a decoder raises on a bad file leaves here as an `ImageError` with a message."""
-    try:
-        yield
-    except ImageError:
-        raise
-    except MemoryError as error:
-        raise ImageError(f"{subject} needs more memory than there is: make it smaller.") from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        # Only where the limit here was raised beyond Pillow's, which some decoders ask again.
-        most = (Image.MAX_IMAGE_PIXELS or 0) * 2 / 1e6
-        raise ImageError(
-            f"{subject} has more pixels than Pillow decodes ({most:.0f} megapixels): "
-            "make it smaller first."
-        ) from error
-    except Exception as error:
-        if isinstance(error, EOFError) or "truncated" in str(error).lower():
-            raise ImageError(
-                f"{subject} is cut short: it ends before the picture does. Copy it again."
-            ) from error
-        raise ImageError(
-            f"{subject} cannot be decoded: it is damaged, or of a rare kind. "
-            "Open it in an image editor and save it as PNG or JPEG."
-        ) from error

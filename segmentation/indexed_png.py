@@ -9,10 +9,8 @@ from PIL import Image
 from segmentation.errors import ImageError, PaletteError
 from segmentation.image_files import read_source
 from segmentation.image_kinds import sniff
-from segmentation.image_readers import check_file
-from segmentation.images import only_image_errors
+from segmentation.image_process import decoder
 from segmentation.palette import check_class_map, check_palette
-from segmentation.png_chunks import open_png
 
 
 def write_indexed_png(class_map: np.ndarray, palette: np.ndarray) -> bytes:
@@ -75,16 +73,7 @@ def open_png_values(
     kind = sniff(data)
     if kind != "PNG":
         raise ImageError(f"{subject} is {_an(kind)}; a PNG with label indices is needed.")
-    with only_image_errors(subject):
-        check_file(subject, data, max_megapixels)
-        image = open_png(subject, data).image
-        if image.mode not in modes or data[24] > 8:
-            raise ImageError(
-                f"{subject} is a PNG of mode {image.mode} with {data[24]} bits; "
-                f"mode {' or '.join(modes)} with up to 8 is needed."
-            )
-        image.load()
-        return np.array(image)
+    return decoder.decode(subject, data, max_megapixels, modes).pixels
 
 
 def _an(kind: str) -> str:

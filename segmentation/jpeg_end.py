@@ -9,6 +9,7 @@ import io
 import re
 import struct
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from PIL import Image, JpegImagePlugin
@@ -32,8 +33,12 @@ _KINDS = {
 }
 _FRAMES = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0), 0xF7)
 
+_MARKER = re.compile(rb"\xff[^\x00\xff]")
 # Within coded pixels, 0xFF is followed by 0 or by a restart marker.
 _AFTER_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+
+# A picture has some tens of them before its size; a decoder looks farther.
+_MOST_SEGMENTS = 10_000
 
 _STRIP_ROWS = 64
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
@@ -53,13 +58,13 @@ def jpeg_size(subject: str, data: bytes) -> tuple[int, int] | None:
 
     Args:
         subject: How a message calls the file.
-        data: The file's bytes, with a structure that was checked.
+        data: The file's bytes.
 
     Raises:
         ImageError: A kind of JPEG that no decoder here reads, by its name.
     """
     remedy = "Open it in an image editor and save it as an ordinary JPEG or a PNG."
-    for segment in _segments(data):
+    for segment in islice(_segments(data), _MOST_SEGMENTS):
         if segment.marker not in _FRAMES or not segment.body:
             continue
         kind, bits = _KINDS.get(segment.marker), segment.body[0]
@@ -79,7 +84,7 @@ def with_end(subject: str, data: bytes) -> bytes:
 
     Args:
         subject: How a message calls the file.
-        data: The file's bytes, with a structure that was checked.
+        data: The file's bytes.
 
     Returns:
         The same bytes where there is an end marker.
@@ -137,10 +142,8 @@ def _without_filling(data: bytes) -> bytes:
 def _segments(data: bytes) -> Iterator[_Segment]:
     """Each marker with its segment, up to the first picture's end, or the file's."""
     at = 2
-    while at + 2 <= len(data):
-        if data[at] != 0xFF or data[at + 1] in (0, 0xFF):  # junk and padding
-            at += 1
-            continue
+    while found := _MARKER.search(data, at):  # behind junk and padding
+        at = found.start()
         marker = data[at + 1]
         if marker in _PLAIN_MARKERS:
             at += 2

@@ -38,7 +38,7 @@ def open_png(subject: str, data: bytes) -> OpenPng:
 
     Args:
         subject: How a message calls the file.
-        data: The file's bytes, with a structure that was checked.
+        data: The file's bytes.
 
     Raises:
         ImageError: The pixels' own chunks are damaged, or the file is of a kind that is not read.

@@ -40,7 +40,7 @@ class TiffReader:
 
     Args:
         subject: How a message calls the file.
-        data: The file's bytes, with a structure that was checked.
+        data: The file's bytes.
 
     Attributes:
         size: (width, height) as stored.

@@ -62,7 +62,7 @@ def read_facts(subject: str, data: bytes) -> Facts:
 
     Args:
         subject: How a message calls the file.
-        data: The file's bytes, with a structure that was checked.
+        data: The file's bytes.
 
     Raises:
         ImageError: What was found, and what to do about it.

@@ -19,7 +19,6 @@ from segmentation.errors import ImageError
 from segmentation.tiff_facts import FLOAT, NONE, UINT, Facts
 
 _GROUP_BYTES = 4 << 20
-_MOST_TILE_BYTES = 256 << 20
 _KINDS = {UINT: "u", 2: "i", FLOAT: "f"}
 
 
@@ -82,8 +81,6 @@ def _layout(subject: str, data: bytes, facts: Facts) -> _Layout:
     if not rows or not columns or offsets is None or not len(offsets):
         raise ImageError(f"{subject} is a damaged TIFF: it has no strips or tiles.")
     row_bytes = _row_bytes(facts, columns, samples)
-    if tiled and rows * row_bytes > _MOST_TILE_BYTES:
-        raise ImageError(f"{subject} is a TIFF with tiles of {columns:,} x {rows:,} pixels.")
     across, down = -(-facts.width // columns), -(-facts.height // rows)
     needed = across * down * len(_planes(facts))
     plain = facts.compression in NONE

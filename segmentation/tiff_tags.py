@@ -64,6 +64,16 @@ def first_directory(data: bytes) -> Directory:
     return read_directory(data, struct.unpack_from(order + "I", data, 4)[0])
 
 
+def tiff_size(_: str, data: bytes) -> tuple[int, int] | None:
+    """The (width, height) of the first picture, as stored; None where the file does not say."""
+    try:
+        directory = first_directory(data)
+    except struct.error:
+        return None
+    known = {WIDTH, HEIGHT} <= directory.tags.keys()
+    return (directory.one(WIDTH, 0), directory.one(HEIGHT, 0)) if known else None
+
+
 def read_directory(data: bytes, at: int) -> Directory:
     """The directory that begins at a place in the file.
 

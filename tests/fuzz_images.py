@@ -98,7 +98,8 @@ def fuzz(minutes: float, seed: int, out: Path) -> None:
     import atheris
 
     with atheris.instrument_imports(include=["segmentation", "PIL"]):
-        import segmentation.images  # noqa: F401
+        import segmentation.images
+    segmentation.images.decoder.apart = False  # where Atheris can see it
     write_corpus(out / "corpus")
     options = {
         "max_total_time": round(60 * minutes),

@@ -259,6 +259,16 @@ def test_stages_in_their_smallest_form(tmp_path, monkeypatch, capsys, one_thread
     assert "| ours, default: what the page shows |" in capsys.readouterr().out
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has the sandbox")
+def test_decoder_in_its_smallest_form(monkeypatch, capsys):
+    monkeypatch.setattr("benchmarks.decoder.SIDES", {0.37: (32, 48)})
+    run("decoder", monkeypatch, "--runs", "1")
+    found = json.loads(capsys.readouterr().out)
+    assert found["process, MB"] > 1
+    row = found["0.37 megapixels, ms"]
+    assert row["added, median"] == row["apart, median"] - row["here, median"]
+
+
 @pytest.mark.slow
 def test_agreement_in_its_smallest_form(tmp_path, monkeypatch, capsys, one_thread):
     monkeypatch.setattr("benchmarks.agreement.SHARED", tmp_path)

@@ -174,6 +174,7 @@ def test_a_photo_is_opened_by_a_decoder_once(service, tmp_path, monkeypatch):
         read.extend([name] * (name == str(path)))
         return os_open(name, *args, **kwargs)
 
+    monkeypatch.setattr("segmentation.images.decoder.apart", False)  # here, to be counted
     monkeypatch.setattr(ImageFile.ImageFile, "__init__", counted)
     monkeypatch.setattr("segmentation.image_files.os.open", counted_open)
     service.segment(str(path), session="ana")
