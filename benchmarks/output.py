@@ -10,6 +10,7 @@ from typing import Any
 from benchmarks.tables import machine_line
 from benchmarks.targets import Target, targets_table
 from benchmarks.timing import machine
+from segmentation.arguments import bounded_int
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
@@ -29,12 +30,8 @@ def parser(module: str, doc: str | None) -> argparse.ArgumentParser:
     return made
 
 
-def positive(text: str) -> int:
-    """A whole number from 1, for argparse."""
-    value = int(text) if text.isascii() and text.isdigit() else 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
-    return value
+positive = bounded_int(1)
+"""A whole number from 1, for argparse."""
 
 
 def result(**values: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from page.options import Options, options_from
 from page.options import parser as page_parser
+from segmentation.arguments import bounded_float, bounded_int
 
 EMBEDDED = "embedded"
 GPU_BATCH = 8
@@ -90,25 +91,45 @@ def parser() -> argparse.ArgumentParser:
     add = parse.add_argument_group("the replicas").add_argument
     default = Settings(Options())
     add("--also", action="append", metavar="NAME", help="another model that every replica has")
-    add("--replicas", type=_whole, metavar="N", help=f"at least (default: {default.replicas})")
+    add(
+        "--replicas",
+        type=bounded_int(1, 10_000),
+        metavar="N",
+        help=f"at least (default: {default.replicas})",
+    )
     add(
         "--max-replicas",
-        type=_whole,
+        type=bounded_int(1, 10_000),
         metavar="N",
         help=f"at most; Serve starts and stops them by need (default: {default.max_replicas})",
     )
-    add("--cpus", type=_amount, metavar="N", help=f"cores of each (default: {default.cpus:g})")
-    add("--gpus", type=_amount, metavar="N", help="GPUs of each, 0.5 for two on one (default: 0)")
-    add("--page-cpus", type=_amount, metavar="N", help="cores of the page (default: 1)")
+    add(
+        "--cpus",
+        type=bounded_float(0, 10_000, bounds="from 0"),
+        metavar="N",
+        help=f"cores of each (default: {default.cpus:g})",
+    )
+    add(
+        "--gpus",
+        type=bounded_float(0, 10_000, bounds="from 0"),
+        metavar="N",
+        help="GPUs of each, 0.5 for two on one (default: 0)",
+    )
+    add(
+        "--page-cpus",
+        type=bounded_float(0, 10_000, bounds="from 0"),
+        metavar="N",
+        help="cores of the page (default: 1)",
+    )
     add(
         "--batch",
-        type=_whole,
+        type=bounded_int(1, 10_000),
         metavar="N",
         help=f"photos that a replica labels together (default: 1, on a GPU {GPU_BATCH})",
     )
     add(
         "--batch-wait",
-        type=_amount,
+        type=bounded_float(0, 10_000, bounds="from 0"),
         metavar="S",
         help=f"seconds to wait for them (default: 0, on a GPU {GPU_BATCH_WAIT:g})",
     )
@@ -158,19 +179,3 @@ def words_of(values: Mapping[str, Any]) -> list[str]:
             elif one is not False and one is not None:
                 words += [option, str(one)]
     return words
-
-
-def _whole(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) <= 10_000:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 10000")
-    return int(text)
-
-
-def _amount(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < 10_000:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0")
-    return value

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from segmentation.arguments import bounded_float, bounded_int, existing_file, network_size
+
 EPILOG = """\
 examples:
   {command}                                  the page on http://127.0.0.1:7860
@@ -100,6 +102,10 @@ LOG_LEVELS = ("error", "warning", "info", "debug")
 HUGGING_FACE = ("https://huggingface.co", "https://*.hf.space")
 
 
+_POSITIVE = bounded_float(0, above=True)
+_COUNT = bounded_int(1, 1000)  # each who waits takes two threads
+
+
 def _auth(text: str) -> tuple[str, str]:
     user, colon, password = text.partition(":")
     if not (user and colon and password):
@@ -111,53 +117,15 @@ def _model(text: str) -> str:
     from segmentation.catalog import MODELS, unknown_model
 
     if Path(text).suffix.lower() == ".pt2":
-        return _existing(text)
+        return existing_file(text)
     if text not in MODELS:
         raise argparse.ArgumentTypeError(unknown_model(text))
     return text
 
 
-def _size(text: str) -> int:
-    from segmentation.cards import MAX_SIZE, MIN_SIZE
-
-    if not text.isdecimal() or not MIN_SIZE <= int(text) <= MAX_SIZE:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a whole number from {MIN_SIZE} to {MAX_SIZE}"
-        )
-    return int(text)
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) < 65536:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 1 to 65535")
-    return int(text)
-
-
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return value
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) <= 1000:  # each who waits takes two threads
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 1000")
-    return int(text)
-
-
 def _origin(text: str) -> str:
     if text != "*" and not re.fullmatch(r"https?://[\w*.-]+(:\d{1,5})?", text, re.ASCII):
         raise argparse.ArgumentTypeError(f"{text!r} is no origin such as https://example.org, or *")
-    return text
-
-
-def _existing(text: str) -> str:
-    if not Path(text).is_file():
-        raise argparse.ArgumentTypeError(f"no file at {text!r}")
     return text
 
 
@@ -191,11 +159,11 @@ def parser(program: str = "app.py") -> argparse.ArgumentParser:
         help="auto, cpu, cuda, cuda:N or mps (default: auto, the best one here)",
     )
     model.add_argument(
-        "--weights", type=_existing, metavar="FILE", help="a file of weights for --model"
+        "--weights", type=existing_file, metavar="FILE", help="a file of weights for --model"
     )
     model.add_argument(
         "--size",
-        type=_size,
+        type=network_size,
         metavar="PX",
         help="the photo's shorter side as the network sees it; larger finds smaller things and "
         "takes longer (default: the size the model was trained for)",
@@ -220,7 +188,9 @@ def parser(program: str = "app.py") -> argparse.ArgumentParser:
         "(default: this machine only)",
     )
     server.add_argument(
-        "--port", type=_port, help="port to listen on (default: the first free one from 7860)"
+        "--port",
+        type=bounded_int(1, 65535, "port"),
+        help="port to listen on (default: the first free one from 7860)",
     )
     server.add_argument(
         "--share",
@@ -258,14 +228,14 @@ def _add_limits(limits: argparse._ArgumentGroup, default: Options) -> None:
             name, type=kind, metavar=metavar, help=f"{text} (default: {value:g}{shared})"
         )
 
-    add("--max-upload-mb", _positive, "MB", "refuse larger files")
-    add("--max-megapixels", _positive, "MP", "refuse larger pictures")
-    add("--max-queue", _count, "N", "photos that may wait; the next one is asked to come back")
-    add("--time-limit", _positive, "S", "seconds that a photo may wait, and may take")
-    add("--live-seconds", _positive, "S", "a camera stops by itself after so long")
-    add("--clip-seconds", _positive, "S", "refuse longer clips")
-    add("--keep-minutes", _positive, "MIN", "remove uploads and results after this time")
-    add("--cache-mb", _positive, "MB", "room for uploads and results; the oldest go first")
+    add("--max-upload-mb", _POSITIVE, "MB", "refuse larger files")
+    add("--max-megapixels", _POSITIVE, "MP", "refuse larger pictures")
+    add("--max-queue", _COUNT, "N", "photos that may wait; the next one is asked to come back")
+    add("--time-limit", _POSITIVE, "S", "seconds that a photo may wait, and may take")
+    add("--live-seconds", _POSITIVE, "S", "a camera stops by itself after so long")
+    add("--clip-seconds", _POSITIVE, "S", "refuse longer clips")
+    add("--keep-minutes", _POSITIVE, "MIN", "remove uploads and results after this time")
+    add("--cache-mb", _POSITIVE, "MB", "room for uploads and results; the oldest go first")
     limits.add_argument(
         "--embed",
         type=_origin,

@@ -2,6 +2,7 @@
 
 import argparse
 
+from segmentation.arguments import bounded_float, bounded_int, network_size
 from segmentation.cards import MAX_SIZE, MIN_SIZE
 from segmentation.palette import PALETTES
 from segmentation.precision import PRECISIONS
@@ -61,7 +62,7 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument(
         "--size",
-        type=_size,
+        type=network_size,
         metavar="N",
         help=f"shorter side in pixels that the network is shown, {MIN_SIZE} to {MAX_SIZE} "
         "(default: the model's own)",
@@ -95,7 +96,7 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
 def _add_look_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--alpha",
-        type=_alpha,
+        type=bounded_float(0, 1),
         default=0.5,
         metavar="A",
         help="opacity of the overlay, 0 to 1 (default: 0.5)",
@@ -111,14 +112,14 @@ def _add_folder_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("for a folder")
     group.add_argument(
         "--workers",
-        type=_workers,
+        type=bounded_int(1, 10_000),
         metavar="N",
         help="processes that share the photos and the cores, each with a network of its own "
         "(default: 1)",
     )
     group.add_argument(
         "--threads",
-        type=_workers,
+        type=bounded_int(1, 10_000),
         metavar="T",
         help="cores that each worker computes with (default: its share of them). The files are the "
         "same to the byte for the same T on the same kind of processor; for another T, rounding "
@@ -131,27 +132,3 @@ def _add_folder_options(parser: argparse.ArgumentParser) -> None:
         "one on this machine; needs pip install ray, here and on every node Pixelwise, "
         "and FOLDER, DIR and files of your own at the same paths on all of them",
     )
-
-
-def _workers(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= 10_000:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 10000")
-    return int(text)
-
-
-def _size(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not MIN_SIZE <= int(text) <= MAX_SIZE:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a whole number from {MIN_SIZE} to {MAX_SIZE}"
-        )
-    return int(text)
-
-
-def _alpha(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
-    return value

@@ -1,6 +1,9 @@
+from argparse import ArgumentTypeError
+
 import pytest
 
 from page.options import Options, parse_options, parser
+from segmentation.arguments import bounded_float, bounded_int
 
 
 def test_no_words_give_the_defaults():
@@ -110,3 +113,21 @@ def test_help_names_every_option_and_the_defaults():
     assert "PIXELWISE_WEIGHTS" in text
     assert "GRADIO_SERVER_PORT" in text
     assert "(default: 32, 10 with --share and on Spaces)" in " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("read", "good", "bad", "message"),
+    [
+        (bounded_int(1, 10), ["1", "10", "007"], ["0", "11", "-1", "1.5", "٣", "", "9" * 5000],
+         "from 1 to 10"),
+        (bounded_int(1), ["1", "123456"], ["0", "x"], "is not a whole number from 1"),
+        (bounded_float(0, 1), ["0", "1", "0.5"], ["-0.1", "1.1", "nan", "inf", "x"], "from 0 to 1"),
+        (bounded_float(0, above=True), ["0.1", "1e9"], ["0", "-1", "inf", "nan"], "above 0"),
+    ],
+)  # fmt: skip
+def test_numbers_in_bounds(read, good, bad, message):
+    for text in good:
+        assert read(text) == float(text)
+    for text in bad:
+        with pytest.raises(ArgumentTypeError, match=message):
+            read(text)

@@ -1,0 +1,61 @@
+"""What command lines take as values, for argparse's `type`: numbers in bounds, files."""
+
+import argparse
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+_MOST_DIGITS = 18
+
+
+def bounded_int(low: int, high: int | None = None, what: str = "whole number") -> Callable:
+    """Whole numbers in decimal digits, from `low` up to `high` where that is given."""
+    bounds = f"from {low}" if high is None else f"from {low} to {high}"
+
+    def read(text: str) -> int:
+        digits = text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
+        if not digits or int(text) < low or (high is not None and int(text) > high):
+            raise argparse.ArgumentTypeError(f"{text!r} is not a {what} {bounds}")
+        return int(text)
+
+    return read
+
+
+def bounded_float(
+    low: float, high: float = math.inf, *, above: bool = False, bounds: str = ""
+) -> Callable:
+    """Finite numbers from `low` (`above`: larger than it) to `high`.
+
+    Args:
+        low: the least.
+        high: the largest.
+        above: `low` itself is refused.
+        bounds: how the message calls them, such as "from 0".
+    """
+    usual = f"above {low:g}" if above else f"from {low:g}"
+    bounds = bounds or (usual if high == math.inf else f"{usual} to {high:g}")
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (low <= value <= high and value < math.inf) or (above and value == low):
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number {bounds}")
+        return value
+
+    return read
+
+
+def network_size(text: str) -> int:
+    """The shorter side in pixels that a network is shown."""
+    from segmentation.cards import MAX_SIZE, MIN_SIZE
+
+    return bounded_int(MIN_SIZE, MAX_SIZE)(text)
+
+
+def existing_file(text: str) -> str:
+    """The path of a file that is there."""
+    if not Path(text).is_file():
+        raise argparse.ArgumentTypeError(f"no file at {text!r}")
+    return text
