@@ -10,9 +10,6 @@ from segmentation.png_writer import write_png
 
 _FAST_ABOVE_PIXELS = 4_000_000
 
-BUSY_BYTES = 0.3
-"""Bytes a pixel from which a map is packed harder; a megapixel should stay below 400 kB."""
-
 
 def encode_label_map(
     class_map: np.ndarray,

@@ -1,4 +1,4 @@
-"""Colours laid over a photo, and the lines between classes."""
+"""Colours laid over a photo."""
 
 import numpy as np
 
@@ -41,27 +41,6 @@ def blend(
     if mask is not None:
         np.copyto(blended, image, where=~mask[..., None])
     return blended
-
-
-def contours(class_map: np.ndarray) -> np.ndarray:
-    """Where one class meets another: the upper or left pixel of each pair that differs.
-
-    Args:
-        class_map: (H, W) of any dtype.
-
-    Returns:
-        (H, W) bool: True where the right or the lower neighbour has another class. The last
-        column has no right neighbour and the last row no lower one.
-
-    Raises:
-        PaletteError: The class map is not two-dimensional.
-    """
-    if not isinstance(class_map, np.ndarray) or class_map.ndim != 2:
-        raise PaletteError(f"A class map is (H, W), not {getattr(class_map, 'shape', class_map)}.")
-    edges = np.zeros(class_map.shape, bool)
-    edges[:, :-1] = class_map[:, :-1] != class_map[:, 1:]
-    edges[:-1] |= class_map[:-1] != class_map[1:]
-    return edges
 
 
 def _check(image: np.ndarray, colors: np.ndarray, alpha: float, mask: np.ndarray | None) -> None:

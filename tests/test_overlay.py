@@ -1,10 +1,10 @@
-"""Blending against the formula in float64, and contours against a loop."""
+"""Blending against the formula in float64."""
 
 import numpy as np
 import pytest
 
 from segmentation.errors import PaletteError
-from segmentation.overlay import blend, contours
+from segmentation.overlay import blend
 
 
 @pytest.fixture
@@ -92,32 +92,3 @@ def test_what_does_not_fit_is_refused(image, colors, mask, words):
 def test_floats_are_refused():
     with pytest.raises(PaletteError, match="float64"):
         blend(np.zeros((2, 2, 3)), np.zeros((2, 2, 3), np.uint8), 0.5)
-
-
-def test_contours_mark_the_upper_and_left_pixel_of_a_pair():
-    class_map = np.array([[0, 0, 1], [0, 2, 1], [0, 2, 1]], np.uint8)
-    assert contours(class_map).astype(int).tolist() == [[0, 1, 0], [1, 1, 0], [1, 1, 0]]
-
-
-def test_contours_agree_with_a_loop(rng):
-    class_map = rng.integers(0, 3, (13, 17), dtype=np.uint8)
-    expected = np.zeros((13, 17), bool)
-    for y in range(13):
-        for x in range(17):
-            right = x + 1 < 17 and class_map[y, x] != class_map[y, x + 1]
-            below = y + 1 < 13 and class_map[y, x] != class_map[y + 1, x]
-            expected[y, x] = right or below
-    np.testing.assert_array_equal(contours(class_map), expected)
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (0, 3), (40, 50)])
-def test_one_class_has_no_contour(shape):
-    edges = contours(np.full(shape, 7, np.uint8))
-    assert edges.shape == shape
-    assert edges.dtype == bool
-    assert not edges.any()
-
-
-def test_contours_need_two_dimensions():
-    with pytest.raises(PaletteError, match=r"\(2, 2, 3\)"):
-        contours(np.zeros((2, 2, 3), np.uint8))
