@@ -188,7 +188,7 @@ def test_numpy_integers_are_pixels_too():
     assert segmentation(TWO_CATS).probabilities_at(np.int64(0), np.uint8(1)).argmax() == 1
 
 
-def test_to_json_is_plain_and_complete():
+def test_facts_are_plain_and_complete():
     values = json.loads(json.dumps(result_facts(segmentation(TWO_CATS))))
     assert list(values)[-1] == "schema"
     classes = values.pop("classes")
