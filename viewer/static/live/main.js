@@ -33,11 +33,11 @@ async function ask(name, query, body, signal) {
 }
 
 function say(text, state) {
-  part("said").textContent = text;
+  part("status").textContent = text;
   if (state) box.dataset.state = state;
   const on = box.dataset.state === "on" || box.dataset.state === "starting";
   const start = box.dataset.state === "ended" ? "Go on" : "Start the camera";
-  part("go").textContent = on ? "Stop" : start;
+  part("start").textContent = on ? "Stop" : start;
 }
 
 function stop(text, state = "off") {
@@ -48,7 +48,7 @@ function stop(text, state = "off") {
   if (ended?.id) navigator.sendBeacon?.(address("stop", { id: ended.id }));
   camera.close();
   overlay.clear();
-  part("turn").hidden = true;
+  part("switch-camera").hidden = true;
   for (const name of ["fps", "latency", "network", "dropped", "left"]) part(name).textContent = "–";
   say(text, state);
 }
@@ -89,7 +89,7 @@ async function loop(mine) {
     await new Promise(requestAnimationFrame);
     mine.painted = performance.now();
     tell(mine, mine.painted - taken, parseFloat(answer.headers.get("x-network-ms")));
-    if (part("said").textContent) say("");
+    if (part("status").textContent) say("");
   }
 }
 
@@ -119,9 +119,9 @@ async function begin(id) {
     if (run !== mine) return navigator.sendBeacon?.(address("stop", { id: facts.id }));
     Object.assign(mine, { id: facts.id, side: facts.side, painted: performance.now() });
     overlay.use(facts);
-    part("why").textContent = facts.why;
+    part("reason").textContent = facts.why;
     part("dropped").textContent = "0";
-    part("turn").hidden = (await camera.all()).length < 2;
+    part("switch-camera").hidden = (await camera.all()).length < 2;
     countDown(mine, facts.seconds, facts.ended);
     say("", "on");
     await loop(mine);
@@ -141,8 +141,8 @@ async function turn() {
 
 part("model").append(new Option("The best that is quick enough", ""));
 for (const [label, name] of props.models ?? []) part("model").append(new Option(label, name));
-part("go").addEventListener("click", () => (run ? stop("") : begin(camera.id)));
-part("turn").addEventListener("click", turn);
+part("start").addEventListener("click", () => (run ? stop("") : begin(camera.id)));
+part("switch-camera").addEventListener("click", turn);
 part("model").addEventListener("change", () => run && begin(camera.id));
 part("opacity").addEventListener("input", () => {
   overlay.opacity = part("opacity").valueAsNumber / 100;
