@@ -107,3 +107,25 @@ def test_a_flood_beyond_gradios_queue_is_told_in_our_words(app, monkeypatch):
     assert answer.status_code == 429
     assert answer.json()["detail"].startswith("Busy: 0 photos are waiting. Try again ")
     assert answer.headers["retry-after"] == "10"
+
+
+@pytest.mark.parametrize("name", ["label", "segment", "several"])
+def test_who_leaves_gives_the_place_to_the_next(app, name, monkeypatch):
+    monkeypatch.setattr("page.sessions.AWAY_SECONDS", 0.3)
+    upload = file_data(app.upload(png()))
+    data = {
+        "label": [upload, app.model, 0],
+        "segment": [upload, ""],
+        "several": [[upload], app.model, 0],
+    }[name]
+    session = f"leaver-{name}"
+    app.gate.open.clear()
+    body = {"data": data, "fn_index": number_of(app, name), "session_hash": session}
+    assert app.http.post(f"{API}/queue/join", json=body).status_code == 200
+    with app.http.stream("GET", f"{API}/queue/data?session_hash={session}") as stream:
+        lines = stream.iter_lines()  # held, or the connection ends with it
+        next(lines)
+        wait_until(lambda: app.gate.inside == 1)
+        assert app.site.scheduler._joined == 1
+    wait_until(lambda: app.site.scheduler._joined == 0)  # the gate is still closed
+    app.gate.open.set()
