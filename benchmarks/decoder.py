@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.resident import resident_mb
-from segmentation.image_process import Decoder
+from segmentation.images.decoding.decoder_process import Decoder
 
 SIDES = {0.37: (525, 700), 1.0: (866, 1155), 4.0: (1732, 2310), 12.0: (3000, 4000)}
 """Megapixels -> (height, width)."""

@@ -10,14 +10,13 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.responses import Response
 
+from deploy.metrics import Metrics
+from deploy.remote import Remote
+from deploy.settings import Settings
 from page.folder import own_folder
 from page.guard import Site
 from page.mounted import mount
 from page.server import set_up_logging
-
-from .metrics import Metrics
-from .remote import Remote
-from .settings import Settings
 
 PLAIN = {"x-content-type-options": "nosniff", "cache-control": "no-store"}
 HEALTH_SECONDS = 1.0

@@ -11,12 +11,11 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from deploy.parcel import Failure, Parcel, unpack
 from page.options import Options
 from page.predictors import LocalModelPool
 from page.work import NO_PROGRESS, TICK_SECONDS, Progress
 from segmentation import ModelCard, Photo, PixelwiseError, Segmentation
-
-from .parcel import Failure, Parcel, unpack
 
 if TYPE_CHECKING:
     from segmentation import Segmenter

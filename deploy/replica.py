@@ -8,10 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from deploy.parcel import About, Failure, Parcel, pack
+from deploy.settings import Settings
 from segmentation import Photo, PixelwiseError, Segmenter, load
-
-from .parcel import About, Failure, Parcel, pack
-from .settings import Settings
 
 log = logging.getLogger(__name__)
 

@@ -5,9 +5,8 @@ import socket
 import tempfile
 from pathlib import Path
 
+from page.options import Options
 from segmentation import PixelwiseError
-
-from .options import Options
 
 
 def check_address(options: Options) -> None:
@@ -16,7 +15,7 @@ def check_address(options: Options) -> None:
     Raises:
         PixelwiseError: names the address, the cause and the remedy.
     """
-    from .gradio_internals import INITIAL_PORT_VALUE, LOCALHOST_NAME, TRY_NUM_PORTS
+    from page.gradio_internals import INITIAL_PORT_VALUE, LOCALHOST_NAME, TRY_NUM_PORTS
 
     host = options.host or LOCALHOST_NAME
     first = options.port or INITIAL_PORT_VALUE

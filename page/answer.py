@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from starlette.requests import ClientDisconnect
 
-from .body import Message, RefusedError
+from page.body import Message, RefusedError
 
 Send = Callable[[Message], Awaitable[None]]
 

@@ -10,14 +10,13 @@ from contextlib import contextmanager
 
 import gradio as gr
 
+from page.address import no_folder
+from page.demo import build_demo
+from page.folder import own_folder
+from page.guard import Site
+from page.options import parse_options, parser
+from page.server import force_exit_later, set_up_logging, start, stop, wait_for_signal
 from segmentation import PixelwiseError
-
-from .address import no_folder
-from .demo import build_demo
-from .folder import own_folder
-from .guard import Site
-from .options import parse_options, parser
-from .server import force_exit_later, set_up_logging, start, stop, wait_for_signal
 
 FIRST_PAGE_SECONDS = 1.0
 """How long getting the model ready waits for somebody to look at the page."""
@@ -26,7 +25,7 @@ FIRST_PAGE_SECONDS = 1.0
 def _warm_up(site: Site) -> None:
     """Load the first model, behind the page, and fetch the default's weights if need be."""
     site.seen.wait(FIRST_PAGE_SECONDS)
-    from segmentation.image_process import decoder
+    from segmentation.images.decoding.decoder_process import decoder
 
     decoder.start()
     site.demo.service.warm_up()

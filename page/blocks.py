@@ -6,9 +6,9 @@ from typing import Any
 
 import gradio as gr
 
-from . import trouble, words
-from .gradio_internals import ComponentProcessingError
-from .home import asked_by
+from page import trouble, words
+from page.gradio_internals import ComponentProcessingError
+from page.home import asked_by
 
 log = logging.getLogger(__name__)
 

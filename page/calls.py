@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from .body import RefusedError
-from .folder import is_inside
+from page.body import RefusedError
+from page.folder import is_inside
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -161,7 +161,7 @@ def _function(demo: "gr.Blocks", kind: str | None, name: str | None, call: dict[
 
 def _by_name(demo: "gr.Blocks", name: str, call: dict[str, Any]) -> list[Any]:
     """The values of a call that gives each by its parameter's name."""
-    from .gradio_internals import construct_args
+    from page.gradio_internals import construct_args
 
     parameters = _parameters(demo)[f"/{name}"]["parameters"]
     try:

@@ -6,21 +6,20 @@ from typing import Any
 
 import gradio as gr
 
+from page import classroom_words as words
+from page.classroom_boards import HtmlBoard, MaskPainter
+from page.classroom_lab import Lab, NotYetError, chosen, default_class, palette_of
+from page.classroom_views import Views
+from page.engine import LabelingService
+from page.events import QUIETLY
+from page.examples import offered
+from page.kept import LabelResult
+from page.stops import CancelRegistry
+from page.theme import read_static
 from segmentation import PixelwiseError, display_name
 from segmentation.explain.perturb import PERTURBATIONS
 from viewer import PixelBars, pixel_value
 from viewer.files import keep_file
-
-from . import classroom_words as words
-from .classroom_boards import HtmlBoard, MaskPainter
-from .classroom_lab import Lab, NotYetError, chosen, default_class, palette_of
-from .classroom_views import Views
-from .engine import LabelingService
-from .events import QUIETLY
-from .examples import offered
-from .kept import LabelResult
-from .stops import CancelRegistry
-from .theme import read_static
 
 HEAVY: dict[str, Any] = {**QUIETLY, "concurrency_id": "classroom", "concurrency_limit": 1}
 """One heavy view at a time; the service lets a visitor's photo in between two of its steps."""

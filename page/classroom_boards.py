@@ -4,10 +4,9 @@ from typing import Any
 
 import gradio as gr
 
+from page.gradio_internals import Dependency, EventListener
+from page.theme import read_static
 from viewer.component import NoStub
-
-from .gradio_internals import Dependency, EventListener
-from .theme import read_static
 
 BOARD = '<div class="cl-board"></div>'
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from . import classroom_words as words
+from page import classroom_words as words
 
 WIDTH, HEIGHT = 640, 260
 LEFT, RIGHT, TOP, BOTTOM = 48, 16, 28, 40

@@ -6,16 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
+from page import classroom_figures as fig
+from page import classroom_words as words
+from page import public
+from page.classroom_lab import Lab, NotYetError, palette_of, told
+from page.kept import LabelResult
+from page.words import size_text
 from segmentation import MODELS, PixelwiseError, Segmentation
 from segmentation.metrics import agreement, disagreement, joint_classes
 from segmentation.models import count_parameters
-
-from . import classroom_figures as fig
-from . import classroom_words as words
-from . import public
-from .classroom_lab import Lab, NotYetError, palette_of, told
-from .kept import LabelResult
-from .words import size_text
 
 log = logging.getLogger(__name__)
 

@@ -4,13 +4,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from page import classroom_figures as fig
+from page import classroom_words as words
+from page.kept import LabelResult
 from segmentation import Region, Segmentation, display_name
 from segmentation.explain.aspp import Taps
 from segmentation.explain.evidence import class_scores
-
-from . import classroom_figures as fig
-from . import classroom_words as words
-from .kept import LabelResult
 
 FAINT = 0.05  # classes that reach this score somewhere are named even where they win no pixel
 MOST = 9  # classes named at most

@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from page import classroom_figures as fig
+from page import classroom_words as words
+from page.classroom_lab import Lab, NotYetError, told
 from segmentation import display_name, open_image, read_indexed_png
 from segmentation.metrics import IGNORE, Grade, grade, verdicts
-
-from . import classroom_figures as fig
-from . import classroom_words as words
-from .classroom_lab import Lab, NotYetError, told
 
 MAX_PAINT_BYTES = 2 * 2**20
 PREFIX = "data:image/png;base64,"

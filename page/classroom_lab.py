@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from page import classroom_words as words
+from page import public, trouble
+from page.bounded_cache import BoundedCache
+from page.engine import LabelingService
+from page.kept import LabelResult
+from page.words import size_text
 from segmentation import PixelwiseError
 from segmentation.card_figures import sizes_of
-
-from . import classroom_words as words
-from . import public, trouble
-from .bounded_cache import BoundedCache
-from .engine import LabelingService
-from .kept import LabelResult
-from .words import size_text
 
 if TYPE_CHECKING:
     import torch

@@ -4,6 +4,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from page import classroom_drawings as draw
+from page import classroom_figures as fig
+from page import classroom_words as words
+from page.classroom_lab import Lab, Pixel, chosen, default_class, palette_of, told
 from segmentation import display_name
 from segmentation.explain.aspp import ablated, aspp_of, cell_of, sampling_taps
 from segmentation.explain.evidence import class_map_of, entropy_map
@@ -15,11 +19,6 @@ from segmentation.explain.receptive import (
     theoretical_receptive_field,
 )
 from segmentation.metrics import changed_pixels
-
-from . import classroom_drawings as draw
-from . import classroom_figures as fig
-from . import classroom_words as words
-from .classroom_lab import Lab, Pixel, chosen, default_class, palette_of, told
 
 REGIONS = 12  # boxes and masks at most
 

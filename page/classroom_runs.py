@@ -7,6 +7,11 @@ import numpy as np
 import torch
 from PIL import Image
 
+from page import classroom_figures as fig
+from page import classroom_words as words
+from page.classroom_chart import sweep_chart
+from page.classroom_lab import Lab, palette_of, told
+from page.kept import LabelResult
 from segmentation import Segmentation
 from segmentation.explain.features import (
     FeatureMap,
@@ -17,12 +22,6 @@ from segmentation.explain.features import (
 from segmentation.explain.parts import has_skip, with_logits, without_skip
 from segmentation.explain.perturb import PERTURBATIONS
 from segmentation.metrics import changed_pixels
-
-from . import classroom_figures as fig
-from . import classroom_words as words
-from .classroom_chart import sweep_chart
-from .classroom_lab import Lab, palette_of, told
-from .kept import LabelResult
 
 CHANNELS = 6
 SIZES = (130, 260, 520, 780, 1040)

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .classroom_lab import Lab
+from page.classroom_lab import Lab
 
 if TYPE_CHECKING:
-    from .classroom_compare import Compare
-    from .classroom_grade import Grader
-    from .classroom_look import Look
-    from .classroom_runs import Runs
+    from page.classroom_compare import Compare
+    from page.classroom_grade import Grader
+    from page.classroom_look import Look
+    from page.classroom_runs import Runs
 
 
 class Views:
@@ -29,28 +29,28 @@ class Views:
     @functools.cached_property
     def look(self) -> "Look":
         """Views that draw a result and a pixel of it."""
-        from .classroom_look import Look
+        from page.classroom_look import Look
 
         return Look(self._lab)
 
     @functools.cached_property
     def runs(self) -> "Runs":
         """Views that run networks."""
-        from .classroom_runs import Runs
+        from page.classroom_runs import Runs
 
         return Runs(self._lab, self._examples)
 
     @functools.cached_property
     def comparison(self) -> "Compare":
         """Models side by side."""
-        from .classroom_compare import Compare
+        from page.classroom_compare import Compare
 
         return Compare(self._lab)
 
     @functools.cached_property
     def grader(self) -> "Grader":
         """Grades of what a person painted."""
-        from .classroom_grade import Grader
+        from page.classroom_grade import Grader
 
         return Grader(self._lab, self._examples)
 

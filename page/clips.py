@@ -13,16 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from page import live_words as words
+from page import public, trouble
+from page.engine import LabelingService
+from page.errors import CancelledError
+from page.predictors import EMBEDDED
+from page.sessions import Sessions
+from page.stops import CancelRegistry
+from page.work import Progress, acquire_with_progress, run_with_progress
 from segmentation import PixelwiseError
-
-from . import live_words as words
-from . import public, trouble
-from .engine import LabelingService
-from .errors import CancelledError
-from .predictors import EMBEDDED
-from .sessions import Sessions
-from .stops import CancelRegistry
-from .work import Progress, acquire_with_progress, run_with_progress
 
 if TYPE_CHECKING:
     from segmentation.clip import LabelledClip

@@ -2,17 +2,17 @@
 
 import gradio as gr
 
-from . import classroom, label_room, live_words, several_room, words
-from .blocks import Page
-from .engine import LabelingService
-from .examples import examples_folder
-from .handlers import Handlers
-from .moving import Moving
-from .options import Options
-from .predictors import ModelPool
-from .programs import Programs, add_endpoints
-from .sessions import Sessions
-from .several import Several
+from page import classroom, label_room, live_words, several_room, words
+from page.blocks import Page
+from page.engine import LabelingService
+from page.examples import examples_folder
+from page.handlers import Handlers
+from page.moving import Moving
+from page.options import Options
+from page.predictors import ModelPool
+from page.programs import Programs, add_endpoints
+from page.sessions import Sessions
+from page.several import Several
 
 
 def build_demo(options: Options, pool: ModelPool | None = None) -> gr.Blocks:

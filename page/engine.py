@@ -8,21 +8,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .downloads import Downloads
-from .errors import NoSuchModelError
-from .home import asked_at_home, is_alone
-from .kept import SHARPER, LabelRequest, LabelResult, ResultCache, cache_key
-from .lent import ZeroGpuPredictor
-from .line import QueuedRequest, Scheduler
-from .options import Options
-from .predictors import EMBEDDED, LocalModelPool, ModelPool
-from .work import NO_PROGRESS, Progress, acquire_with_progress
+from page.downloads import Downloads
+from page.errors import NoSuchModelError
+from page.home import asked_at_home, is_alone
+from page.kept import SHARPER, LabelRequest, LabelResult, ResultCache, cache_key
+from page.lent import ZeroGpuPredictor
+from page.line import QueuedRequest, Scheduler
+from page.options import Options
+from page.predictors import EMBEDDED, LocalModelPool, ModelPool
+from page.work import NO_PROGRESS, Progress, acquire_with_progress
 
 if TYPE_CHECKING:
+    from page.kept import Source
     from segmentation import Segmenter
     from segmentation.card_figures import Size
-
-    from .kept import Source
 
 IN_TURN = "Another photo is being labelled, yours is next …"
 CLASSROOM = "classroom"
@@ -194,7 +193,7 @@ class LabelingService:
     ) -> LabelRequest:
         """Look at a photo's header and name what is asked."""
         from segmentation import has_embedded
-        from segmentation.images import check_photo
+        from segmentation.images.photo import check_photo
 
         check_photo(source, **self._limits)
         is_fallback = may_fall_back and has_embedded()

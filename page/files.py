@@ -11,9 +11,9 @@ from typing import Any
 
 from starlette.responses import FileResponse
 
-from .body import Receive, RefusedError
-from .folder import is_inside
-from .origin import Scope, header
+from page.body import Receive, RefusedError
+from page.folder import is_inside
+from page.origin import Scope, header
 
 NOT_HERE = "There is no such file here, or it is no longer kept."
 # What a browser may show in place; it runs nothing of these. Anything else is a download.

@@ -16,18 +16,18 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 
-from . import files, home, logins, routes, trouble, words
-from .answer import Answer, Send, unexpected
-from .body import Body, Message, Receive, RefusedError
-from .calls import MAX_BYTES, V2, read_call, read_cancel
-from .gradio_internals import asks_for_password, queue_size
-from .headers import security_headers
-from .origin import Scope, check_origin, header, inward, root_of
-from .requests import holding, is_known, replay
-from .routes import API, FILE
-from .site import Site
-from .stops import ARRIVED
-from .uploads import FILES_AT_ONCE, Uploads
+from page import files, home, logins, routes, trouble, words
+from page.answer import Answer, Send, unexpected
+from page.body import Body, Message, Receive, RefusedError
+from page.calls import MAX_BYTES, V2, read_call, read_cancel
+from page.gradio_internals import asks_for_password, queue_size
+from page.headers import security_headers
+from page.origin import Scope, check_origin, header, inward, root_of
+from page.requests import holding, is_known, replay
+from page.routes import API, FILE
+from page.site import Site
+from page.stops import ARRIVED
+from page.uploads import FILES_AT_ONCE, Uploads
 
 SPARE_BYTES = 1 << 20
 LOGIN_SECONDS = 10.0

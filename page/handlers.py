@@ -9,15 +9,14 @@ from typing import Any
 
 import gradio as gr
 
+from page import words
+from page.errors import CancelledError
+from page.home import asked_at_home
+from page.kept import SHARPER, LabelResult
+from page.service import Service, session_of
+from page.work import Progress, run_with_progress
 from segmentation import PixelwiseError
 from viewer import build_value, pixel_value
-
-from . import words
-from .errors import CancelledError
-from .home import asked_at_home
-from .kept import SHARPER, LabelResult
-from .service import Service, session_of
-from .work import Progress, run_with_progress
 
 log = logging.getLogger(__name__)
 _asking, _last = threading.Lock(), [0]

@@ -4,15 +4,14 @@ from pathlib import Path
 
 import gradio as gr
 
+from page import examples, words
+from page.engine import LabelingService
+from page.events import QUEUED, QUIETLY
+from page.handlers import Handlers
+from page.kept import SHARPER
+from page.photo_input import PhotoInput
+from page.predictors import EMBEDDED
 from viewer import LabelViewer, PixelBars
-
-from . import examples, words
-from .engine import LabelingService
-from .events import QUEUED, QUIETLY
-from .handlers import Handlers
-from .kept import SHARPER
-from .photo_input import PhotoInput
-from .predictors import EMBEDDED
 
 TITLE = "Label"
 SIZES = (260, 390, 520, 780, 1040)

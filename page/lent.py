@@ -4,14 +4,13 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .options import Options
-from .zerogpu import find_spaces, gpu
+from page.options import Options
+from page.zerogpu import find_spaces, gpu
 
 if TYPE_CHECKING:
+    from page.predictors import Predictor
     from segmentation import Photo, Segmentation, Segmenter
     from segmentation.card_figures import Size
-
-    from .predictors import Predictor
 
 DEVICE = "cuda"
 """What a network is loaded on where a GPU is lent."""

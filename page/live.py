@@ -13,13 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from page import live_words as words
+from page.engine import LabelingService
+from page.errors import CancelledError
+from page.predictors import LIGHTWEIGHT_MODELS
+from page.work import Progress
 from segmentation import PixelwiseError
-
-from . import live_words as words
-from .engine import LabelingService
-from .errors import CancelledError
-from .predictors import LIGHTWEIGHT_MODELS
-from .work import Progress
 
 if TYPE_CHECKING:
     import numpy as np

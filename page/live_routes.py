@@ -13,13 +13,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from page import live_words as words
+from page import public, trouble
+from page.errors import ShuttingDownError
+from page.home import asked_by
+from page.live import MAX_CAMERAS, CrowdedError, EndedError, Live
 from segmentation import PixelwiseError
-
-from . import live_words as words
-from . import public, trouble
-from .errors import ShuttingDownError
-from .home import asked_by
-from .live import MAX_CAMERAS, CrowdedError, EndedError, Live
 
 PATH = "/live"
 log = logging.getLogger(__name__)

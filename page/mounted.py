@@ -3,11 +3,11 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .gradio_internals import mount_at_root, set_threads
-from .guard import Site, protect
-from .options import Options
-from .server import MAX_SESSIONS, app_kwargs, few_arenas, make_site, set_up_queue, threads_for
-from .theme import looks
+from page.gradio_internals import mount_at_root, set_threads
+from page.guard import Site, protect
+from page.options import Options
+from page.server import MAX_SESSIONS, app_kwargs, few_arenas, make_site, set_up_queue, threads_for
+from page.theme import looks
 
 if TYPE_CHECKING:
     import gradio as gr

@@ -4,15 +4,14 @@ from pathlib import Path
 
 import gradio as gr
 
+from page import live_words as words
+from page import words as page_words
+from page.clips import Clips
+from page.engine import LabelingService
+from page.events import QUIETLY
+from page.live import Live
+from page.sessions import Sessions
 from viewer import LiveView
-
-from . import live_words as words
-from . import words as page_words
-from .clips import Clips
-from .engine import LabelingService
-from .events import QUIETLY
-from .live import Live
-from .sessions import Sessions
 
 FILE_TYPES = ["video", ".mkv", ".mov", ".webm", ".avi"]
 

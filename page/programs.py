@@ -7,16 +7,15 @@ from typing import Any, TypeVar
 import gradio as gr
 import numpy as np
 
+from page import words
+from page.errors import CancelledError, QueueFullError
+from page.events import QUEUED
+from page.kept import SHARPER, LabelResult
+from page.photo_input import PhotoInput
+from page.service import Service, png, session_of
+from page.work import Progress, run_to_completion
 from segmentation import ModelError, blend, colorize, write_indexed_png
 from segmentation.facts import result_facts
-
-from . import words
-from .errors import CancelledError, QueueFullError
-from .events import QUEUED
-from .kept import SHARPER, LabelResult
-from .photo_input import PhotoInput
-from .service import Service, png, session_of
-from .work import Progress, run_to_completion
 
 T = TypeVar("T")
 Facts = dict[str, Any]

@@ -7,6 +7,16 @@ sits at this machine reads it all; anybody else gets what concerns them, and the
 import logging
 import re
 
+from page import trouble, words
+from page.errors import (
+    DeadlineError,
+    NoSuchModelError,
+    QueueFullError,
+    QueueTimeoutError,
+    ShuttingDownError,
+)
+from page.home import asked_at_home
+from page.work import free_memory
 from segmentation import (
     ImageError,
     PaletteError,
@@ -14,17 +24,6 @@ from segmentation import (
     VideoError,
     WeightsError,
 )
-
-from . import trouble, words
-from .errors import (
-    DeadlineError,
-    NoSuchModelError,
-    QueueFullError,
-    QueueTimeoutError,
-    ShuttingDownError,
-)
-from .home import asked_at_home
-from .work import free_memory
 
 _PATH = re.compile(r"(?<![\w/.:])(?:file:)?(?:/[^\s/'\":,;]+)+/([^\s/'\":,;]+)|\b[A-Za-z]:\\\S+")
 

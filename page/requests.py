@@ -2,9 +2,9 @@
 
 from http.cookies import CookieError, SimpleCookie
 
-from .body import Message, Receive
-from .gradio_internals import asks_for_password, is_logged_in
-from .origin import Scope, header
+from page.body import Message, Receive
+from page.gradio_internals import asks_for_password, is_logged_in
+from page.origin import Scope, header
 
 
 def is_known(scope: Scope) -> bool:

@@ -7,8 +7,8 @@ whatever a later release adds.
 import re
 from urllib.parse import parse_qsl, urlencode
 
-from .body import RefusedError
-from .calls import check_id
+from page.body import RefusedError
+from page.calls import check_id
 
 API = "/gradio_api"
 FILE = f"{API}/file="

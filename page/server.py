@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from . import gradio_internals, trouble
-from .address import check_address, check_folder
-from .folder import Janitor
-from .guard import Guard, Site, protect
-from .home import is_alone
-from .live_routes import live_routes
-from .options import Options, on_a_space
-from .theme import looks
+from page import gradio_internals, trouble
+from page.address import check_address, check_folder
+from page.folder import Janitor
+from page.guard import Guard, Site, protect
+from page.home import is_alone
+from page.live_routes import live_routes
+from page.options import Options, on_a_space
+from page.theme import looks
 
 if TYPE_CHECKING:
     import gradio as gr

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from page import public
+from page.engine import LabelingService
+from page.sessions import Sessions
 from viewer.files import keep_file
-
-from . import public
-from .engine import LabelingService
-from .sessions import Sessions
 
 if TYPE_CHECKING:
     import gradio as gr

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from .gradio_internals import answered_sessions, drop_answers
+from page.gradio_internals import answered_sessions, drop_answers
 
 if TYPE_CHECKING:
     import gradio as gr

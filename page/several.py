@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import gradio as gr
 
-from . import words
-from .engine import LabelingService
-from .errors import CancelledError
-from .gradio_internals import hash_file
-from .service import Service, png
-from .sessions import Sessions
-from .stops import CancelRegistry
-from .work import Progress, run_with_progress
+from page import words
+from page.engine import LabelingService
+from page.errors import CancelledError
+from page.gradio_internals import hash_file
+from page.service import Service, png
+from page.sessions import Sessions
+from page.stops import CancelRegistry
+from page.work import Progress, run_with_progress
 
 if TYPE_CHECKING:
     from segmentation.bundle import Packed

@@ -2,10 +2,10 @@
 
 import gradio as gr
 
-from . import words
-from .events import QUEUED, QUIETLY
-from .photo_input import PhotosInput
-from .several import MAX_PHOTOS, Several
+from page import words
+from page.events import QUEUED, QUIETLY
+from page.photo_input import PhotosInput
+from page.several import MAX_PHOTOS, Several
 
 TITLE = "Several"
 

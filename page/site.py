@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .folder import Janitor
-from .line import Scheduler
-from .sessions import Sessions
+from page.folder import Janitor
+from page.line import Scheduler
+from page.sessions import Sessions
 
 if TYPE_CHECKING:
     import gradio as gr

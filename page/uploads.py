@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 
-from .body import RefusedError
-from .folder import disk_use, keep_private
+from page.body import RefusedError
+from page.folder import disk_use, keep_private
 
 if TYPE_CHECKING:
-    from .gradio_internals import GradioMultiPartParser, GradioUploadFile
+    from page.gradio_internals import GradioMultiPartParser, GradioUploadFile
 
 FILES_AT_ONCE = 12
 MAX_FIELD_BYTES = 1 << 16
@@ -31,7 +31,7 @@ PROGRESSES = 256
 @functools.cache
 def _parser() -> "type[GradioMultiPartParser]":
     """Gradio's parser, which keeps what is no file in memory, however much it is; not so here."""
-    from .gradio_internals import GradioMultiPartParser, MultiPartException
+    from page.gradio_internals import GradioMultiPartParser, MultiPartException
 
     class Parser(GradioMultiPartParser):
         def on_part_data(self, data: bytes, start: int, end: int) -> None:
@@ -93,7 +93,7 @@ class Uploads:
             self._forget(next(iter(self._names)))
 
     def _forget(self, name: str | None) -> None:
-        from .gradio_internals import stop_tracking_upload
+        from page.gradio_internals import stop_tracking_upload
 
         if name is not None:
             self._names.pop(name, None)
@@ -102,11 +102,7 @@ class Uploads:
     async def _parse(
         self, request: Request, name: str | None, scratch: Path
     ) -> "list[GradioUploadFile]":
-        from .gradio_internals import (
-            GradioUploadFile,
-            MultiPartException,
-            file_upload_statuses,
-        )
+        from page.gradio_internals import GradioUploadFile, MultiPartException, file_upload_statuses
 
         kind = request.headers.get("content-type", "")
         if not kind.lower().startswith("multipart/form-data"):
@@ -135,7 +131,7 @@ class Uploads:
         return found
 
     def _refusal(self, said: str) -> RefusedError:
-        from .body import too_large
+        from page.body import too_large
 
         if "File size exceeded" in said:
             return RefusedError(413, too_large("This file", self.max_bytes))
@@ -144,7 +140,7 @@ class Uploads:
         return RefusedError(400, "This is no upload of a file.")
 
     def _move(self, file: "GradioUploadFile") -> str:
-        from .gradio_internals import strip_invalid_filename_characters
+        from page.gradio_internals import strip_invalid_filename_characters
 
         name = strip_invalid_filename_characters(Path(file.filename or "").name)
         if name in ("", ".", ".."):

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from page.downloads import Download
+    from page.engine import LabelingService
+    from page.kept import LabelResult
+    from page.line import QueuePosition
     from segmentation import ModelCard
     from segmentation.card_figures import Size
-
-    from .downloads import Download
-    from .engine import LabelingService
-    from .kept import LabelResult
-    from .line import QueuePosition
 
 EMBEDDED = "embedded"
 Failures = Sequence[tuple[str, str]]

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
         VideoError,
         WeightsError,
     )
-    from segmentation.images import Photo, open_image, open_photo
-    from segmentation.indexed_png import read_indexed_png, write_indexed_png
-    from segmentation.labelmap import decode_label_map, encode_label_map
+    from segmentation.images.indexed_png import read_indexed_png, write_indexed_png
+    from segmentation.images.label_png import decode_label_map, encode_label_map
+    from segmentation.images.photo import Photo, open_image, open_photo
     from segmentation.models import load_model
     from segmentation.overlay import blend
     from segmentation.palette import colorize, palette_from_card, safe_palette, voc_palette
@@ -41,9 +41,9 @@ _HOMES = {
     "errors": (
         "DeviceError ImageError ModelError PaletteError PixelwiseError VideoError WeightsError"
     ),
-    "images": "Photo open_image open_photo",
-    "indexed_png": "read_indexed_png write_indexed_png",
-    "labelmap": "decode_label_map encode_label_map",
+    "images.photo": "Photo open_image open_photo",
+    "images.indexed_png": "read_indexed_png write_indexed_png",
+    "images.label_png": "decode_label_map encode_label_map",
     "models": "load_model",
     "overlay": "blend",
     "palette": "colorize palette_from_card safe_palette voc_palette",

@@ -15,7 +15,7 @@ from PIL import Image
 from segmentation.csv_table import csv_bytes
 from segmentation.errors import PixelwiseError
 from segmentation.facts import SCHEMA, result_facts
-from segmentation.indexed_png import write_indexed_png
+from segmentation.images.indexed_png import write_indexed_png
 from segmentation.overlay import blend
 from segmentation.palette import colorize
 from segmentation.result import Segmentation

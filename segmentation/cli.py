@@ -12,8 +12,8 @@ import numpy as np
 from segmentation.cli_options import make_parser
 from segmentation.errors import PixelwiseError
 from segmentation.facts import result_facts
-from segmentation.image_process import decoder
-from segmentation.images import open_photo
+from segmentation.images.decoding.decoder_process import decoder
+from segmentation.images.photo import open_photo
 from segmentation.many.run import INTERRUPTED, label_folder
 from segmentation.many.settings import Settings
 from segmentation.model_table import print_models

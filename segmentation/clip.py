@@ -20,7 +20,7 @@ from segmentation.clip_ends import ends_too_early
 from segmentation.clip_limits import ClipLimits
 from segmentation.errors import VideoError
 from segmentation.ffmpeg import CUT, Child, Facts, probe, read_frames, source_options
-from segmentation.hdr import conversion
+from segmentation.images.hdr_color import conversion
 from segmentation.overlay import blend
 from segmentation.palette import colorize, palette_from_card
 from segmentation.postprocess import decide

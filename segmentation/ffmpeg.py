@@ -21,7 +21,7 @@ from typing import IO
 import numpy as np
 
 from segmentation.errors import VideoError
-from segmentation.hdr import UNTOLD, Colour, parse_colour
+from segmentation.images.hdr_color import UNTOLD, Colour, parse_colour
 
 STALL_SECONDS = 60.0
 """A child that neither takes nor gives a byte for so long is killed."""

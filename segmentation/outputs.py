@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from segmentation.indexed_png import write_indexed_png
+from segmentation.images.indexed_png import write_indexed_png
 from segmentation.overlay import blend
 from segmentation.palette import colorize, palette_from_card
 from segmentation.partial_file import SUFFIX, partial_file

@@ -16,7 +16,7 @@ from segmentation.catalog import EMBEDDED, default_model, has_embedded
 from segmentation.devices import fit_threads
 from segmentation.download import Progress
 from segmentation.errors import ModelError, WeightsError
-from segmentation.images import Photo, open_photo
+from segmentation.images.photo import Photo, open_photo
 from segmentation.models import Model, load_model
 from segmentation.postprocess import decide, decide_with_sets
 from segmentation.precision import checked_precision

@@ -30,7 +30,7 @@ MOST_SECONDS, MOST_MB, MOST_BYTES = 5.0, 1000.0, 1 << 20
 def attempt(data: bytes) -> tuple[str, str]:
     """Open one file: ("picture" or "error" or "finding", what about it)."""
     from segmentation import ImageError  # after Atheris has prepared these modules
-    from segmentation.images import open_photo
+    from segmentation.images.photo import open_photo
 
     status, marks = Path("/proc/self/status"), Path("/proc/self/clear_refs")
     before = 0.0
@@ -98,8 +98,8 @@ def fuzz(minutes: float, seed: int, out: Path) -> None:
     import atheris
 
     with atheris.instrument_imports(include=["segmentation", "PIL"]):
-        import segmentation.images
-    segmentation.images.decoder.apart = False  # where Atheris can see it
+        import segmentation.images.photo
+    segmentation.images.photo.decoder.apart = False  # where Atheris can see it
     write_corpus(out / "corpus")
     options = {
         "max_total_time": round(60 * minutes),

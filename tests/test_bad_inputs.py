@@ -20,7 +20,7 @@ from bad_inputs import Case, cases
 from page import words
 from segmentation import ImageError
 from segmentation.cli import main
-from segmentation.images import Photo, open_photo
+from segmentation.images.photo import Photo, open_photo
 
 MOST_SECONDS = 5.0
 MOST_MB = 1000

@@ -12,7 +12,7 @@ import segmentation
 from segmentation import VideoError
 from segmentation.clip import check_clip, label_clip
 from segmentation.ffmpeg import Child, parse_facts, read_frames
-from segmentation.hdr import HLG, PQ, Colour, conversion, to_srgb
+from segmentation.images.hdr_color import HLG, PQ, Colour, conversion, to_srgb
 
 imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg", reason="no imageio-ffmpeg here")
 

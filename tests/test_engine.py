@@ -12,7 +12,7 @@ from page.engine import EMBEDDED, LabelingService
 from page.options import Options
 from page.work import Progress, run_with_progress
 from segmentation import ImageError, ModelError, WeightsError, open_photo
-from segmentation.images import check_photo
+from segmentation.images.photo import check_photo
 
 
 def png(image):
@@ -174,9 +174,9 @@ def test_a_photo_is_opened_by_a_decoder_once(service, tmp_path, monkeypatch):
         read.extend([name] * (name == str(path)))
         return os_open(name, *args, **kwargs)
 
-    monkeypatch.setattr("segmentation.images.decoder.apart", False)  # here, to be counted
+    monkeypatch.setattr("segmentation.images.photo.decoder.apart", False)  # here, to be counted
     monkeypatch.setattr(ImageFile.ImageFile, "__init__", counted)
-    monkeypatch.setattr("segmentation.image_files.os.open", counted_open)
+    monkeypatch.setattr("segmentation.images.source.os.open", counted_open)
     service.segment(str(path), session="ana")
     assert opened == ["PngImageFile"]
     # to be checked and named before it waits, and when its turn has come
@@ -206,10 +206,10 @@ def test_a_header_that_is_cut_by_the_first_bytes_refuses_nobody(monkeypatch):
     data = jpeg_of(300, 200, exif_bytes=60_000)
     start = data.index(b"\xff\xc0")
     for end in range(start - 5, start + 25):
-        monkeypatch.setattr("segmentation.images.HEAD_BYTES", end)
+        monkeypatch.setattr("segmentation.images.photo.HEAD_BYTES", end)
         check_photo(data)
     large = jpeg_of(30_000, 20_000)
-    monkeypatch.setattr("segmentation.images.HEAD_BYTES", large.index(b"\xff\xc0"))
+    monkeypatch.setattr("segmentation.images.photo.HEAD_BYTES", large.index(b"\xff\xc0"))
     check_photo(large)  # not known yet
     with pytest.raises(ImageError, match=r"30,000 x 20,000 pixels"):
         open_photo(large)

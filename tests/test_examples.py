@@ -11,8 +11,8 @@ from PIL import Image
 import segmentation
 from page.classroom_words import NOTHING_HERE
 from page.examples import EXAMPLES, caption_of, example_of, gallery_words, offered
-from segmentation.images import open_photo
-from segmentation.indexed_png import read_indexed_png
+from segmentation.images.indexed_png import read_indexed_png
+from segmentation.images.photo import open_photo
 
 FOLDER = Path(__file__).resolve().parent.parent / "examples"
 PHOTOS = sorted(path for path in FOLDER.iterdir() if path.is_file() and path.suffix != ".md")

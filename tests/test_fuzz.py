@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import fuzz_images
-from segmentation import images
+from segmentation.images import photo as photo_module
 
 
 def png() -> bytes:
@@ -30,7 +30,7 @@ def test_anything_else_is_a_finding(tmp_path, monkeypatch, capsys):
 
     counts = fuzz_images.Counts(tmp_path)
     counts.one(png())
-    monkeypatch.setattr(images, "open_photo", broken)
+    monkeypatch.setattr(photo_module, "open_photo", broken)
     counts._written = 0.0
     counts.one(b"\x01\x02")
     assert counts.counts == {"picture": 1, "error": 0, "finding": 1}
@@ -41,7 +41,7 @@ def test_anything_else_is_a_finding(tmp_path, monkeypatch, capsys):
 
 def test_a_picture_of_another_shape_is_a_finding(monkeypatch):
     photo = type("Photo", (), {"image": np.zeros((4, 5), np.uint8)})()
-    monkeypatch.setattr(images, "open_photo", lambda data: photo)
+    monkeypatch.setattr(photo_module, "open_photo", lambda data: photo)
     assert fuzz_images.attempt(png()) == ("finding", "(4, 5)")
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from profiles import DISPLAY_P3, rgb_profile
 from segmentation.errors import ImageError
-from segmentation.images import open_image, open_photo
+from segmentation.images.photo import open_image, open_photo
 
 HEIGHT, WIDTH = 5, 7
 SIZES = (12, 16, 40, 52, 56, 64, 108, 124)

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from segmentation.errors import ImageError
-from segmentation.images import open_photo
+from segmentation.images.photo import open_photo
 
 pytestmark = [pytest.mark.shared, pytest.mark.filterwarnings("ignore")]
 

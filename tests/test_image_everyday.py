@@ -11,8 +11,8 @@ from PIL import Image
 from bad_inputs import IDAT, IEND, chunk, png
 from profiles import DISPLAY_P3, rgb_profile
 from segmentation.errors import ImageError
-from segmentation.images import open_image, open_photo
-from segmentation.indexed_png import open_png_values
+from segmentation.images.indexed_png import open_png_values
+from segmentation.images.photo import open_image, open_photo
 
 
 def jpeg(pixels, **options):

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from segmentation.errors import ImageError
-from segmentation.image_kinds import READ, sniff
-from segmentation.images import open_image, open_photo
+from segmentation.images.file_types import READ, sniff
+from segmentation.images.photo import open_image, open_photo
 
 RAW = "a camera RAW file"
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from profiles import DISPLAY_P3, SRGB, cmyk_profile, gray_profile, rgb_profile
-from segmentation.images import open_image, open_photo
+from segmentation.images.photo import open_image, open_photo
 
 # 32 x 24 pixels, red 8x, green 10y, blue 255 - 4x - 3y: `cjpeg -arithmetic -quality 95 -sample 1x1`
 ARITHMETIC_JPEG = base64.b64decode(
@@ -95,7 +95,7 @@ def test_an_orientation_that_does_not_exist_is_ignored(value):
 
 def test_rows_of_tall_and_wide_pictures_stay_in_order(rng, monkeypatch):
     pixels = rng.integers(0, 256, (50, 37, 3), dtype=np.uint8)
-    monkeypatch.setattr("segmentation.image_modes._STRIP_PIXELS", 100)
+    monkeypatch.setattr("segmentation.images.color._STRIP_PIXELS", 100)
     for orientation in range(1, 9):
         exif = Image.Exif()
         exif[0x0112] = orientation

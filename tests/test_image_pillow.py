@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 import segmentation
-from segmentation.images import open_photo
+from segmentation.images.photo import open_photo
 
 FRAMES = [
     np.full((24, 32, 3), color, np.uint8) for color in ((200, 0, 0), (0, 180, 0), (0, 0, 160))

@@ -18,11 +18,11 @@ import pytest
 from PIL import Image
 
 from bad_inputs import IDAT, IEND, chunk, encode, pixels, png
-from segmentation import image_process
 from segmentation.errors import ImageError
-from segmentation.image_process import Decoder, decoder
-from segmentation.images import open_photo
-from segmentation.indexed_png import open_png_values
+from segmentation.images.decoding import decoder_process
+from segmentation.images.decoding.decoder_process import Decoder, decoder
+from segmentation.images.indexed_png import open_png_values
+from segmentation.images.photo import open_photo
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has the sandbox")
 ROOT = Path(__file__).resolve().parent.parent
@@ -53,7 +53,7 @@ HOSTILE = {
 }
 SANDBOXED = """
 import ctypes, errno, os, resource, socket, sys, threading
-from segmentation.sandbox import Sandbox
+from segmentation.images.decoding.sandbox import Sandbox
 def called(name, *arguments):
     if getattr(LIBC, name)(*arguments) < 0:
         raise OSError(ctypes.get_errno(), name)
@@ -182,8 +182,8 @@ def test_what_a_file_costs_it_does_not_cost_this_process(name):
 
 
 def test_a_file_that_takes_too_long_is_told_so_and_keeps_nobody_waiting(monkeypatch):
-    monkeypatch.setattr(image_process, "SECONDS", 1)
-    monkeypatch.setattr(image_process, "SECONDS_PER_MEGAPIXEL", 0)
+    monkeypatch.setattr(decoder_process, "SECONDS", 1)
+    monkeypatch.setattr(decoder_process, "SECONDS_PER_MEGAPIXEL", 0)
     found = []
 
     def ask():
@@ -203,8 +203,8 @@ def test_a_file_that_takes_too_long_is_told_so_and_keeps_nobody_waiting(monkeypa
 
 
 def test_label_files_are_decoded_there_too(monkeypatch):
-    monkeypatch.setattr(image_process, "MEMORY", 1 << 20)
-    monkeypatch.setattr(image_process, "MEMORY_PER_PIXEL", 0)
+    monkeypatch.setattr(decoder_process, "MEMORY", 1 << 20)
+    monkeypatch.setattr(decoder_process, "MEMORY_PER_PIXEL", 0)
     file = BytesIO()
     Image.new("P", (6000, 6000)).save(file, "PNG")
     with pytest.raises(ImageError, match="takes more than 1 MB of memory to decode"):
@@ -233,10 +233,10 @@ LIES = {
 }
 
 
-def believed(told: bytes | dict, rest: bytes) -> image_process.Decoded:
+def believed(told: bytes | dict, rest: bytes) -> decoder_process.Decoded:
     line = told if isinstance(told, bytes) else json.dumps(told).encode()
-    limits = image_process._Limits.of(6, 100)
-    return image_process._believed("This file", line, BytesIO(rest), limits, 1000)
+    limits = decoder_process._Limits.of(6, 100)
+    return decoder_process._believed("This file", line, BytesIO(rest), limits, 1000)
 
 
 def test_an_honest_answer_is_believed():
@@ -300,8 +300,8 @@ def test_where_it_cannot_start_files_are_decoded_here_with_a_warning(monkeypatch
 def test_it_ends_with_the_process_that_started_it(tmp_path):
     code = (
         "import os, sys\n"
-        "from segmentation.images import open_photo\n"
-        "from segmentation.image_process import decoder\n"
+        "from segmentation.images.photo import open_photo\n"
+        "from segmentation.images.decoding.decoder_process import decoder\n"
         "open_photo(sys.argv[1])\n"
         "print(decoder.pid, flush=True)\n"
         "os.kill(os.getpid(), 9)\n"
@@ -330,7 +330,7 @@ def test_it_ends_with_the_process_that_started_it(tmp_path):
 
 
 def test_importing_starts_nothing():
-    code = "import segmentation.images as i, segmentation.image_process as p; print(p.decoder.pid)"
+    code = "import segmentation.images.photo as i, segmentation.images.decoding.decoder_process as p; print(p.decoder.pid)"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, "PYTHONPATH": str(ROOT)},

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from segmentation.errors import ImageError
-from segmentation.images import open_photo
+from segmentation.images.photo import open_photo
 from tiff_writer import directory, tiff
 
 Y, X = np.mgrid[:21, :35]

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segmentation import images
 from segmentation.errors import ImageError
-from segmentation.image_files import subject_of
-from segmentation.image_kinds import sniff
-from segmentation.image_process import decoder
-from segmentation.images import Photo, open_image, open_photo
-from segmentation.indexed_png import open_png_values
+from segmentation.images import photo as photo_module
+from segmentation.images.decoding.decoder_process import decoder
+from segmentation.images.file_types import sniff
+from segmentation.images.indexed_png import open_png_values
+from segmentation.images.photo import Photo, open_image, open_photo
+from segmentation.images.source import subject_of
 
 FORMS = {
     "JPEG": {"quality": 90},
@@ -442,7 +442,7 @@ def test_a_refused_permission_says_so(tmp_path, monkeypatch):
 
     path = tmp_path / "locked.jpg"
     path.write_bytes(b"x")
-    monkeypatch.setattr("segmentation.image_files.os.open", refuse)
+    monkeypatch.setattr("segmentation.images.source.os.open", refuse)
     with pytest.raises(ImageError, match=r"'locked\.jpg' may not be read"):
         open_photo(path)
 
@@ -500,7 +500,7 @@ def test_a_12_megapixel_jpeg_needs_little_more_than_its_pixels(tmp_path):
         # The package without its __init__, whose imports (torch) would hide the peak.
         "sys.modules['segmentation'] = package = types.ModuleType('segmentation')\n"
         "package.__path__ = [sys.argv[2]]\n"
-        "from segmentation.images import open_image\n"
+        "from segmentation.images.photo import open_image\n"
         # Of this process alone; ru_maxrss would begin at the parent's.
         "status = lambda: open('/proc/self/status').read()\n"
         "peak = lambda: int(status().split('VmHWM:')[1].split()[0]) * 1024\n"
@@ -508,7 +508,7 @@ def test_a_12_megapixel_jpeg_needs_little_more_than_its_pixels(tmp_path):
         "assert open_image(sys.argv[1]).shape == (4000, 3000, 3)\n"
         "print((peak() - before) / 1e6)\n"
     )
-    package = Path(images.__file__).parent
+    package = Path(photo_module.__file__).parent
     done = subprocess.run(
         [sys.executable, "-c", script, path, package], capture_output=True, text=True, check=True
     )

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from segmentation.errors import ImageError, PaletteError
-from segmentation.labelmap import decode_label_map, encode_label_map
+from segmentation.images.label_png import decode_label_map, encode_label_map
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from PIL import Image
 
 from segmentation.categories import VOC_CATEGORIES, display_name
 from segmentation.errors import ImageError, ModelError, PaletteError
-from segmentation.indexed_png import read_indexed_png, write_indexed_png
+from segmentation.images.indexed_png import read_indexed_png, write_indexed_png
 from segmentation.palette import (
     PALETTES,
     colorize,

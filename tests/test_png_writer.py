@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segmentation import png_writer
-from segmentation.png_writer import write_png
+from segmentation.images import png_writer
+from segmentation.images.png_writer import write_png
 
 
 def written(pixels: np.ndarray, **options) -> bytes:

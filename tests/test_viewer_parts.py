@@ -15,8 +15,8 @@ from PIL import Image
 from benchmarks.made_up import made_up_result
 from gossip import SECRET, gossip, segments_of
 from segmentation.errors import PixelwiseError
-from segmentation.images import open_photo
-from segmentation.labelmap import decode_label_map
+from segmentation.images.label_png import decode_label_map
+from segmentation.images.photo import open_photo
 from segmentation.palette import safe_palette, voc_palette
 from viewer import LabelViewer, PixelBars, build_value, pixel_value
 from viewer.component import BARS_SCRIPTS, SCRIPTS, STATIC, STYLES, join_scripts, read_static

@@ -8,10 +8,9 @@ import numpy as np
 from PIL import Image
 
 from segmentation.categories import display_name
-from segmentation.labelmap import encode_label_map
+from segmentation.images.label_png import encode_label_map
 from segmentation.palette import safe_palette, voc_palette
-
-from .files import keep_file
+from viewer.files import keep_file
 
 if TYPE_CHECKING:
     from segmentation.result import Segmentation

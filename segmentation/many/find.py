@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from segmentation.image_kinds import READ, sniff
+from segmentation.images.file_types import READ, sniff
 from segmentation.many.journal import JOURNAL
 
 ENDINGS = frozenset(

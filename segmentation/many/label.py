@@ -8,7 +8,7 @@ import torch
 
 from segmentation.errors import PixelwiseError, WeightsError
 from segmentation.facts import result_facts
-from segmentation.images import open_photo
+from segmentation.images.photo import open_photo
 from segmentation.many.settings import Settings, digest, load_segmenter
 from segmentation.many.task import Answer, Task
 from segmentation.naming import paths_of

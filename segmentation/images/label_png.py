@@ -5,8 +5,8 @@ import os
 import numpy as np
 
 from segmentation.errors import PaletteError
-from segmentation.indexed_png import open_png_values
-from segmentation.png_writer import write_png
+from segmentation.images.indexed_png import open_png_values
+from segmentation.images.png_writer import write_png
 
 _FAST_ABOVE_PIXELS = 4_000_000
 

@@ -7,14 +7,14 @@ import numpy as np
 from PIL import Image
 
 from segmentation.errors import ImageError
-from segmentation.image_decode import only_image_errors
-from segmentation.image_files import read_source
-from segmentation.image_headers import check_size
-from segmentation.image_modes import to_rgb
-from segmentation.image_process import decoder
-from segmentation.image_readers import check_head, frame_notes
-from segmentation.jpeg_end import jpeg_size
-from segmentation.tiff import PAGES_NOTE
+from segmentation.images.color import to_rgb
+from segmentation.images.decoding.decode import only_image_errors
+from segmentation.images.decoding.decoder_process import decoder
+from segmentation.images.decoding.headers import check_size
+from segmentation.images.decoding.readers import check_head, frame_notes
+from segmentation.images.formats.jpeg_end import jpeg_size
+from segmentation.images.formats.tiff import PAGES_NOTE
+from segmentation.images.source import read_source
 
 
 @dataclass(frozen=True, eq=False)

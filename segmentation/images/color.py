@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageCms
 
-from segmentation.value_range import LIMITS, conventional_range
+from segmentation.images.value_range import LIMITS, conventional_range
 
 _STRIP_PIXELS = 1 << 18
 _ORIENTATION = 0x0112  # the EXIF tag

@@ -8,9 +8,9 @@ import numpy as np
 from PIL import Image
 
 from segmentation.errors import ImageError
-from segmentation.image_modes import to_rgb
-from segmentation.image_readers import read_picture
-from segmentation.png_chunks import open_png
+from segmentation.images.color import to_rgb
+from segmentation.images.decoding.readers import read_picture
+from segmentation.images.formats.png_chunks import open_png
 
 
 class Decoded(NamedTuple):

@@ -7,9 +7,9 @@ import numpy as np
 from PIL import Image
 
 from segmentation.errors import ImageError, PaletteError
-from segmentation.image_files import read_source
-from segmentation.image_kinds import sniff
-from segmentation.image_process import decoder
+from segmentation.images.decoding.decoder_process import decoder
+from segmentation.images.file_types import sniff
+from segmentation.images.source import read_source
 from segmentation.palette import check_class_map, check_palette
 
 

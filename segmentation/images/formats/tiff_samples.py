@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, TiffImagePlugin
 
-from segmentation import tiff_tags as tag
 from segmentation.errors import ImageError
-from segmentation.tiff_facts import FLOAT, NONE, UINT, Facts
+from segmentation.images.formats import tiff_tags as tag
+from segmentation.images.formats.tiff_support import FLOAT, NONE, UINT, Facts
 
 _GROUP_BYTES = 4 << 20
 _KINDS = {UINT: "u", 2: "i", FLOAT: "f"}

@@ -20,8 +20,8 @@ from typing import NamedTuple, NoReturn
 from PIL import Image, ImageCms
 
 from segmentation.errors import ImageError
-from segmentation.image_decode import decode
-from segmentation.sandbox import Sandbox
+from segmentation.images.decoding.decode import decode
+from segmentation.images.decoding.sandbox import Sandbox
 
 _MOST_MESSAGE = 1 << 16
 

@@ -10,9 +10,10 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, TiffImagePlugin
 
-from segmentation import tiff_tags as tag
 from segmentation.errors import ImageError
-from segmentation.tiff_facts import (
+from segmentation.images.formats import tiff_tags as tag
+from segmentation.images.formats.tiff_samples import check_extent, sample_blocks
+from segmentation.images.formats.tiff_support import (
     BYTES,
     CCITT,
     CIELAB,
@@ -25,8 +26,7 @@ from segmentation.tiff_facts import (
     Facts,
     read_facts,
 )
-from segmentation.tiff_samples import check_extent, sample_blocks
-from segmentation.value_range import DARK, LIMITS, ValueRange, conventional_range
+from segmentation.images.value_range import DARK, LIMITS, ValueRange, conventional_range
 
 PAGES_NOTE = "several pages: the first is shown"
 

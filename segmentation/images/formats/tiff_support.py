@@ -3,10 +3,10 @@
 import struct
 from typing import NamedTuple, NoReturn
 
-from segmentation import tiff_tags as tag
 from segmentation.errors import ImageError
-from segmentation.image_kinds import RAW, refusal
-from segmentation.tiff_tags import Directory, first_directory, read_directory
+from segmentation.images.file_types import RAW, refusal
+from segmentation.images.formats import tiff_tags as tag
+from segmentation.images.formats.tiff_tags import Directory, first_directory, read_directory
 
 UINT, INT, FLOAT = 1, 2, 3
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, MASK, CMYK, YCBCR = range(7)

@@ -18,8 +18,8 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from segmentation.errors import ImageError
-from segmentation.image_decode import Decoded, decode, only_image_errors
-from segmentation.image_readers import check_file
+from segmentation.images.decoding.decode import Decoded, decode, only_image_errors
+from segmentation.images.decoding.readers import check_file
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ _MOST_TEXT = 4000
 _REMEDY = "Open it in an image editor and save it as PNG or JPEG."
 _SCRIPT = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from segmentation.image_child import serve; serve(int(sys.argv[2]))"
+    "from segmentation.images.decoding.decoder_child import serve; serve(int(sys.argv[2]))"
 )
 # A fork's memory is all new, and costs time page by page: it is taken 2 MB at a time and kept.
 _MALLOC = ":".join(
@@ -64,7 +64,7 @@ class _Child:
     def __init__(self) -> None:
         self.owner, self.up = os.getpid(), False
         self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        path = [str(Path(__file__).parent.parent), *(part for part in sys.path if part)]
+        path = [str(Path(__file__).parents[3]), *(part for part in sys.path if part)]
         settings = {k: v for k, v in os.environ.items() if k.startswith(_KEPT_SETTINGS)}
         with theirs:
             self.process = subprocess.Popen(

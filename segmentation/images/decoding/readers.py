@@ -13,16 +13,21 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from segmentation.bmp import BmpReader
 from segmentation.errors import ImageError
-from segmentation.image_hdr import as_srgb, box_codes
-from segmentation.image_headers import MOST_FRAMES, check_size, count_gif_frames, header_size
-from segmentation.image_kinds import refusal, sniff
-from segmentation.image_modes import load_webp
-from segmentation.jpeg_end import check_end, jpeg_size, with_end
-from segmentation.png_chunks import load_png, open_png
-from segmentation.tiff import TiffReader
-from segmentation.tiff_tags import tiff_size
+from segmentation.images.color import load_webp
+from segmentation.images.decoding.headers import (
+    MOST_FRAMES,
+    check_size,
+    count_gif_frames,
+    header_size,
+)
+from segmentation.images.file_types import refusal, sniff
+from segmentation.images.formats.bmp import BmpReader
+from segmentation.images.formats.jpeg_end import check_end, jpeg_size, with_end
+from segmentation.images.formats.png_chunks import load_png, open_png
+from segmentation.images.formats.tiff import TiffReader
+from segmentation.images.formats.tiff_tags import tiff_size
+from segmentation.images.hdr_metadata import as_srgb, box_codes
 
 
 class Loaded(NamedTuple):

@@ -7,7 +7,15 @@ of ITU-T H.273. Cameras write such HEIC files (.hif), phones such AVIF files.
 import numpy as np
 from PIL import Image
 
-from segmentation.hdr import HLG, PQ, UNTOLD, conversion, encoded, light_of, shown_light
+from segmentation.images.hdr_color import (
+    HLG,
+    PQ,
+    UNTOLD,
+    conversion,
+    encoded,
+    light_of,
+    shown_light,
+)
 
 _PRIMARIES = {9: "bt2020", 11: "smpte431", 12: "smpte432"}
 _TRANSFERS = {16: PQ, 18: HLG}
