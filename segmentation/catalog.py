@@ -26,7 +26,7 @@ OWN_NETWORKS = (
     "deeplabv3plus_mobilenet_v3_large",
     "unet",
 )
-"""Networks that nobody published weights for; `segmentation.networks` builds them."""
+"""Networks that nobody published weights for; `segmentation.networks.build` builds them."""
 
 
 @dataclass(frozen=True)

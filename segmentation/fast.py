@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.fx.experimental.optimization import fuse
 
-from segmentation.blocks import DepthwiseConv2d
+from segmentation.networks.layers import DepthwiseConv2d
 from segmentation.packed import can_pack, pack
 
 DTYPES = {

@@ -28,7 +28,7 @@ from segmentation.checkpoints import differences, fetch_weights, read_state_dict
 from segmentation.devices import pick_device
 from segmentation.download import Progress
 from segmentation.errors import ModelError, PixelwiseError, WeightsError
-from segmentation.networks import build_network
+from segmentation.networks.build import build_network
 from segmentation.programs import Side, load_program
 
 

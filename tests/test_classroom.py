@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from segmentation.categories import VOC_CATEGORIES
-from segmentation.deeplabv3plus import deeplabv3plus_resnet18
+from segmentation.networks.deeplabv3plus import deeplabv3plus_resnet18
 from server import running_app
 
 pytestmark = pytest.mark.browser

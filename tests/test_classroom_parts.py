@@ -23,7 +23,7 @@ from page.classroom_runs import Runs
 from page.engine import LabelingService
 from page.options import Options
 from segmentation import open_image
-from segmentation.deeplabv3plus import deeplabv3plus_resnet18
+from segmentation.networks.deeplabv3plus import deeplabv3plus_resnet18
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 

@@ -7,7 +7,7 @@ import torchvision.models
 from torch import nn
 from torchvision.models.segmentation import deeplabv3 as torchvisions
 
-from segmentation.deeplabv3plus import (
+from segmentation.networks.deeplabv3plus import (
     ALIGN_CORNERS,
     ARTICLE_TAPS,
     ASPP,
@@ -19,7 +19,7 @@ from segmentation.deeplabv3plus import (
     deeplabv3plus_mobilenet_v3_large,
     deeplabv3plus_resnet18,
 )
-from segmentation.encoders import Encoder
+from segmentation.networks.encoder import Encoder
 
 
 def randomise_norms(network: nn.Module) -> nn.Module:

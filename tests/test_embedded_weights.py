@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from segmentation.networks import build_network
+from segmentation.networks.build import build_network
 from shapes import make_shapes
 from training import embed, evaluate
 from training.checkpoint import save_checkpoint

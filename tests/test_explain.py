@@ -10,7 +10,6 @@ from torchvision.models.segmentation import (
     lraspp_mobilenet_v3_large,
 )
 
-from segmentation.deeplabv3plus import deeplabv3plus_resnet18
 from segmentation.errors import ExplainError
 from segmentation.explain import parts
 from segmentation.explain.aspp import ablated, aspp_of, cell_of, sampling_taps
@@ -20,8 +19,9 @@ from segmentation.explain.features import (
     strongest_channels,
     three_components,
 )
+from segmentation.networks.deeplabv3plus import deeplabv3plus_resnet18
+from segmentation.networks.unet import UNet
 from segmentation.programs import ProgramNetwork
-from segmentation.unet import UNet
 
 SIZE = (96, 128)
 PHOTO = (192, 256)

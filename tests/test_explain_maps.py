@@ -10,7 +10,7 @@ import tiny
 from segmentation import metrics
 from segmentation.errors import ExplainError
 from segmentation.explain import evidence, heat, parts, perturb, receptive
-from segmentation.unet import UNet
+from segmentation.networks.unet import UNet
 
 
 class Known(nn.Module):

@@ -15,7 +15,7 @@ from conftest import ROOT
 from published import QUICK, by_size, random_network, save_random
 from segmentation import ModelError, devices, fast, packed, precision, runner
 from segmentation.fast import fast_network, without_auxiliary_head
-from segmentation.networks import NETWORKS, build_network
+from segmentation.networks.build import NETWORKS, build_network
 from segmentation.packed import PackedConv2d, can_pack
 from segmentation.precision import half_precision
 from segmentation.runner import TRIALS

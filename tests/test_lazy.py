@@ -12,7 +12,7 @@ from torchvision.models import get_model_weights
 
 import segmentation
 from segmentation import MODELS
-from segmentation.networks import NETWORKS, TORCHVISION_NETWORKS
+from segmentation.networks.build import NETWORKS, TORCHVISION_NETWORKS
 from server import ROOT
 
 HOMES = [

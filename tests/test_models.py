@@ -8,7 +8,7 @@ import segmentation
 from published import QUICK, by_size, publishing, random_network, save_random
 from segmentation import MODELS, ModelError, WeightsError, catalog, load_model
 from segmentation.models import count_parameters
-from segmentation.networks import build_network
+from segmentation.networks.build import build_network
 from tiny import save_program
 
 TORCHVISION = (

@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from published import by_size
-from segmentation.deeplabv3plus import ARTICLE_TAPS, deeplabv3plus_resnet101
 from segmentation.errors import ModelError
-from segmentation.networks import NETWORKS, build_network
-from segmentation.unet import UNet
+from segmentation.networks.build import NETWORKS, build_network
+from segmentation.networks.deeplabv3plus import ARTICLE_TAPS, deeplabv3plus_resnet101
+from segmentation.networks.unet import UNet
 from training import export
 from training.setup import own_card
 

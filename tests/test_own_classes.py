@@ -11,7 +11,7 @@ from torch import nn
 import segmentation
 from published import QUICK, by_size, random_network
 from segmentation import ModelError, WeightsError, load_model
-from segmentation.networks import build_network
+from segmentation.networks.build import build_network
 from tiny import photo
 
 FIELDS = ["background", "crop", "weed"]

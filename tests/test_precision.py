@@ -21,7 +21,7 @@ import torch
 import segmentation
 from segmentation.cli import main
 from segmentation.fast import fast_network
-from segmentation.networks import build_network
+from segmentation.networks.build import build_network
 from segmentation.packed import packs
 from segmentation.precision import half_precision
 

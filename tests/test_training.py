@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from segmentation.networks import build_network
+from segmentation.networks.build import build_network
 from shapes import make_shapes
 from training import evaluate, feed, train
 from training import teacher as teaching

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import nn
 
-from segmentation.networks import build_network
+from segmentation.networks.build import build_network
 from test_training_views import colour_blocks
 from training import mix
 from training.adjust import adjust, bias_key, class_frequencies

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from segmentation.networks import build_network
+from segmentation.networks.build import build_network
 from shapes import make_shapes
 from test_training import KilledError, tensors
 from training import feed, mix, train

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from segmentation.unet import UNet, unet
+from segmentation.networks.unet import UNet, unet
 
 
 def test_it_is_the_published_network():

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from segmentation.networks import build_network
+from segmentation.networks.build import build_network
 from training.checkpoint import save_changed
 from training.data import Sample, find_samples, read_mask
 from training.setup import initial_weights

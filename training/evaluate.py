@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from segmentation.errors import PixelwiseError
-from segmentation.networks import build_network
+from segmentation.networks.build import build_network
 from segmentation.progress import Bar
 from segmentation.sharper import mean_logits, sharper_size
 from training.calibration import PixelSample

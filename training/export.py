@@ -16,7 +16,7 @@ from torch import nn
 from torch.export import Dim
 
 from segmentation.errors import PixelwiseError
-from segmentation.networks import build_network
+from segmentation.networks.build import build_network
 from training.setup import initial_weights, own_card
 
 LEAST_SIDE, LARGEST_SIDE = 33, 8192

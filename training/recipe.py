@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from segmentation.networks import NETWORKS
+from segmentation.networks.build import NETWORKS
 from training.optimizers import OPTIMIZERS
 from training.schedule import SCHEDULES
 from training.teacher import LEAST_SIZE

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from segmentation.networks import build_network
+from segmentation.networks.build import build_network
 from segmentation.progress import Bar
 from training.checkpoint import load_checkpoint, save_checkpoint
 from training.data import find_samples

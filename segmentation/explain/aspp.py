@@ -15,9 +15,9 @@ import torch
 from torch import nn
 from torchvision.models.segmentation import deeplabv3
 
-from segmentation.deeplabv3plus import ASPP
 from segmentation.errors import ExplainError
 from segmentation.explain.parts import a_family, changed_outputs, family
+from segmentation.networks.deeplabv3plus import ASPP
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torchvision.models.segmentation._utils import _SimpleSegmentationModel
 from torchvision.models.segmentation.lraspp import LRASPP
 
-from segmentation.deeplabv3plus import DeepLabV3Plus
 from segmentation.errors import ExplainError
 from segmentation.explain.parts import a_family, nominal_stride
-from segmentation.unet import UNet
+from segmentation.networks.deeplabv3plus import DeepLabV3Plus
+from segmentation.networks.unet import UNet
 
 PCA_SEED = 0
 PCA_STEPS = 8  # of subspace iteration; three components of a photo's features settle in four

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from torchvision.models.segmentation._utils import _SimpleSegmentationModel
 from torchvision.models.segmentation.lraspp import LRASPP
 
-from segmentation.deeplabv3plus import DeepLabV3Plus
 from segmentation.errors import ExplainError
+from segmentation.networks.deeplabv3plus import DeepLabV3Plus
+from segmentation.networks.unet import UNet
 from segmentation.postprocess import decide
 from segmentation.result import Segmentation
-from segmentation.unet import UNet
 
 
 @dataclass(frozen=True, eq=False)

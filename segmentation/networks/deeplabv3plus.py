@@ -44,7 +44,8 @@ import torch
 import torchvision.models
 from torch import Tensor, nn
 
-from segmentation.blocks import (
+from segmentation.networks.encoder import Encoder
+from segmentation.networks.layers import (
     ALIGN_CORNERS,
     BATCH_NORM_EPSILON,
     DepthwiseConv2d,
@@ -53,7 +54,6 @@ from segmentation.blocks import (
     initialise,
     resize_bilinear,
 )
-from segmentation.encoders import Encoder
 
 __all__ = [
     "ALIGN_CORNERS",

@@ -6,13 +6,13 @@ from functools import partial
 from torch import nn
 from torchvision.models import segmentation as zoo
 
-from segmentation.deeplabv3plus import (
+from segmentation.errors import ModelError
+from segmentation.networks.deeplabv3plus import (
     deeplabv3plus_mobilenet_v3_large,
     deeplabv3plus_resnet18,
     deeplabv3plus_resnet101,
 )
-from segmentation.errors import ModelError
-from segmentation.unet import unet
+from segmentation.networks.unet import unet
 
 TORCHVISION_NETWORKS = (
     "deeplabv3_resnet101",
