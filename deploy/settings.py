@@ -71,7 +71,7 @@ class Settings:
         the built-in model: all replicas must have the same, so none may find out for itself.
         """
         from segmentation import default_model, has_embedded
-        from segmentation.catalog import local_weights
+        from segmentation.models.registry import local_weights
 
         first = self.page.model
         if first is None:

@@ -19,9 +19,9 @@ from PIL import Image
 import segmentation
 from page.classroom_runs import SIZES
 from segmentation import Segmentation, Segmenter, display_name, metrics, read_indexed_png
-from segmentation.catalog import EMBEDDED_FOLDER
 from segmentation.explain import parts, perturb
 from segmentation.explain.aspp import ablated, aspp_of, sampling_taps
+from segmentation.models.registry import EMBEDDED_FOLDER
 
 ROOT = Path(__file__).resolve().parent.parent
 LESSON = ROOT / "docs" / "lesson.md"

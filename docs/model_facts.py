@@ -4,9 +4,9 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from segmentation.catalog import EMBEDDED, MODELS, PUBLISHED_ON, embedded_card
-from segmentation.knowledge import calibration_sentence, knowledge_sentence
-from segmentation.models import count_parameters
+from segmentation.models.knowledge import calibration_sentence, knowledge_sentence
+from segmentation.models.loader import count_parameters
+from segmentation.models.registry import EMBEDDED, MODELS, PUBLISHED_ON, embedded_card
 
 PAGE = Path(__file__).with_name("models.md")
 

@@ -14,7 +14,7 @@ from page.kept import LabelResult
 from page.words import size_text
 from segmentation import MODELS, PixelwiseError, Segmentation
 from segmentation.metrics import agreement, disagreement, joint_classes
-from segmentation.models import count_parameters
+from segmentation.models.loader import count_parameters
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from page.engine import LabelingService
 from page.kept import LabelResult
 from page.words import size_text
 from segmentation import PixelwiseError
-from segmentation.card_figures import sizes_of
+from segmentation.models.card_figures import sizes_of
 
 if TYPE_CHECKING:
     import torch

@@ -21,7 +21,7 @@ from page.work import NO_PROGRESS, Progress, acquire_with_progress
 if TYPE_CHECKING:
     from page.kept import Source
     from segmentation import Segmenter
-    from segmentation.card_figures import Size
+    from segmentation.models.card_figures import Size
 
 IN_TURN = "Another photo is being labelled, yours is next …"
 CLASSROOM = "classroom"
@@ -116,7 +116,7 @@ class LabelingService:
     def sharper_size(self, name: str) -> "Size":
         """The sizes that a model's card has measured as sharper; None where it has not."""
         from segmentation import has_embedded
-        from segmentation.catalog import embedded_card
+        from segmentation.models.registry import embedded_card
 
         if name != EMBEDDED or not has_embedded():
             return None

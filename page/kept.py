@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from segmentation import ModelCard, Photo, Segmentation
-    from segmentation.card_figures import Size
+    from segmentation.models.card_figures import Size
 
     Source = str | bytes | Photo
     """What a photo is read from: a file's path, its bytes, or one that was read before."""

@@ -10,7 +10,7 @@ from page.zerogpu import find_spaces, gpu
 if TYPE_CHECKING:
     from page.predictors import Predictor
     from segmentation import Photo, Segmentation, Segmenter
-    from segmentation.card_figures import Size
+    from segmentation.models.card_figures import Size
 
 DEVICE = "cuda"
 """What a network is loaded on where a GPU is lent."""

@@ -114,7 +114,7 @@ def _auth(text: str) -> tuple[str, str]:
 
 
 def _model(text: str) -> str:
-    from segmentation.catalog import MODELS, unknown_model
+    from segmentation.models.registry import MODELS, unknown_model
 
     if Path(text).suffix.lower() == ".pt2":
         return existing_file(text)

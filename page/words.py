@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from page.kept import LabelResult
     from page.line import QueuePosition
     from segmentation import ModelCard
-    from segmentation.card_figures import Size
+    from segmentation.models.card_figures import Size
 
 EMBEDDED = "embedded"
 Failures = Sequence[tuple[str, str]]
@@ -171,7 +171,7 @@ def model_label(name: str, ready: bool) -> str:
         ready: whether it can answer without a download.
     """
     from segmentation import MODELS
-    from segmentation.catalog import PUBLISHED_ON
+    from segmentation.models.registry import PUBLISHED_ON
 
     if name == EMBEDDED:
         return "Built-in DeepLabV3+ · no download"
@@ -216,7 +216,7 @@ def built_in_note(answer: "LabelResult") -> list[str]:
 @functools.lru_cache(maxsize=16)
 def _model_note(card: "ModelCard", size: "Size") -> str:
     """All of it from the model's card, and the figures only at the size that they hold at."""
-    from segmentation.knowledge import calibration_sentence, knowledge_sentence
+    from segmentation.models.knowledge import calibration_sentence, knowledge_sentence
 
     figures = card.figures_at(size)
     start = "This is the small built-in model, trained from scratch."

@@ -8,10 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from segmentation.cards import ModelCard
-    from segmentation.catalog import MODELS, ModelSpec, default_model, has_embedded
     from segmentation.categories import display_name
-    from segmentation.checkpoints import fetch_weights, find_weights
     from segmentation.devices import pick_device
     from segmentation.errors import (
         DeviceError,
@@ -25,7 +22,10 @@ if TYPE_CHECKING:
     from segmentation.images.indexed_png import read_indexed_png, write_indexed_png
     from segmentation.images.label_png import decode_label_map, encode_label_map
     from segmentation.images.photo import Photo, open_image, open_photo
-    from segmentation.models import load_model
+    from segmentation.models.card import ModelCard
+    from segmentation.models.loader import load_model
+    from segmentation.models.registry import MODELS, ModelSpec, default_model, has_embedded
+    from segmentation.models.weights import fetch_weights, find_weights
     from segmentation.overlay import blend
     from segmentation.palette import colorize, palette_from_card, safe_palette, voc_palette
     from segmentation.predictor import Segmenter, load
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from segmentation.smooth import Smoother
 
 _HOMES = {
-    "cards": "ModelCard",
-    "catalog": "MODELS ModelSpec default_model has_embedded",
+    "models.card": "ModelCard",
+    "models.registry": "MODELS ModelSpec default_model has_embedded",
     "categories": "display_name",
-    "checkpoints": "fetch_weights find_weights",
+    "models.weights": "fetch_weights find_weights",
     "devices": "pick_device",
     "errors": (
         "DeviceError ImageError ModelError PaletteError PixelwiseError VideoError WeightsError"
@@ -44,7 +44,7 @@ _HOMES = {
     "images.photo": "Photo open_image open_photo",
     "images.indexed_png": "read_indexed_png write_indexed_png",
     "images.label_png": "decode_label_map encode_label_map",
-    "models": "load_model",
+    "models.loader": "load_model",
     "overlay": "blend",
     "palette": "colorize palette_from_card safe_palette voc_palette",
     "predictor": "Segmenter load",

@@ -49,7 +49,7 @@ def bounded_float(
 
 def network_size(text: str) -> int:
     """The shorter side in pixels that a network is shown."""
-    from segmentation.cards import MAX_SIZE, MIN_SIZE
+    from segmentation.models.card import MAX_SIZE, MIN_SIZE
 
     return bounded_int(MIN_SIZE, MAX_SIZE)(text)
 

@@ -3,7 +3,7 @@
 import argparse
 
 from segmentation.arguments import bounded_float, bounded_int, network_size
-from segmentation.cards import MAX_SIZE, MIN_SIZE
+from segmentation.models.card import MAX_SIZE, MIN_SIZE
 from segmentation.palette import PALETTES
 from segmentation.precision import PRECISIONS
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from segmentation.card_figures import Size
-    from segmentation.cards import ModelCard
     from segmentation.metrics import Overlap
+    from segmentation.models.card import ModelCard
+    from segmentation.models.card_figures import Size
     from segmentation.result import Segmentation
 
 SCHEMA = "pixelwise/1"

@@ -1,6 +1,8 @@
 """The table of models that `--list` prints."""
 
-from segmentation.catalog import (
+from segmentation.errors import PixelwiseError
+from segmentation.models.loader import count_parameters
+from segmentation.models.registry import (
     EMBEDDED,
     MODELS,
     PUBLISHED_ON,
@@ -9,8 +11,6 @@ from segmentation.catalog import (
     has_embedded,
     local_weights,
 )
-from segmentation.errors import PixelwiseError
-from segmentation.models import count_parameters
 from segmentation.terminal import complain
 
 

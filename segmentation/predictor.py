@@ -10,17 +10,17 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.functional import InterpolationMode, resize
 
-from segmentation.card_figures import Size, sizes_of
-from segmentation.cards import ModelCard, color_note
-from segmentation.catalog import EMBEDDED, default_model, has_embedded
 from segmentation.devices import fit_threads
-from segmentation.download import Progress
 from segmentation.errors import ModelError, WeightsError
 from segmentation.images.photo import Photo, open_photo
-from segmentation.models import Model, load_model
+from segmentation.models.card import ModelCard, color_note
+from segmentation.models.card_figures import Size, sizes_of
+from segmentation.models.download import Progress
+from segmentation.models.exported.program import ProgramNetwork
+from segmentation.models.loader import Model, load_model
+from segmentation.models.registry import EMBEDDED, default_model, has_embedded
 from segmentation.postprocess import decide, decide_with_sets
 from segmentation.precision import checked_precision
-from segmentation.programs import ProgramNetwork
 from segmentation.result import Segmentation
 from segmentation.runner import Runner
 from segmentation.sharper import mean_logits, sharper_size

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from segmentation.errors import ModelError
 from segmentation.fast import fast_network, without_auxiliary_head
-from segmentation.models import Model
+from segmentation.models.loader import Model
 from segmentation.precision import checked_precision, half_precision, usable_precision
 from segmentation.terminal import plain
 

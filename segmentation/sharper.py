@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from segmentation.card_figures import Size
-from segmentation.cards import ModelCard
 from segmentation.errors import ModelError
+from segmentation.models.card import ModelCard
+from segmentation.models.card_figures import Size
 
 LEAST = 1e-30
 """Probabilities below it count as it, so that each has a logarithm."""

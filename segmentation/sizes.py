@@ -1,9 +1,9 @@
 """The size at which a network is shown a picture; (height, width) in pixels."""
 
-from segmentation.card_figures import Size
-from segmentation.cards import MAX_SIZE, MIN_SIZE
 from segmentation.errors import ModelError
-from segmentation.models import Model
+from segmentation.models.card import MAX_SIZE, MIN_SIZE
+from segmentation.models.card_figures import Size
+from segmentation.models.loader import Model
 
 MAX_ASPECT = 2.5  # a longer panorama is shown smaller, whole, so that memory stays bounded
 MAX_PIXELS = 6 << 20  # of what the network is shown: 2048 x 3072

@@ -233,7 +233,7 @@ def test_disks_that_forbid_chmod_get_their_files(
     monkeypatch.setattr(Path, "chmod", refuse)
     assert main(words(photos, tiny_program, tmp_path / "out")) == 0
     assert len(list((tmp_path / "out").iterdir())) == 8
-    from segmentation import download
+    from segmentation.models import download
 
     (tmp_path / "source").write_bytes(b"weights")
     monkeypatch.setattr(download, "_receive", lambda url, write, progress: str(write(b"weights")))

@@ -14,8 +14,10 @@ from torch._export.serde.schema import ScalarType
 from torch._export.serde.serialize import deserialize_scalar_type
 
 import tamper
-from segmentation import ModelError, archive, archive_limits, zips
-from segmentation.programs import load_program
+from segmentation import ModelError
+from segmentation.models.checkpoints import zips
+from segmentation.models.exported import archive, archive_limits
+from segmentation.models.exported.program import load_program
 from tiny import ColourNet, card, save_program
 
 CPU = torch.device("cpu")

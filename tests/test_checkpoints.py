@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from published import publishing
-from segmentation import WeightsError, checkpoints, fetch_weights, find_weights
-from segmentation import download as download_module
-from segmentation.checkpoints import hash_in_name, hub_folder, read_state_dict
+from segmentation import WeightsError, fetch_weights, find_weights
+from segmentation.models import download as download_module
+from segmentation.models import weights
+from segmentation.models.weights import hash_in_name, hub_folder, read_state_dict
 
 STATE = {"layer.weight": torch.arange(6.0).reshape(2, 3), "layer.bias": torch.ones(2)}
 
@@ -219,7 +220,7 @@ def test_a_read_only_cache_says_so(publisher, monkeypatch):
     def refuse(*_: object) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
-    monkeypatch.setattr(checkpoints, "FileLock", refuse)  # root may write anywhere: pretend
+    monkeypatch.setattr(weights, "FileLock", refuse)  # root may write anywhere: pretend
     with pytest.raises(WeightsError, match="cannot write there: Permission denied"):
         fetch_weights(publisher.spec())
 

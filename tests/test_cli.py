@@ -14,9 +14,9 @@ import segmentation
 from conftest import ROOT
 from published import QUICK, publishing, save_random
 from segmentation import MODELS, blend, colorize, read_indexed_png, safe_palette, voc_palette
-from segmentation.catalog import embedded_card
 from segmentation.cli import main
 from segmentation.facts import result_facts
+from segmentation.models.registry import embedded_card
 from tiny import photo, save_program
 
 

@@ -14,7 +14,8 @@ from page.engine import LabelingService
 from page.options import Options
 from page.sessions import Sessions
 from published import QUICK, publishing
-from segmentation import MODELS, catalog
+from segmentation import MODELS
+from segmentation.models import registry
 
 imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg", reason="no imageio-ffmpeg here")
 
@@ -80,5 +81,5 @@ def test_a_model_that_was_asked_for_by_name_is_not_replaced(clips, film):
 
 
 def test_without_a_built_in_model_the_reason_is_told(clips, film, tmp_path, monkeypatch):
-    monkeypatch.setattr(catalog, "EMBEDDED_FOLDER", tmp_path)
+    monkeypatch.setattr(registry, "EMBEDDED_FOLDER", tmp_path)
     assert f"No weights for {QUICK}" in told(clips, film)[0]

@@ -19,9 +19,9 @@ from segmentation.explain.features import (
     strongest_channels,
     three_components,
 )
+from segmentation.models.exported.program import ProgramNetwork
 from segmentation.networks.deeplabv3plus import deeplabv3plus_resnet18
 from segmentation.networks.unet import UNet
-from segmentation.programs import ProgramNetwork
 
 SIZE = (96, 128)
 PHOTO = (192, 256)

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from segmentation.models.exported.program import load_program
 from segmentation.networks.build import build_network
-from segmentation.programs import load_program
 from shapes import make_shapes
 from test_training_views import colour_blocks, plain_views
 from training import feed, train

@@ -15,7 +15,7 @@ from page.kept import CLOSED_SECONDS, KEEP_SECONDS, MAX_RESULTS, MAX_RESULTS_EAC
 from page.options import Options
 from page.work import Progress
 from segmentation import ImageError
-from segmentation.cards import parse_card
+from segmentation.models.card import parse_card
 from segmentation.postprocess import decide
 from segmentation.result import Segmentation
 

@@ -5,11 +5,11 @@ import json
 import pytest
 
 from docs import model_facts
-from segmentation.card_figures import Bin, ClassFigure, Figures, parse_figures
-from segmentation.cards import parse_card
 from segmentation.categories import VOC_CATEGORIES, plural_name
 from segmentation.errors import ModelError
-from segmentation.knowledge import (
+from segmentation.models.card import parse_card
+from segmentation.models.card_figures import Bin, ClassFigure, Figures, parse_figures
+from segmentation.models.knowledge import (
     calibration_sentence,
     good_at,
     hardly_knows,

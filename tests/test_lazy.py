@@ -26,7 +26,7 @@ HOMES = [
 CHILD = """
 import json, os, sys
 import segmentation as s
-from segmentation.checkpoints import hub_folder
+from segmentation.models.weights import hub_folder
 from segmentation.explain.heat import heat
 from segmentation.explain.perturb import PERTURBATIONS
 from segmentation.metrics import grade

@@ -6,11 +6,11 @@ from types import SimpleNamespace
 import pytest
 
 from page.classroom_compare import _quality, _warning
-from segmentation import models
-from segmentation.card_figures import Figures
-from segmentation.cards import ModelCard
-from segmentation.catalog import embedded_card
 from segmentation.facts import how_good
+from segmentation.models import loader
+from segmentation.models.card import ModelCard
+from segmentation.models.card_figures import Figures
+from segmentation.models.registry import embedded_card
 
 
 def card(miou: float | None, photos: str, *, size: int = 192) -> ModelCard:
@@ -58,9 +58,9 @@ def test_the_built_in_models_figure_is_that_of_all_classes():
 
 
 def test_figures_of_published_weights_are_read_where_somebody_measured_them(tmp_path, monkeypatch):
-    monkeypatch.setattr(models, "FIGURES_FOLDER", tmp_path)
+    monkeypatch.setattr(loader, "FIGURES_FOLDER", tmp_path)
     names = ("__background__", "cat")
-    assert models._measured_figures("deeplabv3_resnet50", names) is None
+    assert loader._measured_figures("deeplabv3_resnet50", names) is None
     measured = {
         "model": "deeplabv3_resnet50",
         "data": ["val", "val21"],
@@ -71,6 +71,6 @@ def test_figures_of_published_weights_are_read_where_somebody_measured_them(tmp_
         "sets": {"level": 0.95, "threshold": 0.4, "coverage": 0.95},
     }
     (tmp_path / "deeplabv3_resnet50.json").write_text(json.dumps(measured))
-    figures = models._measured_figures("deeplabv3_resnet50", names)
+    figures = loader._measured_figures("deeplabv3_resnet50", names)
     assert figures.measured_on == "334 photos of val and val21 at 520 px"
     assert figures.set_threshold == 0.4

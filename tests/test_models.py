@@ -6,8 +6,9 @@ from torchvision.models import get_model_weights
 
 import segmentation
 from published import QUICK, by_size, publishing, random_network, save_random
-from segmentation import MODELS, ModelError, WeightsError, catalog, load_model
-from segmentation.models import count_parameters
+from segmentation import MODELS, ModelError, WeightsError, load_model
+from segmentation.models import registry
+from segmentation.models.loader import count_parameters
 from segmentation.networks.build import build_network
 from tiny import save_program
 
@@ -167,8 +168,8 @@ def test_our_own_networks_need_weights_and_take_a_card_beside_them(tmp_path):
 
 
 def test_the_embedded_model_is_read_with_its_card(tmp_path, monkeypatch):
-    monkeypatch.setattr(catalog, "EMBEDDED_FOLDER", tmp_path)
-    monkeypatch.setattr(segmentation.models, "EMBEDDED_FOLDER", tmp_path)
+    monkeypatch.setattr(registry, "EMBEDDED_FOLDER", tmp_path)
+    monkeypatch.setattr(segmentation.models.loader, "EMBEDDED_FOLDER", tmp_path)
     with pytest.raises(WeightsError, match="carries no embedded model"):
         load_model("embedded", device="cpu")
     name = "deeplabv3plus_mobilenet_v3_large"

@@ -9,8 +9,9 @@ from torchvision.models import get_model_weights
 import segmentation
 from conftest import ROOT
 from published import QUICK, random_network, save_random
-from segmentation import ImageError, ModelError, WeightsError, catalog, predictor
-from segmentation.models import Model
+from segmentation import ImageError, ModelError, WeightsError, predictor
+from segmentation.models import registry
+from segmentation.models.loader import Model
 from segmentation.predictor import Segmenter
 from segmentation.sizes import MAX_ASPECT, MAX_PIXELS
 from tiny import photo, save_program
@@ -227,9 +228,9 @@ def test_load_without_a_name_falls_back_to_the_embedded_model_and_says_so(tiny, 
 
 
 def test_the_default_model_is_the_articles_where_there_is_a_gpu(monkeypatch):
-    assert catalog.default_model("cpu") == "deeplabv3_mobilenet_v3_large"
+    assert registry.default_model("cpu") == "deeplabv3_mobilenet_v3_large"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert catalog.default_model() == "deeplabv3_resnet101"
+    assert registry.default_model() == "deeplabv3_resnet101"
 
 
 def test_one_segmenter_serves_several_threads(tiny):

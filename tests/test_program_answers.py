@@ -12,8 +12,8 @@ from torch.export import Dim
 
 import segmentation
 from segmentation import ModelError
-from segmentation.cards import parse_card
-from segmentation.programs import load_program
+from segmentation.models.card import parse_card
+from segmentation.models.exported.program import load_program
 from tiny import CAT, ColourNet, card, photo
 
 CPU = torch.device("cpu")

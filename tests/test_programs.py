@@ -13,8 +13,8 @@ from torch.export import Dim
 import segmentation
 import tamper
 from segmentation import ModelError
-from segmentation.cards import parse_card
-from segmentation.programs import Side, load_program, read_card
+from segmentation.models.card import parse_card
+from segmentation.models.exported.program import Side, load_program, read_card
 from tiny import ColourNet, card, photo, save_program
 
 CPU = torch.device("cpu")

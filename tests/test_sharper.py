@@ -19,12 +19,12 @@ from page.kept import SHARPER
 from page.options import Options
 from page.programs import Programs
 from page.sessions import Sessions
-from segmentation.card_figures import Figures, sizes_of
-from segmentation.catalog import embedded_card
 from segmentation.cli import main
 from segmentation.errors import ModelError
 from segmentation.facts import result_facts
 from segmentation.many.settings import Settings
+from segmentation.models.card_figures import Figures, sizes_of
+from segmentation.models.registry import embedded_card
 from segmentation.predictor import Segmenter
 from segmentation.sharper import mean_logits, sharper_size
 
@@ -103,7 +103,9 @@ def test_the_built_in_model_has_measured_its_second_size():
     own, second = card.sharper.size
     assert own == card.resize < second
     # A point over the seven classes or three near outlines is why it is there at all.
-    fields = json.loads((segmentation.catalog.EMBEDDED_FOLDER / "embedded.json").read_text())
+    fields = json.loads(
+        (segmentation.models.registry.EMBEDDED_FOLDER / "embedded.json").read_text()
+    )
     plain, sharper = fields["figures"], fields["sharper"]
     assert sharper["miou"] > plain["miou"]
     assert sharper["miou_7"] >= plain["miou_7"] + 0.01

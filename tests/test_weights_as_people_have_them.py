@@ -22,8 +22,8 @@ from torch import Tensor, nn
 import segmentation
 from published import QUICK, random_network
 from segmentation import ModelError, WeightsError
-from segmentation.checkpoints import read_state_dict
-from segmentation.unwrap import network_state
+from segmentation.models.checkpoints.unwrap import network_state
+from segmentation.models.weights import read_state_dict
 
 State = dict[str, Tensor]
 

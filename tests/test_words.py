@@ -6,9 +6,9 @@ import pytest
 
 from page import words
 from page.words import built_in_note
-from segmentation.card_figures import Bin, ClassFigure, Figures
-from segmentation.cards import ModelCard
-from segmentation.catalog import embedded_card
+from segmentation.models.card import ModelCard
+from segmentation.models.card_figures import Bin, ClassFigure, Figures
+from segmentation.models.registry import embedded_card
 
 FIGURES = Figures(
     photos=40,

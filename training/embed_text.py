@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from segmentation.card_figures import parse_figures
 from segmentation.categories import plural_name
-from segmentation.knowledge import (
+from segmentation.models.card_figures import parse_figures
+from segmentation.models.knowledge import (
     GOOD_IOU,
     LEAST_PHOTOS,
     WEAK_IOU,

@@ -187,7 +187,7 @@ def load_for_measuring(
         transforms = [eval_transforms(size) for size in options.size]
         categories = voc_categories(options.num_classes)
         return network.to(device).eval(), transforms, categories, options.size
-    from segmentation.models import load_model
+    from segmentation.models.loader import load_model
 
     model = load_model(options.model, device=device)
     card = model.card

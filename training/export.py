@@ -70,7 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
             network.load_state_dict(initial_weights(options.weights, options.model))
             card = own_card(options.model, options.num_classes, options.size)
         else:
-            from segmentation.models import load_model
+            from segmentation.models.loader import load_model
 
             model = load_model(options.model, device="cpu")
             network = model.network

@@ -62,7 +62,7 @@ def initial_weights(name: str, model: str) -> dict[str, Tensor]:
         ValueError: The embedded weights belong to another network.
     """
     if name == "embedded":
-        from segmentation.models import load_model
+        from segmentation.models.loader import load_model
 
         embedded = load_model("embedded", device="cpu")
         if embedded.card.name != model:

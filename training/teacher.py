@@ -88,11 +88,13 @@ def load_teacher(name: str, device: torch.device, hint: str | None = None) -> Te
     """Load a teacher by a model's name or an exported program's path.
 
     Args:
-        name: What `segmentation.models.load_model` understands; may be a `.pt2` with its card.
+        name: What `segmentation.models.loader.load_model` understands; may be a `.pt2` with its card.
         device: Where it runs.
         hint: Layer whose features are hints; see `training.hints.tap_teacher`.
     """
-    from segmentation.models import load_model  # heavy, and a run without a teacher needs it not
+    from segmentation.models.loader import (
+        load_model,  # heavy, and a run without a teacher needs it not
+    )
     from segmentation.sizes import network_size
 
     model = load_model(name, device=device)

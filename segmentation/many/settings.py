@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from segmentation.catalog import local_weights
 from segmentation.errors import ImageError, WeightsError
-from segmentation.models import is_program
+from segmentation.models.loader import is_program
+from segmentation.models.registry import local_weights
 from segmentation.predictor import Segmenter, load
 from segmentation.runner import TRIALS
 

@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segmentation.cards import ModelCard, parse_card
-from segmentation.checkpoints import find_weights
 from segmentation.devices import may_have_cuda, pick_device
 from segmentation.errors import ModelError, WeightsError
-from segmentation.file_kinds import name_kind
+from segmentation.models.card import ModelCard, parse_card
+from segmentation.models.checkpoints.file_types import name_kind
+from segmentation.models.weights import find_weights
 
 if TYPE_CHECKING:
     import torch
 
 EMBEDDED = "embedded"
-EMBEDDED_FOLDER = Path(__file__).with_name("weights")
+EMBEDDED_FOLDER = Path(__file__).parent.parent / "weights"
 FIGURES_FOLDER = EMBEDDED_FOLDER / "figures"
 """What `training.evaluate --json` measured of published weights: one NAME.json for each model."""
 

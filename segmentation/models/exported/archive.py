@@ -14,10 +14,14 @@ from typing import Any, BinaryIO
 import torch
 from torch.export.pt2_archive import PT2ArchiveReader, PT2ArchiveWriter
 
-from segmentation.archive_limits import check_graph_size, check_json_size, check_parts
 from segmentation.errors import ModelError
+from segmentation.models.checkpoints.zips import why_broken
+from segmentation.models.exported.archive_limits import (
+    check_graph_size,
+    check_json_size,
+    check_parts,
+)
 from segmentation.terminal import plain
-from segmentation.zips import why_broken
 
 MAX_CARD_BYTES = 1 << 20
 MAX_GRAPH_BYTES = 64 << 20

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from segmentation.card_figures import Figures
 from segmentation.categories import BACKGROUND_NAMES, plural_name
+from segmentation.models.card_figures import Figures
 
 GOOD_IOU, WEAK_IOU = 0.6, 0.3
 """Above the one a model is good at a class, below the other it hardly knows it."""

@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 
 from segmentation.errors import WeightsError
-from segmentation.pickles import sanitized
+from segmentation.models.checkpoints.pickles import sanitized
+from segmentation.models.checkpoints.unwrap import network_state
 from segmentation.terminal import plain
-from segmentation.unwrap import network_state
 
 # raised by torch's safe loader for an unexpected pickle; other errors mean a broken file
 _NOT_PLAIN = (pickle.UnpicklingError, TypeError, AttributeError, AssertionError, struct.error)

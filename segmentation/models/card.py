@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from segmentation.card_figures import Figures, Size, parse_figures
 from segmentation.errors import ModelError
+from segmentation.models.card_figures import Figures, Size, parse_figures
 from segmentation.palette import palette_from_card
 
 if TYPE_CHECKING:

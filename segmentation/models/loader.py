@@ -12,9 +12,13 @@ from torch import Tensor, nn
 from torchvision.models import WeightsEnum, get_model, get_model_weights
 from torchvision.transforms._presets import SemanticSegmentation
 
-from segmentation.card_figures import Figures, parse_figures
-from segmentation.cards import ModelCard, check_card, parse_fields
-from segmentation.catalog import (
+from segmentation.devices import pick_device
+from segmentation.errors import ModelError, PixelwiseError, WeightsError
+from segmentation.models.card import ModelCard, check_card, parse_fields
+from segmentation.models.card_figures import Figures, parse_figures
+from segmentation.models.download import Progress
+from segmentation.models.exported.program import Side, load_program
+from segmentation.models.registry import (
     EMBEDDED,
     EMBEDDED_FOLDER,
     FIGURES_FOLDER,
@@ -24,12 +28,8 @@ from segmentation.catalog import (
     has_embedded,
     unknown_model,
 )
-from segmentation.checkpoints import differences, fetch_weights, read_state_dict
-from segmentation.devices import pick_device
-from segmentation.download import Progress
-from segmentation.errors import ModelError, PixelwiseError, WeightsError
+from segmentation.models.weights import differences, fetch_weights, read_state_dict
 from segmentation.networks.build import build_network
-from segmentation.programs import Side, load_program
 
 
 @dataclass(frozen=True, eq=False)

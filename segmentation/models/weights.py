@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Protocol
 
 from filelock import FileLock
 
-from segmentation.download import Progress, download
 from segmentation.errors import WeightsError
-from segmentation.file_kinds import name_kind
+from segmentation.models.checkpoints.file_types import name_kind
+from segmentation.models.checkpoints.zips import why_broken
+from segmentation.models.download import Progress, download
 from segmentation.progress import Bar
 from segmentation.terminal import plain
-from segmentation.zips import why_broken
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -192,8 +192,10 @@ def read_state_dict(
     _check_kind(path)
     if hash_in_name(path) is None and zipfile.is_zipfile(path) and (problem := why_broken(path)):
         raise WeightsError(f"{path} cannot be used: {problem}. Fetch or save it again")
-    from segmentation.torch_files import load_data  # and torch with it: seconds at the first call
-    from segmentation.unwrap import is_usable, network_state
+    from segmentation.models.checkpoints.reader import (
+        load_data,  # and torch with it: seconds at the first call
+    )
+    from segmentation.models.checkpoints.unwrap import is_usable, network_state
 
     loaded = load_data(path)
     state = network_state(loaded, expected)
