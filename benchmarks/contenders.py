@@ -13,9 +13,9 @@ from torchvision.models import get_model, get_model_weights
 import segmentation
 from benchmarks.article import ALPHA, SHORT_SIDE, article_script, preset_script
 from benchmarks.timing import Clock, Work
+from segmentation.inference.postprocessing import decide
 from segmentation.overlay import blend
 from segmentation.palette import colorize, voc_palette
-from segmentation.postprocess import decide
 
 MODELS = (
     "lraspp_mobilenet_v3_large",

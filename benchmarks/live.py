@@ -24,7 +24,7 @@ from benchmarks.tables import machine_line, markdown
 from benchmarks.timing import Clock, in_turn, machine, spread, total
 from page.live import map_size
 from page.predictors import EMBEDDED, LIGHTWEIGHT_MODELS
-from segmentation.postprocess import decide
+from segmentation.inference.postprocessing import decide
 
 CAMERA = (640, 480)  # (width, height) that the page asks a camera for
 STAGES = ("decode", "network", "smooth", "decide", "encode")

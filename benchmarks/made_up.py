@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from segmentation.categories import VOC_CATEGORIES
-from segmentation.postprocess import decide
-from segmentation.result import Segmentation
+from segmentation.inference.postprocessing import decide
+from segmentation.inference.result import Segmentation
 
 CELLS = 65  # a 520-pixel photo at stride 8
 # (class, centre row, centre column, radius), in parts of the photo's height and width.

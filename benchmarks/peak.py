@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from segmentation.precision import has_cpu_bfloat16
+from segmentation.inference.precision import has_cpu_bfloat16
 
 SHAPES = (
     (64, 64, 3, 130, 130),

@@ -26,8 +26,8 @@ from benchmarks.output import EXAMPLES, RUNS, finish, parser, positive, result
 from benchmarks.peak import Peak, count_flops, count_with_zeros
 from benchmarks.speed_tables import speed_report, speed_targets
 from benchmarks.timing import Clock, Work, in_turn
-from segmentation.fast import fast_network
-from segmentation.precision import has_cpu_bfloat16
+from segmentation.inference.optimized import fast_network
+from segmentation.inference.precision import has_cpu_bfloat16
 
 MOST_DIFFERENCE = 1e-3
 """Of the logits' range, for float32: more, and somebody is running another network."""

@@ -23,8 +23,8 @@ from benchmarks.output import EXAMPLES, RUNS, SHARED, finish, parser, positive, 
 from benchmarks.tables import markdown
 from benchmarks.targets import Target
 from benchmarks.timing import Clock, in_turn, spread
-from segmentation.postprocess import decide
-from segmentation.result import Segmentation
+from segmentation.inference.postprocessing import decide
+from segmentation.inference.result import Segmentation
 from viewer.payload import build_value
 
 PRESET = "deeplabv3_mobilenet_v3_large"
@@ -95,7 +95,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 def measure_decide(
     photos: Sequence[Path], size: tuple[int, int], runs: int
 ) -> list[dict[str, Any]]:
-    """Time `segmentation.postprocess.decide` on the logits of each model and photo.
+    """Time `segmentation.inference.postprocessing.decide` on the logits of each model and photo.
 
     Args:
         photos: files.

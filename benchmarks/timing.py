@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from segmentation.precision import has_cpu_bfloat16
+from segmentation.inference.precision import has_cpu_bfloat16
 
 
 class Clock:

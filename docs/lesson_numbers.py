@@ -18,9 +18,10 @@ from PIL import Image
 
 import segmentation
 from page.classroom_runs import SIZES
-from segmentation import Segmentation, Segmenter, display_name, metrics, read_indexed_png
+from segmentation import Segmentation, Segmenter, display_name, read_indexed_png
 from segmentation.explain import parts, perturb
 from segmentation.explain.aspp import ablated, aspp_of, sampling_taps
+from segmentation.inference import metrics
 from segmentation.models.registry import EMBEDDED_FOLDER
 
 ROOT = Path(__file__).resolve().parent.parent

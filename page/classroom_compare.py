@@ -13,7 +13,7 @@ from page.classroom_lab import Lab, NotYetError, palette_of, told
 from page.kept import LabelResult
 from page.words import size_text
 from segmentation import MODELS, PixelwiseError, Segmentation
-from segmentation.metrics import agreement, disagreement, joint_classes
+from segmentation.inference.metrics import agreement, disagreement, joint_classes
 from segmentation.models.loader import count_parameters
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from PIL import Image
 from page.classroom_words import escape, percent
 from segmentation import blend, colorize, display_name
 from segmentation.explain.heat import heat
-from segmentation.result import BACKGROUND_NAMES, Segmentation
+from segmentation.inference.result import BACKGROUND_NAMES, Segmentation
 
 SIDE = 640  # longer side of a picture, in pixels
 GRID_SIDE = 160  # of the small label map that a pointer reads

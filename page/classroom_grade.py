@@ -15,7 +15,7 @@ from page import classroom_figures as fig
 from page import classroom_words as words
 from page.classroom_lab import Lab, NotYetError, told
 from segmentation import display_name, open_image, read_indexed_png
-from segmentation.metrics import IGNORE, Grade, grade, verdicts
+from segmentation.inference.metrics import IGNORE, Grade, grade, verdicts
 
 MAX_PAINT_BYTES = 2 * 2**20
 PREFIX = "data:image/png;base64,"

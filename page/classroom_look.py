@@ -18,7 +18,7 @@ from segmentation.explain.receptive import (
     scale_box,
     theoretical_receptive_field,
 )
-from segmentation.metrics import changed_pixels
+from segmentation.inference.metrics import changed_pixels
 
 REGIONS = 12  # boxes and masks at most
 

@@ -21,7 +21,7 @@ from segmentation.explain.features import (
 )
 from segmentation.explain.parts import has_skip, with_logits, without_skip
 from segmentation.explain.perturb import PERTURBATIONS
-from segmentation.metrics import changed_pixels
+from segmentation.inference.metrics import changed_pixels
 
 CHANNELS = 6
 SIZES = (130, 260, 520, 780, 1040)

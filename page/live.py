@@ -184,7 +184,7 @@ class Live:
 
     def _label(self, camera: Camera, image: "np.ndarray") -> bytes:
         from segmentation import encode_label_map
-        from segmentation.postprocess import decide
+        from segmentation.inference.postprocessing import decide
 
         logits = camera.segmenter.logits(image, size=self.service.options.size)
         now = self._clock()
@@ -234,7 +234,7 @@ class Live:
             return seconds
 
     def _facts(self, name: str, segmenter: "Segmenter", chosen: bool) -> dict[str, Any]:
-        from segmentation.result import BACKGROUND_NAMES
+        from segmentation.inference.result import BACKGROUND_NAMES
         from viewer.payload import describe_categories
 
         card = segmenter.model.card

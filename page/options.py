@@ -95,7 +95,12 @@ def on_a_space() -> bool:
     return "SPACE_ID" in os.environ
 
 
-PRECISIONS = ("float32", "auto", "bfloat16", "float16")  # segmentation.precision has torch
+PRECISIONS = (
+    "float32",
+    "auto",
+    "bfloat16",
+    "float16",
+)  # segmentation.inference.precision has torch
 SHARED = {"max_upload_mb": 10.0, "max_megapixels": 24.0, "max_queue": 16}
 """Tighter limits where strangers are expected, unless other ones are given."""
 LOG_LEVELS = ("error", "warning", "info", "debug")

@@ -198,7 +198,7 @@ class _Side:
 def _compared(first: _Side, second: _Side) -> tuple[np.ndarray, Facts]:
     """Where two answers agree, (H, W) uint8, and the facts of the comparison."""
     from segmentation.facts import comparison_facts
-    from segmentation.metrics import joint_classes, overlaps
+    from segmentation.inference.metrics import joint_classes, overlaps
 
     sides = (first, second)
     maps, names = joint_classes([s.class_map for s in sides], [s.categories for s in sides])

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from segmentation.images.indexed_png import read_indexed_png, write_indexed_png
     from segmentation.images.label_png import decode_label_map, encode_label_map
     from segmentation.images.photo import Photo, open_image, open_photo
+    from segmentation.inference.result import Area, Pixel, Region, Segmentation
+    from segmentation.inference.segmenter import Segmenter, load
     from segmentation.models.card import ModelCard
     from segmentation.models.loader import load_model
     from segmentation.models.registry import MODELS, ModelSpec, default_model, has_embedded
     from segmentation.models.weights import fetch_weights, find_weights
     from segmentation.overlay import blend
     from segmentation.palette import colorize, palette_from_card, safe_palette, voc_palette
-    from segmentation.predictor import Segmenter, load
-    from segmentation.result import Area, Pixel, Region, Segmentation
     from segmentation.smooth import Smoother
 
 _HOMES = {
@@ -47,8 +47,8 @@ _HOMES = {
     "models.loader": "load_model",
     "overlay": "blend",
     "palette": "colorize palette_from_card safe_palette voc_palette",
-    "predictor": "Segmenter load",
-    "result": "Area Pixel Region Segmentation",
+    "inference.segmenter": "Segmenter load",
+    "inference.result": "Area Pixel Region Segmentation",
     "smooth": "Smoother",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}

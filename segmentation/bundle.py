@@ -16,9 +16,9 @@ from segmentation.csv_table import csv_bytes
 from segmentation.errors import PixelwiseError
 from segmentation.facts import SCHEMA, result_facts
 from segmentation.images.indexed_png import write_indexed_png
+from segmentation.inference.result import Segmentation
 from segmentation.overlay import blend
 from segmentation.palette import colorize
-from segmentation.result import Segmentation
 
 OVERLAY_ALPHA = 0.5
 OVERLAY_QUALITY = 90

@@ -3,9 +3,9 @@
 import argparse
 
 from segmentation.arguments import bounded_float, bounded_int, network_size
+from segmentation.inference.precision import PRECISIONS
 from segmentation.models.card import MAX_SIZE, MIN_SIZE
 from segmentation.palette import PALETTES
-from segmentation.precision import PRECISIONS
 
 _DESCRIPTION = """\
 Label every pixel of photos. For each PHOTO, writes <stem>_labels.png (an indexed PNG: the class of

@@ -21,11 +21,11 @@ from segmentation.clip_limits import ClipLimits
 from segmentation.errors import VideoError
 from segmentation.ffmpeg import CUT, Child, Facts, probe, read_frames, source_options
 from segmentation.images.hdr_color import conversion
+from segmentation.inference.postprocessing import decide
+from segmentation.inference.result import BACKGROUND_NAMES
+from segmentation.inference.segmenter import Segmenter
 from segmentation.overlay import blend
 from segmentation.palette import colorize, palette_from_card
-from segmentation.postprocess import decide
-from segmentation.predictor import Segmenter
-from segmentation.result import BACKGROUND_NAMES
 from segmentation.smooth import Smoother
 
 ALPHA = 0.6

@@ -4,9 +4,9 @@ import numpy as np
 from PIL import Image
 
 from segmentation.categories import display_name
+from segmentation.inference.result import BACKGROUND_NAMES, Segmentation
 from segmentation.overlay import blend
 from segmentation.palette import colorize
-from segmentation.result import BACKGROUND_NAMES, Segmentation
 
 SIDE = 480
 """Longer side of a picture in pixels."""

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from segmentation.metrics import Overlap
+    from segmentation.inference.metrics import Overlap
+    from segmentation.inference.result import Segmentation
     from segmentation.models.card import ModelCard
     from segmentation.models.card_figures import Size
-    from segmentation.result import Segmentation
 
 SCHEMA = "pixelwise/1"
 """The value of every object's field "schema"."""

@@ -10,10 +10,10 @@ import numpy as np
 from PIL import Image
 
 from segmentation.images.indexed_png import write_indexed_png
+from segmentation.inference.segmenter import Segmenter
 from segmentation.overlay import blend
 from segmentation.palette import colorize, palette_from_card
 from segmentation.partial_file import SUFFIX, partial_file
-from segmentation.predictor import Segmenter
 
 _PREFIX = ".pixelwise-"
 

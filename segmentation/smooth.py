@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from segmentation.postprocess import argmax_first
+from segmentation.inference.postprocessing import argmax_first
 
 SECONDS = 0.3
 """Time constant: after a change without motion, 63 % of the new answer counts after so long."""

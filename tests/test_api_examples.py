@@ -17,7 +17,7 @@ from PIL import Image
 import segmentation
 import tiny
 from schemas import check
-from segmentation.metrics import agreement, joint_classes, overlaps
+from segmentation.inference.metrics import agreement, joint_classes, overlaps
 from server import ROOT
 
 EXAMPLES = ROOT / "docs" / "examples"

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from segmentation.postprocess import decide, decide_with_sets
-from segmentation.prediction_sets import prediction_set, set_sizes
+from segmentation.inference.postprocessing import decide, decide_with_sets
+from segmentation.inference.prediction_sets import prediction_set, set_sizes
 from training.calibration import (
     PixelSample,
     best_temperature,

@@ -7,9 +7,9 @@ from PIL import Image
 from torch import nn
 
 import tiny
-from segmentation import metrics
 from segmentation.errors import ExplainError
 from segmentation.explain import evidence, heat, parts, perturb, receptive
+from segmentation.inference import metrics
 from segmentation.networks.unet import UNet
 
 

@@ -13,12 +13,13 @@ from torch import nn
 import segmentation
 from conftest import ROOT
 from published import QUICK, by_size, random_network, save_random
-from segmentation import ModelError, devices, fast, packed, precision, runner
-from segmentation.fast import fast_network, without_auxiliary_head
+from segmentation import ModelError, devices
+from segmentation.inference import model_runner, onednn, optimized, precision
+from segmentation.inference.model_runner import TRIALS
+from segmentation.inference.onednn import PackedConv2d, can_pack
+from segmentation.inference.optimized import fast_network, without_auxiliary_head
+from segmentation.inference.precision import half_precision
 from segmentation.networks.build import NETWORKS, build_network
-from segmentation.packed import PackedConv2d, can_pack
-from segmentation.precision import half_precision
-from segmentation.runner import TRIALS
 from tiny import photo, save_program
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.jpg"))
@@ -58,7 +59,7 @@ def test_the_quick_copy_says_the_same(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_without_packing_it_says_the_same(name, monkeypatch):
-    monkeypatch.setattr(fast, "can_pack", lambda weight: False)
+    monkeypatch.setattr(optimized, "can_pack", lambda weight: False)
     torch.manual_seed(0)
     network = settled(build_network(name))
     batch = torch.randn(1, 3, 65, 98)
@@ -118,7 +119,7 @@ def test_what_follows_a_convolution_is_melted_into_it_where_that_is_right(kind, 
         conv = PackedConv2d(network.conv, (1, 4, 9, 11))
         torch.testing.assert_close(conv(features), network.conv(features))
         traced.conv = copy.deepcopy(network.conv)
-        packed._pack_node(*_first_conv(traced))
+        onednn._pack_node(*_first_conv(traced))
         traced.recompile()
         torch.testing.assert_close(traced(features.clone()), expected)
     steps = [n for n in traced.graph.nodes if n.op.startswith("call")]
@@ -260,8 +261,8 @@ class Chosen:
 @pytest.mark.parametrize(("wrong", "used"), [(0.0, "bfloat16"), (0.3, "float32")])
 def test_auto_tries_half_precision_on_the_first_photos(wrong, used, tmp_path, monkeypatch):
     chosen = Chosen(wrong)
-    monkeypatch.setattr(runner, "half_precision", lambda device: "bfloat16")
-    monkeypatch.setattr(runner, "fast_network", chosen)
+    monkeypatch.setattr(model_runner, "half_precision", lambda device: "bfloat16")
+    monkeypatch.setattr(model_runner, "fast_network", chosen)
     path = save_program(tmp_path / "tiny.pt2")
     segmenter = segmentation.load(path, device="cpu", precision="auto")
     segmenter.warm_up()  # nothing is judged by it
@@ -308,22 +309,22 @@ def test_batches_go_to_a_gpu_from_pinned_memory_without_waiting(monkeypatch):
         torch.Tensor, "to", lambda self, *where, **how: asked.append((where, how)) or self
     )
     batch, cuda, cpu = torch.zeros(1, 3, 4, 4), torch.device("cuda:1"), torch.device("cpu")
-    assert runner._moved(batch, cuda) is batch
+    assert model_runner._moved(batch, cuda) is batch
     assert asked == ["pinned", ((cuda,), {"non_blocking": True})]
-    assert runner._moved(batch, cpu) is batch
+    assert model_runner._moved(batch, cpu) is batch
     assert asked[2:] == [((cpu,), {})]
 
 
 def test_on_a_gpu_half_precision_is_left_to_autocast(monkeypatch, tmp_path):
-    monkeypatch.setattr(runner, "half_precision", lambda device: "float16")
+    monkeypatch.setattr(model_runner, "half_precision", lambda device: "float16")
     made = []
     monkeypatch.setattr(
-        runner, "fast_network", lambda *args, **options: made.append((args, options))
+        model_runner, "fast_network", lambda *args, **options: made.append((args, options))
     )
     model = dataclasses.replace(
         segmentation.load("embedded", device="cpu").model, device=torch.device("cuda")
     )
-    quick = runner.Runner(model, precision="auto")
+    quick = model_runner.Runner(model, precision="auto")
     assert quick.precision == "float16"
     quick._network("float16")
     quick._network("float32")
@@ -368,7 +369,7 @@ def test_compiling_is_asked_for_and_a_failure_is_told(monkeypatch, tmp_path):
     segmenter = segmentation.load(path, device="cpu", compiled=True)
     with pytest.raises(ModelError, match=r"colour_net cannot be compiled on this machine.*C\+\+"):
         segmenter.predict(photo())
-    assert [type(network) for network in asked] == [fast.FastNetwork]
+    assert [type(network) for network in asked] == [optimized.FastNetwork]
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,9 @@ from page.kept import CLOSED_SECONDS, KEEP_SECONDS, MAX_RESULTS, MAX_RESULTS_EAC
 from page.options import Options
 from page.work import Progress
 from segmentation import ImageError
+from segmentation.inference.postprocessing import decide
+from segmentation.inference.result import Segmentation
 from segmentation.models.card import parse_card
-from segmentation.postprocess import decide
-from segmentation.result import Segmentation
 
 
 def png(image) -> bytes:

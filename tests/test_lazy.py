@@ -29,7 +29,7 @@ import segmentation as s
 from segmentation.models.weights import hub_folder
 from segmentation.explain.heat import heat
 from segmentation.explain.perturb import PERTURBATIONS
-from segmentation.metrics import grade
+from segmentation.inference.metrics import grade
 
 def hub_folders(folder):
     found = []

@@ -17,9 +17,9 @@ from PIL import Image
 from conftest import ROOT
 from segmentation import read_indexed_png, voc_palette
 from segmentation.cli import main
+from segmentation.inference.segmenter import Segmenter
 from segmentation.many.journal import JOURNAL
 from segmentation.many.settings import Settings, settle, settle_precision
-from segmentation.predictor import Segmenter
 from tiny import CAT, DOG, PERSON, photo
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -303,10 +303,12 @@ def test_a_workers_threads_do_not_depend_on_how_much_is_left(
 
 
 def test_auto_precision_is_decided_once_for_all(label, tmp_path, tiny_program, monkeypatch, folder):
-    monkeypatch.setattr("segmentation.runner.half_precision", lambda device: "bfloat16")
+    monkeypatch.setattr(
+        "segmentation.inference.model_runner.half_precision", lambda device: "bfloat16"
+    )
     settings, segmenter = settle(Settings(str(tiny_program), precision="auto"))
     assert settings.computed == "bfloat16"
-    monkeypatch.setattr("segmentation.runner.AGREEMENT", 1.1)  # none will do
+    monkeypatch.setattr("segmentation.inference.model_runner.AGREEMENT", 1.1)  # none will do
     paths = [folder / "missing.png", folder / "b.png"]
     settings, segmenter = settle_precision(settings, segmenter, paths)
     assert (settings.precision, settings.computed, segmenter.precision) == (

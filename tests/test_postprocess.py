@@ -5,8 +5,8 @@ import torch.nn.functional as F
 
 import segmentation
 from conftest import ROOT
-from segmentation import postprocess
-from segmentation.postprocess import decide, interpolation_indices, pixel_logits
+from segmentation.inference import postprocessing
+from segmentation.inference.postprocessing import decide, interpolation_indices, pixel_logits
 
 
 def whole(logits: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
@@ -46,7 +46,7 @@ def test_equals_upsampling_everything_then_deciding(shape, size):
 def test_strips_and_threads_change_nothing(monkeypatch, strip, threads):
     logits = torch.randn((21, 33, 44), generator=torch.Generator().manual_seed(1))
     expected = decide(logits, (200, 90))
-    monkeypatch.setattr(postprocess, "STRIP_VALUES", strip)
+    monkeypatch.setattr(postprocessing, "STRIP_VALUES", strip)
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     for ours, theirs in zip(decide(logits, (200, 90)), expected, strict=True):
         np.testing.assert_array_equal(ours, theirs)

@@ -10,9 +10,9 @@ import torch
 
 import segmentation
 from conftest import ROOT
-from segmentation import packed, precision, runner
-from segmentation.packed import packs
-from segmentation.precision import half_precision, usable_precision
+from segmentation.inference import model_runner, onednn, precision
+from segmentation.inference.onednn import packs
+from segmentation.inference.precision import half_precision, usable_precision
 
 CPU = torch.device("cpu")
 CHILD = """
@@ -20,10 +20,10 @@ import json, sys
 import torch
 import segmentation
 from segmentation.cli import main
-from segmentation.fast import fast_network
+from segmentation.inference.optimized import fast_network
 from segmentation.networks.build import build_network
-from segmentation.packed import packs
-from segmentation.precision import half_precision
+from segmentation.inference.onednn import packs
+from segmentation.inference.precision import half_precision
 
 photo, program, out = sys.argv[1:]
 told = {"packs": [packs(torch.float32), packs(torch.bfloat16)]}
@@ -93,18 +93,18 @@ def test_packing_is_probed_by_doing_it_and_once(trouble, monkeypatch):
             tried.append(args)
             raise trouble
 
-    monkeypatch.setattr(packed, "PackedConv2d", Refuses)
+    monkeypatch.setattr(onednn, "PackedConv2d", Refuses)
     packs.cache_clear()
     try:
         assert [packs(torch.float32) for _ in range(3)] == [False] * 3
         assert len(tried) == 1
-        assert not packed.can_pack(torch.zeros(1))
+        assert not onednn.can_pack(torch.zeros(1))
     finally:
         packs.cache_clear()
 
 
 def test_packing_that_computes_something_else_is_not_used(monkeypatch):
-    monkeypatch.setattr(packed.PackedConv2d, "forward", lambda self, features: features[:, :1] * 0)
+    monkeypatch.setattr(onednn.PackedConv2d, "forward", lambda self, features: features[:, :1] * 0)
     packs.cache_clear()
     try:
         assert not packs(torch.float32)
@@ -146,7 +146,9 @@ def test_a_device_that_refuses_a_precision_is_named(monkeypatch):
 
 
 def test_the_note_of_a_runner_reaches_the_segmenter(tiny_program, monkeypatch):
-    monkeypatch.setattr(runner, "usable_precision", lambda name, device: ("float32", "because."))
+    monkeypatch.setattr(
+        model_runner, "usable_precision", lambda name, device: ("float32", "because.")
+    )
     one = segmentation.load(tiny_program, device="cpu", precision="float16")
     assert (one.precision, one.note) == ("float32", "because.")
 

@@ -9,11 +9,12 @@ from torchvision.models import get_model_weights
 import segmentation
 from conftest import ROOT
 from published import QUICK, random_network, save_random
-from segmentation import ImageError, ModelError, WeightsError, predictor
+from segmentation import ImageError, ModelError, WeightsError
+from segmentation.inference import segmenter as segmenter_module
+from segmentation.inference.preprocessing import MAX_ASPECT, MAX_PIXELS
+from segmentation.inference.segmenter import Segmenter
 from segmentation.models import registry
 from segmentation.models.loader import Model
-from segmentation.predictor import Segmenter
-from segmentation.sizes import MAX_ASPECT, MAX_PIXELS
 from tiny import photo, save_program
 
 
@@ -214,15 +215,15 @@ def test_load_without_a_name_falls_back_to_the_embedded_model_and_says_so(tiny, 
             return tiny.model
         raise WeightsError(f"no weights for {name}: no network")
 
-    monkeypatch.setattr(predictor, "load_model", load_model)
-    monkeypatch.setattr(predictor, "has_embedded", lambda: True)
+    monkeypatch.setattr(segmenter_module, "load_model", load_model)
+    monkeypatch.setattr(segmenter_module, "has_embedded", lambda: True)
     segmenter = segmentation.load(device="cpu")
     assert segmenter.model is tiny.model
     assert "built-in model answers" in segmenter.note
     assert "deeplabv3_mobilenet_v3_large" in segmenter.note
     with pytest.raises(WeightsError):  # a model that was asked for is never exchanged
         segmentation.load("deeplabv3_mobilenet_v3_large", device="cpu")
-    monkeypatch.setattr(predictor, "has_embedded", lambda: False)
+    monkeypatch.setattr(segmenter_module, "has_embedded", lambda: False)
     with pytest.raises(WeightsError):
         segmentation.load(device="cpu")
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from segmentation import PixelwiseError, Segmentation
-from segmentation.components import label_components
 from segmentation.facts import result_facts
-from segmentation.postprocess import decide
+from segmentation.inference.components import label_components
+from segmentation.inference.postprocessing import decide
 
 NAMES = ("__background__", "cat", "dog")
 

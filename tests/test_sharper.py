@@ -22,11 +22,11 @@ from page.sessions import Sessions
 from segmentation.cli import main
 from segmentation.errors import ModelError
 from segmentation.facts import result_facts
+from segmentation.inference.segmenter import Segmenter
+from segmentation.inference.sharper import mean_logits, sharper_size
 from segmentation.many.settings import Settings
 from segmentation.models.card_figures import Figures, sizes_of
 from segmentation.models.registry import embedded_card
-from segmentation.predictor import Segmenter
-from segmentation.sharper import mean_logits, sharper_size
 
 
 def test_the_mean_is_of_probabilities_and_not_of_logits():

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from benchmarks.made_up import made_up_result
-from segmentation.postprocess import decide, decide_with_sets
-from segmentation.result import Segmentation
+from segmentation.inference.postprocessing import decide, decide_with_sets
+from segmentation.inference.result import Segmentation
 from viewer import LabelViewer, PixelBars, build_value, pixel_value
 
 SMALL = (240, 320)

@@ -19,9 +19,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from segmentation.errors import PixelwiseError
+from segmentation.inference.sharper import mean_logits, sharper_size
 from segmentation.networks.build import build_network
 from segmentation.progress import Bar
-from segmentation.sharper import mean_logits, sharper_size
 from training.calibration import PixelSample
 from training.data import Sample, find_samples, read_mask
 from training.metrics import OUTLINE_PIXELS, ConfusionMatrix, OutlineAccuracy

@@ -9,7 +9,7 @@ from torch import Tensor
 from torchvision.models.segmentation import DeepLabV3_ResNet101_Weights
 from torchvision.transforms.functional import InterpolationMode, normalize, pil_to_tensor, resize
 
-from segmentation.precision import has_cpu_bfloat16
+from segmentation.inference.precision import has_cpu_bfloat16
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

@@ -92,10 +92,10 @@ def load_teacher(name: str, device: torch.device, hint: str | None = None) -> Te
         device: Where it runs.
         hint: Layer whose features are hints; see `training.hints.tap_teacher`.
     """
+    from segmentation.inference.preprocessing import network_size
     from segmentation.models.loader import (
         load_model,  # heavy, and a run without a teacher needs it not
     )
-    from segmentation.sizes import network_size
 
     model = load_model(name, device=device)
     key = hashlib.sha256(repr((model.card.mean, model.card.std, hint)).encode())

@@ -13,7 +13,7 @@ from segmentation.palette import safe_palette, voc_palette
 from viewer.files import keep_file
 
 if TYPE_CHECKING:
-    from segmentation.result import Segmentation
+    from segmentation.inference.result import Segmentation
 
 JPEG_QUALITY = 90
 VOC_PALETTE = voc_palette()

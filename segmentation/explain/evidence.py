@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from segmentation.errors import ExplainError
-from segmentation.result import Segmentation
+from segmentation.inference.result import Segmentation
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from torchvision.models.segmentation._utils import _SimpleSegmentationModel
 from torchvision.models.segmentation.lraspp import LRASPP
 
 from segmentation.errors import ExplainError
+from segmentation.inference.postprocessing import decide
+from segmentation.inference.result import Segmentation
 from segmentation.networks.deeplabv3plus import DeepLabV3Plus
 from segmentation.networks.unet import UNet
-from segmentation.postprocess import decide
-from segmentation.result import Segmentation
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,11 +9,11 @@ import torch
 from segmentation.errors import PixelwiseError, WeightsError
 from segmentation.facts import result_facts
 from segmentation.images.photo import open_photo
+from segmentation.inference.segmenter import Segmenter
 from segmentation.many.settings import Settings, digest, load_segmenter
 from segmentation.many.task import Answer, Task
 from segmentation.naming import paths_of
 from segmentation.outputs import chosen_palette, encode_outputs, write_whole
-from segmentation.predictor import Segmenter
 
 
 class Labeller:

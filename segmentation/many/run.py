@@ -13,6 +13,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from segmentation.errors import ModelError, PixelwiseError
+from segmentation.inference.segmenter import Segmenter
 from segmentation.many.cluster import label_on_ray
 from segmentation.many.find import find_photos
 from segmentation.many.journal import JOURNAL, Journal
@@ -24,7 +25,6 @@ from segmentation.many.tables import CLASSES, FAILURES, write_classes, write_fai
 from segmentation.many.task import Answer, Task
 from segmentation.naming import paths_of
 from segmentation.outputs import check_writable, remove_parts
-from segmentation.predictor import Segmenter
 from segmentation.progress import Bar
 from segmentation.terminal import complain
 

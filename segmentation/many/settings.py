@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from segmentation.errors import ImageError, WeightsError
+from segmentation.inference.model_runner import TRIALS
+from segmentation.inference.segmenter import Segmenter, load
 from segmentation.models.loader import is_program
 from segmentation.models.registry import local_weights
-from segmentation.predictor import Segmenter, load
-from segmentation.runner import TRIALS
 
 
 @dataclass(frozen=True)

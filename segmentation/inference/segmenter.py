@@ -13,18 +13,18 @@ from torchvision.transforms.functional import InterpolationMode, resize
 from segmentation.devices import fit_threads
 from segmentation.errors import ModelError, WeightsError
 from segmentation.images.photo import Photo, open_photo
+from segmentation.inference.model_runner import Runner
+from segmentation.inference.postprocessing import decide, decide_with_sets
+from segmentation.inference.precision import checked_precision
+from segmentation.inference.preprocessing import checked_size, network_size, preset_size, shape_note
+from segmentation.inference.result import Segmentation
+from segmentation.inference.sharper import mean_logits, sharper_size
 from segmentation.models.card import ModelCard, color_note
 from segmentation.models.card_figures import Size, sizes_of
 from segmentation.models.download import Progress
 from segmentation.models.exported.program import ProgramNetwork
 from segmentation.models.loader import Model, load_model
 from segmentation.models.registry import EMBEDDED, default_model, has_embedded
-from segmentation.postprocess import decide, decide_with_sets
-from segmentation.precision import checked_precision
-from segmentation.result import Segmentation
-from segmentation.runner import Runner
-from segmentation.sharper import mean_logits, sharper_size
-from segmentation.sizes import checked_size, network_size, preset_size, shape_note
 
 WARM_UP_SIZE = 64
 
@@ -32,7 +32,7 @@ WARM_UP_SIZE = 64
 class Segmenter:
     """A model that labels pictures.
 
-    By default it runs a quicker copy of the network (see `segmentation.fast`), whose labels are
+    By default it runs a quicker copy of the network (see `segmentation.inference.optimized`), whose labels are
     those of the published one but for rounding: at least 99.9 % of the pixels of real photos.
 
     Args:

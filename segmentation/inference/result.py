@@ -12,10 +12,10 @@ import numpy as np
 import torch
 
 from segmentation.categories import BACKGROUND_NAMES
-from segmentation.components import label_components
 from segmentation.errors import PixelError, PixelwiseError
-from segmentation.postprocess import pixel_logits
-from segmentation.prediction_sets import prediction_set
+from segmentation.inference.components import label_components
+from segmentation.inference.postprocessing import pixel_logits
+from segmentation.inference.prediction_sets import prediction_set
 
 _TALLY_PIXELS = 1 << 18
 

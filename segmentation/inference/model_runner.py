@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segmentation.errors import ModelError
-from segmentation.fast import fast_network, without_auxiliary_head
+from segmentation.inference.optimized import fast_network, without_auxiliary_head
+from segmentation.inference.precision import checked_precision, half_precision, usable_precision
 from segmentation.models.loader import Model
-from segmentation.precision import checked_precision, half_precision, usable_precision
 from segmentation.terminal import plain
 
 AGREEMENT = 0.99

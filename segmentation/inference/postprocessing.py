@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from segmentation.prediction_sets import set_sizes
+from segmentation.inference.prediction_sets import set_sizes
 
 STRIP_VALUES = 1 << 18  # floats decided at a time: 1 MB
 BLOCK_STRIPS = 8  # strips that share the logits stretched sideways
@@ -80,7 +80,7 @@ def decide_with_sets(
 
     Returns:
         class_map, confidence and runner_up as `decide` gives them, and (H, W) uint8, the size of
-        each pixel's set; see `segmentation.prediction_sets`.
+        each pixel's set; see `segmentation.inference.prediction_sets`.
     """
     out = empty_decision(size)
     sets = _Sets(np.empty(size, np.uint8), threshold)

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.fx.experimental.optimization import fuse
 
+from segmentation.inference.onednn import can_pack, pack
 from segmentation.networks.layers import DepthwiseConv2d
-from segmentation.packed import can_pack, pack
 
 DTYPES = {
     "float32": torch.float32,

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from segmentation.errors import ModelError
-from segmentation.packed import packs
+from segmentation.inference.onednn import packs
 
 PRECISIONS = ("float32", "auto", "bfloat16", "float16")
 """What a person may ask for."""
