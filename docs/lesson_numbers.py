@@ -19,7 +19,7 @@ from PIL import Image
 import segmentation
 from page.classroom_runs import SIZES
 from segmentation import Segmentation, Segmenter, display_name, read_indexed_png
-from segmentation.explain import parts, perturb
+from segmentation.explain import ablation, perturbations
 from segmentation.explain.aspp import ablated, aspp_of, sampling_taps
 from segmentation.inference import metrics
 from segmentation.models.registry import EMBEDDED_FOLDER
@@ -74,7 +74,7 @@ def inner_parts(segmenter: Segmenter) -> Iterator[tuple[str, str]]:
     network = segmenter.model.network
     plain = segmenter.predict(photo("astronaut"))
     batch = segmenter.preprocess(Image.open(photo("astronaut")).convert("RGB"))
-    encoded = parts.encode(network, batch)
+    encoded = ablation.encode(network, batch)
     aspp = aspp_of(network)
     grid = tuple(encoded.last.shape[-2:])
     size = plain.class_map.shape
@@ -87,11 +87,11 @@ def inner_parts(segmenter: Segmenter) -> Iterator[tuple[str, str]]:
     yield "Taps in the padding for the middle pixel (view 3)", outside
     for branch in aspp.branches:
         with ablated(network, [branch.name]):
-            cut = parts.with_logits(plain, parts.decode(network, encoded))
+            cut = ablation.with_logits(plain, ablation.decode(network, encoded))
         yield f"Changed without {branch.name} (view 3)", percent(changed(plain, cut))
-    if parts.has_skip(network):
-        with torch.inference_mode(), parts.without_skip(network):
-            cut = parts.with_logits(plain, network(batch)["out"])
+    if ablation.has_skip(network):
+        with torch.inference_mode(), ablation.without_skip(network):
+            cut = ablation.with_logits(plain, network(batch)["out"])
         yield "Changed without the skip (view 5)", percent(changed(plain, cut))
 
 
@@ -107,7 +107,7 @@ def sizes_and_breaks(segmenter: Segmenter) -> Iterator[tuple[str, str]]:
     table = metrics.agreement([plain.class_map, twice.class_map])
     yield "Agreement with itself at twice its size (view 7)", percent(float(table[0, 1]))
     image = np.asarray(Image.open(photo("astronaut")).convert("RGB"))
-    for one in perturb.PERTURBATIONS.values():
+    for one in perturbations.PERTURBATIONS.values():
         after = segmenter.predict(one.apply(image))
         share = metrics.changed_pixels(
             plain.class_map,

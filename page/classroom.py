@@ -17,7 +17,7 @@ from page.kept import LabelResult
 from page.stops import CancelRegistry
 from page.theme import read_static
 from segmentation import PixelwiseError, display_name
-from segmentation.explain.perturb import PERTURBATIONS
+from segmentation.explain.perturbations import PERTURBATIONS
 from viewer import PixelBars, pixel_value
 from viewer.files import keep_file
 

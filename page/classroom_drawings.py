@@ -9,7 +9,7 @@ from page import classroom_words as words
 from page.kept import LabelResult
 from segmentation import Region, Segmentation, display_name
 from segmentation.explain.aspp import Taps
-from segmentation.explain.evidence import class_scores
+from segmentation.explain.probability_maps import class_scores
 
 FAINT = 0.05  # classes that reach this score somewhere are named even where they win no pixel
 MOST = 9  # classes named at most

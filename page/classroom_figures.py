@@ -13,7 +13,7 @@ from PIL import Image
 
 from page.classroom_words import escape, percent
 from segmentation import blend, colorize, display_name
-from segmentation.explain.heat import heat
+from segmentation.explain.colormap import heat
 from segmentation.inference.result import BACKGROUND_NAMES, Segmentation
 
 SIDE = 640  # longer side of a picture, in pixels

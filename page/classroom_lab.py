@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import torch
 
     from segmentation import Segmentation, Segmenter
-    from segmentation.explain.parts import Encoded
+    from segmentation.explain.ablation import Encoded
 
 MAX_ENCODED = 4  # photos whose features are kept, all visitors together
 MAX_ENCODED_BYTES = 256 * 2**20
@@ -79,7 +79,7 @@ class Lab:
         """The encoder's features of the photo, from memory where they are still kept."""
         kept = self._encoded.get(answer.key)
         if kept is None:
-            from segmentation.explain.parts import encode
+            from segmentation.explain.ablation import encode
 
             network = self.segmenter(answer).model.network
             with self.service.exclusive():
@@ -93,7 +93,7 @@ class Lab:
 
     def who(self, answer: LabelResult) -> str:
         """A line that names the model that a view explains."""
-        from segmentation.explain.parts import family
+        from segmentation.explain.ablation import family
 
         network = self.segmenter(answer).model.network
         name, kind = words.escape(answer.result.model), words.escape(family(network))

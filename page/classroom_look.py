@@ -9,10 +9,10 @@ from page import classroom_figures as fig
 from page import classroom_words as words
 from page.classroom_lab import Lab, Pixel, chosen, default_class, palette_of, told
 from segmentation import display_name
+from segmentation.explain.ablation import decode, nominal_stride, with_logits
 from segmentation.explain.aspp import ablated, aspp_of, cell_of, sampling_taps
-from segmentation.explain.evidence import class_map_of, entropy_map
-from segmentation.explain.parts import decode, nominal_stride, with_logits
-from segmentation.explain.receptive import (
+from segmentation.explain.probability_maps import class_map_of, entropy_map
+from segmentation.explain.receptive_field import (
     effective_receptive_field,
     energy_box,
     scale_box,

@@ -13,14 +13,14 @@ from page.classroom_chart import sweep_chart
 from page.classroom_lab import Lab, palette_of, told
 from page.kept import LabelResult
 from segmentation import Segmentation
-from segmentation.explain.features import (
+from segmentation.explain.ablation import has_skip, with_logits, without_skip
+from segmentation.explain.feature_maps import (
     FeatureMap,
     feature_maps,
     strongest_channels,
     three_components,
 )
-from segmentation.explain.parts import has_skip, with_logits, without_skip
-from segmentation.explain.perturb import PERTURBATIONS
+from segmentation.explain.perturbations import PERTURBATIONS
 from segmentation.inference.metrics import changed_pixels
 
 CHANNELS = 6

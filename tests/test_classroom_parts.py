@@ -136,7 +136,7 @@ def test_the_encoder_runs_once_a_photo(plus, monkeypatch):
     def refuse(*_args):
         raise AssertionError("the encoder ran again")
 
-    monkeypatch.setattr("segmentation.explain.parts.encode", refuse)
+    monkeypatch.setattr("segmentation.explain.ablation.encode", refuse)
     assert "cells at stride 16" in text(last(Look(lab).microscope(key, [1, 1], ["rate 6"])))
 
 

@@ -11,9 +11,9 @@ from torchvision.models.segmentation import (
 )
 
 from segmentation.errors import ExplainError
-from segmentation.explain import parts
+from segmentation.explain import ablation
 from segmentation.explain.aspp import ablated, aspp_of, cell_of, sampling_taps
-from segmentation.explain.features import (
+from segmentation.explain.feature_maps import (
     feature_maps,
     stages_of,
     strongest_channels,
@@ -74,13 +74,13 @@ def hooks(network) -> int:
 @pytest.mark.parametrize("name", ["v3", "plus", "lraspp"])
 def test_the_two_halves_give_the_very_numbers_of_the_whole(name, batch, request):
     network = request.getfixturevalue(name)
-    halves = parts.decode(network, parts.encode(network, batch))
+    halves = ablation.decode(network, ablation.encode(network, batch))
     assert torch.equal(halves, run(network, batch))
 
 
 def test_a_network_without_halves_is_told(batch):
     with pytest.raises(ExplainError, match="a U-Net does not come apart"):
-        parts.encode(UNet(channels=(4, 8)), batch)
+        ablation.encode(UNet(channels=(4, 8)), batch)
 
 
 # ---- ASPP
@@ -130,7 +130,7 @@ def test_all_branches_off_equals_the_head_on_zeros(v3, batch):
     every = [b.name for b in aspp_of(v3).branches]
     with ablated(v3, off=every):
         logits = run(v3, batch)
-    encoded = parts.encode(v3, batch)
+    encoded = ablation.encode(v3, batch)
     aspp, *rest = v3.classifier
     zeros = torch.zeros(1, 5 * 256, *encoded.last.shape[-2:])
     with torch.inference_mode():
@@ -159,7 +159,7 @@ def test_hooks_are_gone_after_an_exception(v3, plus, batch):
             raise ZeroDivisionError
         assert hooks(network) == before
     before = hooks(plus)
-    with pytest.raises(ZeroDivisionError), parts.without_skip(plus):
+    with pytest.raises(ZeroDivisionError), ablation.without_skip(plus):
         raise ZeroDivisionError
     with pytest.raises(RuntimeError):  # a batch that the network refuses, half-way in
         feature_maps(plus, torch.zeros(1, 7, 64, 64))
@@ -214,7 +214,7 @@ def test_without_the_skip_its_channels_are_zeros(plus, batch):
     plain = run(plus, batch)
     seen = []
     handle = plus.head.decoder.register_forward_hook(lambda _m, inputs, _o: seen.append(inputs[0]))
-    with parts.without_skip(plus):
+    with ablation.without_skip(plus):
         cut = run(plus, batch)
     handle.remove()
     assert not seen[0][:, 128:].any()
@@ -226,12 +226,12 @@ def test_without_the_skip_its_channels_are_zeros(plus, batch):
 def test_unet_and_lraspp_have_a_skip_and_deeplabv3_has_none(lraspp, v3, batch):
     for network in (seeded(lambda: UNet(channels=(4, 8, 16))), lraspp):
         plain = run(network, batch)
-        with parts.without_skip(network):
+        with ablation.without_skip(network):
             assert not torch.equal(run(network, batch), plain)
         assert hooks(network) == 0
     with (
         pytest.raises(ExplainError, match="DeepLabV3 has no skip connection"),
-        parts.without_skip(v3),
+        ablation.without_skip(v3),
     ):
         pass
 
@@ -298,6 +298,6 @@ def test_features_that_are_all_equal_give_a_flat_picture():
 
 
 def test_strides_are_meant_as_powers_of_two():
-    assert parts.nominal_stride(520, 33) == 16
-    assert parts.nominal_stride(520, 65) == 8
-    assert parts.nominal_stride(30, 30) == 1
+    assert ablation.nominal_stride(520, 33) == 16
+    assert ablation.nominal_stride(520, 65) == 8
+    assert ablation.nominal_stride(30, 30) == 1

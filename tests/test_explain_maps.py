@@ -8,7 +8,13 @@ from torch import nn
 
 import tiny
 from segmentation.errors import ExplainError
-from segmentation.explain import evidence, heat, parts, perturb, receptive
+from segmentation.explain import (
+    ablation,
+    colormap,
+    perturbations,
+    probability_maps,
+    receptive_field,
+)
 from segmentation.inference import metrics
 from segmentation.networks.unet import UNet
 
@@ -49,8 +55,8 @@ CENTRE = (30, 50)
 def test_the_theoretical_field_is_the_formula(ones):
     # one cell: 5 px wide, shifted by the padding; the dilated kernel adds 8 px on each side;
     # bilinear reading of two cells adds one jump
-    box = receptive.theoretical_receptive_field(Known().eval(), ones, CENTRE, (64, 96))
-    rows = receptive.sample_at(CENTRE, (16, 24), (64, 96)).rows
+    box = receptive_field.theoretical_receptive_field(Known().eval(), ones, CENTRE, (64, 96))
+    rows = receptive_field.sample_at(CENTRE, (16, 24), (64, 96)).rows
     assert rows == (7, 8)
     # cell i of the pooled map reads input rows 4 i - 1 to 4 i + 3
     assert box == (4 * (7 - 2) - 1, 4 * (12 - 2) - 1, 4 * (8 + 2) + 4, 4 * (13 + 2) + 4)
@@ -58,7 +64,7 @@ def test_the_theoretical_field_is_the_formula(ones):
 
 
 def test_the_theoretical_field_is_cut_at_the_edges(ones):
-    box = receptive.theoretical_receptive_field(Known().eval(), ones, (0, 0), (64, 96))
+    box = receptive_field.theoretical_receptive_field(Known().eval(), ones, (0, 0), (64, 96))
     assert box == (0, 0, 4 * 2 + 4, 4 * 2 + 4)
 
 
@@ -68,10 +74,10 @@ def test_the_gradient_never_leaves_the_theoretical_field_and_reaches_its_edges(p
     network = Known().eval()
     network.layers[1] = nn.AvgPool2d(2)
     batch = torch.rand(1, 3, 64, 96)
-    field = receptive.effective_receptive_field(network, batch, pixel, (64, 96), 1)
+    field = receptive_field.effective_receptive_field(network, batch, pixel, (64, 96), 1)
     rows, columns = np.flatnonzero(field.sum(axis=1)), np.flatnonzero(field.sum(axis=0))
     support = (rows[0], columns[0], rows[-1] + 1, columns[-1] + 1)
-    assert support == receptive.theoretical_receptive_field(network, batch, pixel, (64, 96))
+    assert support == receptive_field.theoretical_receptive_field(network, batch, pixel, (64, 96))
     assert field.sum() == pytest.approx(1.0, abs=1e-5)
 
 
@@ -82,20 +88,29 @@ def test_the_field_of_a_u_net_with_transposed_convolutions_is_its_gradients_supp
             nn.init.uniform_(module.weight, 0.1, 1.0)
     batch = torch.rand(1, 3, 30, 33)
     # the largest of four is one pixel: shift the pooling's choice by asking many pixels at once
-    box = receptive.theoretical_receptive_field(network, batch, (15, 16), (30, 33))
+    box = receptive_field.theoretical_receptive_field(network, batch, (15, 16), (30, 33))
     reached = np.zeros((30, 33))
     for seed in range(6):
         batch = torch.rand(1, 3, 30, 33, generator=torch.Generator().manual_seed(seed))
-        reached += receptive.effective_receptive_field(network, batch, (15, 16), (30, 33), 0)
+        reached += receptive_field.effective_receptive_field(network, batch, (15, 16), (30, 33), 0)
     rows, columns = np.flatnonzero(reached.sum(axis=1)), np.flatnonzero(reached.sum(axis=0))
     assert (rows[0], columns[0], rows[-1] + 1, columns[-1] + 1) == box
 
 
 def test_image_pooling_sees_everything_and_can_be_left_out(ones):
     pooled = Known(pooled=True).eval()
-    assert receptive.theoretical_receptive_field(pooled, ones, CENTRE, (64, 96)) == (0, 0, 64, 96)
-    alone = receptive.theoretical_receptive_field(pooled, ones, CENTRE, (64, 96), pooling=False)
-    assert alone == receptive.theoretical_receptive_field(Known().eval(), ones, CENTRE, (64, 96))
+    assert receptive_field.theoretical_receptive_field(pooled, ones, CENTRE, (64, 96)) == (
+        0,
+        0,
+        64,
+        96,
+    )
+    alone = receptive_field.theoretical_receptive_field(
+        pooled, ones, CENTRE, (64, 96), pooling=False
+    )
+    assert alone == receptive_field.theoretical_receptive_field(
+        Known().eval(), ones, CENTRE, (64, 96)
+    )
 
 
 def test_a_program_has_a_field_too(tiny_program):
@@ -104,9 +119,11 @@ def test_a_program_has_a_field_too(tiny_program):
     model = segmentation.load(tiny_program, device="cpu").model
     batch = torch.rand(1, 3, 64, 64)
     # stride 4 without overlap, photo as large as the batch: cells 7 and 8 are rows 28 to 35
-    box = receptive.theoretical_receptive_field(model.network, batch, (31, 31), (64, 64))
+    box = receptive_field.theoretical_receptive_field(model.network, batch, (31, 31), (64, 64))
     assert box == (28, 28, 36, 36)
-    field = receptive.effective_receptive_field(model.network, batch, (31, 31), (64, 64), tiny.CAT)
+    field = receptive_field.effective_receptive_field(
+        model.network, batch, (31, 31), (64, 64), tiny.CAT
+    )
     assert field[28:36, 28:36].sum() == pytest.approx(1.0, abs=1e-5)
 
 
@@ -116,22 +133,22 @@ def test_a_network_without_gradient_is_told():
             return {"out": batch.detach()[:, :2]}
 
     with pytest.raises(ExplainError, match="this model gives no gradient"):
-        receptive.effective_receptive_field(Deaf(), torch.rand(1, 3, 8, 8), (1, 1), (8, 8), 0)
+        receptive_field.effective_receptive_field(Deaf(), torch.rand(1, 3, 8, 8), (1, 1), (8, 8), 0)
 
 
 def test_the_energy_box_holds_its_share():
     field = np.zeros((20, 30))
     field[5:15, 10:20] = 1
-    assert receptive.energy_box(field, 1.0) == (5, 10, 15, 20)
-    assert receptive.energy_box(field, 0.7) == (6, 11, 14, 19)
-    assert receptive.scale_box((5, 10, 15, 20), (20, 30), (40, 90)) == (10, 30, 30, 60)
+    assert receptive_field.energy_box(field, 1.0) == (5, 10, 15, 20)
+    assert receptive_field.energy_box(field, 0.7) == (6, 11, 14, 19)
+    assert receptive_field.scale_box((5, 10, 15, 20), (20, 30), (40, 90)) == (10, 30, 30, 60)
 
 
 def test_bilinear_weights_equal_torchs():
     logits = torch.rand(1, 1, 5, 7)
     large = nn.functional.interpolate(logits, size=(31, 40), mode="bilinear", align_corners=False)
     for pixel in [(0, 0), (30, 39), (15, 3), (9, 21)]:
-        sample = receptive.sample_at(pixel, (5, 7), (31, 40))
+        sample = receptive_field.sample_at(pixel, (5, 7), (31, 40))
         corners = logits[0, 0].numpy()[np.ix_(sample.rows, sample.columns)]
         mixed = (corners * np.array(sample.weights)).sum()
         assert mixed == pytest.approx(large[0, 0][pixel].item(), abs=1e-5)
@@ -143,21 +160,21 @@ def test_bilinear_weights_equal_torchs():
 def test_maps_of_certain_and_undecided_pixels():
     logits = torch.zeros(4, 2, 2)
     logits[2, 0, 0] = 100.0
-    entropy = evidence.entropy_map(logits, (2, 2))
+    entropy = probability_maps.entropy_map(logits, (2, 2))
     assert entropy[0, 0] == pytest.approx(0.0, abs=1e-6)
     assert entropy[1, 1] == pytest.approx(2.0)  # four equal classes: two bits
     np.testing.assert_allclose(
-        evidence.class_map_of(logits, 2, (2, 2)), [[1, 0.25], [0.25, 0.25]], atol=1e-6
+        probability_maps.class_map_of(logits, 2, (2, 2)), [[1, 0.25], [0.25, 0.25]], atol=1e-6
     )
     with pytest.raises(ExplainError, match="no class 4: they go from 0 to 3"):
-        evidence.class_map_of(logits, 4, (2, 2))
+        probability_maps.class_map_of(logits, 4, (2, 2))
 
 
 def test_probabilities_agree_with_the_results_own(tiny_program):
     import segmentation
 
     result = segmentation.load(tiny_program, device="cpu").predict(tiny.photo())
-    maps = evidence.probability_maps(result.logits, result.class_map.shape)
+    maps = probability_maps.probability_maps(result.logits, result.class_map.shape)
     np.testing.assert_array_equal(maps.argmax(dim=0).numpy(), result.class_map)
     np.testing.assert_allclose(maps[:, 40, 90], result.probabilities_at(40, 90), atol=1e-5)
 
@@ -166,7 +183,7 @@ def test_scores_name_what_is_there_and_how_sure(tiny_program):
     import segmentation
 
     result = segmentation.load(tiny_program, device="cpu").predict(tiny.photo())
-    scores = evidence.class_scores(result)
+    scores = probability_maps.class_scores(result)
     assert {s.name for s in scores[:4]} == {"__background__", "person", "cat", "dog"}
     assert sum(s.fraction for s in scores) == pytest.approx(1.0)
     assert all(s.best > 0.9 for s in scores[:4])
@@ -254,7 +271,7 @@ def coded(height=32, width=48) -> np.ndarray:
 @pytest.mark.parametrize("name", ["rotate_90", "rotate_180", "corner", "patch", "shrink"])
 def test_labels_come_back_to_the_pixels_that_they_belong_to(name):
     # a "network" that reads the label out of red: where nothing is covered, nothing may change
-    one = perturb.PERTURBATIONS[name]
+    one = perturbations.PERTURBATIONS[name]
     image = coded()
     before = image[..., 0]
     kept = image.copy()
@@ -267,7 +284,7 @@ def test_labels_come_back_to_the_pixels_that_they_belong_to(name):
 
 def test_each_perturbation_does_what_it_says(rng):
     image = rng.integers(0, 256, (40, 60, 3), dtype=np.uint8)
-    changed = {name: one.apply(image) for name, one in perturb.PERTURBATIONS.items()}
+    changed = {name: one.apply(image) for name, one in perturbations.PERTURBATIONS.items()}
     assert len(changed) == 8
     np.testing.assert_array_equal(changed["rotate_90"], np.rot90(image))
     np.testing.assert_array_equal(changed["rotate_180"], image[::-1, ::-1])
@@ -277,33 +294,33 @@ def test_each_perturbation_does_what_it_says(rng):
     np.testing.assert_array_equal(changed["corner"], image[:20, :30])
     assert (changed["patch"][12:28, 18:42] == 127).all()
     assert (changed["patch"][:12] == image[:12]).all()
-    assert perturb.PERTURBATIONS["patch"].valid((40, 60)).sum() == 40 * 60 - 16 * 24
+    assert perturbations.PERTURBATIONS["patch"].valid((40, 60)).sum() == 40 * 60 - 16 * 24
     assert changed["blur"].std() < image.std() / 2
     assert changed["jpeg_5"].shape == image.shape
     assert not np.array_equal(changed["jpeg_5"], image)
 
 
 def test_tiny_pictures_survive_every_perturbation():
-    for one in perturb.PERTURBATIONS.values():
+    for one in perturbations.PERTURBATIONS.values():
         out = one.apply(np.zeros((1, 1, 3), np.uint8))
         assert one.back(out[..., 0], (1, 1)).shape == (1, 1)
 
 
 def test_the_heat_scale_rises_evenly_in_lightness():
-    scale = heat.heat(np.linspace(0, 1, 256)[None])[0]
+    scale = colormap.heat(np.linspace(0, 1, 256)[None])[0]
     grey = np.asarray(Image.fromarray(scale[None]).convert("L"), int)[0]
     assert (np.diff(grey) >= 0).all()
     assert grey[-1] - grey[0] > 150
-    np.testing.assert_array_equal(heat.heat(np.array([[-1.0, 2.0, np.nan]]))[0, 2], scale[0])
+    np.testing.assert_array_equal(colormap.heat(np.array([[-1.0, 2.0, np.nan]]))[0, 2], scale[0])
 
 
 def test_equal_logits_give_an_equal_result(tiny_program):
     import segmentation
 
     result = segmentation.load(tiny_program, device="cpu").predict(tiny.photo())
-    again = parts.with_logits(result, result.logits[None].clone())
+    again = ablation.with_logits(result, result.logits[None].clone())
     np.testing.assert_array_equal(again.class_map, result.class_map)
     np.testing.assert_array_equal(again.confidence, result.confidence)
     shifted = result.logits.clone()
     shifted[tiny.DOG] += 1000
-    assert (parts.with_logits(result, shifted).class_map == tiny.DOG).all()
+    assert (ablation.with_logits(result, shifted).class_map == tiny.DOG).all()

@@ -27,8 +27,8 @@ CHILD = """
 import json, os, sys
 import segmentation as s
 from segmentation.models.weights import hub_folder
-from segmentation.explain.heat import heat
-from segmentation.explain.perturb import PERTURBATIONS
+from segmentation.explain.colormap import heat
+from segmentation.explain.perturbations import PERTURBATIONS
 from segmentation.inference.metrics import grade
 
 def hub_folders(folder):

@@ -16,7 +16,7 @@ from torch import nn
 from torchvision.models.segmentation import deeplabv3
 
 from segmentation.errors import ExplainError
-from segmentation.explain.parts import a_family, changed_outputs, family
+from segmentation.explain.ablation import a_family, changed_outputs, family
 from segmentation.networks.deeplabv3plus import ASPP
 
 

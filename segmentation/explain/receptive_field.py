@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from segmentation.errors import ExplainError
-from segmentation.explain.spans import Spans, SpanTracker
+from segmentation.explain.receptive_field_tracker import Spans, SpanTracker
 
 Box = tuple[int, int, int, int]
 

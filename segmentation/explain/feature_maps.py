@@ -12,7 +12,7 @@ from torchvision.models.segmentation._utils import _SimpleSegmentationModel
 from torchvision.models.segmentation.lraspp import LRASPP
 
 from segmentation.errors import ExplainError
-from segmentation.explain.parts import a_family, nominal_stride
+from segmentation.explain.ablation import a_family, nominal_stride
 from segmentation.networks.deeplabv3plus import DeepLabV3Plus
 from segmentation.networks.unet import UNet
 
