@@ -15,7 +15,7 @@ from page.photo_input import PhotoInput
 from page.service import Service, png, session_of
 from page.work import Progress, run_to_completion
 from segmentation import ModelError, blend, colorize, write_indexed_png
-from segmentation.facts import result_facts
+from segmentation.export.records import result_facts
 
 T = TypeVar("T")
 Facts = dict[str, Any]
@@ -83,11 +83,13 @@ class Programs(Service):
             request: who asks; Gradio gives it.
 
         Returns:
-            `segmentation.facts.pixel_facts` and the notes, as JSON.
+            `segmentation.export.records.pixel_facts` and the notes, as JSON.
         """
 
         def use(answer: LabelResult) -> Facts:
-            from segmentation.facts import pixel_facts  # a forward pass has imported torch by now
+            from segmentation.export.records import (
+                pixel_facts,  # a forward pass has imported torch by now
+            )
 
             return {**pixel_facts(answer.result, _whole(y), _whole(x)), "notes": [*answer.notes]}
 
@@ -162,7 +164,7 @@ class Programs(Service):
 
     def _one(self, answer: LabelResult) -> "_Side":
         """What is kept of one model's answer while the other one works: a byte a pixel."""
-        from segmentation.facts import how_good, who
+        from segmentation.export.records import how_good, who
 
         result = answer.result
         facts = {**who(result), **how_good(answer.card, answer.request.size)}
@@ -176,7 +178,7 @@ class _Side:
         labels: its label map's file.
         class_map: (H, W) uint8.
         categories: raw class names.
-        facts: which model answered and how good it is; see `segmentation.facts.how_good`.
+        facts: which model answered and how good it is; see `segmentation.export.records.how_good`.
         notes: what to know of it.
     """
 
@@ -197,7 +199,7 @@ class _Side:
 
 def _compared(first: _Side, second: _Side) -> tuple[np.ndarray, Facts]:
     """Where two answers agree, (H, W) uint8, and the facts of the comparison."""
-    from segmentation.facts import comparison_facts
+    from segmentation.export.records import comparison_facts
     from segmentation.inference.metrics import joint_classes, overlaps
 
     sides = (first, second)

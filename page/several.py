@@ -24,7 +24,7 @@ from page.stops import CancelRegistry
 from page.work import Progress, run_with_progress
 
 if TYPE_CHECKING:
-    from segmentation.bundle import Packed
+    from segmentation.export.zip_archive import Packed
 
 MAX_PHOTOS = 12
 RUNS_AT_ONCE = 4
@@ -125,7 +125,9 @@ class Several(Service):
         request: gr.Request | None,
         file: BinaryIO,
     ) -> Iterator[tuple[Any, ...]]:
-        from segmentation.bundle import Bundle  # torch is there by the time that somebody asks
+        from segmentation.export.zip_archive import (
+            Bundle,  # torch is there by the time that somebody asks
+        )
 
         with Bundle(file, self.max_zip_bytes) as bundle:
             yield _working(words.several_progress(1, run.total, "", run.failed), [])
@@ -186,8 +188,8 @@ class Several(Service):
         limits["is_cancelled"] = lambda: run.stop.is_set() or left()
 
         def work(progress: Progress) -> _Done:
-            from segmentation.bundle import pack
-            from segmentation.contact_sheet import caption, thumbnail
+            from segmentation.export.contact_sheet import caption, thumbnail
+            from segmentation.export.zip_archive import pack
 
             with self.service.label(path, model, size, progress=progress) as answer:
                 image, result, palette = answer.photo.image, answer.result, answer.palette

@@ -11,15 +11,15 @@ import numpy as np
 
 from segmentation.cli_options import make_parser
 from segmentation.errors import PixelwiseError
-from segmentation.facts import result_facts
+from segmentation.export.files import check_writable, chosen_palette, encode_outputs, write_whole
+from segmentation.export.names import Names, paths_of
+from segmentation.export.records import result_facts
 from segmentation.images.decoding.decoder_process import decoder
 from segmentation.images.photo import open_photo
 from segmentation.inference.segmenter import Segmenter, load
 from segmentation.many.run import INTERRUPTED, label_folder
 from segmentation.many.settings import Settings
 from segmentation.model_table import print_models
-from segmentation.naming import Names, paths_of
-from segmentation.outputs import check_writable, chosen_palette, encode_outputs, write_whole
 from segmentation.terminal import complain
 
 

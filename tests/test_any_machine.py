@@ -17,8 +17,9 @@ from PIL import Image
 from conftest import ROOT
 from page.address import check_address, check_folder
 from page.options import Options
-from segmentation import PixelwiseError, cli, outputs, partial_file
+from segmentation import PixelwiseError, cli, partial_file
 from segmentation.cli import main
+from segmentation.export import files as files_module
 from segmentation.many.journal import Journal
 from server import free_port
 from tiny import photo
@@ -143,7 +144,7 @@ def test_ctrl_c_on_a_list_of_photos_is_one_line_and_130(
     photos, tiny_program, tmp_path, monkeypatch, capsys
 ):
     asked = []
-    whole = outputs.encode_outputs
+    whole = files_module.encode_outputs
 
     def interrupted(*args: object) -> tuple[bytes, bytes]:
         asked.append(args)
@@ -212,7 +213,7 @@ def test_ctrl_c_at_any_moment_of_writing_leaves_no_part(step, tmp_path, monkeypa
     }[step]
     monkeypatch.setattr(where, name, interrupted(getattr(where, name)))
     with pytest.raises(KeyboardInterrupt):
-        outputs.write_whole(tmp_path / "whole", b"all of it")
+        files_module.write_whole(tmp_path / "whole", b"all of it")
     if step == "moved":
         assert (tmp_path / "whole").read_bytes() == b"all of it"
         (tmp_path / "whole").unlink()

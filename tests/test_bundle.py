@@ -12,9 +12,9 @@ from PIL import Image
 import segmentation
 import tiny
 from schemas import check
-from segmentation.bundle import Bundle, BundleFullError, pack, safe_stem
-from segmentation.contact_sheet import caption, thumbnail
-from segmentation.facts import result_facts
+from segmentation.export.contact_sheet import caption, thumbnail
+from segmentation.export.records import result_facts
+from segmentation.export.zip_archive import Bundle, BundleFullError, pack, safe_stem
 
 
 @pytest.fixture(scope="module")

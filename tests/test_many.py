@@ -165,7 +165,7 @@ def test_a_run_that_went_wrong_between_settings_trusts_nothing(label, tmp_path, 
 
 
 def _interrupted_at_the_second():
-    from segmentation.outputs import write_whole
+    from segmentation.export.files import write_whole
 
     written = []
 

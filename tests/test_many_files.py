@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from segmentation.cli import main
-from segmentation.csv_table import csv_bytes
+from segmentation.export.csv_table import csv_bytes
 from segmentation.many.find import find_photos
 from tiny import photo
 

@@ -14,13 +14,13 @@ from packaging.requirements import Requirement
 from conftest import ROOT
 from many_workers import make_a_death, make_mortal, make_nothing, make_plain, tasks
 from segmentation.errors import PixelwiseError
+from segmentation.export.names import Names
 from segmentation.many.cluster import share
 from segmentation.many.find import ENDINGS, find_photos
 from segmentation.many.journal import JOURNAL, Journal
 from segmentation.many.local import label_in_processes
 from segmentation.many.plan import check_places
 from segmentation.many.tables import write_classes, write_failures
-from segmentation.naming import Names
 from segmentation.progress import Bar
 
 

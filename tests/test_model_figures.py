@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from page.classroom_compare import _quality, _warning
-from segmentation.facts import how_good
+from segmentation.export.records import how_good
 from segmentation.models import loader
 from segmentation.models.card import ModelCard
 from segmentation.models.card_figures import Figures

@@ -18,7 +18,7 @@ from PIL import Image
 import segmentation
 import tiny
 from inside import Inside
-from segmentation.facts import result_facts
+from segmentation.export.records import result_facts
 from server import free_port
 
 pytestmark = pytest.mark.ray

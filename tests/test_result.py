@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from segmentation import PixelwiseError, Segmentation
-from segmentation.facts import result_facts
+from segmentation.export.records import result_facts
 from segmentation.inference.components import label_components
 from segmentation.inference.postprocessing import decide
 

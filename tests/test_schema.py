@@ -12,7 +12,7 @@ import segmentation
 import tiny
 from schemas import FOLDER, NAMES, check, load
 from segmentation.cli import main
-from segmentation.facts import SCHEMA, pixel_facts, result_facts
+from segmentation.export.records import SCHEMA, pixel_facts, result_facts
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from page.options import Options
 from page.several import MAX_PHOTOS, RUNS_AT_ONCE, Several
 from schemas import check
 from segmentation import read_indexed_png
-from segmentation.contact_sheet import caption
+from segmentation.export.contact_sheet import caption
 
 STATUS, SHEET, ZIP, START, STOP = range(5)
 

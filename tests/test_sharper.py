@@ -21,7 +21,7 @@ from page.programs import Programs
 from page.sessions import Sessions
 from segmentation.cli import main
 from segmentation.errors import ModelError
-from segmentation.facts import result_facts
+from segmentation.export.records import result_facts
 from segmentation.inference.segmenter import Segmenter
 from segmentation.inference.sharper import mean_logits, sharper_size
 from segmentation.many.settings import Settings

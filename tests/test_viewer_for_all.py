@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segmentation.facts import result_facts
+from segmentation.export.records import result_facts
 from segmentation.images.indexed_png import read_indexed_png
 from segmentation.palette import safe_palette, voc_palette
 from viewer_driver import CAT, PERSON, color

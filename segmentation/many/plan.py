@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from segmentation.errors import PixelwiseError
+from segmentation.export.names import LABELS, Names, paths_of
 from segmentation.many.journal import Journal, Row
 from segmentation.many.label import stamp_of
 from segmentation.many.settings import Settings
 from segmentation.many.task import Task
-from segmentation.naming import LABELS, Names, paths_of
 
 
 @dataclass(frozen=True)

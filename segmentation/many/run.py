@@ -13,6 +13,8 @@ import torch
 from filelock import FileLock, Timeout
 
 from segmentation.errors import ModelError, PixelwiseError
+from segmentation.export.files import check_writable, remove_parts
+from segmentation.export.names import paths_of
 from segmentation.inference.segmenter import Segmenter
 from segmentation.many.cluster import label_on_ray
 from segmentation.many.find import find_photos
@@ -23,8 +25,6 @@ from segmentation.many.plan import Plan, check_places, folders_of, make_plan
 from segmentation.many.settings import Settings, settle, settle_precision
 from segmentation.many.tables import CLASSES, FAILURES, write_classes, write_failures
 from segmentation.many.task import Answer, Task
-from segmentation.naming import paths_of
-from segmentation.outputs import check_writable, remove_parts
 from segmentation.progress import Bar
 from segmentation.terminal import complain
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from segmentation.csv_table import csv_bytes
+from segmentation.export.csv_table import csv_bytes
+from segmentation.export.files import write_whole
 from segmentation.many.journal import Row
-from segmentation.outputs import write_whole
 
 CLASSES, FAILURES = "classes.csv", "failures.csv"
 

@@ -12,9 +12,9 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 from PIL import Image
 
-from segmentation.csv_table import csv_bytes
 from segmentation.errors import PixelwiseError
-from segmentation.facts import SCHEMA, result_facts
+from segmentation.export.csv_table import csv_bytes
+from segmentation.export.records import SCHEMA, result_facts
 from segmentation.images.indexed_png import write_indexed_png
 from segmentation.inference.result import Segmentation
 from segmentation.overlay import blend
@@ -39,7 +39,7 @@ class Packed:
     Attributes:
         labels: an indexed PNG at the photo's size.
         overlay: a JPEG at the photo's size, without metadata.
-        facts: `segmentation.facts.result_facts` and the notes.
+        facts: `segmentation.export.records.result_facts` and the notes.
     """
 
     labels: bytes
