@@ -24,8 +24,8 @@ from page.work import Progress, acquire_with_progress, run_with_progress
 from segmentation import PixelwiseError
 
 if TYPE_CHECKING:
-    from segmentation.clip import LabelledClip
-    from segmentation.clip_limits import ClipLimits
+    from segmentation.video.labeler import LabelledClip
+    from segmentation.video.limits import ClipLimits
 
 CLIP = "clip"
 """The name under which clips' frames wait in the line."""
@@ -62,7 +62,7 @@ class Clips:
     @property
     def limits(self) -> "ClipLimits":
         """What a clip may be on this page."""
-        from segmentation.clip_limits import ClipLimits
+        from segmentation.video.limits import ClipLimits
 
         options, usual = self.service.options, ClipLimits()
         most = min(usual.megabytes, options.max_upload_mb)
@@ -156,7 +156,7 @@ class Clips:
 
     def _label(self, file: str, model: str, progress: Progress) -> "tuple[LabelledClip, str, str]":
         """Return the clip, the model's name, and the name of a model it replaces, or ""."""
-        from segmentation.clip import check_clip, label_clip
+        from segmentation.video.labeler import check_clip, label_clip
 
         check_clip(file, self.limits)
         asked = self.service.resolve(model)

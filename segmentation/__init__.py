@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from segmentation.models.weights import fetch_weights, find_weights
     from segmentation.overlay import blend
     from segmentation.palette import colorize, palette_from_card, safe_palette, voc_palette
-    from segmentation.smooth import Smoother
+    from segmentation.video.smoothing import Smoother
 
 _HOMES = {
     "models.card": "ModelCard",
@@ -49,7 +49,7 @@ _HOMES = {
     "palette": "colorize palette_from_card safe_palette voc_palette",
     "inference.segmenter": "Segmenter load",
     "inference.result": "Area Pixel Region Segmentation",
-    "smooth": "Smoother",
+    "video.smoothing": "Smoother",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 __all__ = sorted(_HOME_OF)

@@ -12,9 +12,9 @@ import pytest
 import segmentation
 import tiny
 from segmentation import VideoError, voc_palette
-from segmentation.clip import ClipLimits, check_clip, label_clip
-from segmentation.ffmpeg import Child, parse_facts, probe, read_frames
-from segmentation.smooth import Smoother
+from segmentation.video.ffmpeg import Child, parse_facts, probe, read_frames
+from segmentation.video.labeler import ClipLimits, check_clip, label_clip
+from segmentation.video.smoothing import Smoother
 
 imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg", reason="no imageio-ffmpeg here")
 PIXELS = 9_000_000

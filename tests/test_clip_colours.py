@@ -10,9 +10,9 @@ import pytest
 
 import segmentation
 from segmentation import VideoError
-from segmentation.clip import check_clip, label_clip
-from segmentation.ffmpeg import Child, parse_facts, read_frames
 from segmentation.images.hdr_color import HLG, PQ, Colour, conversion, to_srgb
+from segmentation.video.ffmpeg import Child, parse_facts, read_frames
+from segmentation.video.labeler import check_clip, label_clip
 
 imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg", reason="no imageio-ffmpeg here")
 

@@ -266,7 +266,7 @@ def give_clip(page, url, file) -> None:
 
 
 def test_a_clip_comes_back_labelled_with_its_sound(page, app_url, clip, tmp_path):
-    from segmentation.ffmpeg import probe
+    from segmentation.video.ffmpeg import probe
 
     give_clip(page, app_url, clip)
     assert "At most 20 s and 32 MB" in page.locator("#clip-rules").inner_text()

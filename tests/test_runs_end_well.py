@@ -21,7 +21,7 @@ from page.options import Options
 from page.server import _sweep
 from page.sessions import Sessions
 from page.stops import ARRIVED, CancelRegistry
-from segmentation.ffmpeg import Child
+from segmentation.video.ffmpeg import Child
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from segmentation.smooth import Smoother
+from segmentation.video.smoothing import Smoother
 
 HEIGHT, WIDTH = 24, 32
 FRAME = 1 / 8  # seconds

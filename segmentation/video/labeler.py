@@ -3,7 +3,7 @@
 Frames go one by one from FFmpeg through the network and back into FFmpeg: memory does not depend on
 the clip's length. They are thinned to a steady rate by their times (so a phone's uneven frames keep
 step with the sound), turned upright, made square-pixelled and no larger than the limits, and their
-labels are smoothed over time (`segmentation.smooth`). Nothing of the clip's metadata, such as the
+labels are smoothed over time (`segmentation.video.smoothing`). Nothing of the clip's metadata, such as the
 place where it was taken, is handed on.
 """
 
@@ -16,17 +16,17 @@ from pathlib import Path
 
 import numpy as np
 
-from segmentation.clip_ends import ends_too_early
-from segmentation.clip_limits import ClipLimits
 from segmentation.errors import VideoError
-from segmentation.ffmpeg import CUT, Child, Facts, probe, read_frames, source_options
 from segmentation.images.hdr_color import conversion
 from segmentation.inference.postprocessing import decide
 from segmentation.inference.result import BACKGROUND_NAMES
 from segmentation.inference.segmenter import Segmenter
 from segmentation.overlay import blend
 from segmentation.palette import colorize, palette_from_card
-from segmentation.smooth import Smoother
+from segmentation.video.ffmpeg import CUT, Child, Facts, probe, read_frames, source_options
+from segmentation.video.file_ends import ends_too_early
+from segmentation.video.limits import ClipLimits
+from segmentation.video.smoothing import Smoother
 
 ALPHA = 0.6
 SLACK_SECONDS = 0.5
