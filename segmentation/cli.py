@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from segmentation.batch.run import INTERRUPTED, label_folder
+from segmentation.batch.settings import Settings
 from segmentation.cli_options import make_parser
 from segmentation.errors import PixelwiseError
 from segmentation.export.files import check_writable, chosen_palette, encode_outputs, write_whole
@@ -17,8 +19,6 @@ from segmentation.export.records import result_facts
 from segmentation.images.decoding.decoder_process import decoder
 from segmentation.images.photo import open_photo
 from segmentation.inference.segmenter import Segmenter, load
-from segmentation.many.run import INTERRUPTED, label_folder
-from segmentation.many.settings import Settings
 from segmentation.model_table import print_models
 from segmentation.terminal import complain
 

@@ -5,8 +5,8 @@ import signal
 import time
 from pathlib import Path
 
+from segmentation.batch.tasks import Answer, Task
 from segmentation.errors import ModelError
-from segmentation.many.task import Answer, Task
 
 
 def make_plain(threads: int):

@@ -18,9 +18,9 @@ from conftest import ROOT
 from page.address import check_address, check_folder
 from page.options import Options
 from segmentation import PixelwiseError, cli, partial_file
+from segmentation.batch.journal import Journal
 from segmentation.cli import main
 from segmentation.export import files as files_module
-from segmentation.many.journal import Journal
 from server import free_port
 from tiny import photo
 

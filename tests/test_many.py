@@ -16,10 +16,10 @@ from PIL import Image
 
 from conftest import ROOT
 from segmentation import read_indexed_png, voc_palette
+from segmentation.batch.journal import JOURNAL
+from segmentation.batch.settings import Settings, settle, settle_precision
 from segmentation.cli import main
 from segmentation.inference.segmenter import Segmenter
-from segmentation.many.journal import JOURNAL
-from segmentation.many.settings import Settings, settle, settle_precision
 from tiny import CAT, DOG, PERSON, photo
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -157,7 +157,7 @@ def test_another_model_does_all_again(label, tmp_path, tiny_program):
 def test_a_run_that_went_wrong_between_settings_trusts_nothing(label, tmp_path, monkeypatch):
     label()
     with monkeypatch.context() as patch:
-        patch.setattr("segmentation.many.label.write_whole", _interrupted_at_the_second())
+        patch.setattr("segmentation.batch.worker.write_whole", _interrupted_at_the_second())
         status, err = label("--palette", "safe")
     assert (status, err[-1][:8]) == (130, "stopped:")
     # a_labels.png is in the safe palette now, of as many bytes, and its row said voc
@@ -292,7 +292,7 @@ def test_a_workers_threads_do_not_depend_on_how_much_is_left(
         told.append((workers, threads))
         return iter(())
 
-    monkeypatch.setattr("segmentation.many.run.label_in_processes", watch)
+    monkeypatch.setattr("segmentation.batch.run.label_in_processes", watch)
     monkeypatch.setattr("torch.get_num_threads", lambda: 12)
     label("--workers", "3")
     for name in ("a.jpg", "a.png", "b.png", "sub/a.png"):

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from segmentation.batch.discovery import find_photos
 from segmentation.cli import main
 from segmentation.export.csv_table import csv_bytes
-from segmentation.many.find import find_photos
 from tiny import photo
 
 pytestmark = pytest.mark.usefixtures("one_thread")

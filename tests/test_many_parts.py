@@ -13,14 +13,14 @@ from packaging.requirements import Requirement
 
 from conftest import ROOT
 from many_workers import make_a_death, make_mortal, make_nothing, make_plain, tasks
+from segmentation.batch.discovery import ENDINGS, find_photos
+from segmentation.batch.executors import label_in_processes
+from segmentation.batch.journal import JOURNAL, Journal
+from segmentation.batch.plan import check_places
+from segmentation.batch.ray_executor import share
+from segmentation.batch.reports import write_classes, write_failures
 from segmentation.errors import PixelwiseError
 from segmentation.export.names import Names
-from segmentation.many.cluster import share
-from segmentation.many.find import ENDINGS, find_photos
-from segmentation.many.journal import JOURNAL, Journal
-from segmentation.many.local import label_in_processes
-from segmentation.many.plan import check_places
-from segmentation.many.tables import write_classes, write_failures
 from segmentation.progress import Bar
 
 
@@ -225,7 +225,7 @@ def test_workers_end_with_the_process_that_employs_them(tmp_path, end):
     # a test run in the background hands down that Ctrl-C is ignored
     script = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "import sys; from segmentation.many.local import label_in_processes as go\n"
+        "import sys; from segmentation.batch.executors import label_in_processes as go\n"
         "from many_workers import make_slow, tasks\n"
         "if __name__ == '__main__': list(go(make_slow, tasks('a', 'b', out=sys.argv[1]), 2, 1))\n"
     )

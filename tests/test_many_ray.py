@@ -11,10 +11,10 @@ from PIL import Image
 
 from conftest import ROOT
 from many_workers import make_a_death, make_mortal, make_nothing, tasks
+from segmentation.batch.journal import JOURNAL
+from segmentation.batch.ray_executor import label_on_ray
 from segmentation.cli import main
 from segmentation.errors import PixelwiseError
-from segmentation.many.cluster import label_on_ray
-from segmentation.many.journal import JOURNAL
 from tiny import photo
 
 

@@ -19,12 +19,12 @@ from page.kept import SHARPER
 from page.options import Options
 from page.programs import Programs
 from page.sessions import Sessions
+from segmentation.batch.settings import Settings
 from segmentation.cli import main
 from segmentation.errors import ModelError
 from segmentation.export.records import result_facts
 from segmentation.inference.segmenter import Segmenter
 from segmentation.inference.sharper import mean_logits, sharper_size
-from segmentation.many.settings import Settings
 from segmentation.models.card_figures import Figures, sizes_of
 from segmentation.models.registry import embedded_card
 

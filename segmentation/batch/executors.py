@@ -10,9 +10,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection
 
+from segmentation.batch.tasks import Answer, Label, MakeLabel, Task
+from segmentation.batch.work_sharing import share_out
 from segmentation.errors import PixelwiseError
-from segmentation.many.crew import share_out
-from segmentation.many.task import Answer, Label, MakeLabel, Task
 
 
 def label_here(label: Label, tasks: Iterable[Task]) -> Iterator[Answer]:

@@ -6,14 +6,14 @@ from typing import Any
 
 import torch
 
+from segmentation.batch.settings import Settings, digest, load_segmenter
+from segmentation.batch.tasks import Answer, Task
 from segmentation.errors import PixelwiseError, WeightsError
 from segmentation.export.files import chosen_palette, encode_outputs, write_whole
 from segmentation.export.names import paths_of
 from segmentation.export.records import result_facts
 from segmentation.images.photo import open_photo
 from segmentation.inference.segmenter import Segmenter
-from segmentation.many.settings import Settings, digest, load_segmenter
-from segmentation.many.task import Answer, Task
 
 
 class Labeller:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from segmentation.batch.journal import JOURNAL
 from segmentation.images.file_types import READ, sniff
-from segmentation.many.journal import JOURNAL
 
 ENDINGS = frozenset(
     {

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from segmentation.batch.journal import Row
 from segmentation.export.csv_table import csv_bytes
 from segmentation.export.files import write_whole
-from segmentation.many.journal import Row
 
 CLASSES, FAILURES = "classes.csv", "failures.csv"
 

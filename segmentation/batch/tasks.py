@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from segmentation.many.journal import Row
+from segmentation.batch.journal import Row
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ import socket
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from segmentation.batch.tasks import Answer, MakeLabel, Task
+from segmentation.batch.work_sharing import share_out
 from segmentation.errors import PixelwiseError
-from segmentation.many.crew import share_out
-from segmentation.many.task import Answer, MakeLabel, Task
 
 KNOCK_SECONDS = 20.0  # for a cluster's door to open
 

@@ -12,19 +12,19 @@ from pathlib import Path
 import torch
 from filelock import FileLock, Timeout
 
+from segmentation.batch.discovery import find_photos
+from segmentation.batch.executors import label_here, label_in_processes
+from segmentation.batch.journal import JOURNAL, Journal
+from segmentation.batch.plan import Plan, check_places, folders_of, make_plan
+from segmentation.batch.ray_executor import label_on_ray
+from segmentation.batch.reports import CLASSES, FAILURES, write_classes, write_failures
+from segmentation.batch.settings import Settings, settle, settle_precision
+from segmentation.batch.tasks import Answer, Task
+from segmentation.batch.worker import Labeller
 from segmentation.errors import ModelError, PixelwiseError
 from segmentation.export.files import check_writable, remove_parts
 from segmentation.export.names import paths_of
 from segmentation.inference.segmenter import Segmenter
-from segmentation.many.cluster import label_on_ray
-from segmentation.many.find import find_photos
-from segmentation.many.journal import JOURNAL, Journal
-from segmentation.many.label import Labeller
-from segmentation.many.local import label_here, label_in_processes
-from segmentation.many.plan import Plan, check_places, folders_of, make_plan
-from segmentation.many.settings import Settings, settle, settle_precision
-from segmentation.many.tables import CLASSES, FAILURES, write_classes, write_failures
-from segmentation.many.task import Answer, Task
 from segmentation.progress import Bar
 from segmentation.terminal import complain
 

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from segmentation.batch.journal import Journal, Row
+from segmentation.batch.settings import Settings
+from segmentation.batch.tasks import Task
+from segmentation.batch.worker import stamp_of
 from segmentation.errors import PixelwiseError
 from segmentation.export.names import LABELS, Names, paths_of
-from segmentation.many.journal import Journal, Row
-from segmentation.many.label import stamp_of
-from segmentation.many.settings import Settings
-from segmentation.many.task import Task
 
 
 @dataclass(frozen=True)

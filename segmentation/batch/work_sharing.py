@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
+from segmentation.batch.tasks import Answer, Task
 from segmentation.errors import PixelwiseError
-from segmentation.many.task import Answer, Task
 
 _REMEDY = "if that was for want of memory, try fewer --workers"
 DIED = f"its worker ended: {_REMEDY} or a smaller --size"
