@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.tables import machine_line
 from benchmarks.targets import Target, targets_table
 from benchmarks.timing import machine
-from segmentation.arguments import bounded_int
+from segmentation.argument_types import bounded_int
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"

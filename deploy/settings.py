@@ -7,7 +7,7 @@ from typing import Any
 
 from page.options import Options, options_from
 from page.options import parser as page_parser
-from segmentation.arguments import bounded_float, bounded_int
+from segmentation.argument_types import bounded_float, bounded_int
 
 EMBEDDED = "embedded"
 GPU_BATCH = 8

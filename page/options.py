@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segmentation.arguments import bounded_float, bounded_int, existing_file, network_size
+from segmentation.argument_types import bounded_float, bounded_int, existing_file, network_size
 
 EPILOG = """\
 examples:

@@ -5,7 +5,9 @@ import sys
 
 def _main() -> int:
     try:
-        from segmentation.cli import main  # and torch with it: seconds in which Ctrl-C may come
+        from segmentation.cli.main import (
+            main,  # and torch with it: seconds in which Ctrl-C may come
+        )
 
         return main()
     except KeyboardInterrupt:

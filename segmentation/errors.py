@@ -1,6 +1,6 @@
 """What can go wrong, one type a cause; each message names the value and the remedy."""
 
-from segmentation.terminal import plain
+from segmentation.console import plain
 
 
 class PixelwiseError(Exception):

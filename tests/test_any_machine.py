@@ -17,9 +17,10 @@ from PIL import Image
 from conftest import ROOT
 from page.address import check_address, check_folder
 from page.options import Options
-from segmentation import PixelwiseError, cli, partial_file
+from segmentation import PixelwiseError, partial_file
 from segmentation.batch.journal import Journal
-from segmentation.cli import main
+from segmentation.cli import main as main_module
+from segmentation.cli.main import main
 from segmentation.export import files as files_module
 from server import free_port
 from tiny import photo
@@ -124,7 +125,7 @@ def test_an_output_folder_that_cannot_be_written_is_one_line(
         raise READ_ONLY
 
     monkeypatch.setattr(partial_file, "_private", refuse)  # root may write anywhere: pretend
-    monkeypatch.setattr(cli, "load", None)  # nothing is loaded or labelled in vain
+    monkeypatch.setattr(main_module, "load", None)  # nothing is loaded or labelled in vain
     given = words(photos, tiny_program, tmp_path / "out")
     if what == "folder":
         given = [str(photos), *given[4:]]
@@ -152,7 +153,7 @@ def test_ctrl_c_on_a_list_of_photos_is_one_line_and_130(
             raise KeyboardInterrupt
         return whole(*args)
 
-    monkeypatch.setattr(cli, "encode_outputs", interrupted)
+    monkeypatch.setattr(main_module, "encode_outputs", interrupted)
     out = tmp_path / "out"
     assert main(words(photos, tiny_program, out)) == 130
     said = capsys.readouterr()
@@ -170,7 +171,7 @@ def test_ctrl_c_before_the_first_photo_is_one_line_too(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, step, interrupt)
+    monkeypatch.setattr(main_module, step, interrupt)
     assert main(words(photos, tiny_program, tmp_path / "out")) == 130
     assert capsys.readouterr().err.splitlines() == ["stopped"]
 

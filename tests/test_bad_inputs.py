@@ -19,7 +19,7 @@ from PIL import Image
 from bad_inputs import Case, cases
 from page import words
 from segmentation import ImageError
-from segmentation.cli import main
+from segmentation.cli.main import main
 from segmentation.images.photo import Photo, open_photo
 
 MOST_SECONDS = 5.0

@@ -14,7 +14,7 @@ import segmentation
 from conftest import ROOT
 from published import QUICK, publishing, save_random
 from segmentation import MODELS, blend, colorize, read_indexed_png, safe_palette, voc_palette
-from segmentation.cli import main
+from segmentation.cli.main import main
 from segmentation.export.records import result_facts
 from segmentation.models.registry import embedded_card
 from tiny import photo, save_program

@@ -18,7 +18,7 @@ from conftest import ROOT
 from segmentation import read_indexed_png, voc_palette
 from segmentation.batch.journal import JOURNAL
 from segmentation.batch.settings import Settings, settle, settle_precision
-from segmentation.cli import main
+from segmentation.cli.main import main
 from segmentation.inference.segmenter import Segmenter
 from tiny import CAT, DOG, PERSON, photo
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from segmentation.batch.discovery import find_photos
-from segmentation.cli import main
+from segmentation.cli.main import main
 from segmentation.export.csv_table import csv_bytes
 from tiny import photo
 

@@ -13,7 +13,7 @@ from conftest import ROOT
 from many_workers import make_a_death, make_mortal, make_nothing, tasks
 from segmentation.batch.journal import JOURNAL
 from segmentation.batch.ray_executor import label_on_ray
-from segmentation.cli import main
+from segmentation.cli.main import main
 from segmentation.errors import PixelwiseError
 from tiny import photo
 

@@ -3,7 +3,7 @@ from argparse import ArgumentTypeError
 import pytest
 
 from page.options import Options, parse_options, parser
-from segmentation.arguments import bounded_float, bounded_int
+from segmentation.argument_types import bounded_float, bounded_int
 
 
 def test_no_words_give_the_defaults():

@@ -19,7 +19,7 @@ CHILD = """
 import json, sys
 import torch
 import segmentation
-from segmentation.cli import main
+from segmentation.cli.main import main
 from segmentation.inference.optimized import fast_network
 from segmentation.networks.build import build_network
 from segmentation.inference.onednn import packs

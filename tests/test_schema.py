@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 import segmentation
 import tiny
 from schemas import FOLDER, NAMES, check, load
-from segmentation.cli import main
+from segmentation.cli.main import main
 from segmentation.export.records import SCHEMA, pixel_facts, result_facts
 
 

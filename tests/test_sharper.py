@@ -20,7 +20,7 @@ from page.options import Options
 from page.programs import Programs
 from page.sessions import Sessions
 from segmentation.batch.settings import Settings
-from segmentation.cli import main
+from segmentation.cli.main import main
 from segmentation.errors import ModelError
 from segmentation.export.records import result_facts
 from segmentation.inference.segmenter import Segmenter
@@ -132,7 +132,7 @@ def test_the_command_line_averages_the_built_in_models_sizes(capsys, tmp_path):
 def test_a_folder_that_was_labelled_plainly_is_labelled_again_when_sharper():
     plain, sharper = Settings(model="embedded"), Settings(model="embedded", sharper=True)
     assert (plain.record()["size"], sharper.record()["size"]) == (None, "sharper")
-    options = segmentation.cli_options.make_parser().parse_args(["x.jpg", "--sharper"])
+    options = segmentation.cli.options.make_parser().parse_args(["x.jpg", "--sharper"])
     assert Settings.of(options).sharper
 
 

@@ -21,12 +21,12 @@ from segmentation.batch.reports import CLASSES, FAILURES, write_classes, write_f
 from segmentation.batch.settings import Settings, settle, settle_precision
 from segmentation.batch.tasks import Answer, Task
 from segmentation.batch.worker import Labeller
+from segmentation.console import complain
 from segmentation.errors import ModelError, PixelwiseError
 from segmentation.export.files import check_writable, remove_parts
 from segmentation.export.names import paths_of
 from segmentation.inference.segmenter import Segmenter
 from segmentation.progress import Bar
-from segmentation.terminal import complain
 
 INTERRUPTED = 130  # as a shell says of a command that Ctrl-C ended
 _MOST_ENDINGS = 6

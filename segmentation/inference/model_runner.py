@@ -6,11 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from segmentation.console import plain
 from segmentation.errors import ModelError
 from segmentation.inference.optimized import fast_network, without_auxiliary_head
 from segmentation.inference.precision import checked_precision, half_precision, usable_precision
 from segmentation.models.loader import Model
-from segmentation.terminal import plain
 
 AGREEMENT = 0.99
 """Share of pixels whose label half precision must leave alone to be taken by `auto`."""

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Protocol
 
 from filelock import FileLock
 
+from segmentation.console import plain
 from segmentation.errors import WeightsError
 from segmentation.models.checkpoints.file_types import name_kind
 from segmentation.models.checkpoints.zips import why_broken
 from segmentation.models.download import Progress, download
 from segmentation.progress import Bar
-from segmentation.terminal import plain
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import torch
 
+from segmentation.console import plain
 from segmentation.errors import WeightsError
 from segmentation.models.checkpoints.pickles import sanitized
 from segmentation.models.checkpoints.unwrap import network_state
-from segmentation.terminal import plain
 
 # raised by torch's safe loader for an unexpected pickle; other errors mean a broken file
 _NOT_PLAIN = (pickle.UnpicklingError, TypeError, AttributeError, AssertionError, struct.error)

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 import torch
 from torch.export.pt2_archive import PT2ArchiveReader, PT2ArchiveWriter
 
+from segmentation.console import plain
 from segmentation.errors import ModelError
 from segmentation.models.checkpoints.zips import why_broken
 from segmentation.models.exported.archive_limits import (
@@ -21,7 +22,6 @@ from segmentation.models.exported.archive_limits import (
     check_json_size,
     check_parts,
 )
-from segmentation.terminal import plain
 
 MAX_CARD_BYTES = 1 << 20
 MAX_GRAPH_BYTES = 64 << 20

@@ -16,13 +16,13 @@ from torch.export import ExportedProgram
 from torch.export.passes import move_to_device_pass
 from torch.utils._pytree import tree_unflatten
 
+from segmentation.console import plain
 from segmentation.errors import ModelError, PixelwiseError
 from segmentation.models.card import ModelCard, parse_card
 from segmentation.models.checkpoints.file_types import name_kind
 from segmentation.models.exported.archive import CARD, MAX_CARD_BYTES, Archive, rewrite
 from segmentation.models.exported.checks import check_deterministic, final_activation
 from segmentation.models.exported.outputs import LogitConverter, fits, pick_logits
-from segmentation.terminal import plain
 
 MAX_FILE_BYTES = 2 << 30
 HOW_TO_SAVE = (

@@ -1,5 +1,6 @@
 """The table of models that `--list` prints."""
 
+from segmentation.console import complain
 from segmentation.errors import PixelwiseError
 from segmentation.models.loader import count_parameters
 from segmentation.models.registry import (
@@ -11,7 +12,6 @@ from segmentation.models.registry import (
     has_embedded,
     local_weights,
 )
-from segmentation.terminal import complain
 
 
 def print_models() -> int:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from segmentation.arguments import bounded_float, bounded_int, network_size
+from segmentation.argument_types import bounded_float, bounded_int, network_size
 from segmentation.inference.precision import PRECISIONS
 from segmentation.models.card import MAX_SIZE, MIN_SIZE
 from segmentation.palette import PALETTES

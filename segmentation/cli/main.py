@@ -11,7 +11,9 @@ import numpy as np
 
 from segmentation.batch.run import INTERRUPTED, label_folder
 from segmentation.batch.settings import Settings
-from segmentation.cli_options import make_parser
+from segmentation.cli.model_table import print_models
+from segmentation.cli.options import make_parser
+from segmentation.console import complain
 from segmentation.errors import PixelwiseError
 from segmentation.export.files import check_writable, chosen_palette, encode_outputs, write_whole
 from segmentation.export.names import Names, paths_of
@@ -19,8 +21,6 @@ from segmentation.export.records import result_facts
 from segmentation.images.decoding.decoder_process import decoder
 from segmentation.images.photo import open_photo
 from segmentation.inference.segmenter import Segmenter, load
-from segmentation.model_table import print_models
-from segmentation.terminal import complain
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
