@@ -13,10 +13,10 @@ from fastapi.responses import Response
 from deploy.metrics import Metrics
 from deploy.remote import Remote
 from deploy.settings import Settings
-from page.folder import own_folder
 from page.guard import Site
 from page.mounted import mount
 from page.server import set_up_logging
+from page.storage.temp_files import own_folder
 
 PLAIN = {"x-content-type-options": "nosniff", "cache-control": "no-store"}
 HEALTH_SECONDS = 1.0

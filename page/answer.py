@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from starlette.requests import ClientDisconnect
 
-from page.body import Message, RefusedError
+from page.requests.request_body import Message, RefusedError
 
 Send = Callable[[Message], Awaitable[None]]
 

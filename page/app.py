@@ -12,10 +12,10 @@ import gradio as gr
 
 from page.address import no_folder
 from page.demo import build_demo
-from page.folder import own_folder
 from page.guard import Site
 from page.options import parse_options, parser
 from page.server import force_exit_later, set_up_logging, start, stop, wait_for_signal
+from page.storage.temp_files import own_folder
 from segmentation import PixelwiseError
 
 FIRST_PAGE_SECONDS = 1.0

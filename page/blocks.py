@@ -8,7 +8,7 @@ import gradio as gr
 
 from page import trouble, words
 from page.gradio_internals import ComponentProcessingError
-from page.home import asked_by
+from page.requests.locality import asked_by
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from page.home import asked_at_home
+from page.requests.locality import asked_at_home
 
 AGAIN_SECONDS = 60.0
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from page.downloads import Downloads
 from page.errors import NoSuchModelError
-from page.home import asked_at_home, is_alone
 from page.kept import SHARPER, LabelRequest, LabelResult, ResultCache, cache_key
 from page.lent import ZeroGpuPredictor
 from page.line import QueuedRequest, Scheduler
 from page.options import Options
 from page.predictors import EMBEDDED, LocalModelPool, ModelPool
+from page.requests.locality import asked_at_home, is_alone
 from page.work import NO_PROGRESS, Progress, acquire_with_progress
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from typing import Any
 
 from starlette.responses import FileResponse
 
-from page.body import Receive, RefusedError
-from page.folder import is_inside
-from page.origin import Scope, header
+from page.requests.origin import Scope, header
+from page.requests.request_body import Receive, RefusedError
+from page.storage.temp_files import is_inside
 
 NOT_HERE = "There is no such file here, or it is no longer kept."
 # What a browser may show in place; it runs nothing of these. Anything else is a download.

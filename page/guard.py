@@ -16,18 +16,19 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 
-from page import files, home, logins, routes, trouble, words
+from page import files, routes, trouble, words
 from page.answer import Answer, Send, unexpected
-from page.body import Body, Message, Receive, RefusedError
-from page.calls import MAX_BYTES, V2, read_call, read_cancel
 from page.gradio_internals import asks_for_password, queue_size
 from page.headers import security_headers
-from page.origin import Scope, check_origin, header, inward, root_of
-from page.requests import holding, is_known, replay
+from page.requests import locality, logins
+from page.requests.call_checks import MAX_BYTES, V2, read_call, read_cancel
+from page.requests.forwarding import holding, is_known, replay
+from page.requests.origin import Scope, check_origin, header, inward, root_of
+from page.requests.request_body import Body, Message, Receive, RefusedError
+from page.requests.uploads import FILES_AT_ONCE, Uploads
 from page.routes import API, FILE
 from page.site import Site
 from page.stops import ARRIVED
-from page.uploads import FILES_AT_ONCE, Uploads
 
 SPARE_BYTES = 1 << 20
 LOGIN_SECONDS = 10.0
@@ -84,7 +85,7 @@ class Guard:
         root = root_of(scope, path, site.behind_proxy)
         passed = {**inward(scope, root), "query_string": routes.packed(asked)}
         passed[ARRIVED] = time.monotonic()
-        passed[home.KEY] = home.is_home(scope, site.alone)
+        passed[locality.KEY] = locality.is_home(scope, site.alone)
         if path.startswith(FILE):
             found = files.find(path[len(FILE) :], site.folder)
             await files.serve(found, scope, receive, answer.send)
@@ -100,7 +101,7 @@ class Guard:
     ) -> None:
         if path.rstrip("/") == f"{API}/upload_progress" and "upload_id" in asked:
             self._uploads.remember(asked["upload_id"])
-        with self._listening(path, asked), home.asked_by(scope):
+        with self._listening(path, asked), locality.asked_by(scope):
             await self.app(scope, receive, answer.send)
         if path == "/":
             self.site.seen.set()

@@ -11,8 +11,8 @@ import gradio as gr
 
 from page import words
 from page.errors import CancelledError
-from page.home import asked_at_home
 from page.kept import SHARPER, LabelResult
+from page.requests.locality import asked_at_home
 from page.service import Service, session_of
 from page.work import Progress, run_with_progress
 from segmentation import PixelwiseError

@@ -15,7 +15,7 @@ from page.errors import (
     QueueTimeoutError,
     ShuttingDownError,
 )
-from page.home import asked_at_home
+from page.requests.locality import asked_at_home
 from page.work import free_memory
 from segmentation import (
     ImageError,

@@ -7,8 +7,8 @@ whatever a later release adds.
 import re
 from urllib.parse import parse_qsl, urlencode
 
-from page.body import RefusedError
-from page.calls import check_id
+from page.requests.call_checks import check_id
+from page.requests.request_body import RefusedError
 
 API = "/gradio_api"
 FILE = f"{API}/file="

@@ -18,11 +18,11 @@ import anyio
 
 from page import gradio_internals, trouble
 from page.address import check_address, check_folder
-from page.folder import Janitor
 from page.guard import Guard, Site, protect
-from page.home import is_alone
 from page.live_routes import live_routes
 from page.options import Options, on_a_space
+from page.requests.locality import is_alone
+from page.storage.temp_files import Janitor
 from page.theme import looks
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from page.folder import Janitor
 from page.line import Scheduler
 from page.sessions import Sessions
+from page.storage.temp_files import Janitor
 
 if TYPE_CHECKING:
     import gradio as gr

@@ -9,7 +9,7 @@ import pytest
 
 import page.guard
 from inside import API, file_data, png, running_inside
-from page.calls import MAX_BYTES, MAX_VALUES
+from page.requests.call_checks import MAX_BYTES, MAX_VALUES
 from sockets import ask, post, send
 
 

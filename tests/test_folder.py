@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from page.folder import BLOCK, VARIABLE, Janitor, is_inside, own_folder
+from page.storage.temp_files import BLOCK, VARIABLE, Janitor, is_inside, own_folder
 
 HOUR = 3600
 ROOM = 4 * BLOCK

@@ -11,9 +11,9 @@ import segmentation
 from inside import API, file_data, png, running_inside
 from page.app import _warm_up
 from page.engine import LabelingService
-from page.home import KEY, asked_by, is_alone
 from page.options import Options
 from page.public import told, without_folders
+from page.requests.locality import KEY, asked_by, is_alone
 from segmentation import ImageError, ModelError, WeightsError
 
 FAR = {"X-Forwarded-For": "192.0.2.7"}

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from inside import API, running_inside
-from page.logins import MAX_WAITING_EACH, PAUSE_SECONDS
+from page.requests.logins import MAX_WAITING_EACH, PAUSE_SECONDS
 
 RIGHT = {"username": "ana", "password": "secret"}
 
@@ -61,7 +61,7 @@ def test_wrong_words_are_answered_two_a_second(locked):
 
 
 def test_who_hangs_up_has_not_saved_the_time(locked, monkeypatch):
-    monkeypatch.setattr("page.logins.MAX_WAITING_EACH", 3)
+    monkeypatch.setattr("page.requests.logins.MAX_WAITING_EACH", 3)
     assert MAX_WAITING_EACH > 60
     for _ in range(3):
         with contextlib.suppress(httpx.TimeoutException):

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from inside import API, png
-from page.origin import is_at_home, root_of
+from page.requests.origin import is_at_home, root_of
 from sockets import ask
 
 PATHS = [

@@ -15,12 +15,12 @@ import page.handlers
 import tiny
 from page.clips import Clips
 from page.engine import LabelingService
-from page.folder import Janitor
 from page.live import Live
 from page.options import Options
 from page.server import _sweep
 from page.sessions import Sessions
 from page.stops import ARRIVED, CancelRegistry
+from page.storage.temp_files import Janitor
 from segmentation.video.ffmpeg import Child
 
 

@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from inside import API, png, running_inside
-from page.folder import disk_use
-from page.own_folder import LOCK, VARIABLE, own_folder
-from page.uploads import FILES_AT_ONCE
+from page.requests.uploads import FILES_AT_ONCE
+from page.storage.temp_files import disk_use
+from page.storage.temp_folder import LOCK, VARIABLE, own_folder
 from server import ROOT, start_app
 from sockets import ask
 from viewer.files import keep_file
@@ -203,7 +203,7 @@ def test_the_folder_comes_back_for_its_owner_alone(app):
 
 KILLED = """
 import os, signal, sys
-from page.own_folder import own_folder
+from page.storage.temp_folder import own_folder
 with own_folder() as folder:
     (folder / ("a" * 64)).mkdir()
     (folder / ("a" * 64) / "photo.png").write_bytes(b"x")

@@ -401,7 +401,7 @@ def test_a_call_that_is_no_call_is_told_so(app, body):
 
 
 def test_a_slow_body_is_not_waited_for(app, monkeypatch):
-    monkeypatch.setattr("page.body.IDLE_SECONDS", 0.3)
+    monkeypatch.setattr("page.requests.request_body.IDLE_SECONDS", 0.3)
     host, port = app.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), 10) as raw:
         raw.sendall(

@@ -2,9 +2,9 @@
 
 from http.cookies import CookieError, SimpleCookie
 
-from page.body import Message, Receive
 from page.gradio_internals import asks_for_password, is_logged_in
-from page.origin import Scope, header
+from page.requests.origin import Scope, header
+from page.requests.request_body import Message, Receive
 
 
 def is_known(scope: Scope) -> bool:

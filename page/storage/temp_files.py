@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from page.own_folder import LOCK, VARIABLE, keep_private, own_folder
+from page.storage.temp_folder import LOCK, VARIABLE, keep_private, own_folder
 
 __all__ = ["VARIABLE", "Janitor", "disk_use", "is_inside", "keep_private", "own_folder"]
 

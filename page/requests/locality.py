@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from page.options import Options, on_a_space
-from page.origin import is_at_home, is_loopback
+from page.requests.origin import is_at_home, is_loopback
 
 _at_home: ContextVar[bool] = ContextVar("pixelwise_at_home", default=True)
 KEY = "pixelwise.at_home"

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from page.body import Body, RefusedError
+from page.requests.request_body import Body, RefusedError
 
 MAX_BYTES = 1 << 16
 PAUSE_SECONDS = 0.5

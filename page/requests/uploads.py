@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 
-from page.body import RefusedError
-from page.folder import disk_use, keep_private
+from page.requests.request_body import RefusedError
+from page.storage.temp_files import disk_use, keep_private
 
 if TYPE_CHECKING:
     from page.gradio_internals import GradioMultiPartParser, GradioUploadFile
@@ -131,7 +131,7 @@ class Uploads:
         return found
 
     def _refusal(self, said: str) -> RefusedError:
-        from page.body import too_large
+        from page.requests.request_body import too_large
 
         if "File size exceeded" in said:
             return RefusedError(413, too_large("This file", self.max_bytes))

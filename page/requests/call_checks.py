@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from page.body import RefusedError
-from page.folder import is_inside
+from page.requests.request_body import RefusedError
+from page.storage.temp_files import is_inside
 
 if TYPE_CHECKING:
     import gradio as gr

@@ -12,7 +12,7 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
-from page.body import RefusedError
+from page.requests.request_body import RefusedError
 
 Scope = dict[str, Any]
 
