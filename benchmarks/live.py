@@ -22,8 +22,8 @@ from benchmarks.contenders import load_ours, random_network
 from benchmarks.output import EXAMPLES
 from benchmarks.tables import machine_line, markdown
 from benchmarks.timing import Clock, in_turn, machine, spread, total
-from page.live import map_size
 from page.predictors import EMBEDDED, LIGHTWEIGHT_MODELS
+from page.tabs.camera_sessions import map_size
 from segmentation.inference.postprocessing import decide
 
 CAMERA = (640, 480)  # (width, height) that the page asks a camera for
@@ -31,7 +31,7 @@ STAGES = ("decode", "network", "smooth", "decide", "encode")
 
 
 def frame_script(segmenter: Any) -> Callable[[Clock], object]:
-    """What `page.live.Live.frame` does, stage by stage, for two frames in turn."""
+    """What `page.tabs.camera_sessions.Live.frame` does, stage by stage, for two frames in turn."""
     photo = Image.open(EXAMPLES / "chelsea.jpg").convert("RGB").resize(CAMERA)
     side = segmenter.model.card.resize
     scale = min(1.0, side / min(CAMERA))

@@ -16,9 +16,9 @@ from typing import Any
 import gradio as gr
 
 from page.engine import LabelingService
-from page.examples import examples_folder
-from page.handlers import Handlers
 from page.options import Options
+from page.tabs.examples import examples_folder
+from page.tabs.label_handlers import Handlers
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS = tuple(str(ROOT / name) + "/" for name in ("page", "segmentation", "viewer"))

@@ -2,17 +2,18 @@
 
 import gradio as gr
 
-from page import classroom, label_room, live_words, several_room, words
-from page.blocks import Page
+from page import live_words, words
+from page.components.page_blocks import Page
 from page.engine import LabelingService
-from page.examples import examples_folder
-from page.handlers import Handlers
-from page.moving import Moving
 from page.options import Options
 from page.predictors import ModelPool
 from page.programs import Programs, add_endpoints
 from page.sessions import Sessions
-from page.several import Several
+from page.tabs import classroom, label, photo_batch
+from page.tabs.examples import examples_folder
+from page.tabs.label_handlers import Handlers
+from page.tabs.live import Moving
+from page.tabs.photo_batch_job import Several
 
 
 def build_demo(options: Options, pool: ModelPool | None = None) -> gr.Blocks:
@@ -34,11 +35,11 @@ def build_demo(options: Options, pool: ModelPool | None = None) -> gr.Blocks:
         gr.HTML(words.MASTHEAD, elem_id="masthead")
         key = gr.State("")
         with gr.Tabs(elem_id="rooms") as rooms:
-            with gr.Tab(label_room.TITLE, id="label"):
-                first = label_room.LabelRoom(service, photos)
-            with gr.Tab(several_room.TITLE, id="several-photos-tab"):
+            with gr.Tab(label.TITLE, id="label"):
+                first = label.LabelRoom(service, photos)
+            with gr.Tab(photo_batch.TITLE, id="several-photos-tab"):
                 several = Several(service, demo.GRADIO_CACHE, sessions)
-                several_room.add_several(several, first.model, first.size)
+                photo_batch.add_several(several, first.model, first.size)
             with gr.Tab(classroom.TITLE, id="classroom"):
                 classroom.Classroom(
                     service, demo=demo, rooms=rooms, key=key, photo=first.photo, examples=photos

@@ -16,8 +16,8 @@ from starlette.routing import Route
 from page import live_words as words
 from page import public, trouble
 from page.errors import ShuttingDownError
-from page.live import MAX_CAMERAS, CrowdedError, EndedError, Live
 from page.requests.locality import asked_by
+from page.tabs.camera_sessions import MAX_CAMERAS, CrowdedError, EndedError, Live
 from segmentation import PixelwiseError
 
 PATH = "/live"

@@ -8,11 +8,11 @@ import gradio as gr
 import numpy as np
 
 from page import words
+from page.components.photo_input import PhotoInput
 from page.errors import CancelledError, QueueFullError
-from page.events import QUEUED
 from page.kept import SHARPER, LabelResult
-from page.photo_input import PhotoInput
 from page.service import Service, png, session_of
+from page.tabs.events import QUEUED
 from page.work import Progress, run_to_completion
 from segmentation import ModelError, blend, colorize, write_indexed_png
 from segmentation.export.records import result_facts

@@ -21,7 +21,7 @@ import segmentation
 assert "gradio" not in sys.modules  # it knows nothing of the page
 from segmentation.devices import may_have_cuda
 alone = may_have_cuda()
-from page.blocks import Page
+from page.components.page_blocks import Page
 pages, init = [], Page.__init__
 Page.__init__ = lambda page, **options: (pages.append(page), init(page, **options))[1]
 import app

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from page.clips import CLIP, MAX_CLIPS, Clips
 from page.engine import LabelingService
 from page.options import Options
 from page.sessions import Sessions
+from page.tabs.clip_job import CLIP, MAX_CLIPS, Clips
 
 imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg", reason="no imageio-ffmpeg here")
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 import segmentation
-from page.clips import Clips
 from page.engine import LabelingService
 from page.options import Options
 from page.sessions import Sessions
+from page.tabs.clip_job import Clips
 from published import QUICK, publishing
 from segmentation import MODELS
 from segmentation.models import registry

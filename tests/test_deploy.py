@@ -333,7 +333,7 @@ def test_an_ingress_builds_one_page(make, settings, monkeypatch, tmp_path):
     pytest.importorskip("prometheus_client", reason="the ingress counts for Prometheus")
     from deploy.ingress import build_ingress
     from deploy.metrics import Metrics
-    from page.blocks import Page
+    from page.components.page_blocks import Page
 
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     pages, init = [], Page.__init__

@@ -10,7 +10,7 @@ from PIL import Image
 
 import segmentation
 from page.classroom_words import NOTHING_HERE
-from page.examples import EXAMPLES, caption_of, example_of, gallery_words, offered
+from page.tabs.examples import EXAMPLES, caption_of, example_of, gallery_words, offered
 from segmentation.images.indexed_png import read_indexed_png
 from segmentation.images.photo import open_photo
 

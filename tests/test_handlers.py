@@ -10,8 +10,8 @@ import tiny
 from page import words
 from page.downloads import Download
 from page.engine import LabelingService
-from page.handlers import Handlers
 from page.options import Options
+from page.tabs.label_handlers import Handlers
 from segmentation import WeightsError
 
 

@@ -12,11 +12,11 @@ from PIL import Image
 
 import tiny
 from inside import running_inside
-from page import live as live_module
 from page.engine import LabelingService
-from page.live import LIVE, MAX_CAMERAS, CrowdedError, EndedError, Live, map_size
 from page.options import Options
 from page.predictors import EMBEDDED, LIGHTWEIGHT_MODELS
+from page.tabs import camera_sessions as live_module
+from page.tabs.camera_sessions import LIVE, MAX_CAMERAS, CrowdedError, EndedError, Live, map_size
 from segmentation import PixelwiseError, decode_label_map
 from server import start_app
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 import segmentation
 import tiny
-from page.examples import EXAMPLES
+from page.tabs.examples import EXAMPLES
 
 pytestmark = pytest.mark.browser
 

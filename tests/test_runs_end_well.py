@@ -11,16 +11,16 @@ from types import SimpleNamespace
 
 import pytest
 
-import page.handlers
+import page.tabs.label_handlers
 import tiny
-from page.clips import Clips
 from page.engine import LabelingService
-from page.live import Live
 from page.options import Options
 from page.server import _sweep
 from page.sessions import Sessions
 from page.stops import ARRIVED, CancelRegistry
 from page.storage.temp_files import Janitor
+from page.tabs.camera_sessions import Live
+from page.tabs.clip_job import Clips
 from segmentation.video.ffmpeg import Child
 
 

@@ -13,10 +13,10 @@ from PIL import Image
 import segmentation
 import tiny
 from inside import file_data, png, running_inside
-from page import several as module
 from page.engine import LabelingService
 from page.options import Options
-from page.several import MAX_PHOTOS, RUNS_AT_ONCE, Several
+from page.tabs import photo_batch_job as module
+from page.tabs.photo_batch_job import MAX_PHOTOS, RUNS_AT_ONCE, Several
 from schemas import check
 from segmentation import read_indexed_png
 from segmentation.export.contact_sheet import caption

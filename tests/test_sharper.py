@@ -14,11 +14,11 @@ import segmentation
 import tiny
 from page import words
 from page.engine import LabelingService
-from page.handlers import Handlers
 from page.kept import SHARPER
 from page.options import Options
 from page.programs import Programs
 from page.sessions import Sessions
+from page.tabs.label_handlers import Handlers
 from segmentation.batch.settings import Settings
 from segmentation.cli.main import main
 from segmentation.errors import ModelError

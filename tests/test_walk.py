@@ -10,7 +10,7 @@ CLICK = (7, 14)
 def test_a_photo_and_a_click_pass_no_more_than_they_did():
     photo, click = walks()
     first = next(path for path in photo if path.startswith("page/"))
-    assert first == "page/handlers.py"
+    assert first == "page/tabs/label_handlers.py"
     assert "page/line.py" in photo
     assert not {"page/line.py", "page/fair.py", "segmentation/inference/segmenter.py"} & set(click)
     for walk, (most_files, most_functions) in ((photo, PHOTO), (click, CLICK)):

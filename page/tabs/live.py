@@ -6,11 +6,11 @@ import gradio as gr
 
 from page import live_words as words
 from page import words as page_words
-from page.clips import Clips
 from page.engine import LabelingService
-from page.events import QUIETLY
-from page.live import Live
 from page.sessions import Sessions
+from page.tabs.camera_sessions import Live
+from page.tabs.clip_job import Clips
+from page.tabs.events import QUIETLY
 from viewer import LiveView
 
 FILE_TYPES = ["video", ".mkv", ".mov", ".webm", ".avi"]

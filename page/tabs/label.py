@@ -4,13 +4,14 @@ from pathlib import Path
 
 import gradio as gr
 
-from page import examples, words
+from page import words
+from page.components.photo_input import PhotoInput
 from page.engine import LabelingService
-from page.events import QUEUED, QUIETLY
-from page.handlers import Handlers
 from page.kept import SHARPER
-from page.photo_input import PhotoInput
 from page.predictors import EMBEDDED
+from page.tabs import examples
+from page.tabs.events import QUEUED, QUIETLY
+from page.tabs.label_handlers import Handlers
 from viewer import LabelViewer, PixelBars
 
 TITLE = "Label"

@@ -101,8 +101,8 @@ def examples_folder() -> Path:
     An installed package holds them as `page/example_photos` (`package-dir` in `pyproject.toml`); a
     checkout, and an editable install of one, has them as `examples` beside `page`.
     """
-    packaged = Path(__file__).with_name("example_photos")
-    return packaged if packaged.is_dir() else Path(__file__).parent.parent / "examples"
+    packaged = Path(__file__).parent.parent / "example_photos"
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "examples"
 
 
 def offered(folder: Path) -> list[tuple[Example, Path]]:

@@ -3,9 +3,9 @@
 import gradio as gr
 
 from page import words
-from page.events import QUEUED, QUIETLY
-from page.photo_input import PhotosInput
-from page.several import MAX_PHOTOS, Several
+from page.components.photo_input import PhotosInput
+from page.tabs.events import QUEUED, QUIETLY
+from page.tabs.photo_batch_job import MAX_PHOTOS, Several
 
 TITLE = "Several"
 

@@ -7,14 +7,14 @@ from typing import Any
 import gradio as gr
 
 from page import classroom_words as words
-from page.classroom_boards import HtmlBoard, MaskPainter
 from page.classroom_lab import Lab, NotYetError, chosen, default_class, palette_of
 from page.classroom_views import Views
+from page.components.html_board import HtmlBoard, MaskPainter
 from page.engine import LabelingService
-from page.events import QUIETLY
-from page.examples import offered
 from page.kept import LabelResult
 from page.stops import CancelRegistry
+from page.tabs.events import QUIETLY
+from page.tabs.examples import offered
 from page.theme import read_static
 from segmentation import PixelwiseError, display_name
 from segmentation.explain.perturbations import PERTURBATIONS
