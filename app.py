@@ -5,8 +5,8 @@ nothing: no server, no network, no weights. The page's parts are put together in
 command `pixelwise` of an installed package starts the same page.
 """
 
-from page.app import main as run
 from page.demo import build_demo
+from page.main import main as run
 from page.options import Options
 
 

@@ -11,7 +11,7 @@ from page import classroom_words as words
 from page import public
 from page.classroom_lab import Lab, NotYetError, palette_of, told
 from page.kept import LabelResult
-from page.words import size_text
+from page.texts import size_text
 from segmentation import MODELS, PixelwiseError, Segmentation
 from segmentation.inference.metrics import agreement, disagreement, joint_classes
 from segmentation.models.loader import count_parameters

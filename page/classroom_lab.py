@@ -13,7 +13,7 @@ from page import public, trouble
 from page.bounded_cache import BoundedCache
 from page.engine import LabelingService
 from page.kept import LabelResult
-from page.words import size_text
+from page.texts import size_text
 from segmentation import PixelwiseError
 from segmentation.models.card_figures import sizes_of
 

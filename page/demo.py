@@ -2,12 +2,12 @@
 
 import gradio as gr
 
-from page import live_words, words
+from page import live_texts, texts
+from page.api import Programs, add_endpoints
 from page.components.page_blocks import Page
 from page.engine import LabelingService
 from page.options import Options
 from page.predictors import ModelPool
-from page.programs import Programs, add_endpoints
 from page.sessions import Sessions
 from page.tabs import classroom, label, photo_batch
 from page.tabs.examples import examples_folder
@@ -29,10 +29,10 @@ def build_demo(options: Options, pool: ModelPool | None = None) -> gr.Blocks:
     """
     photos = examples_folder()
     service = LabelingService(options, pool)
-    with Page(title=words.TITLE, analytics_enabled=False) as demo:
+    with Page(title=texts.TITLE, analytics_enabled=False) as demo:
         sessions = Sessions()
         handlers = Handlers(service, demo.GRADIO_CACHE, sessions)
-        gr.HTML(words.MASTHEAD, elem_id="masthead")
+        gr.HTML(texts.MASTHEAD, elem_id="masthead")
         key = gr.State("")
         with gr.Tabs(elem_id="rooms") as rooms:
             with gr.Tab(label.TITLE, id="label"):
@@ -44,7 +44,7 @@ def build_demo(options: Options, pool: ModelPool | None = None) -> gr.Blocks:
                 classroom.Classroom(
                     service, demo=demo, rooms=rooms, key=key, photo=first.photo, examples=photos
                 )
-            with gr.Tab(live_words.TITLE, id="live"):
+            with gr.Tab(live_texts.TITLE, id="live"):
                 moving = Moving(service, demo=demo, sessions=sessions)
                 demo.live, demo.clips = moving.live, moving.clips
         first.listen(handlers, key)

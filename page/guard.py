@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 
-from page import files, routes, trouble, words
+from page import files, routes, texts, trouble
 from page.answer import Answer, Send, unexpected
 from page.gradio_internals import asks_for_password, queue_size
 from page.headers import security_headers
@@ -174,18 +174,18 @@ class Guard:
             janitor.received(body.size - before)
             taken += body.size - before
             if not janitor.has_room():
-                body.refused = RefusedError(429, words.FULL)
+                body.refused = RefusedError(429, texts.FULL)
                 return {"type": "http.disconnect"}
             return message
 
         if not janitor.has_room():
-            raise RefusedError(429, words.FULL)
+            raise RefusedError(429, texts.FULL)
         try:
             paths, disk = await self._uploads.take(Request(scope, receive), name)
             janitor.received(disk, len(paths))
         except OSError as error:
             log.warning("an upload could not be stored: %s", error.strerror)
-            raise RefusedError(507, words.NO_ROOM) from error
+            raise RefusedError(507, texts.NO_ROOM) from error
         finally:
             janitor.received(-taken)
         await JSONResponse(paths)(scope, body.receive, answer.send)
@@ -195,7 +195,7 @@ class Guard:
     ) -> None:
         site = self.site
         if site.scheduler.closed:
-            raise RefusedError(503, words.CLOSING)
+            raise RefusedError(503, texts.CLOSING)
         data = await body.whole()
         call = await anyio.to_thread.run_sync(
             read_call, data, site.demo, site.folder, kind, name, limiter=self._readers
@@ -205,7 +205,7 @@ class Guard:
         waiting, full = queue_size(site.demo)
         if full and not answer.lenient:
             # more at once than threads can even refuse; Gradio would say so in words of its own
-            raise RefusedError(429, words.busy(waiting, site.scheduler.estimated_wait(waiting)))
+            raise RefusedError(429, texts.busy(waiting, site.scheduler.estimated_wait(waiting)))
         if kind == V2:  # its values are a list by now
             path = f"{scope.get('root_path', '')}{API}/call/{name}"
             scope = {**scope, "path": path, "raw_path": path.encode()}
@@ -233,7 +233,7 @@ class Guard:
         if answer.status:
             await answer.end()
         elif isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOSPC:
-            await answer.refuse(RefusedError(503, words.NO_ROOM))
+            await answer.refuse(RefusedError(503, texts.NO_ROOM))
         else:
             await answer.refuse(answer.instead or unexpected())
 

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from page import live_words as words
+from page import live_texts as words
 from page import public, trouble
 from page.errors import ShuttingDownError
 from page.requests.locality import asked_by

@@ -7,7 +7,7 @@ sits at this machine reads it all; anybody else gets what concerns them, and the
 import logging
 import re
 
-from page import trouble, words
+from page import texts, trouble
 from page.errors import (
     DeadlineError,
     NoSuchModelError,
@@ -28,7 +28,7 @@ from segmentation import (
 _PATH = re.compile(r"(?<![\w/.:])(?:file:)?(?:/[^\s/'\":,;]+)+/([^\s/'\":,;]+)|\b[A-Za-z]:\\\S+")
 
 
-def user_message(log: logging.Logger, error: Exception, otherwise: str = words.BUSY) -> str:
+def user_message(log: logging.Logger, error: Exception, otherwise: str = texts.BUSY) -> str:
     """What the visitor is told of any error; what only we should know goes to the log.
 
     Args:
@@ -39,9 +39,9 @@ def user_message(log: logging.Logger, error: Exception, otherwise: str = words.B
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         log.warning("out of memory: %s", error)
         free_memory()
-        return words.NO_MEMORY
+        return texts.NO_MEMORY
     if isinstance(error, PixelwiseError):
-        if words.is_memory_error(error):
+        if texts.is_memory_error(error):
             free_memory()
         return told(log, error)
     trouble.tell(log, "labelling failed", error)
@@ -55,7 +55,7 @@ def told(log: logging.Logger, error: PixelwiseError) -> str:
         log: has the rest, where that is not told.
         error: see there.
     """
-    return words.error_text(plain(log, error))
+    return texts.error_text(plain(log, error))
 
 
 def plain(log: logging.Logger, error: PixelwiseError) -> str:
@@ -67,10 +67,10 @@ def plain(log: logging.Logger, error: PixelwiseError) -> str:
     usual = (ImageError, VideoError, PaletteError, NoSuchModelError)
     if isinstance(error, usual) or type(error) is PixelwiseError:
         return without_folders(str(error))
-    if words.is_memory_error(error):
-        return words.NO_MEMORY
+    if texts.is_memory_error(error):
+        return texts.NO_MEMORY
     trouble.tell(log, "not told to a visitor", error)
-    return words.FETCH_FAILED if isinstance(error, WeightsError) else words.MODEL_FAILED
+    return texts.FETCH_FAILED if isinstance(error, WeightsError) else texts.MODEL_FAILED
 
 
 def without_folders(text: str) -> str:
@@ -81,9 +81,9 @@ def without_folders(text: str) -> str:
 def _of_values(error: PixelwiseError) -> str:
     """The sentence for an error that carries values; "" for another one."""
     if isinstance(error, QueueFullError):
-        return words.busy(error.waiting, error.seconds)
+        return texts.busy(error.waiting, error.seconds)
     if isinstance(error, QueueTimeoutError):
-        return f"{words.waited(error.waited)} {words.busy(error.waiting, error.seconds)}"
+        return f"{texts.waited(error.waited)} {texts.busy(error.waiting, error.seconds)}"
     if isinstance(error, ShuttingDownError):
-        return words.CLOSING
-    return words.too_long(error.seconds) if isinstance(error, DeadlineError) else ""
+        return texts.CLOSING
+    return texts.too_long(error.seconds) if isinstance(error, DeadlineError) else ""

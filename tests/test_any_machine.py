@@ -65,7 +65,7 @@ def test_a_port_in_use_is_one_line_and_a_status():
 
 
 def test_a_temporary_folder_that_cannot_be_made_is_one_line(tmp_path, monkeypatch, capsys):
-    from page.app import running
+    from page.main import running
 
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "file" / "tmp"))

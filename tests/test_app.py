@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from page.app import running
+from page.main import running
 from page.options import parse_options
 from server import ROOT
 

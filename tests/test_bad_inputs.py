@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from bad_inputs import Case, cases
-from page import words
+from page import texts
 from segmentation import ImageError
 from segmentation.cli.main import main
 from segmentation.images.photo import Photo, open_photo
@@ -163,7 +163,7 @@ def post(app, case: Case) -> None:
         text = json.loads(data)["error"]
         assert case.expected != "picture", (case.name, text)
         assert text, case.name
-        assert text not in (words.BUSY, words.NO_MEMORY), case.name
+        assert text not in (texts.BUSY, texts.NO_MEMORY), case.name
         assert "Traceback" not in text
     else:
         assert kind == "complete", case.name

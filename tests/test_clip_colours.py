@@ -130,7 +130,7 @@ def test_a_phones_clip_beside_the_checkout_is_converted(shared, segmenter, tmp_p
 
 
 def test_the_page_tells_of_the_colours():
-    from page.live_words import clip_done
+    from page.live_texts import clip_done
 
     told = clip_done(10, 10.0, 64, 96, "none", "m", note="HDR (PQ), shown as SDR")
     assert "no sound in it; HDR (PQ), shown as SDR. Labelled" in told

@@ -7,7 +7,7 @@ from PIL import Image
 
 import segmentation
 import tiny
-from page import words
+from page import texts
 from page.downloads import Download
 from page.engine import LabelingService
 from page.options import Options
@@ -64,12 +64,12 @@ def test_an_error_not_ours_is_told_without_its_words(handlers, photo_file, monke
 
     monkeypatch.setattr(handlers.service, "work", fail)
     *_, last = handlers.label(photo_file, "", 0)
-    assert last[0] == {"status": "error", "text": words.BUSY}
+    assert last[0] == {"status": "error", "text": texts.BUSY}
     assert "secret" in caplog.text  # the log has it
 
 
 def test_a_forgotten_result_is_told(handlers):
-    assert handlers.pixel("unknown", None) == {"error": words.FORGOTTEN}
+    assert handlers.pixel("unknown", None) == {"error": texts.FORGOTTEN}
 
 
 def test_file_names_cannot_write_into_the_page(handlers, tmp_path):
@@ -81,18 +81,18 @@ def test_file_names_cannot_write_into_the_page(handlers, tmp_path):
 
 def test_words_of_a_download():
     download = Download("deeplabv3_resnet50", 10_000_000, 160_000_000)
-    assert words.download_note(download) == (
+    assert texts.download_note(download) == (
         "Downloading the weights of deeplabv3_resnet50: 10 of 160 MB …"
     )
     download.finished.set()
-    assert words.download_note(download) == "The weights of deeplabv3_resnet50 are here."
-    assert words.run_again(download) == "Run this photo again with deeplabv3_resnet50"
+    assert texts.download_note(download) == "The weights of deeplabv3_resnet50 are here."
+    assert texts.run_again(download) == "Run this photo again with deeplabv3_resnet50"
     download.error = WeightsError("looked in <here>")
-    assert words.download_note(download) == (
+    assert texts.download_note(download) == (
         "The weights of deeplabv3_resnet50 could not be fetched."
         "<details><summary>Why, and what to do</summary>Looked in &lt;here&gt;</details>"
     )
-    assert words.run_again(download) == "Try again to fetch deeplabv3_resnet50"
+    assert texts.run_again(download) == "Try again to fetch deeplabv3_resnet50"
 
 
 def test_the_offer_appears_when_the_better_model_is_ready(

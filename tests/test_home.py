@@ -9,8 +9,8 @@ import pytest
 
 import segmentation
 from inside import API, file_data, png, running_inside
-from page.app import _warm_up
 from page.engine import LabelingService
+from page.main import _warm_up
 from page.options import Options
 from page.public import told, without_folders
 from page.requests.locality import KEY, asked_by, is_alone

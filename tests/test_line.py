@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from page import words
+from page import texts
 from page.errors import (
     CancelledError,
     DeadlineError,
@@ -53,7 +53,7 @@ class Visitor:
     def _run(self) -> None:
         line, model, work = self._begin
         progress = Progress(
-            lambda step, fraction: self.told.append(words.step_text(step)), self.gone.is_set
+            lambda step, fraction: self.told.append(texts.step_text(step)), self.gone.is_set
         )
         try:
             with line.slot(model, progress=progress, request=self) as self.ticket:
@@ -314,7 +314,7 @@ def test_words_of_a_full_queue(waiting, seconds, text):
 
 
 def test_words_of_those_who_waited_in_vain():
-    assert user_message(log, ShuttingDownError()) == words.CLOSING
+    assert user_message(log, ShuttingDownError()) == texts.CLOSING
     assert user_message(log, QueueTimeoutError(0.6, 2, 7)) == (
         "Your photo has waited 1 s without its turn coming. Busy: 2 photos are waiting. "
         "Try again in about 7 s."
@@ -332,7 +332,7 @@ def test_words_of_those_who_waited_in_vain():
     ],
 )
 def test_words_of_a_place(number, seconds, text):
-    assert words.place(number, seconds) == text
+    assert texts.place(number, seconds) == text
 
 
 def test_photos_that_wait_are_named():

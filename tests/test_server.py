@@ -17,7 +17,7 @@ from PIL import Image
 import tiny
 from gossip import SECRET, gossip, segments_of
 from inside import API, file_data, png, running_inside
-from page import words
+from page import texts as texts_module
 from page.headers import security_headers
 from page.sessions import Sessions
 from page.work import CancelledError, DeadlineError, run_to_completion, run_with_progress
@@ -723,7 +723,7 @@ def test_who_waits_is_told_when_the_page_closes(tiny_program, tmp_path):
         wait_until(lambda: len(app.site.scheduler) == 1)
         app.site.scheduler.close()
         kind, data = app.answer(second)
-        assert (kind, json.loads(data)["error"]) == ("error", words.CLOSING)
+        assert (kind, json.loads(data)["error"]) == ("error", texts_module.CLOSING)
         assert app.call(path).status_code == 503
         app.gate.open.set()
         assert app.answer(first)[0] == "complete"  # it was at work

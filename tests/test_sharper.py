@@ -12,11 +12,11 @@ from PIL import Image
 
 import segmentation
 import tiny
-from page import words
+from page import texts
+from page.api import Programs
 from page.engine import LabelingService
 from page.kept import SHARPER
 from page.options import Options
-from page.programs import Programs
 from page.sessions import Sessions
 from page.tabs.label_handlers import Handlers
 from segmentation.batch.settings import Settings
@@ -144,7 +144,7 @@ def test_the_page_takes_the_sizes_of_the_model_that_labels(tiny_program):
     sharper = service.segment(file.getvalue(), "embedded", SHARPER, session="ana")
     assert sharper.request.size == embedded_card().sharper.size
     assert service.segment(file.getvalue(), "embedded", session="ana").key != sharper.key
-    note = words.run_facts(sharper)
+    note = texts.run_facts(sharper)
     assert "at 192 and 288 px" in note
     assert f"Mean IoU {100 * embedded_card().sharper.miou:.0f} %" in note
     # Of the tests' own network nobody has measured it: it is shown its own size.
@@ -157,7 +157,7 @@ def test_the_visitor_reads_where_sharper_was_not_measured(tiny_program, tmp_path
     service = LabelingService(Options(model=str(tiny_program), device="cpu"))
     handlers = Handlers(service, str(tmp_path), Sessions())
     *_, (value, *_) = handlers.label(str(photo), "colour_net", SHARPER)
-    assert value["note"] == words.NOT_SHARPER
+    assert value["note"] == texts.NOT_SHARPER
     *_, (value, *_) = handlers.label(str(photo), "colour_net", 0)
     assert value["note"] == ""
 

@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from page import words
-from page.words import built_in_note
+from page import texts
+from page.texts import built_in_note
 from segmentation.models.card import ModelCard
 from segmentation.models.card_figures import Bin, ClassFigure, Figures
 from segmentation.models.registry import embedded_card
@@ -63,6 +63,6 @@ def test_other_models_need_no_such_note():
 
 
 def test_the_menu_says_what_a_figure_was_measured_on():
-    label = words.model_label("deeplabv3_resnet50", ready=True)
+    label = texts.model_label("deeplabv3_resnet50", ready=True)
     assert label == "DeepLabV3, ResNet-50 · mIoU 66.4 on COCO val2017 with VOC's classes"
-    assert "mIoU" not in words.model_label("embedded", ready=True)
+    assert "mIoU" not in texts.model_label("embedded", ready=True)

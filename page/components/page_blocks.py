@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from page import trouble, words
+from page import texts, trouble
 from page.gradio_internals import ComponentProcessingError
 from page.requests.locality import asked_by
 
@@ -51,11 +51,11 @@ class Page(gr.Blocks):
             raise
         except ComponentProcessingError as error:  # of what the visitor has sent
             log.info("a call could not be read: %s", trouble.in_short(error))
-            raise gr.Error(words.ODD_CALL, print_exception=False) from error
+            raise gr.Error(texts.ODD_CALL, print_exception=False) from error
         except Exception as error:
             name = getattr(block_fn, "api_name", None) or getattr(block_fn, "name", "a call")
             trouble.tell(log, f"{name} could not be answered", error)
-            raise gr.Error(words.ODD_CALL, print_exception=False) from error
+            raise gr.Error(texts.ODD_CALL, print_exception=False) from error
 
 
 def _without(config: dict[str, Any], hidden: set[str]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from page import live_words as words
+from page import live_texts as words
 from page.engine import LabelingService
 from page.errors import CancelledError
 from page.predictors import LIGHTWEIGHT_MODELS

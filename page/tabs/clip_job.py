@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from page import live_words as words
+from page import live_texts as words
 from page import public, trouble
 from page.engine import LabelingService
 from page.errors import CancelledError

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from page import words
+from page import texts
 from page.components.photo_input import PhotoInput
 from page.engine import LabelingService
 from page.kept import SHARPER
@@ -67,7 +67,7 @@ class LabelRoom:
     def _build_choices(self, service: LabelingService) -> None:
         has_sharper = service.sharper_size(EMBEDDED) is not None
         self.model = gr.Dropdown(
-            words.model_choices(service),
+            texts.model_choices(service),
             value=Path(service.default).name,
             label="Model",
             elem_id="model",

@@ -9,11 +9,11 @@ from typing import Any
 
 import gradio as gr
 
-from page import words
+from page import texts
 from page.errors import CancelledError
+from page.handlers import Service, session_of
 from page.kept import SHARPER, LabelResult
 from page.requests.locality import asked_at_home
-from page.service import Service, session_of
 from page.work import Progress, run_with_progress
 from segmentation import PixelwiseError
 from viewer import build_value, pixel_value
@@ -58,7 +58,7 @@ class Handlers(Service):
                     if isinstance(step, _Shown):
                         yield step.values
                     elif step is not None:
-                        text, fraction = words.step_text(step[0]), step[1]
+                        text, fraction = texts.step_text(step[0]), step[1]
                         yield {"status": "working", "text": text, "fraction": fraction}, *unchanged
         except CancelledError:
             log.info("a visitor left while their photo was being labelled")
@@ -67,7 +67,7 @@ class Handlers(Service):
 
     def _shown(self, answer: LabelResult, asked: int, size: int) -> _Shown:
         plain = size == SHARPER and answer.request.size is None
-        notes = [*answer.notes, *([words.NOT_SHARPER] if plain else [])]
+        notes = [*answer.notes, *([texts.NOT_SHARPER] if plain else [])]
         value = build_value(
             answer.result,
             answer.photo.image,
@@ -80,7 +80,7 @@ class Handlers(Service):
         offer = _no_offer()
         if answer.request.is_fallback:
             offer = self._offer(answer.request.requested_model)
-        return _Shown((value, words.run_facts(answer), answer.request.key, *offer))
+        return _Shown((value, texts.run_facts(answer), answer.request.key, *offer))
 
     def _offer(self, name: str) -> tuple[Any, Any, Any]:
         """How a model's weights are doing, the offer to run again, the timer that watches them."""
@@ -88,11 +88,11 @@ class Handlers(Service):
         if download is None:
             return _no_offer()
         if download.error and not asked_at_home():
-            return words.FETCH_FAILED, *_no_offer()[1:]
+            return texts.FETCH_FAILED, *_no_offer()[1:]
         button = gr.update(
-            visible=download.ended, value=words.run_again(download), interactive=download.ended
+            visible=download.ended, value=texts.run_again(download), interactive=download.ended
         )
-        return words.download_note(download), button, gr.Timer(active=not download.ended)
+        return texts.download_note(download), button, gr.Timer(active=not download.ended)
 
     def watch_download(self, model: str) -> tuple[Any, Any, Any]:
         """What the page says while the model's weights arrive; the timer's tick."""
@@ -105,11 +105,11 @@ class Handlers(Service):
         """The distribution over the classes at the pixel that a visitor pinned."""
         answer = self.service.results.get(key)
         if answer is None:
-            return {"error": words.FORGOTTEN}
+            return {"error": texts.FORGOTTEN}
         try:
             return pixel_value(answer.result, int(event.y), int(event.x), answer.card.palette_array)
         except (PixelwiseError, AttributeError, TypeError, ValueError) as error:
-            return {"error": words.error_text(error)}
+            return {"error": texts.error_text(error)}
 
     def leave(self, request: gr.Request) -> None:
         """A visitor has closed the page."""

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import gradio as gr
 
-from page import live_words as words
-from page import words as page_words
+from page import live_texts as words
+from page import texts as page_words
 from page.engine import LabelingService
 from page.sessions import Sessions
 from page.tabs.camera_sessions import Live

@@ -2,7 +2,7 @@
 
 import gradio as gr
 
-from page import words
+from page import texts
 from page.components.photo_input import PhotosInput
 from page.tabs.events import QUEUED, QUIETLY
 from page.tabs.photo_batch_job import MAX_PHOTOS, Several
@@ -19,7 +19,7 @@ def add_several(several: Several, model: gr.Dropdown, size: gr.Dropdown) -> None
         size: the same.
     """
     with gr.Column(elem_id="several"):
-        gr.HTML(words.several_intro(MAX_PHOTOS), elem_id="several-intro")
+        gr.HTML(texts.several_intro(MAX_PHOTOS), elem_id="several-intro")
         with gr.Row(elem_id="several-row"):
             photos = PhotosInput(
                 label=f"Photos, up to {MAX_PHOTOS}",

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import gradio as gr
 
-from page import words
+from page import texts
 from page.engine import LabelingService
 from page.errors import CancelledError
 from page.gradio_internals import hash_file
-from page.service import Service, png
+from page.handlers import Service, png
 from page.sessions import Sessions
 from page.stops import CancelRegistry
 from page.work import Progress, run_with_progress
@@ -94,13 +94,13 @@ class Several(Service):
             the one that stops.
         """
         if not photos:
-            yield _step(words.SEVERAL_NONE)
+            yield _step(texts.SEVERAL_NONE)
             return
         if not self._places.acquire(blocking=False):
-            yield _step(words.several_busy(RUNS_AT_ONCE))
+            yield _step(texts.several_busy(RUNS_AT_ONCE))
             return
         run = _Run(min(len(photos), MAX_PHOTOS))
-        why = words.several_too_many(MAX_PHOTOS)
+        why = texts.several_too_many(MAX_PHOTOS)
         run.failed += [(name, why) for _, name in photos[MAX_PHOTOS:]]
         try:
             with (
@@ -112,7 +112,7 @@ class Several(Service):
         except CancelledError:
             log.info("a visitor left while their photos were being labelled")
         except Exception as error:
-            yield _step(words.several_status(self.told(error), run.failed))
+            yield _step(texts.several_status(self.told(error), run.failed))
         finally:
             self._places.release()
 
@@ -130,17 +130,17 @@ class Several(Service):
         )
 
         with Bundle(file, self.max_zip_bytes) as bundle:
-            yield _working(words.several_progress(1, run.total, "", run.failed), [])
+            yield _working(texts.several_progress(1, run.total, "", run.failed), [])
             for number, (path, name) in enumerate(photos, 1):
                 try:
                     for step in self._one(run, path, model, size, request, photos[number:]):
                         if isinstance(step, _Done):
                             bundle.add(name, step.packed)
-                            shown = words.short_name(name)
+                            shown = texts.short_name(name)
                             run.sheet.append((step.picture, f"{shown}: {step.caption}"))
                         else:
                             yield _working(
-                                words.several_progress(number, run.total, step, run.failed)
+                                texts.several_progress(number, run.total, step, run.failed)
                             )
                 except CancelledError:
                     if not run.stop.is_set():
@@ -149,14 +149,14 @@ class Several(Service):
                 except Exception as error:
                     run.failed.append((name, self.told(error)))
                 if number < run.total:
-                    text = words.several_progress(number + 1, run.total, "", run.failed)
+                    text = texts.several_progress(number + 1, run.total, "", run.failed)
                     yield _working(text, list(run.sheet))
             for name, why in run.failed:
                 bundle.fail(name, why)
             bundle.close()
-        text = words.several_done(run.total, len(run.sheet), stopped=run.stop.is_set())
+        text = texts.several_done(run.total, len(run.sheet), stopped=run.stop.is_set())
         zipped = self._kept(file) if run.sheet else None
-        yield _step(words.several_status(text, run.failed), list(run.sheet), zipped)
+        yield _step(texts.several_status(text, run.failed), list(run.sheet), zipped)
 
     def _one(
         self,
@@ -205,7 +205,7 @@ class Several(Service):
             if isinstance(step, _Done):
                 yield step
             elif step is not None:
-                yield words.step_text(step[0])
+                yield texts.step_text(step[0])
 
     def _kept(self, file: BinaryIO) -> str:
         """A finished ZIP's path, where visitors may fetch it and Gradio makes no copy of it."""

@@ -7,11 +7,11 @@ from typing import Any, TypeVar
 import gradio as gr
 import numpy as np
 
-from page import words
+from page import texts
 from page.components.photo_input import PhotoInput
 from page.errors import CancelledError, QueueFullError
+from page.handlers import Service, png, session_of
 from page.kept import SHARPER, LabelResult
-from page.service import Service, png, session_of
 from page.tabs.events import QUEUED
 from page.work import Progress, run_to_completion
 from segmentation import ModelError, blend, colorize, write_indexed_png
@@ -62,7 +62,7 @@ class Programs(Service):
         """
 
         def use(answer: LabelResult) -> tuple[str, str, Facts]:
-            overlay = blend(answer.photo.image, _colors(answer), words.API_ALPHA)
+            overlay = blend(answer.photo.image, _colors(answer), texts.API_ALPHA)
             facts = {**result_facts(answer.result), "notes": list(answer.notes)}
             return self._labels(answer), self.file(png(overlay), "overlay.png"), facts
 
@@ -155,7 +155,7 @@ class Programs(Service):
         size = SHARPER if name != model else None
         with self.service.label(image, name, size, allow_fallback=not name, **whose) as answer:
             if size == SHARPER and answer.request.size is None:
-                raise ModelError(words.NOT_SHARPER)
+                raise ModelError(texts.NOT_SHARPER)
             return use(answer)
 
     def _labels(self, answer: LabelResult) -> str:
