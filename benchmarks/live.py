@@ -22,7 +22,7 @@ from benchmarks.contenders import load_ours, random_network
 from benchmarks.output import EXAMPLES
 from benchmarks.tables import machine_line, markdown
 from benchmarks.timing import Clock, in_turn, machine, spread, total
-from page.predictors import EMBEDDED, LIGHTWEIGHT_MODELS
+from page.service.models.model_pool import EMBEDDED, LIGHTWEIGHT_MODELS
 from page.tabs.camera_sessions import map_size
 from segmentation.inference.postprocessing import decide
 

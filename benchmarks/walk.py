@@ -15,8 +15,8 @@ from typing import Any
 
 import gradio as gr
 
-from page.engine import LabelingService
 from page.options import Options
+from page.service.labeling_service import LabelingService
 from page.tabs.examples import examples_folder
 from page.tabs.label_handlers import Handlers
 

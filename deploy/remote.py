@@ -1,4 +1,4 @@
-"""Networks on other machines, as `page.predictors` wants them; photos survive a machine's end.
+"""Networks on other machines, as `page.service.models.model_pool` wants them; photos survive a machine's end.
 
 Knows nothing of Ray: what sends a question, and which errors mean that a machine has gone, are
 handed over. Only labelling is asked for twice, which changes nothing wherever it is done.
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from deploy.parcel import Failure, Parcel, unpack
 from page.options import Options
-from page.predictors import LocalModelPool
-from page.work import NO_PROGRESS, TICK_SECONDS, Progress
+from page.service.background import NO_PROGRESS, TICK_SECONDS, Progress
+from page.service.models.model_pool import LocalModelPool
 from segmentation import ModelCard, Photo, PixelwiseError, Segmentation
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Counts(Protocol):
 
 
 class Remote:
-    """All models of a deployment; see `page.predictors.ModelPool`.
+    """All models of a deployment; see `page.service.models.model_pool.ModelPool`.
 
     Args:
         send: sends (image, model, size) to a replica; the image is what `put` has returned.
@@ -174,7 +174,7 @@ class Remote:
 
 
 class RemoteSegmenter:
-    """What the page takes for a `Segmenter`; see `page.predictors.Predictor`.
+    """What the page takes for a `Segmenter`; see `page.service.models.model_pool.Predictor`.
 
     Args:
         remote: where to ask.

@@ -4,6 +4,6 @@
 tensors.
 """
 
-from page.zerogpu import find_spaces
+from page.service.models.zerogpu import find_spaces
 
 find_spaces()  # on a ZeroGPU Space, before anything else touches CUDA; elsewhere it does nothing

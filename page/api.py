@@ -9,11 +9,11 @@ import numpy as np
 
 from page import texts
 from page.components.photo_input import PhotoInput
-from page.errors import CancelledError, QueueFullError
 from page.handlers import Service, png, session_of
-from page.kept import SHARPER, LabelResult
+from page.service.background import Progress, run_to_completion
+from page.service.errors import CancelledError, QueueFullError
+from page.service.result_cache import SHARPER, LabelResult
 from page.tabs.events import QUEUED
-from page.work import Progress, run_to_completion
 from segmentation import ModelError, blend, colorize, write_indexed_png
 from segmentation.export.records import result_facts
 

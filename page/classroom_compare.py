@@ -8,9 +8,9 @@ import numpy as np
 
 from page import classroom_figures as fig
 from page import classroom_words as words
-from page import public
 from page.classroom_lab import Lab, NotYetError, palette_of, told
-from page.kept import LabelResult
+from page.service import error_messages
+from page.service.result_cache import LabelResult
 from page.texts import size_text
 from segmentation import MODELS, PixelwiseError, Segmentation
 from segmentation.inference.metrics import agreement, disagreement, joint_classes
@@ -63,7 +63,7 @@ class Compare:
             except PixelwiseError as error:
                 sorry += words.note(
                     f"<strong>{words.escape(shown)}</strong> cannot answer: "
-                    + words.escape(public.plain(log, error)),
+                    + words.escape(error_messages.plain(log, error)),
                     "error",
                 )
                 continue

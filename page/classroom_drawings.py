@@ -6,7 +6,7 @@ import numpy as np
 
 from page import classroom_figures as fig
 from page import classroom_words as words
-from page.kept import LabelResult
+from page.service.result_cache import LabelResult
 from segmentation import Region, Segmentation, display_name
 from segmentation.explain.aspp import Taps
 from segmentation.explain.probability_maps import class_scores

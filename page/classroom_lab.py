@@ -9,10 +9,10 @@ import numpy as np
 from PIL import Image
 
 from page import classroom_words as words
-from page import public, trouble
-from page.bounded_cache import BoundedCache
-from page.engine import LabelingService
-from page.kept import LabelResult
+from page.service import error_log, error_messages
+from page.service.bounded_cache import BoundedCache
+from page.service.labeling_service import LabelingService
+from page.service.result_cache import LabelResult
 from page.texts import size_text
 from segmentation import PixelwiseError
 from segmentation.models.card_figures import sizes_of
@@ -137,10 +137,10 @@ def told(view: Callable[..., Iterator[str]]) -> Callable[..., Iterator[str]]:
         except NotYetError as error:
             yield words.note(str(error), "empty")
         except PixelwiseError as error:
-            text = public.told(log, error)
+            text = error_messages.told(log, error)
             yield _who_asked(args) + words.note(words.escape(f"{text.rstrip('.')}."), "error")
         except Exception as error:
-            trouble.tell(log, "a view of the classroom failed", error)
+            error_log.tell(log, "a view of the classroom failed", error)
             yield words.note("Something went wrong on this side. Try it once more.", "error")
 
     return run

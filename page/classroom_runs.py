@@ -11,7 +11,7 @@ from page import classroom_figures as fig
 from page import classroom_words as words
 from page.classroom_chart import sweep_chart
 from page.classroom_lab import Lab, palette_of, told
-from page.kept import LabelResult
+from page.service.result_cache import LabelResult
 from segmentation import Segmentation
 from segmentation.explain.ablation import has_skip, with_logits, without_skip
 from segmentation.explain.feature_maps import (

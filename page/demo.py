@@ -5,10 +5,10 @@ import gradio as gr
 from page import live_texts, texts
 from page.api import Programs, add_endpoints
 from page.components.page_blocks import Page
-from page.engine import LabelingService
 from page.options import Options
-from page.predictors import ModelPool
-from page.sessions import Sessions
+from page.service.labeling_service import LabelingService
+from page.service.models.model_pool import ModelPool
+from page.service.queue.sessions import Sessions
 from page.tabs import classroom, label, photo_batch
 from page.tabs.examples import examples_folder
 from page.tabs.label_handlers import Handlers

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 
-from page import files, routes, texts, trouble
+from page import files, routes, texts
 from page.answer import Answer, Send, unexpected
 from page.gradio_internals import asks_for_password, queue_size
 from page.headers import security_headers
@@ -27,8 +27,9 @@ from page.requests.origin import Scope, check_origin, header, inward, root_of
 from page.requests.request_body import Body, Message, Receive, RefusedError
 from page.requests.uploads import FILES_AT_ONCE, Uploads
 from page.routes import API, FILE
+from page.service import error_log
+from page.service.cancel_registry import ARRIVED
 from page.site import Site
-from page.stops import ARRIVED
 
 SPARE_BYTES = 1 << 20
 LOGIN_SECONDS = 10.0
@@ -227,9 +228,9 @@ class Guard:
             log.debug("a visitor hung up at %s", quote(path[:200]))
             return
         if isinstance(error.__cause__, HTTPException) and answer.status:
-            log.debug("an answer ended early: %s", trouble.in_short(error))
+            log.debug("an answer ended early: %s", error_log.in_short(error))
         else:
-            trouble.tell(log, f"{_shown(path)} could not be answered", error)
+            error_log.tell(log, f"{_shown(path)} could not be answered", error)
         if answer.status:
             await answer.end()
         elif isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOSPC:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from page import public
-from page.engine import LabelingService
-from page.sessions import Sessions
+from page.service import error_messages
+from page.service.labeling_service import LabelingService
+from page.service.queue.sessions import Sessions
 from viewer.files import keep_file
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Service:
 
     def told(self, error: Exception) -> str:
         """What the visitor is told of an error; see `public.user_message`."""
-        return public.user_message(log, error)
+        return error_messages.user_message(log, error)
 
     def file(self, data: bytes, name: str) -> str:
         """The path of a file that visitors may fetch.

@@ -14,9 +14,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from page import live_texts as words
-from page import public, trouble
-from page.errors import ShuttingDownError
 from page.requests.locality import asked_by
+from page.service import error_log, error_messages
+from page.service.errors import ShuttingDownError
 from page.tabs.camera_sessions import MAX_CAMERAS, CrowdedError, EndedError, Live
 from segmentation import PixelwiseError
 
@@ -77,12 +77,12 @@ def _told(answer: Answering) -> Answering:
         except CrowdedError as error:
             return _sentence(429, str(error))
         except ShuttingDownError as error:
-            return _sentence(503, public.told(log, error))
+            return _sentence(503, error_messages.told(log, error))
         except PixelwiseError as error:
             with asked_by(request.scope):
-                return _sentence(422, public.told(log, error))
+                return _sentence(422, error_messages.told(log, error))
         except Exception as error:
-            trouble.tell(log, "a frame could not be labelled", error)
+            error_log.tell(log, "a frame could not be labelled", error)
             return _sentence(503, words.FAILED)
 
     return answering

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from page import gradio_internals, trouble
+from page import gradio_internals
 from page.address import check_address, check_folder
 from page.guard import Guard, Site, protect
 from page.live_routes import live_routes
 from page.options import Options, on_a_space
 from page.requests.locality import is_alone
+from page.service import error_log
 from page.storage.temp_files import Janitor
 from page.theme import looks
 
@@ -100,7 +101,7 @@ def _going_on() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        trouble.tell(log, "tidying up has failed and is tried again", error)
+        error_log.tell(log, "tidying up has failed and is tried again", error)
 
 
 def trim_memory() -> None:
@@ -266,7 +267,7 @@ def force_exit_later(seconds: float = DEADLINE_SECONDS) -> None:
 def set_up_logging(level: str) -> None:
     """Log to standard error: nothing of a photo, and no visitor's address but with "debug"."""
     lines = logging.StreamHandler()
-    lines.setFormatter(trouble.OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    lines.setFormatter(error_log.OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[lines])
     logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it tells of odd uploads
     for name in ("page", "segmentation", "viewer"):

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from page.line import Scheduler
-from page.sessions import Sessions
+from page.service.queue.scheduler import Scheduler
+from page.service.queue.sessions import Sessions
 from page.storage.temp_files import Janitor
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from page.downloads import Download
-    from page.engine import LabelingService
-    from page.kept import LabelResult
-    from page.line import QueuePosition
+    from page.service.labeling_service import LabelingService
+    from page.service.models.downloads import Download
+    from page.service.queue.scheduler import QueuePosition
+    from page.service.result_cache import LabelResult
     from segmentation import ModelCard
     from segmentation.models.card_figures import Size
 

@@ -111,7 +111,7 @@ def test_a_flood_beyond_gradios_queue_is_told_in_our_words(app, monkeypatch):
 
 @pytest.mark.parametrize("name", ["label", "segment", "several"])
 def test_who_leaves_gives_the_place_to_the_next(app, name, monkeypatch):
-    monkeypatch.setattr("page.sessions.AWAY_SECONDS", 0.3)
+    monkeypatch.setattr("page.service.queue.sessions.AWAY_SECONDS", 0.3)
     upload = file_data(app.upload(png()))
     data = {
         "label": [upload, app.model, 0],

@@ -5,14 +5,14 @@ import threading
 import numpy as np
 import pytest
 
-from page.bounded_cache import BoundedCache
+from page.service.bounded_cache import BoundedCache
 
 
 @pytest.fixture
 def clock(monkeypatch):
     """Seconds that the test sets."""
     now = [1000.0]
-    monkeypatch.setattr("page.bounded_cache.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("page.service.bounded_cache.time.monotonic", lambda: now[0])
     return now
 
 

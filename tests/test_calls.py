@@ -218,7 +218,7 @@ def test_an_answer_that_nobody_comes_for_is_forgotten(app, monkeypatch):
         time.sleep(0.02)
     sessions.drop_unheard(app.site.demo)
     assert "nobody" in queue.pending_messages_per_session  # they may still come
-    monkeypatch.setattr("page.sessions.UNHEARD_SECONDS", 0.0)
+    monkeypatch.setattr("page.service.queue.sessions.UNHEARD_SECONDS", 0.0)
     with app.site.sessions.connected("nobody"):
         sessions.drop_unheard(app.site.demo)
         assert "nobody" in queue.pending_messages_per_session

@@ -20,8 +20,8 @@ from page.classroom_grade import Grader, painted
 from page.classroom_lab import Lab, NotYetError
 from page.classroom_look import Look
 from page.classroom_runs import Runs
-from page.engine import LabelingService
 from page.options import Options
+from page.service.labeling_service import LabelingService
 from segmentation import open_image
 from segmentation.networks.deeplabv3plus import deeplabv3plus_resnet18
 

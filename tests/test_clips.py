@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from page.engine import LabelingService
 from page.options import Options
-from page.sessions import Sessions
+from page.service.labeling_service import LabelingService
+from page.service.queue.sessions import Sessions
 from page.tabs.clip_job import CLIP, MAX_CLIPS, Clips
 
 imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg", reason="no imageio-ffmpeg here")

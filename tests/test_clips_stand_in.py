@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import segmentation
-from page.engine import LabelingService
 from page.options import Options
-from page.sessions import Sessions
+from page.service.labeling_service import LabelingService
+from page.service.queue.sessions import Sessions
 from page.tabs.clip_job import Clips
 from published import QUICK, publishing
 from segmentation import MODELS

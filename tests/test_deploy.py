@@ -19,9 +19,9 @@ from deploy.parcel import Failure, pack, unpack
 from deploy.remote import GONE, Remote, UnreachableError, _pauses
 from deploy.replica import Question, Replica
 from deploy.settings import GPU_BATCH, Settings, parse_settings, words_of
-from page.engine import LabelingService
 from page.options import Options
-from page.work import CancelledError, Progress
+from page.service.background import CancelledError, Progress
+from page.service.labeling_service import LabelingService
 from segmentation import ImageError, ModelError, Photo, PixelwiseError
 
 

@@ -8,9 +8,9 @@ from PIL import Image
 
 import segmentation
 import tiny
-from page.engine import EMBEDDED, LabelingService
 from page.options import Options
-from page.work import Progress, run_with_progress
+from page.service.background import Progress, run_with_progress
+from page.service.labeling_service import EMBEDDED, LabelingService
 from segmentation import ImageError, ModelError, WeightsError, open_photo
 from segmentation.images.photo import check_photo
 

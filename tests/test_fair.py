@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from page.fair import DurationEstimator, FairQueue, start_times
+from page.service.queue.fair_queue import DurationEstimator, FairQueue, start_times
 
 SECONDS = {"quick": 0.06, "middling": 0.5, "slow": 2.0}
 numbers = itertools.count()

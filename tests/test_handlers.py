@@ -8,9 +8,9 @@ from PIL import Image
 import segmentation
 import tiny
 from page import texts
-from page.downloads import Download
-from page.engine import LabelingService
 from page.options import Options
+from page.service.labeling_service import LabelingService
+from page.service.models.downloads import Download
 from page.tabs.label_handlers import Handlers
 from segmentation import WeightsError
 

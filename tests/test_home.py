@@ -9,11 +9,11 @@ import pytest
 
 import segmentation
 from inside import API, file_data, png, running_inside
-from page.engine import LabelingService
 from page.main import _warm_up
 from page.options import Options
-from page.public import told, without_folders
 from page.requests.locality import KEY, asked_by, is_alone
+from page.service.error_messages import told, without_folders
+from page.service.labeling_service import LabelingService
 from segmentation import ImageError, ModelError, WeightsError
 
 FAR = {"X-Forwarded-For": "192.0.2.7"}

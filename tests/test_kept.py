@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 
 import tiny
-from page.engine import LabelingService
-from page.kept import CLOSED_SECONDS, KEEP_SECONDS, MAX_RESULTS, MAX_RESULTS_EACH
 from page.options import Options
-from page.work import Progress
+from page.service.background import Progress
+from page.service.labeling_service import LabelingService
+from page.service.result_cache import CLOSED_SECONDS, KEEP_SECONDS, MAX_RESULTS, MAX_RESULTS_EACH
 from segmentation import ImageError
 from segmentation.inference.postprocessing import decide
 from segmentation.inference.result import Segmentation
@@ -159,7 +159,7 @@ def test_two_hundred_visitors_leave_no_more_than_is_allowed(service):
 
 def test_a_visitor_who_closed_the_page_is_forgotten(service, monkeypatch):
     now = 1000.0
-    monkeypatch.setattr("page.bounded_cache.time.monotonic", lambda: now)
+    monkeypatch.setattr("page.service.bounded_cache.time.monotonic", lambda: now)
     ana, ben = (service.segment(PHOTO, session=who).key for who in ("ana", "ben"))
     service.results.close("ana")
     now += CLOSED_SECONDS + 1

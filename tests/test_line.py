@@ -10,16 +10,16 @@ from contextlib import ExitStack
 import pytest
 
 from page import texts
-from page.errors import (
+from page.service.background import Progress, run_with_progress
+from page.service.error_messages import user_message
+from page.service.errors import (
     CancelledError,
     DeadlineError,
     QueueFullError,
     QueueTimeoutError,
     ShuttingDownError,
 )
-from page.line import QueuedRequest, QueuePosition, Scheduler
-from page.public import user_message
-from page.work import Progress, run_with_progress
+from page.service.queue.scheduler import QueuedRequest, QueuePosition, Scheduler
 
 log = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ from PIL import Image
 
 import tiny
 from inside import running_inside
-from page.engine import LabelingService
 from page.options import Options
-from page.predictors import EMBEDDED, LIGHTWEIGHT_MODELS
+from page.service.labeling_service import LabelingService
+from page.service.models.model_pool import EMBEDDED, LIGHTWEIGHT_MODELS
 from page.tabs import camera_sessions as live_module
 from page.tabs.camera_sessions import LIVE, MAX_CAMERAS, CrowdedError, EndedError, Live, map_size
 from segmentation import PixelwiseError, decode_label_map

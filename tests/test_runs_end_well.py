@@ -13,11 +13,11 @@ import pytest
 
 import page.tabs.label_handlers
 import tiny
-from page.engine import LabelingService
 from page.options import Options
 from page.server import _sweep
-from page.sessions import Sessions
-from page.stops import ARRIVED, CancelRegistry
+from page.service.cancel_registry import ARRIVED, CancelRegistry
+from page.service.labeling_service import LabelingService
+from page.service.queue.sessions import Sessions
 from page.storage.temp_files import Janitor
 from page.tabs.camera_sessions import Live
 from page.tabs.clip_job import Clips

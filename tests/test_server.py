@@ -19,8 +19,13 @@ from gossip import SECRET, gossip, segments_of
 from inside import API, file_data, png, running_inside
 from page import texts as texts_module
 from page.headers import security_headers
-from page.sessions import Sessions
-from page.work import CancelledError, DeadlineError, run_to_completion, run_with_progress
+from page.service.background import (
+    CancelledError,
+    DeadlineError,
+    run_to_completion,
+    run_with_progress,
+)
+from page.service.queue.sessions import Sessions
 from segmentation import ImageError, open_image
 
 
@@ -559,7 +564,7 @@ def test_work_that_takes_too_long_frees_its_place(app, monkeypatch):
 
 @pytest.mark.parametrize("door", ["page", "program"])
 def test_who_leaves_frees_the_place(app, door, monkeypatch):
-    monkeypatch.setattr("page.sessions.AWAY_SECONDS", 0.5)
+    monkeypatch.setattr("page.service.queue.sessions.AWAY_SECONDS", 0.5)
     path, session = app.upload(png()), f"leaver{door}"
     app.gate.open.clear()
     if door == "page":
@@ -577,7 +582,7 @@ def test_who_leaves_frees_the_place(app, door, monkeypatch):
 
 
 def test_who_comes_back_after_a_while_is_answered(app, monkeypatch):
-    monkeypatch.setattr("page.sessions.AWAY_SECONDS", 0.2)
+    monkeypatch.setattr("page.service.queue.sessions.AWAY_SECONDS", 0.2)
     path = app.upload(png())
     number = next(n for n, fn in app.site.demo.fns.items() if fn.api_name == "segment")
     for _ in range(2):
@@ -662,7 +667,7 @@ def test_a_page_between_two_questions_has_not_left(monkeypatch):
     with sessions.connected("visitor"):
         assert not sessions.has_disconnected("visitor")
     assert not sessions.has_disconnected("visitor")
-    monkeypatch.setattr("page.sessions.AWAY_SECONDS", -1)
+    monkeypatch.setattr("page.service.queue.sessions.AWAY_SECONDS", -1)
     assert sessions.has_disconnected("visitor")
     with sessions.connected("visitor"):
         assert not sessions.has_disconnected("visitor")

@@ -13,8 +13,8 @@ from PIL import Image
 import segmentation
 import tiny
 from inside import file_data, png, running_inside
-from page.engine import LabelingService
 from page.options import Options
+from page.service.labeling_service import LabelingService
 from page.tabs import photo_batch_job as module
 from page.tabs.photo_batch_job import MAX_PHOTOS, RUNS_AT_ONCE, Several
 from schemas import check

@@ -14,10 +14,10 @@ import segmentation
 import tiny
 from page import texts
 from page.api import Programs
-from page.engine import LabelingService
-from page.kept import SHARPER
 from page.options import Options
-from page.sessions import Sessions
+from page.service.labeling_service import LabelingService
+from page.service.queue.sessions import Sessions
+from page.service.result_cache import SHARPER
 from page.tabs.label_handlers import Handlers
 from segmentation.batch.settings import Settings
 from segmentation.cli.main import main

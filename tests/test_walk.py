@@ -11,8 +11,12 @@ def test_a_photo_and_a_click_pass_no_more_than_they_did():
     photo, click = walks()
     first = next(path for path in photo if path.startswith("page/"))
     assert first == "page/tabs/label_handlers.py"
-    assert "page/line.py" in photo
-    assert not {"page/line.py", "page/fair.py", "segmentation/inference/segmenter.py"} & set(click)
+    assert "page/service/queue/scheduler.py" in photo
+    assert not {
+        "page/service/queue/scheduler.py",
+        "page/service/queue/fair_queue.py",
+        "segmentation/inference/segmenter.py",
+    } & set(click)
     for walk, (most_files, most_functions) in ((photo, PHOTO), (click, CLICK)):
         files, functions = count(walk)
         assert files <= most_files, sorted(walk)

@@ -9,9 +9,9 @@ import pytest
 
 import segmentation
 import tiny
-from page import lent, zerogpu
-from page.engine import LabelingService
 from page.options import Options
+from page.service.labeling_service import LabelingService
+from page.service.models import zerogpu, zerogpu_predictor
 from segmentation import ImageError
 from server import ROOT
 
@@ -23,7 +23,7 @@ def spaces(monkeypatch):
     """As on a ZeroGPU Space."""
     monkeypatch.syspath_prepend(FAKE)
     monkeypatch.setenv("SPACES_ZERO_GPU", "true")
-    monkeypatch.setattr(lent, "DEVICE", "cuda")  # and back to it afterwards
+    monkeypatch.setattr(zerogpu_predictor, "DEVICE", "cuda")  # and back to it afterwards
     import spaces
 
     yield spaces

@@ -6,9 +6,10 @@ from typing import Any
 
 import gradio as gr
 
-from page import texts, trouble
+from page import texts
 from page.gradio_internals import ComponentProcessingError
 from page.requests.locality import asked_by
+from page.service import error_log
 
 log = logging.getLogger(__name__)
 
@@ -50,11 +51,11 @@ class Page(gr.Blocks):
         except StopAsyncIteration:
             raise
         except ComponentProcessingError as error:  # of what the visitor has sent
-            log.info("a call could not be read: %s", trouble.in_short(error))
+            log.info("a call could not be read: %s", error_log.in_short(error))
             raise gr.Error(texts.ODD_CALL, print_exception=False) from error
         except Exception as error:
             name = getattr(block_fn, "api_name", None) or getattr(block_fn, "name", "a call")
-            trouble.tell(log, f"{name} could not be answered", error)
+            error_log.tell(log, f"{name} could not be answered", error)
             raise gr.Error(texts.ODD_CALL, print_exception=False) from error
 
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from page import live_texts as words
-from page.engine import LabelingService
-from page.errors import CancelledError
-from page.predictors import LIGHTWEIGHT_MODELS
-from page.work import Progress
+from page.service.background import Progress
+from page.service.errors import CancelledError
+from page.service.labeling_service import LabelingService
+from page.service.models.model_pool import LIGHTWEIGHT_MODELS
 from segmentation import PixelwiseError
 
 if TYPE_CHECKING:

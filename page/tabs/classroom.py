@@ -10,9 +10,9 @@ from page import classroom_words as words
 from page.classroom_lab import Lab, NotYetError, chosen, default_class, palette_of
 from page.classroom_views import Views
 from page.components.html_board import HtmlBoard, MaskPainter
-from page.engine import LabelingService
-from page.kept import LabelResult
-from page.stops import CancelRegistry
+from page.service.cancel_registry import CancelRegistry
+from page.service.labeling_service import LabelingService
+from page.service.result_cache import LabelResult
 from page.tabs.events import QUIETLY
 from page.tabs.examples import offered
 from page.theme import read_static

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from page import live_texts as words
-from page import public, trouble
-from page.engine import LabelingService
-from page.errors import CancelledError
-from page.predictors import EMBEDDED
-from page.sessions import Sessions
-from page.stops import CancelRegistry
-from page.work import Progress, acquire_with_progress, run_with_progress
+from page.service import error_log, error_messages
+from page.service.background import Progress, acquire_with_progress, run_with_progress
+from page.service.cancel_registry import CancelRegistry
+from page.service.errors import CancelledError
+from page.service.labeling_service import LabelingService
+from page.service.models.model_pool import EMBEDDED
+from page.service.queue.sessions import Sessions
 from segmentation import PixelwiseError
 
 if TYPE_CHECKING:
@@ -91,9 +91,9 @@ class Clips:
             with self._keeping(file):
                 yield from self._until_stopped(file, model, request)
         except PixelwiseError as error:
-            yield words.status(public.told(log, error)), gr.skip()
+            yield words.status(error_messages.told(log, error)), gr.skip()
         except Exception as error:
-            trouble.tell(log, "a clip could not be labelled", error)
+            error_log.tell(log, "a clip could not be labelled", error)
             yield words.status(words.CLIP_FAILED), gr.skip()
         finally:
             self._here.release()

@@ -6,9 +6,9 @@ import gradio as gr
 
 from page import texts
 from page.components.photo_input import PhotoInput
-from page.engine import LabelingService
-from page.kept import SHARPER
-from page.predictors import EMBEDDED
+from page.service.labeling_service import LabelingService
+from page.service.models.model_pool import EMBEDDED
+from page.service.result_cache import SHARPER
 from page.tabs import examples
 from page.tabs.events import QUEUED, QUIETLY
 from page.tabs.label_handlers import Handlers

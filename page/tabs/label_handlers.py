@@ -10,11 +10,11 @@ from typing import Any
 import gradio as gr
 
 from page import texts
-from page.errors import CancelledError
 from page.handlers import Service, session_of
-from page.kept import SHARPER, LabelResult
 from page.requests.locality import asked_at_home
-from page.work import Progress, run_with_progress
+from page.service.background import Progress, run_with_progress
+from page.service.errors import CancelledError
+from page.service.result_cache import SHARPER, LabelResult
 from segmentation import PixelwiseError
 from viewer import build_value, pixel_value
 

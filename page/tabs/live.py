@@ -6,8 +6,8 @@ import gradio as gr
 
 from page import live_texts as words
 from page import texts as page_words
-from page.engine import LabelingService
-from page.sessions import Sessions
+from page.service.labeling_service import LabelingService
+from page.service.queue.sessions import Sessions
 from page.tabs.camera_sessions import Live
 from page.tabs.clip_job import Clips
 from page.tabs.events import QUIETLY

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import gradio as gr
 
 from page import texts
-from page.engine import LabelingService
-from page.errors import CancelledError
 from page.gradio_internals import hash_file
 from page.handlers import Service, png
-from page.sessions import Sessions
-from page.stops import CancelRegistry
-from page.work import Progress, run_with_progress
+from page.service.background import Progress, run_with_progress
+from page.service.cancel_registry import CancelRegistry
+from page.service.errors import CancelledError
+from page.service.labeling_service import LabelingService
+from page.service.queue.sessions import Sessions
 
 if TYPE_CHECKING:
     from segmentation.export.zip_archive import Packed

@@ -33,7 +33,7 @@ class GPU:
     quota: int | None = None
 
     def __new__(cls, task: Callable[..., Any], *, duration: int | None = None) -> Any:
-        import page.lent
+        import page.service.models.zerogpu_predictor
 
         page.lent.DEVICE = "cpu"  # there is no GPU to lend
         inbox, outbox = _fork.SimpleQueue(), _fork.SimpleQueue()

@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Generic, Protocol, TypeVar
 
-from page.bounded_cache import BoundedCache
+from page.service.bounded_cache import BoundedCache
 
 MAX_LEARNT = 256
 UNKNOWN_SECONDS = 1.0

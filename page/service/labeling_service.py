@@ -8,18 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from page.downloads import Downloads
-from page.errors import NoSuchModelError
-from page.kept import SHARPER, LabelRequest, LabelResult, ResultCache, cache_key
-from page.lent import ZeroGpuPredictor
-from page.line import QueuedRequest, Scheduler
 from page.options import Options
-from page.predictors import EMBEDDED, LocalModelPool, ModelPool
 from page.requests.locality import asked_at_home, is_alone
-from page.work import NO_PROGRESS, Progress, acquire_with_progress
+from page.service.background import NO_PROGRESS, Progress, acquire_with_progress
+from page.service.errors import NoSuchModelError
+from page.service.models.downloads import Downloads
+from page.service.models.model_pool import EMBEDDED, LocalModelPool, ModelPool
+from page.service.models.zerogpu_predictor import ZeroGpuPredictor
+from page.service.queue.scheduler import QueuedRequest, Scheduler
+from page.service.result_cache import SHARPER, LabelRequest, LabelResult, ResultCache, cache_key
 
 if TYPE_CHECKING:
-    from page.kept import Source
+    from page.service.result_cache import Source
     from segmentation import Segmenter
     from segmentation.models.card_figures import Size
 

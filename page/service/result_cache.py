@@ -5,7 +5,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from page.bounded_cache import BoundedCache
+from page.service.bounded_cache import BoundedCache
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,16 +7,17 @@ sits at this machine reads it all; anybody else gets what concerns them, and the
 import logging
 import re
 
-from page import texts, trouble
-from page.errors import (
+from page import texts
+from page.requests.locality import asked_at_home
+from page.service import error_log
+from page.service.background import free_memory
+from page.service.errors import (
     DeadlineError,
     NoSuchModelError,
     QueueFullError,
     QueueTimeoutError,
     ShuttingDownError,
 )
-from page.requests.locality import asked_at_home
-from page.work import free_memory
 from segmentation import (
     ImageError,
     PaletteError,
@@ -44,7 +45,7 @@ def user_message(log: logging.Logger, error: Exception, otherwise: str = texts.B
         if texts.is_memory_error(error):
             free_memory()
         return told(log, error)
-    trouble.tell(log, "labelling failed", error)
+    error_log.tell(log, "labelling failed", error)
     return otherwise
 
 
@@ -69,7 +70,7 @@ def plain(log: logging.Logger, error: PixelwiseError) -> str:
         return without_folders(str(error))
     if texts.is_memory_error(error):
         return texts.NO_MEMORY
-    trouble.tell(log, "not told to a visitor", error)
+    error_log.tell(log, "not told to a visitor", error)
     return texts.FETCH_FAILED if isinstance(error, WeightsError) else texts.MODEL_FAILED
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from page.errors import CancelledError, DeadlineError
+from page.service.errors import CancelledError, DeadlineError
 
 T = TypeVar("T")
 TICK_SECONDS = 0.5

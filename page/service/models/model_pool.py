@@ -5,9 +5,9 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from page.bounded_cache import BoundedCache
 from page.options import Options
-from page.work import NO_PROGRESS, Progress, acquire_with_progress
+from page.service.background import NO_PROGRESS, Progress, acquire_with_progress
+from page.service.bounded_cache import BoundedCache
 
 if TYPE_CHECKING:
     from segmentation import ModelCard, Photo, Segmentation, Segmenter

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from page.options import Options
-from page.zerogpu import find_spaces, gpu
+from page.service.models.zerogpu import find_spaces, gpu
 
 if TYPE_CHECKING:
-    from page.predictors import Predictor
+    from page.service.models.model_pool import Predictor
     from segmentation import Photo, Segmentation, Segmenter
     from segmentation.models.card_figures import Size
 

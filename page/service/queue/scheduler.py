@@ -16,9 +16,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from page.errors import QueueFullError, QueueTimeoutError, ShuttingDownError
-from page.fair import UNKNOWN_SECONDS, DurationEstimator, FairQueue, start_times
-from page.work import NO_PROGRESS, TICK_SECONDS, Progress
+from page.service.background import NO_PROGRESS, TICK_SECONDS, Progress
+from page.service.errors import QueueFullError, QueueTimeoutError, ShuttingDownError
+from page.service.queue.fair_queue import UNKNOWN_SECONDS, DurationEstimator, FairQueue, start_times
 
 RECOUNT_SECONDS = 5.0
 """How long a position and its seconds stand while nobody moves: a text that changes each second is
