@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 import segmentation
-from page.classroom_runs import SIZES
+from page.classroom.network_views import SIZES
 from segmentation import Segmentation, Segmenter, display_name, read_indexed_png
 from segmentation.explain import ablation, perturbations
 from segmentation.explain.aspp import ablated, aspp_of, sampling_taps

@@ -12,14 +12,14 @@ import torch
 from PIL import Image
 
 import tiny
-from page import classroom_words as words
-from page.classroom_chart import sweep_chart
-from page.classroom_compare import Compare
-from page.classroom_figures import fit, frame, shrunk_map
-from page.classroom_grade import Grader, painted
-from page.classroom_lab import Lab, NotYetError
-from page.classroom_look import Look
-from page.classroom_runs import Runs
+from page.classroom import text as words
+from page.classroom.chart import sweep_chart
+from page.classroom.comparison import Compare
+from page.classroom.figures import fit, frame, shrunk_map
+from page.classroom.network_views import Runs
+from page.classroom.painting import Grader, painted
+from page.classroom.pixel_views import Look
+from page.classroom.session import Lab, NotYetError
 from page.options import Options
 from page.service.labeling_service import LabelingService
 from segmentation import open_image

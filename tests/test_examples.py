@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import segmentation
-from page.classroom_words import NOTHING_HERE
+from page.classroom.text import NOTHING_HERE
 from page.tabs.examples import EXAMPLES, caption_of, example_of, gallery_words, offered
 from segmentation.images.indexed_png import read_indexed_png
 from segmentation.images.photo import open_photo

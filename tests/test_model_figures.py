@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from page.classroom_compare import _quality, _warning
+from page.classroom.comparison import _quality, _warning
 from segmentation.export.records import how_good
 from segmentation.models import loader
 from segmentation.models.card import ModelCard

@@ -6,9 +6,9 @@ from typing import Any
 
 import gradio as gr
 
-from page import classroom_words as words
-from page.classroom_lab import Lab, NotYetError, chosen, default_class, palette_of
-from page.classroom_views import Views
+from page.classroom import text as words
+from page.classroom.session import Lab, NotYetError, chosen, default_class, palette_of
+from page.classroom.views import Views
 from page.components.html_board import HtmlBoard, MaskPainter
 from page.service.cancel_registry import CancelRegistry
 from page.service.labeling_service import LabelingService

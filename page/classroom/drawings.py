@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from page import classroom_figures as fig
-from page import classroom_words as words
+from page.classroom import figures as fig
+from page.classroom import text as words
 from page.service.result_cache import LabelResult
 from segmentation import Region, Segmentation, display_name
 from segmentation.explain.aspp import Taps

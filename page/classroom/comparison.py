@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from page import classroom_figures as fig
-from page import classroom_words as words
-from page.classroom_lab import Lab, NotYetError, palette_of, told
+from page.classroom import figures as fig
+from page.classroom import text as words
+from page.classroom.session import Lab, NotYetError, palette_of, told
 from page.service import error_messages
 from page.service.result_cache import LabelResult
 from page.texts import size_text

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from page import classroom_words as words
+from page.classroom import text as words
 from page.service import error_log, error_messages
 from page.service.bounded_cache import BoundedCache
 from page.service.labeling_service import LabelingService

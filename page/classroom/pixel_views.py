@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from page import classroom_drawings as draw
-from page import classroom_figures as fig
-from page import classroom_words as words
-from page.classroom_lab import Lab, Pixel, chosen, default_class, palette_of, told
+from page.classroom import drawings as draw
+from page.classroom import figures as fig
+from page.classroom import text as words
+from page.classroom.session import Lab, Pixel, chosen, default_class, palette_of, told
 from segmentation import display_name
 from segmentation.explain.ablation import decode, nominal_stride, with_logits
 from segmentation.explain.aspp import ablated, aspp_of, cell_of, sampling_taps

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from page import classroom_figures as fig
-from page import classroom_words as words
-from page.classroom_lab import Lab, NotYetError, told
+from page.classroom import figures as fig
+from page.classroom import text as words
+from page.classroom.session import Lab, NotYetError, told
 from segmentation import display_name, open_image, read_indexed_png
 from segmentation.inference.metrics import IGNORE, Grade, grade, verdicts
 

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from page.classroom_lab import Lab
+from page.classroom.session import Lab
 
 if TYPE_CHECKING:
-    from page.classroom_compare import Compare
-    from page.classroom_grade import Grader
-    from page.classroom_look import Look
-    from page.classroom_runs import Runs
+    from page.classroom.comparison import Compare
+    from page.classroom.network_views import Runs
+    from page.classroom.painting import Grader
+    from page.classroom.pixel_views import Look
 
 
 class Views:
@@ -29,28 +29,28 @@ class Views:
     @functools.cached_property
     def look(self) -> "Look":
         """Views that draw a result and a pixel of it."""
-        from page.classroom_look import Look
+        from page.classroom.pixel_views import Look
 
         return Look(self._lab)
 
     @functools.cached_property
     def runs(self) -> "Runs":
         """Views that run networks."""
-        from page.classroom_runs import Runs
+        from page.classroom.network_views import Runs
 
         return Runs(self._lab, self._examples)
 
     @functools.cached_property
     def comparison(self) -> "Compare":
         """Models side by side."""
-        from page.classroom_compare import Compare
+        from page.classroom.comparison import Compare
 
         return Compare(self._lab)
 
     @functools.cached_property
     def grader(self) -> "Grader":
         """Grades of what a person painted."""
-        from page.classroom_grade import Grader
+        from page.classroom.painting import Grader
 
         return Grader(self._lab, self._examples)
 

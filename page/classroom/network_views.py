@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from page import classroom_figures as fig
-from page import classroom_words as words
-from page.classroom_chart import sweep_chart
-from page.classroom_lab import Lab, palette_of, told
+from page.classroom import figures as fig
+from page.classroom import text as words
+from page.classroom.chart import sweep_chart
+from page.classroom.session import Lab, palette_of, told
 from page.service.result_cache import LabelResult
 from segmentation import Segmentation
 from segmentation.explain.ablation import has_skip, with_logits, without_skip

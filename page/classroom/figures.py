@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from page.classroom_words import escape, percent
+from page.classroom.text import escape, percent
 from segmentation import blend, colorize, display_name
 from segmentation.explain.colormap import heat
 from segmentation.inference.result import BACKGROUND_NAMES, Segmentation

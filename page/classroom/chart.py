@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from page import classroom_words as words
+from page.classroom import text as words
 
 WIDTH, HEIGHT = 640, 260
 LEFT, RIGHT, TOP, BOTTOM = 48, 16, 28, 40
