@@ -13,9 +13,9 @@ from fastapi.responses import Response
 from deploy.metrics import Metrics
 from deploy.remote import Remote
 from deploy.settings import Settings
-from page.guard import Site
-from page.mounted import mount
-from page.server import set_up_logging
+from page.http.middleware import Site
+from page.http.mount import mount
+from page.http.server import set_up_logging
 from page.storage.temp_files import own_folder
 
 PLAIN = {"x-content-type-options": "nosniff", "cache-control": "no-store"}

@@ -32,7 +32,7 @@ from deploy.parcel import About, Failure, Parcel
 from deploy.remote import Remote
 from deploy.replica import Question, Replica
 from deploy.settings import DEFAULT_PORT, Settings, parse_settings, words_of
-from page.server import LAST_SECONDS, is_busy, set_up_logging, wait_for_signal
+from page.http.server import LAST_SECONDS, is_busy, set_up_logging, wait_for_signal
 
 NETWORKS, PAGE, SEGMENTER = "networks", "page", "Segmenter"
 LOST = (RayActorError, ObjectLostError, WorkerCrashedError, ReplicaUnavailableError)

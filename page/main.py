@@ -10,11 +10,11 @@ from contextlib import contextmanager
 
 import gradio as gr
 
-from page.address import no_folder
 from page.demo import build_demo
-from page.guard import Site
+from page.http.middleware import Site
+from page.http.server import force_exit_later, set_up_logging, start, stop, wait_for_signal
+from page.http.startup_checks import no_folder
 from page.options import parse_options, parser
-from page.server import force_exit_later, set_up_logging, start, stop, wait_for_signal
 from page.storage.temp_files import own_folder
 from segmentation import PixelwiseError
 

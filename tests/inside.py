@@ -136,8 +136,8 @@ def running_inside(program: Path, folder: Path, **options: Any) -> Iterator[Insi
     os.environ["GRADIO_TEMP_DIR"] = str(folder)
     try:
         from page.demo import build_demo
+        from page.http.server import start, stop
         from page.options import Options
-        from page.server import start, stop
 
         chosen = Options(
             model=str(program), device="cpu", host="127.0.0.1", port=free_port(), **options

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from inside import API, file_data, png, running_inside
-from page import server
+from page.http import server
 
 MAX_QUEUE = 8
 

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from conftest import ROOT
-from page.address import check_address, check_folder
+from page.http.startup_checks import check_address, check_folder
 from page.options import Options
 from segmentation import PixelwiseError, partial_file
 from segmentation.batch.journal import Journal
@@ -109,7 +109,7 @@ def test_a_folder_of_the_page_that_cannot_be_written_is_told(tmp_path, monkeypat
     def refuse(*_: object, **__: object) -> None:
         raise READ_ONLY
 
-    monkeypatch.setattr("page.address.tempfile.TemporaryFile", refuse)
+    monkeypatch.setattr("page.http.startup_checks.tempfile.TemporaryFile", refuse)
     with pytest.raises(PixelwiseError, match="Read-only file system"):
         check_folder(tmp_path)
 

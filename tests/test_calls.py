@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-import page.guard
+import page.http.middleware
 from inside import API, file_data, png, running_inside
 from page.requests.call_checks import MAX_BYTES, MAX_VALUES
 from sockets import ask, post, send

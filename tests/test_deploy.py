@@ -348,7 +348,7 @@ def test_an_ingress_builds_one_page(make, settings, monkeypatch, tmp_path):
 def test_a_mounted_page_keeps_its_guard_and_its_password(settings, monkeypatch, tmp_path):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     from page.demo import build_demo
-    from page.mounted import mount
+    from page.http.mount import mount
 
     options = replace(settings.page, auth=("ana", "secret"))
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)

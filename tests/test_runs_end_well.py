@@ -13,8 +13,8 @@ import pytest
 
 import page.tabs.label_handlers
 import tiny
+from page.http.server import _sweep
 from page.options import Options
-from page.server import _sweep
 from page.service.cancel_registry import ARRIVED, CancelRegistry
 from page.service.labeling_service import LabelingService
 from page.service.queue.sessions import Sessions
@@ -150,7 +150,7 @@ def test_tidying_up_goes_on_whatever_happens(monkeypatch, caplog):
     kept = SimpleNamespace(evict_expired=lambda: calls.append("forget"))
     demo = SimpleNamespace(service=SimpleNamespace(results=kept))
     site = SimpleNamespace(janitor=SimpleNamespace(sweep=fail), demo=demo, sessions=Sessions())
-    monkeypatch.setattr("page.server.SWEEP_SECONDS", 0.01)
+    monkeypatch.setattr("page.http.server.SWEEP_SECONDS", 0.01)
 
     async def some_time():
         with pytest.raises(TimeoutError):

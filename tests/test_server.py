@@ -18,7 +18,7 @@ import tiny
 from gossip import SECRET, gossip, segments_of
 from inside import API, file_data, png, running_inside
 from page import texts as texts_module
-from page.headers import security_headers
+from page.http.security_headers import security_headers
 from page.service.background import (
     CancelledError,
     DeadlineError,

@@ -4,9 +4,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from page.gradio_internals import mount_at_root, set_threads
-from page.guard import Site, protect
+from page.http.middleware import Site, protect
+from page.http.server import (
+    MAX_SESSIONS,
+    app_kwargs,
+    few_arenas,
+    make_site,
+    set_up_queue,
+    threads_for,
+)
 from page.options import Options
-from page.server import MAX_SESSIONS, app_kwargs, few_arenas, make_site, set_up_queue, threads_for
 from page.theme import looks
 
 if TYPE_CHECKING:

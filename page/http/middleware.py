@@ -16,20 +16,21 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 
-from page import files, routes, texts
-from page.answer import Answer, Send, unexpected
+from page import texts
 from page.gradio_internals import asks_for_password, queue_size
-from page.headers import security_headers
+from page.http import file_routes, routes
+from page.http.app_context import Site
+from page.http.response import Answer, Send, unexpected
+from page.http.routes import API, FILE
+from page.http.security_headers import security_headers
 from page.requests import locality, logins
 from page.requests.call_checks import MAX_BYTES, V2, read_call, read_cancel
 from page.requests.forwarding import holding, is_known, replay
 from page.requests.origin import Scope, check_origin, header, inward, root_of
 from page.requests.request_body import Body, Message, Receive, RefusedError
 from page.requests.uploads import FILES_AT_ONCE, Uploads
-from page.routes import API, FILE
 from page.service import error_log
 from page.service.cancel_registry import ARRIVED
-from page.site import Site
 
 SPARE_BYTES = 1 << 20
 LOGIN_SECONDS = 10.0
@@ -88,8 +89,8 @@ class Guard:
         passed[ARRIVED] = time.monotonic()
         passed[locality.KEY] = locality.is_home(scope, site.alone)
         if path.startswith(FILE):
-            found = files.find(path[len(FILE) :], site.folder)
-            await files.serve(found, scope, receive, answer.send)
+            found = file_routes.find(path[len(FILE) :], site.folder)
+            await file_routes.serve(found, scope, receive, answer.send)
         elif scope["method"] == "POST":
             await self._pass_on(passed, path.rstrip("/"), receive, answer, asked)
         else:

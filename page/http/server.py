@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from page import gradio_internals
-from page.address import check_address, check_folder
-from page.guard import Guard, Site, protect
-from page.live_routes import live_routes
+from page.http.camera_routes import live_routes
+from page.http.middleware import Guard, Site, protect
+from page.http.startup_checks import check_address, check_folder
 from page.options import Options, on_a_space
 from page.requests.locality import is_alone
 from page.service import error_log
