@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from fastapi.responses import Response
 
 from deploy.metrics import Metrics
-from deploy.remote import Remote
+from deploy.remote_pool import Remote
 from deploy.settings import Settings
 from page.http.middleware import Site
 from page.http.mount import mount

@@ -27,9 +27,9 @@ from ray.exceptions import ObjectLostError, RayActorError, WorkerCrashedError
 from ray.serve.exceptions import ReplicaUnavailableError
 
 from deploy.ingress import build_ingress
+from deploy.messages import About, Failure, Parcel
 from deploy.metrics import Metrics
-from deploy.parcel import About, Failure, Parcel
-from deploy.remote import Remote
+from deploy.remote_pool import Remote
 from deploy.replica import Question, Replica
 from deploy.settings import DEFAULT_PORT, Settings, parse_settings, words_of
 from page.http.server import LAST_SECONDS, is_busy, set_up_logging, wait_for_signal

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from deploy.parcel import About, Failure, Parcel, pack
+from deploy.messages import About, Failure, Parcel, pack
 from deploy.settings import Settings
 from segmentation import Photo, PixelwiseError, Segmenter, load
 

@@ -16,7 +16,7 @@ from training.calibration import (
     reliability,
     set_threshold,
 )
-from training.metrics import OutlineAccuracy, outline
+from training.optim.metrics import OutlineAccuracy, outline
 
 
 def test_reliability_and_error_by_hand():

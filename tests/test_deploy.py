@@ -15,8 +15,8 @@ from starlette.testclient import TestClient
 
 import segmentation
 import tiny
-from deploy.parcel import Failure, pack, unpack
-from deploy.remote import GONE, Remote, UnreachableError, _pauses
+from deploy.messages import Failure, pack, unpack
+from deploy.remote_pool import GONE, Remote, UnreachableError, _pauses
 from deploy.replica import Question, Replica
 from deploy.settings import GPU_BATCH, Settings, parse_settings, words_of
 from page.options import Options

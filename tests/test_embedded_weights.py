@@ -11,8 +11,8 @@ from segmentation.networks.build import build_network
 from shapes import make_shapes
 from training import embed, evaluate
 from training.checkpoint import save_checkpoint
-from training.embed_text import describe_model
 from training.history import read_stages
+from training.model_card_text import describe_model
 from training.recipe import describe
 from training.recipe import make_parser as train_parser
 

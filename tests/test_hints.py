@@ -13,15 +13,22 @@ from segmentation.models.exported.program import load_program
 from segmentation.networks.build import build_network
 from shapes import make_shapes
 from test_training_views import colour_blocks, plain_views
-from training import feed, train
-from training.augment import Augmentation, paste_rectangles
+from training import train
 from training.checkpoint import load_checkpoint
-from training.data import find_samples
-from training.hints import Hint, sample_hints, standardise, tap_teacher, to_bytes
-from training.maps import ask_teachers
+from training.data import pipeline
+from training.data.augment import Augmentation, paste_rectangles
+from training.data.dataset import find_samples
+from training.distillation.feature_hints import (
+    Hint,
+    sample_hints,
+    standardise,
+    tap_teacher,
+    to_bytes,
+)
+from training.distillation.maps import ask_teachers
+from training.distillation.teacher import Teacher, Teachers, load_teacher
 from training.recipe import make_parser
 from training.setup import own_card
-from training.teacher import Teacher, Teachers, load_teacher
 
 ZERO, UNIT = 128, 32
 
@@ -199,7 +206,7 @@ def test_a_run_with_hints_goes_on_to_the_same_state(small, tmp_path, monkeypatch
     def load(name: str, device: torch.device, hint: str | None = None) -> Teacher:
         return Teacher(tap_teacher(small, hint), (0.5,) * 3, (0.5,) * 3, name, hints=True)
 
-    monkeypatch.setattr(feed, "load_teacher", load)
+    monkeypatch.setattr(pipeline, "load_teacher", load)
     make_shapes(tmp_path / "data", 8, seed=7)
     options = [
         *["--data", str(tmp_path / "data"), "--model", "deeplabv3plus_resnet18", "--quiet"],

@@ -8,9 +8,10 @@ import torch
 
 from segmentation.networks.build import build_network
 from shapes import make_shapes
-from training import evaluate, feed, train
-from training import teacher as teaching
+from training import evaluate, train
 from training.checkpoint import load_checkpoint
+from training.data import pipeline
+from training.distillation import teacher as teaching
 from training.recipe import make_parser
 
 CLASSES = ["--num-classes", "4", "--model", "deeplabv3plus_resnet18"]
@@ -162,7 +163,7 @@ def test_a_student_learns_from_a_teacher_alone(shapes, tmp_path, monkeypatch):
 
         return teaching.Teacher(network, (0.5,) * 3, (0.5,) * 3, f"stub-{name}")
 
-    monkeypatch.setattr(feed, "load_teacher", stub)
+    monkeypatch.setattr(pipeline, "load_teacher", stub)
     out = tmp_path / "photo"
     more = ["--steps", "12", "--teacher", "all2", "--ema", "0.5"]
     more += ["--data", str(shapes / "unlabelled"), "--teacher-size", "65", "--size", "32"]

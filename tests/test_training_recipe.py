@@ -12,12 +12,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from segmentation.networks.build import build_network
 from shapes import make_shapes
 from test_training import KilledError, tensors
-from training import feed, mix, train
+from training import train
 from training.checkpoint import load_checkpoint
+from training.data import mix, pipeline
+from training.distillation.teacher import Teacher
 from training.history import NOT_OF_THE_RESULT, training_command
 from training.recipe import check, describe, make_parser
 from training.setup import own_card
-from training.teacher import Teacher
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -171,11 +172,11 @@ def test_photos_whose_prior_no_teacher_finds_are_never_drawn(world, tmp_path, mo
             lambda batch: logits.expand(len(batch), 4, 9, 9), (0.5,) * 3, (0.5,) * 3, name
         )
 
-    monkeypatch.setattr(feed, "load_teacher", stub)
+    monkeypatch.setattr(pipeline, "load_teacher", stub)
     folders = ["--data", str(world / "listed"), "--prior", str(world / "listed")]
     more = ["--model", "unet", "--num-classes", "4", "--teacher", "t", "--out", str(tmp_path)]
     options = make_parser().parse_args([*folders, *more, "--quiet", "--teacher-size", "65"])
-    fed = feed.Feed(options, torch.device("cpu"))
+    fed = pipeline.Feed(options, torch.device("cpu"))
     fed.prepare(32)
     assert (fed.views.weights > 0).int().tolist() == [0, 1, 0, 0, 1, 0, 0, 1]
 
@@ -251,7 +252,7 @@ def test_the_readmes_commands_are_commands():
     options = make_parser().parse_args(whole["training.train"])
     assert (options.batch, options.steps, len(options.teacher)) == (256, 7779, 2)
     check(options)
-    mixes = [words[3:] for words in commands if words[:3] == ["python", "-m", "training.mix"]]
+    mixes = [words[3:] for words in commands if words[:3] == ["python", "-m", "training.data.mix"]]
     assert len(mixes) == 2
     for words in mixes:
         parsed = mix.make_parser().parse_args(words)

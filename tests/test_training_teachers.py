@@ -14,11 +14,10 @@ from PIL import Image
 from torch import nn
 
 from shapes import make_shapes
-from training.data import Sample, find_samples
-from training.known import Known, known_classes, misses_prior
-from training.maps import MapFiles, ask_teachers
-from training.setup import own_card
-from training.teacher import (
+from training.data.dataset import Sample, find_samples
+from training.distillation.known import Known, known_classes, misses_prior
+from training.distillation.maps import MapFiles, ask_teachers
+from training.distillation.teacher import (
     Teacher,
     Teachers,
     corners_aligned,
@@ -26,6 +25,7 @@ from training.teacher import (
     resample,
     teacher_sides,
 )
+from training.setup import own_card
 
 CPU = torch.device("cpu")
 HALF = (0.5, 0.5, 0.5)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from shapes import make_shapes
-from training.augment import (
+from training.data.augment import (
     Augmentation,
     draw_windows,
     inside,
@@ -18,7 +18,7 @@ from training.augment import (
     paste_rectangles,
     view_grid,
 )
-from training.canvases import (
+from training.data.canvases import (
     Photos,
     canvas_grid,
     exchange,
@@ -26,8 +26,8 @@ from training.canvases import (
     sample_labels,
     sample_pixels,
 )
-from training.data import Sample, find_samples
-from training.views import Views, sample_maps, stored_extents
+from training.data.crops import Views, sample_maps, stored_extents
+from training.data.dataset import Sample, find_samples
 
 IDENTITY = torch.tensor([[[1.0, 0, 0], [0, 1.0, 0]]])
 STILL = Augmentation(brightness=0, contrast=0, saturation=0, grey=0)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from segmentation.networks.build import build_network
 from training.checkpoint import save_changed
-from training.data import Sample, find_samples, read_mask
+from training.data.dataset import Sample, find_samples, read_mask
 from training.setup import initial_weights
 
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from training.canvases import Photos
+from training.data.canvases import Photos
 
 SHOWN_SHARE = 0.005
 """A photo shows a class that takes this share of it: 16 x 16 px of 224 x 224."""

@@ -23,8 +23,8 @@ from segmentation.inference.sharper import mean_logits, sharper_size
 from segmentation.networks.build import build_network
 from segmentation.progress import Bar
 from training.calibration import PixelSample
-from training.data import Sample, find_samples, read_mask
-from training.metrics import OUTLINE_PIXELS, ConfusionMatrix, OutlineAccuracy
+from training.data.dataset import Sample, find_samples, read_mask
+from training.optim.metrics import OUTLINE_PIXELS, ConfusionMatrix, OutlineAccuracy
 from training.setup import (
     eval_transforms,
     initial_weights,

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from segmentation.networks.build import NETWORKS
-from training.optimizers import OPTIMIZERS
-from training.schedule import SCHEDULES
-from training.teacher import LEAST_SIZE
+from training.distillation.teacher import LEAST_SIZE
+from training.optim.optimizers import OPTIMIZERS
+from training.optim.schedule import SCHEDULES
 
 SIZE_STEP = 16
 

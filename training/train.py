@@ -16,19 +16,19 @@ from torch import Tensor
 from segmentation.networks.build import build_network
 from segmentation.progress import Bar
 from training.checkpoint import load_checkpoint, save_checkpoint
-from training.data import find_samples
+from training.data.dataset import find_samples
+from training.data.pipeline import Feed
+from training.distillation.feature_hints import Hint
 from training.evaluate import figures, measure
-from training.feed import Feed
-from training.hints import Hint
-from training.losses import soft_cross_entropy
-from training.optimizers import make_optimizers
-from training.recipe import describe, make_parser
-from training.schedule import (
+from training.optim.losses import soft_cross_entropy
+from training.optim.optimizers import make_optimizers
+from training.optim.schedule import (
     average_state,
     learning_rate_factor,
     load_average,
     weight_average,
 )
+from training.recipe import describe, make_parser
 from training.setup import (
     eval_transforms,
     fast_bfloat16,

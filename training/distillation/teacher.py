@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from training.hints import tap_teacher
+from training.distillation.feature_hints import tap_teacher
 from training.setup import fast_bfloat16
 
 SIDE_STEP = 16
@@ -90,7 +90,7 @@ def load_teacher(name: str, device: torch.device, hint: str | None = None) -> Te
     Args:
         name: What `segmentation.models.loader.load_model` understands; may be a `.pt2` with its card.
         device: Where it runs.
-        hint: Layer whose features are hints; see `training.hints.tap_teacher`.
+        hint: Layer whose features are hints; see `training.distillation.feature_hints.tap_teacher`.
     """
     from segmentation.inference.preprocessing import network_size
     from segmentation.models.loader import (

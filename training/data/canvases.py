@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from training.data import IGNORE_INDEX, Sample, read_mask
+from training.data.dataset import IGNORE_INDEX, Sample, read_mask
 
 LONGEST = 1.8
 """A canvas's width by its height. A longer photo (16 : 9 is 1.78) is kept smaller, not cropped."""

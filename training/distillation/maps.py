@@ -19,9 +19,9 @@ from filelock import FileLock
 from PIL import Image
 from torch import Tensor
 
-from training.data import Sample, is_turned
-from training.known import Known, known_classes
-from training.teacher import Teachers
+from training.data.dataset import Sample, is_turned
+from training.distillation.known import Known, known_classes
+from training.distillation.teacher import Teachers
 
 DIGEST_BYTES = 16
 BATCH = {"cpu": 4, "cuda": 32}

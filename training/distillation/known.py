@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from training.data import IGNORE_INDEX, Sample, read_mask
+from training.data.dataset import IGNORE_INDEX, Sample, read_mask
 
 LEAST_SHARE = 1e-3
 """Where the teacher gives less than this to all the classes that may be there: background."""

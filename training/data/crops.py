@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from training.augment import (
+from training.data.augment import (
     Augmentation,
     draw_windows,
     inside,
@@ -14,10 +14,10 @@ from training.augment import (
     paste_rectangles,
     view_grid,
 )
-from training.canvases import Photos, canvas_grid, exchange, sample_labels, sample_pixels
-from training.data import IGNORE_INDEX
-from training.hints import HINT_STRIDE, sample_hints
-from training.losses import mix_targets
+from training.data.canvases import Photos, canvas_grid, exchange, sample_labels, sample_pixels
+from training.data.dataset import IGNORE_INDEX
+from training.distillation.feature_hints import HINT_STRIDE, sample_hints
+from training.optim.losses import mix_targets
 from training.setup import IMAGENET_MEAN, IMAGENET_STD
 
 

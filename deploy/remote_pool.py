@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from deploy.parcel import Failure, Parcel, unpack
+from deploy.messages import Failure, Parcel, unpack
 from page.options import Options
 from page.service.background import NO_PROGRESS, TICK_SECONDS, Progress
 from page.service.models.model_pool import LocalModelPool

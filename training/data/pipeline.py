@@ -8,18 +8,18 @@ import torch
 from torch import Tensor
 
 from segmentation.progress import Bar
-from training.augment import Augmentation
-from training.canvases import load_photos
-from training.data import Sample, find_samples
+from training.data.augment import Augmentation
+from training.data.canvases import load_photos
+from training.data.crops import Batch, Views
+from training.data.dataset import Sample, find_samples
+from training.distillation.feature_hints import standardise
+from training.distillation.known import misses_prior
+from training.distillation.maps import ask_teachers
+from training.distillation.teacher import Teachers, load_teacher
 from training.draw import SHOWN_SHARE, class_shares, drawing_weights
-from training.hints import standardise
-from training.known import misses_prior
-from training.losses import balance_classes
-from training.maps import ask_teachers
+from training.optim.losses import balance_classes
 from training.recipe import SIZE_STEP, check
 from training.setup import voc_categories
-from training.teacher import Teachers, load_teacher
-from training.views import Batch, Views
 
 CANVAS_PER_VIEW = 1.375
 """Shorter side of a kept photo by that of a view: views zoom in up to two times."""

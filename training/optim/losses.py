@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from training.data import IGNORE_INDEX
+from training.data.dataset import IGNORE_INDEX
 
 
 def mix_targets(labels: Tensor, teacher: Tensor | None, num_classes: int, truth: float) -> Tensor:

@@ -1,0 +1,1 @@
+"""Photos and masks for training: data sets, augmentation, crops, canvases, the pipeline."""

@@ -1,0 +1,1 @@
+"""What a student learns from teachers: their answers, their features, their maps."""
