@@ -136,7 +136,7 @@ def pixel_value(
     """
     pixel = result.pixel(y, x)
     own = palette if palette is not None else getattr(result, "palette", VOC_PALETTE)
-    categories = describe_categories(result.categories, own)
+    categories = _described(result.categories, own[: len(result.categories)].tobytes())
     # Stable, so that equal probabilities stay in the order of their indices, as in argmax.
     order = np.argsort(-pixel.probabilities, kind="stable").tolist()
     bars = [{**categories[i], "p": float(pixel.probabilities[i])} for i in order]
