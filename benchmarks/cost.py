@@ -150,7 +150,7 @@ def own_photo(data: bytes, rng: np.random.Generator) -> bytes:
 
 def server(files: dict[str, bytes], runs: int) -> dict[str, Any]:
     """The real server's cost of an answer by size, and its memory."""
-    from tests.server import start_app
+    from tests.helpers.server import start_app
 
     rng = np.random.default_rng(0)
     values: dict[str, Any] = {"answers": {}}

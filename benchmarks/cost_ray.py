@@ -66,7 +66,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     """CPU seconds and megabytes by part."""
     from deploy import ray_serve
     from deploy.settings import parse_settings
-    from tests.server import free_port
+    from tests.helpers.server import free_port
 
     words = ["--model", EMBEDDED, "--device", "cpu", "--port", str(free_port())]
     settings = parse_settings([*words, "--max-replicas", "1", "--cpus", "1", "--page-cpus", "0.5"])

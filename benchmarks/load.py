@@ -108,7 +108,7 @@ def growth(memory: list[tuple[float, float]]) -> str:
 @contextmanager
 def own_app(options: argparse.Namespace) -> Iterator[tuple[str, int, Path]]:
     """The app in a process of its own; its address, process number and temporary folder."""
-    from tests.server import start_app
+    from tests.helpers.server import start_app
 
     with tempfile.TemporaryDirectory(prefix="pixelwise-load-") as name:
         folder = Path(name)

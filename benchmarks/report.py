@@ -41,10 +41,11 @@ FACTS = {
 
 
 def fuzz_report(values: dict[str, Any]) -> str:
-    """What `tests/fuzz_images.py` printed, in a sentence."""
+    """What `tests/helpers/fuzz_images.py` printed, in a sentence."""
     files = values["picture"] + values["error"] + values["finding"]
     return (
-        f"`python tests/fuzz_images.py --minutes {values['minutes']:g} --seed {values['seed']}`: "
+        f"`python -m tests.helpers.fuzz_images --minutes {values['minutes']:g} "
+        f"--seed {values['seed']}`: "
         f"{files:,} files, {values['picture']:,} of them pictures, {values['error']:,} an "
         f"`ImageError`, {values['finding']:,} findings (a crash, another exception, more than 5 s, "
         "more than 1 GB)."

@@ -23,7 +23,7 @@ from benchmarks.output import EXAMPLES, ROOT, RUNS, finish, parser, positive, re
 from benchmarks.tables import markdown
 from benchmarks.targets import Target
 from benchmarks.timing import Clock, in_turn, spread
-from tests.server import free_port
+from tests.helpers.server import free_port
 
 BARE = """
 import sys

@@ -16,7 +16,7 @@ from typing import Any
 import gradio as gr
 
 from benchmarks.made_up import made_up_result
-from tests.chromium import find_chromium, launch_options
+from tests.helpers.chromium import find_chromium, launch_options
 from viewer import LabelViewer, build_value
 
 SIZES = {1: (866, 1155), 12: (3000, 4000)}

@@ -2,7 +2,7 @@
 
 From the tab's handler to the viewer's value, by Python's profile hook, in all threads; the model is
 loaded already. Functions that are written within others without a name (lambdas, comprehensions)
-are part of those. `tests/test_walk.py` keeps the numbers from growing.
+are part of those. `tests/page/service/test_walk.py` keeps the numbers from growing.
 """
 
 import sys

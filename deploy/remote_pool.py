@@ -1,4 +1,4 @@
-"""Networks on other machines, as `page.service.models.model_pool` wants them; photos survive a machine's end.
+"""A model pool whose networks run on other machines; photos survive the end of one.
 
 Knows nothing of Ray: what sends a question, and which errors mean that a machine has gone, are
 handed over. Only labelling is asked for twice, which changes nothing wherever it is done.

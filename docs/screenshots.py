@@ -10,8 +10,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-from tests.chromium import launch_options
-from tests.server import ROOT, running_app
+from tests.helpers.chromium import launch_options
+from tests.helpers.server import ROOT, running_app
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 SCREENS = {

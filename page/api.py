@@ -9,9 +9,10 @@ import numpy as np
 
 from page import texts
 from page.components.photo_input import PhotoInput
-from page.handlers import Service, png, session_of
+from page.handlers import Service, png
 from page.service.background import Progress, run_to_completion
 from page.service.errors import CancelledError, QueueFullError
+from page.service.queue.sessions import session_of
 from page.service.result_cache import SHARPER, LabelResult
 from page.tabs.events import QUEUED
 from segmentation import ModelError, blend, colorize, write_indexed_png

@@ -1,8 +1,8 @@
 """Every private name of Gradio that this project leans on, and why: the one place to mend.
 
-Gradio may change these in any release. `tests/test_gradio_internals.py` looks each of them up and
-says what is missing and what needs it; nothing else in `page/` or `deploy/` names one. `viewer/`
-lies below `page/` and imports its few itself; they are on the list, too.
+Gradio may change these in any release. `tests/page/test_gradio_internals.py` looks each of them up
+and says what is missing and what needs it; nothing else in `page/` or `deploy/` names one.
+`viewer/` lies below `page/` and imports its few itself; they are on the list, too.
 """
 
 import sys

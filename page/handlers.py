@@ -56,16 +56,6 @@ class Service:
         return str(keep_file(data, name, self.cache))
 
 
-def session_of(request: "gr.Request | None") -> str:
-    """The visitor who asks, for whom the answer is remembered.
-
-    "" for a call without a session of its own: Gradio makes one up, and nobody comes back with it.
-    """
-    if request is None or "/call/" in request.request.scope["path"]:
-        return ""
-    return request.session_hash or ""
-
-
 def png(image: np.ndarray) -> bytes:
     """A picture as a PNG file: (H, W, 3) uint8 RGB, or (H, W) uint8 grey."""
     file = io.BytesIO()

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segmentation.argument_types import bounded_float, bounded_int, existing_file, network_size
+from segmentation.argument_types import bounded_float, bounded_int, existing_file
+from segmentation.models.card import MAX_SIZE, MIN_SIZE
 
 EPILOG = """\
 examples:
@@ -168,7 +169,7 @@ def parser(program: str = "app.py") -> argparse.ArgumentParser:
     )
     model.add_argument(
         "--size",
-        type=network_size,
+        type=bounded_int(MIN_SIZE, MAX_SIZE),
         metavar="PX",
         help="the photo's shorter side as the network sees it; larger finds smaller things and "
         "takes longer (default: the size the model was trained for)",

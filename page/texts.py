@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from page.service.labeling_service import LabelingService
     from page.service.models.downloads import Download
     from page.service.queue.scheduler import QueuePosition
     from page.service.result_cache import LabelResult
@@ -153,14 +152,6 @@ def is_memory_error(error: BaseException) -> bool:
     """Whether an error of ours stands for too little memory."""
     cause = error.__cause__
     return isinstance(cause, MemoryError) or "alloc" in str(cause) or "memory" in str(cause)
-
-
-def model_choices(service: "LabelingService") -> list[tuple[str, str]]:
-    """The models that a menu offers: (how it is named, what the server knows it by)."""
-    return [
-        (model_label(name, service.is_ready(name)), Path(name).name)
-        for name in service.model_names()
-    ]
 
 
 def model_label(name: str, ready: bool) -> str:

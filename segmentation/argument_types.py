@@ -47,13 +47,6 @@ def bounded_float(
     return read
 
 
-def network_size(text: str) -> int:
-    """The shorter side in pixels that a network is shown."""
-    from segmentation.models.card import MAX_SIZE, MIN_SIZE
-
-    return bounded_int(MIN_SIZE, MAX_SIZE)(text)
-
-
 def existing_file(text: str) -> str:
     """The path of a file that is there."""
     if not Path(text).is_file():

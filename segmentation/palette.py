@@ -8,7 +8,7 @@ from segmentation.errors import ModelError, PaletteError
 
 # 21 colours found by a farthest-point search with local moves over a 16 x 16 x 16 grid of sRGB:
 # it maximises the smallest CIELAB distance between any two of them as seen with normal vision
-# and with protanopia, deuteranopia and tritanopia (tests/test_palette.py measures it afresh).
+# and with protanopia, deuteranopia and tritanopia (test_palette.py measures it again).
 _SAFE_COLORS = (
     "000000",
     "ccffee",

@@ -11,15 +11,15 @@ import pytest
 if os.environ.get("PYTEST_XDIST_WORKER"):  # of `make test`: workers share the processors
     os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
 
-from chromium import MISSING, find_chromium, launch_options
-from server import running_app
+from helpers.chromium import MISSING, find_chromium, launch_options
+from helpers.server import running_app
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-    from inside import Inside
-    from viewer_app import ViewerApp
-    from viewer_driver import Driver
+    from helpers.inside import Inside
+    from helpers.viewer_app import ViewerApp
+    from helpers.viewer_driver import Driver
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("PIXELWISE_SHARED", ROOT.parent / "shared"))
@@ -73,7 +73,7 @@ def rng() -> np.random.Generator:
 @pytest.fixture(scope="session")
 def tiny_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A `.pt2` file whose answer is visible in the photo; see `tiny.py`."""
-    from tiny import save_program
+    from helpers.tiny import save_program
 
     return save_program(tmp_path_factory.mktemp("program") / "colour_net.pt2")
 
@@ -92,7 +92,7 @@ def app_url(tiny_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 @pytest.fixture(scope="session")
 def app_inside(tiny_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator["Inside"]:
     """The same app within this process; tests take it as `app`."""
-    from inside import running_inside
+    from helpers.inside import running_inside
 
     with running_inside(tiny_program, tmp_path_factory.mktemp("cache")) as app:
         os.environ.pop("GRADIO_TEMP_DIR")  # of other tests' apps
@@ -154,7 +154,7 @@ def page(browser: "Browser") -> Iterator["Page"]:
 @pytest.fixture(scope="session")
 def viewer_app() -> Iterator["ViewerApp"]:
     """A page with the viewer and made-up results."""
-    from viewer_app import ViewerApp
+    from helpers.viewer_app import ViewerApp
 
     app = ViewerApp()
     yield app
@@ -164,7 +164,7 @@ def viewer_app() -> Iterator["ViewerApp"]:
 @pytest.fixture(scope="session")
 def desk(browser: "Browser", viewer_app: "ViewerApp") -> Iterator["Driver"]:
     """The viewer on a large screen, open for all tests; they take it as `viewer`."""
-    from viewer_driver import open_driver
+    from helpers.viewer_driver import open_driver
 
     driver = open_driver(browser, viewer_app, viewport={"width": 1440, "height": 900})
     yield driver
@@ -174,7 +174,7 @@ def desk(browser: "Browser", viewer_app: "ViewerApp") -> Iterator["Driver"]:
 @pytest.fixture(scope="session")
 def hand(browser: "Browser", viewer_app: "ViewerApp") -> Iterator["Driver"]:
     """The viewer on a phone, open for all tests; they take it as `phone`."""
-    from viewer_driver import open_driver
+    from helpers.viewer_driver import open_driver
 
     screen = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2}
     driver = open_driver(browser, viewer_app, **screen, has_touch=True, is_mobile=True)

@@ -11,7 +11,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from server import ROOT
+from helpers.server import ROOT
 
 ADVISORIES: list[dict[str, Any]] = tomllib.loads(
     (ROOT / "docs" / "advisories.toml").read_text(encoding="utf-8")

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from server import ROOT
+from helpers.server import ROOT
 
 TESTS = """
 def test_one(browser): pass

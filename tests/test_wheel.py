@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from gradio_client import Client, handle_file
 
+from helpers.server import ROOT, free_port
 from page.tabs.examples import EXAMPLES, examples_folder
-from server import ROOT, free_port
 
 pytest.importorskip("setuptools", reason="building the package needs setuptools")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from page.handlers import session_of
+from page.service.queue.sessions import session_of
 
 ARRIVED = "pixelwise.arrived"
 """The entry of a request's scope with the time at which it came, by `time.monotonic`."""

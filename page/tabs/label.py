@@ -4,7 +4,6 @@ from pathlib import Path
 
 import gradio as gr
 
-from page import texts
 from page.components.photo_input import PhotoInput
 from page.service.labeling_service import LabelingService
 from page.service.models.model_pool import EMBEDDED
@@ -12,6 +11,7 @@ from page.service.result_cache import SHARPER
 from page.tabs import examples
 from page.tabs.events import QUEUED, QUIETLY
 from page.tabs.label_handlers import Handlers
+from page.tabs.model_menu import model_choices
 from viewer import LabelViewer, PixelBars
 
 TITLE = "Label"
@@ -67,7 +67,7 @@ class LabelRoom:
     def _build_choices(self, service: LabelingService) -> None:
         has_sharper = service.sharper_size(EMBEDDED) is not None
         self.model = gr.Dropdown(
-            texts.model_choices(service),
+            model_choices(service),
             value=Path(service.default).name,
             label="Model",
             elem_id="model",

@@ -10,10 +10,11 @@ from typing import Any
 import gradio as gr
 
 from page import texts
-from page.handlers import Service, session_of
+from page.handlers import Service
 from page.requests.locality import asked_at_home
 from page.service.background import Progress, run_with_progress
 from page.service.errors import CancelledError
+from page.service.queue.sessions import session_of
 from page.service.result_cache import SHARPER, LabelResult
 from segmentation import PixelwiseError
 from viewer import build_value, pixel_value

@@ -5,12 +5,12 @@ from pathlib import Path
 import gradio as gr
 
 from page import live_texts as words
-from page import texts as page_words
 from page.service.labeling_service import LabelingService
 from page.service.queue.sessions import Sessions
 from page.tabs.camera_sessions import Live
 from page.tabs.clip_job import Clips
 from page.tabs.events import QUIETLY
+from page.tabs.model_menu import model_choices
 from viewer import LiveView
 
 FILE_TYPES = ["video", ".mkv", ".mov", ".webm", ".avi"]
@@ -31,7 +31,7 @@ class Moving:
     def __init__(self, service: LabelingService, *, demo: gr.Blocks, sessions: Sessions) -> None:
         self.live = Live(service, service.options.live_seconds)
         self.clips = Clips(service, demo.GRADIO_CACHE, sessions)
-        names = page_words.model_choices(service)
+        names = model_choices(service)
         with gr.Column(elem_id="live-tab"):
             LiveView(models=names, elem_id="live")
             with gr.Accordion(words.CLIP_TITLE, open=False, elem_id="clip"):

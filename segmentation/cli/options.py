@@ -2,7 +2,7 @@
 
 import argparse
 
-from segmentation.argument_types import bounded_float, bounded_int, network_size
+from segmentation.argument_types import bounded_float, bounded_int
 from segmentation.inference.precision import PRECISIONS
 from segmentation.models.card import MAX_SIZE, MIN_SIZE
 from segmentation.palette import PALETTES
@@ -62,7 +62,7 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument(
         "--size",
-        type=network_size,
+        type=bounded_int(MIN_SIZE, MAX_SIZE),
         metavar="N",
         help=f"shorter side in pixels that the network is shown, {MIN_SIZE} to {MAX_SIZE} "
         "(default: the model's own)",

@@ -32,8 +32,8 @@ WARM_UP_SIZE = 64
 class Segmenter:
     """A model that labels pictures.
 
-    By default it runs a quicker copy of the network (see `segmentation.inference.optimized`), whose labels are
-    those of the published one but for rounding: at least 99.9 % of the pixels of real photos.
+    By default it runs a quicker copy of the network (see `inference/optimized.py`). Its labels are
+    those of the published network on at least 99.9 % of the pixels of real photos.
 
     Args:
         model: the loaded model.

@@ -3,8 +3,8 @@
 Frames go one by one from FFmpeg through the network and back into FFmpeg: memory does not depend on
 the clip's length. They are thinned to a steady rate by their times (so a phone's uneven frames keep
 step with the sound), turned upright, made square-pixelled and no larger than the limits, and their
-labels are smoothed over time (`segmentation.video.smoothing`). Nothing of the clip's metadata, such as the
-place where it was taken, is handed on.
+labels are smoothed over time (`smoothing.py`). Nothing of the clip's metadata, such as the place
+where it was taken, is handed on.
 """
 
 import os

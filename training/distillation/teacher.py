@@ -88,7 +88,7 @@ def load_teacher(name: str, device: torch.device, hint: str | None = None) -> Te
     """Load a teacher by a model's name or an exported program's path.
 
     Args:
-        name: What `segmentation.models.loader.load_model` understands; may be a `.pt2` with its card.
+        name: What `load_model` takes; may be a `.pt2` with its card.
         device: Where it runs.
         hint: Layer whose features are hints; see `training.distillation.feature_hints.tap_teacher`.
     """

@@ -85,3 +85,13 @@ class Sessions:
         if len(self._left) > MAX_LEFT:
             limit = time.monotonic() - LEFT_SECONDS
             self._left = {who: at for who, at in self._left.items() if at > limit}
+
+
+def session_of(request: "gr.Request | None") -> str:
+    """The visitor who asks, for whom the answer is remembered.
+
+    "" for a call without a session of its own: Gradio makes one up, and nobody comes back with it.
+    """
+    if request is None or "/call/" in request.request.scope["path"]:
+        return ""
+    return request.session_hash or ""

@@ -1,8 +1,8 @@
 """Limits for the parts of a `.pt2` archive, checked before they are parsed or loaded.
 
 `torch.export.load` has none: a part may have any bytes, a table may name one part a million times,
-and a graph costs about 10 ms a node to load, whatever its nodes do. `segmentation/models/checkpoints/zips.py` bounds
-what the archive unpacks to.
+and a graph costs about 10 ms a node to load, whatever its nodes do.
+`segmentation/models/checkpoints/zips.py` bounds what the archive unpacks to.
 """
 
 from collections.abc import Mapping

@@ -1,0 +1,157 @@
+"""The app within the test's own process, served on the loopback address."""
+
+import io
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from PIL import Image
+
+from . import tiny
+from .server import free_port
+
+API = "/gradio_api"
+
+
+def png(**save: Any) -> bytes:
+    """The tiny network's photo as a PNG file."""
+    file = io.BytesIO()
+    Image.fromarray(tiny.photo()).save(file, "PNG", **save)
+    return file.getvalue()
+
+
+class Gate:
+    """Stands between the queue and the network: lets a photo in at once, or when the test says so.
+
+    Attributes:
+        calls: how many photos had their turn.
+        inside: how many have it now.
+        instead: what to do in the network's place.
+    """
+
+    def __init__(self, work: Callable[..., Any]) -> None:
+        self._work = work
+        self.open = threading.Event()
+        self.open.set()
+        self.calls = 0
+        self.inside = 0
+        self.instead: Callable[[], Any] | None = None
+
+    def __call__(self, turn: Any, progress: Any) -> Any:
+        """What `LabelingService.work` does, once the gate is open."""
+        self.calls += 1
+        self.inside += 1
+        try:
+            while not self.open.wait(0.05):
+                progress("waiting at the gate", None)
+            if self.instead:
+                return self.instead()
+            return self._work(turn, progress)
+        finally:
+            self.inside -= 1
+
+
+@dataclass
+class Inside:
+    """A page that runs here.
+
+    Attributes:
+        url: its address.
+        site: what its guard knows.
+        gate: stands before its network.
+        http: asks it.
+    """
+
+    url: str
+    site: Any
+    gate: Gate
+    http: httpx.Client
+
+    def upload(self, data: bytes, name: str = "photo.png") -> str:
+        """Upload a file; returns its path on the server."""
+        answer = self.http.post(f"{API}/upload", files={"files": (name, data)})
+        answer.raise_for_status()
+        return answer.json()[0]
+
+    @property
+    def model(self) -> str:
+        """The page's first choice, as its dropdown has it."""
+        return Path(self.site.demo.service.default).name
+
+    def call(self, path: str, model: str = "") -> httpx.Response:
+        """Ask the endpoint for programs about an uploaded file, without waiting for its answer."""
+        return self.http.post(f"{API}/call/segment", json={"data": [file_data(path), model]})
+
+    def answer(self, event: str, seconds: float = 30) -> tuple[str, str]:
+        """What came of a call: ("complete" or "error", its data as JSON)."""
+        url = f"{API}/call/segment/{event}"
+        kind = ""
+        with self.http.stream("GET", url, timeout=seconds) as stream:
+            for line in stream.iter_lines():
+                if line.startswith("event: "):
+                    kind = line.removeprefix("event: ")
+                elif line.startswith("data: ") and kind in ("complete", "error"):
+                    return kind, line.removeprefix("data: ")
+        return kind, ""
+
+    def segment(self, data: bytes, name: str = "photo.png") -> tuple[str, str]:
+        """Upload a file, have it labelled, and return what came of it."""
+        return self.answer(self.call(self.upload(data, name)).json()["event_id"])
+
+    def reset(self, seconds: float = 20) -> None:
+        """Leave the page as it was found: nobody inside, waiting, on a camera or logged in."""
+        self.gate.instead = None
+        self.gate.open.set()
+        self.http.cookies.clear()
+        queue, live = self.site.demo._queue, self.site.demo.live
+        for ident in list(live._cameras):
+            live.stop(ident)
+        end = time.monotonic() + seconds
+        while self.gate.inside or queue.event_ids_to_events:
+            assert time.monotonic() < end, "somebody is still inside or waiting"
+            time.sleep(0.02)
+
+
+def file_data(path: str, **more: Any) -> dict[str, Any]:
+    """A file in the JSON of a call."""
+    return {"path": path, "meta": {"_type": "gradio.FileData"}, **more}
+
+
+@contextmanager
+def running_inside(program: Path, folder: Path, **options: Any) -> Iterator[Inside]:
+    """Serve the page from this process.
+
+    Args:
+        program: the `.pt2` file that answers.
+        folder: for its temporary files.
+        options: for `page.options.Options`.
+    """
+    before = os.environ.get("GRADIO_TEMP_DIR")
+    os.environ["GRADIO_TEMP_DIR"] = str(folder)
+    try:
+        from page.demo import build_demo
+        from page.http.server import start, stop
+        from page.options import Options
+
+        chosen = Options(
+            model=str(program), device="cpu", host="127.0.0.1", port=free_port(), **options
+        )
+        demo = build_demo(chosen)
+        gate = demo.service.work = Gate(demo.service.work)
+        site = start(demo, chosen, quiet=True)
+        url = f"http://127.0.0.1:{chosen.port}"
+        with httpx.Client(base_url=url, timeout=30, trust_env=False) as http:
+            yield Inside(url, site, gate, http)
+        gate.open.set()
+        stop(site)
+    finally:
+        if before is None:
+            os.environ.pop("GRADIO_TEMP_DIR", None)
+        else:
+            os.environ["GRADIO_TEMP_DIR"] = before

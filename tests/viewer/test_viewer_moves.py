@@ -1,0 +1,207 @@
+"""The viewer's divider, zoom and pin; numbers are the issue's points."""
+
+import io
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from helpers.viewer_driver import CAT, DOG, PERSON, color, edge_of, fingers, near
+
+pytestmark = pytest.mark.browser
+
+
+# 5. Before and after.
+
+
+def test_5_the_divider_is_dragged_and_moved_by_keys(viewer):
+    page = viewer.page
+    viewer.slide(".pw-opacity", 100)
+    x, y, *_ = viewer.spot(PERSON)
+    page.click("[data-act=compare]")
+    divider = page.get_by_role("slider", name="Divider between photo and labels")
+    assert divider.get_attribute("aria-valuenow") == "50"
+    page.mouse.move(5, 5)
+    assert not near(screen_pixel(page, x, y), color(PERSON), 6)  # left of it: the photo
+    box, grip = viewer.stage.bounding_box(), divider.bounding_box()
+    page.mouse.move(grip["x"] + grip["width"] / 2, grip["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.1, grip["y"] + 20, steps=4)
+    page.mouse.up()
+    assert divider.get_attribute("aria-valuenow") == "10"
+    page.mouse.move(5, 5)
+    assert near(screen_pixel(page, x, y), color(PERSON))
+    assert viewer.read("v.pin") is None
+    divider.focus()
+    page.keyboard.press("ArrowRight")
+    assert divider.get_attribute("aria-valuenow") == "12"
+    page.keyboard.press("End")
+    assert divider.get_attribute("aria-valuenow") == "100"
+    assert not near(screen_pixel(page, x, y), color(PERSON), 6)
+    page.click("[data-act=compare]")
+    assert not divider.is_visible()
+    assert near(screen_pixel(page, x, y), color(PERSON))
+
+
+def screen_pixel(page, x, y):
+    clip = {"x": int(x), "y": int(y), "width": 1, "height": 1}
+    image = Image.open(io.BytesIO(page.screenshot(clip=clip))).convert("RGB")
+    return list(image.getpixel((0, 0)))
+
+
+# 6. Zoom and pan.
+
+
+def test_6_wheel_drag_keys_and_double_click(viewer):
+    page = viewer.page
+    x, y, row, column = viewer.spot(PERSON)
+    fit = viewer.read("v.view.scale")
+    page.mouse.move(x, y)
+    page.mouse.wheel(0, -400)
+    page.wait_for_function("() => document.querySelector('.pw-zoom-value').innerText !== '1×'")
+    assert viewer.read("v.view.scale") > 1.5 * fit
+    assert np.allclose(viewer.place(row, column), (x, y), atol=1.5)  # the point stays put
+    page.mouse.down()
+    page.mouse.move(x - 60, y - 40, steps=3)
+    page.mouse.up()
+    assert np.allclose(viewer.place(row, column), (x - 60, y - 40), atol=1.5)
+    assert viewer.read("v.pin") is None  # a drag is no click
+    viewer.stage.focus()
+    page.keyboard.press("0")
+    assert viewer.read("v.view.scale") == fit
+    page.keyboard.press("+")
+    assert viewer.read("v.view.scale") == pytest.approx(1.5 * fit)
+    top = viewer.read("v.view.top")
+    page.keyboard.press("ArrowDown")
+    assert viewer.read("v.view.top") < top
+    page.keyboard.press("-")
+    assert viewer.read("v.view.scale") == pytest.approx(fit)
+    page.mouse.dblclick(*viewer.place(row, column))
+    assert viewer.read("v.view.scale") > 2 * fit
+    page.click("[data-act=zoom-out]")
+    page.click("[data-act=fit]")
+    assert viewer.read("v.view.scale") == fit
+
+
+def test_6_magnified_labels_are_crisp_and_the_photo_is_smooth(viewer):
+    viewer.choose("fill")
+    viewer.slide(".pw-opacity", 100)
+    y, x = edge_of(viewer, PERSON)
+    viewer.page.mouse.move(*viewer.place(y, x))
+    for _ in range(14):
+        viewer.page.mouse.wheel(0, -240)
+        viewer.page.wait_for_timeout(15)
+    scale = viewer.read("v.view.scale")
+    assert scale == 40
+    colors = viewer.page.evaluate(
+        """name => {
+          const c = document.querySelector('canvas.pw-' + name);
+          const data = new Uint32Array(
+            c.getContext('2d').getImageData(0, 0, c.width, c.height).data.buffer);
+          return new Set(data).size;
+        }""",
+        "labels",
+    )
+    assert colors <= 3  # person, clear background, perhaps one more class; no shade between
+    photo = viewer.page.evaluate(
+        """() => {
+          const c = document.querySelector('canvas.pw-photo');
+          const row = c.getContext('2d').getImageData(0, c.height >> 1, c.width, 1).data;
+          let changes = 0;
+          for (let i = 4; i < row.length; i += 4) changes += row[i] !== row[i - 4];
+          return changes / c.width;
+        }"""
+    )
+    assert photo > 2 / scale  # more steps than pixel borders: blended
+
+
+def test_6_pinch_and_double_tap(phone):
+    x, y, row, column = phone.spot(PERSON)
+    fit = phone.read("v.view.scale")
+    fingers(phone, "touchStart", (x - 20, y), (x + 20, y))
+    for spread in (30, 45, 60):
+        fingers(phone, "touchMove", (x - spread, y), (x + spread, y))
+    fingers(phone, "touchEnd")
+    phone.page.wait_for_function(
+        "() => document.querySelector('.pw-zoom-value').innerText !== '1×'"
+    )
+    assert phone.read("v.view.scale") == pytest.approx(3 * fit, rel=0.05)
+    assert np.allclose(phone.place(row, column), (x, y), atol=2)
+    assert phone.read("v.pin") is None
+    now = time.time()
+    for start in (now, now + 0.15):
+        fingers(phone, "touchStart", (x, y), at=start)
+        fingers(phone, "touchEnd", at=start + 0.05)
+    phone.page.wait_for_function(
+        "fit => document.querySelector('.pw').pixelwise.view.scale === fit", arg=fit
+    )
+
+
+def test_6_full_screen(viewer):
+    page = viewer.page
+    before = viewer.stage.bounding_box()
+    page.click("[data-act=full]")
+    button = page.locator("[data-act=full]")
+    page.wait_for_function(
+        "() => document.querySelector('[data-act=full]').getAttribute('aria-pressed') === 'true'"
+    )
+    page.wait_for_timeout(100)
+    after = viewer.stage.bounding_box()
+    assert after["width"] > before["width"] or after["height"] > before["height"]
+    assert page.locator(".pw").evaluate("e => e.getBoundingClientRect().width >= innerWidth - 1")
+    assert near(viewer.at(PERSON)[:3], color(PERSON))
+    button.click()
+    page.wait_for_function(
+        "() => document.querySelector('[data-act=full]').getAttribute('aria-pressed') === 'false'"
+    )
+
+
+# 8. Pin.
+
+
+def test_8_click_pins_fires_and_shows_the_distribution(viewer, viewer_app):
+    page, (result, _) = viewer.page, viewer_app.results["first"]
+    x, y, row, column = viewer.spot(DOG)
+    page.mouse.click(x, y)
+    page.wait_for_selector(".pb[data-state=ready]")
+    assert viewer_app.pins == [{"y": row, "x": column, "id": "first"}]
+    marker = page.locator(".pw-pin").bounding_box()
+    assert abs(marker["x"] + marker["width"] / 2 - x) <= 1
+    assert abs(marker["y"] + marker["height"] / 2 - y) <= 1
+    shares = result.probabilities_at(row, column)
+    order = np.argsort(-shares, kind="stable")
+    bars = page.locator(".pb-bar")
+    assert bars.count() == 5
+    for i in range(5):
+        assert bars.nth(i).locator(".pb-name").inner_text() == result.categories[order[i]].strip(
+            "_"
+        )
+    assert bars.nth(0).locator(".pb-name").inner_text() == "dog"
+    assert f"Row {row}, column {column}: dog" in page.locator(".pb-text").inner_text()
+    page.click(".pb-more")
+    assert bars.count() == 21
+    width = "e => e.getBoundingClientRect().width / e.parentElement.getBoundingClientRect().width"
+    drawn = [bars.nth(i).locator(".pb-fill").evaluate(width) for i in range(21)]
+    assert np.allclose(drawn, shares[order], atol=0.01)
+    pixel = result.pixel(row, column)
+    assert page.locator(".pb-margin").inner_text().startswith(f"{pixel.margin * 100:.1f} points")
+    assert page.locator(".pb-entropy").inner_text().startswith(f"{pixel.entropy:.2f} of 4.39 bits")
+
+
+def test_8_arrow_keys_move_the_pin_by_a_pixel(viewer, viewer_app):
+    x, y, row, column = viewer.spot(CAT)
+    viewer.page.mouse.click(x, y)
+    viewer.stage.focus()
+    for key in ("ArrowRight", "ArrowDown", "ArrowDown", "ArrowLeft", "ArrowLeft", "Shift+ArrowUp"):
+        viewer.page.keyboard.press(key)
+    wanted = {"y": row - 8, "x": column - 1, "id": "first"}
+    viewer.page.wait_for_function(
+        "text => document.querySelector('.pb-text').innerText.startsWith(text)",
+        arg=f"Row {row - 8}, column {column - 1}:",
+    )
+    assert viewer_app.pins[-1] == wanted
+    assert len(viewer_app.pins) < 7  # several keys in a row ask once
+    viewer.page.keyboard.press("Escape")
+    viewer.page.wait_for_selector(".pb[data-state=empty]")
+    assert viewer.read("v.pin") is None
