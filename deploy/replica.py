@@ -80,7 +80,7 @@ class Replica:
             known = ", ".join(self.segmenters)
             text = f"There is no model {model[:200]!r} here any more. Choose one of: {known}."
             return [Failure(PixelwiseError(text))] * len(images)
-        if len(images) > 1 and segmenter.batches:
+        if len(images) > 1 and segmenter.supports_batching:
             try:
                 many = segmenter.predict_many([Photo(image) for image in images], size=size)
                 return [pack(result, segmenter.card) for result in many]

@@ -71,12 +71,12 @@ class Settings:
         the built-in model: all replicas must have the same, so none may find out for itself.
         """
         from segmentation import default_model, has_embedded
-        from segmentation.models.registry import local_weights
+        from segmentation.models.registry import find_local_weights
 
         first = self.page.model
         if first is None:
             first = default_model(self.device)
-            if local_weights(first) is None and not self.page.weights and has_embedded():
+            if find_local_weights(first) is None and not self.page.weights and has_embedded():
                 first = EMBEDDED
         built_in = (EMBEDDED,) if has_embedded() else ()
         return tuple(dict.fromkeys((first, *self.also, *built_in)))

@@ -87,11 +87,11 @@ def inner_parts(segmenter: Segmenter) -> Iterator[tuple[str, str]]:
     yield "Taps in the padding for the middle pixel (view 3)", outside
     for branch in aspp.branches:
         with ablated(network, [branch.name]):
-            cut = ablation.with_logits(plain, ablation.decode(network, encoded))
+            cut = ablation.replace_logits(plain, ablation.decode(network, encoded))
         yield f"Changed without {branch.name} (view 3)", percent(changed(plain, cut))
     if ablation.has_skip(network):
         with torch.inference_mode(), ablation.without_skip(network):
-            cut = ablation.with_logits(plain, network(batch)["out"])
+            cut = ablation.replace_logits(plain, network(batch)["out"])
         yield "Changed without the skip (view 5)", percent(changed(plain, cut))
 
 

@@ -84,15 +84,15 @@ class Programs(Service):
             request: who asks; Gradio gives it.
 
         Returns:
-            `segmentation.export.records.pixel_facts` and the notes, as JSON.
+            `segmentation.export.records.pixel_record` and the notes, as JSON.
         """
 
         def use(answer: LabelResult) -> Facts:
             from segmentation.export.records import (
-                pixel_facts,  # a forward pass has imported torch by now
+                pixel_record,  # a forward pass has imported torch by now
             )
 
-            return {**pixel_facts(answer.result, _whole(y), _whole(x)), "notes": [*answer.notes]}
+            return {**pixel_record(answer.result, _whole(y), _whole(x)), "notes": [*answer.notes]}
 
         return self._finish(
             lambda progress: self._ask(image, model, request, progress, use), request
@@ -165,10 +165,10 @@ class Programs(Service):
 
     def _one(self, answer: LabelResult) -> "_Side":
         """What is kept of one model's answer while the other one works: a byte a pixel."""
-        from segmentation.export.records import how_good, who
+        from segmentation.export.records import how_good, model_record
 
         result = answer.result
-        facts = {**who(result), **how_good(answer.card, answer.request.size)}
+        facts = {**model_record(result), **how_good(answer.card, answer.request.size)}
         return _Side(self._labels(answer), result.class_map, result.categories, facts, answer.notes)
 
 
@@ -200,13 +200,13 @@ class _Side:
 
 def _compared(first: _Side, second: _Side) -> tuple[np.ndarray, Facts]:
     """Where two answers agree, (H, W) uint8, and the facts of the comparison."""
-    from segmentation.export.records import comparison_facts
+    from segmentation.export.records import comparison_record
     from segmentation.inference.metrics import joint_classes, overlaps
 
     sides = (first, second)
     maps, names = joint_classes([s.class_map for s in sides], [s.categories for s in sides])
     same = maps[0] == maps[1]
-    facts = comparison_facts(
+    facts = comparison_record(
         [side.facts for side in sides], same.shape, float(same.mean()), overlaps(*maps, names)
     )
     notes = list(dict.fromkeys(note for side in sides for note in side.notes))

@@ -120,12 +120,12 @@ def _auth(text: str) -> tuple[str, str]:
 
 
 def _model(text: str) -> str:
-    from segmentation.models.registry import MODELS, unknown_model
+    from segmentation.models.registry import MODELS, unknown_model_message
 
     if Path(text).suffix.lower() == ".pt2":
         return existing_file(text)
     if text not in MODELS:
-        raise argparse.ArgumentTypeError(unknown_model(text))
+        raise argparse.ArgumentTypeError(unknown_model_message(text))
     return text
 
 

@@ -6,7 +6,7 @@ import sys
 _COMMANDS = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|.?)|\x9b[0-?]*[@-~]")
 
 
-def complain(message: str) -> int:
+def print_error(message: str) -> int:
     """Print one line on standard error.
 
     Returns:

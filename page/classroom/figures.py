@@ -13,7 +13,7 @@ from PIL import Image
 
 from page.classroom.text import escape, percent
 from segmentation import blend, colorize, display_name
-from segmentation.explain.colormap import heat
+from segmentation.explain.colormap import apply_colormap
 from segmentation.inference.result import BACKGROUND_NAMES, Segmentation
 
 SIDE = 640  # longer side of a picture, in pixels
@@ -205,7 +205,9 @@ def heat_on(image: np.ndarray, values: np.ndarray, strength: float = 0.8) -> np.
     """Numbers (h, w) in [0, 1] as colours over the photo's own light and dark."""
     small = shrunk(image)
     grey = np.asarray(Image.fromarray(small).convert("L").convert("RGB"))
-    hot = Image.fromarray(heat(values)).resize(small.shape[1::-1], Image.Resampling.BILINEAR)
+    hot = Image.fromarray(apply_colormap(values)).resize(
+        small.shape[1::-1], Image.Resampling.BILINEAR
+    )
     return blend(grey, np.asarray(hot), strength)
 
 

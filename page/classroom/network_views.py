@@ -13,12 +13,12 @@ from page.classroom.chart import sweep_chart
 from page.classroom.session import Lab, palette_of, told
 from page.service.result_cache import LabelResult
 from segmentation import Segmentation
-from segmentation.explain.ablation import has_skip, with_logits, without_skip
+from segmentation.explain.ablation import has_skip, replace_logits, without_skip
 from segmentation.explain.feature_maps import (
     FeatureMap,
     feature_maps,
+    pca_rgb,
     strongest_channels,
-    three_components,
 )
 from segmentation.explain.perturbations import PERTURBATIONS
 from segmentation.inference.metrics import changed_pixels
@@ -59,7 +59,7 @@ class Runs:
             )
             return
         with self.lab.service.exclusive(), torch.inference_mode(), without_skip(network):
-            cut = with_logits(answer.result, network(batch)["out"])
+            cut = replace_logits(answer.result, network(batch)["out"])
         changed, share = changed_pixels(answer.result.class_map, cut.class_map)
         palette, image = palette_of(answer), answer.photo.image
         yield (
@@ -173,7 +173,7 @@ class Runs:
 
 def _stage(found: FeatureMap) -> str:
     channels, height, width = found.features.shape
-    picture, share = three_components(found.features)
+    picture, share = pca_rgb(found.features)
     strong = strongest_channels(found.features, CHANNELS)
     stride = words.linked(f"[[stride]] {found.stride}")
     pictures = [

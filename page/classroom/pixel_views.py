@@ -9,9 +9,9 @@ from page.classroom import figures as fig
 from page.classroom import text as words
 from page.classroom.session import Lab, Pixel, chosen, default_class, palette_of, told
 from segmentation import display_name
-from segmentation.explain.ablation import decode, nominal_stride, with_logits
+from segmentation.explain.ablation import decode, nominal_stride, replace_logits
 from segmentation.explain.aspp import ablated, aspp_of, cell_of, sampling_taps
-from segmentation.explain.probability_maps import class_map_of, entropy_map
+from segmentation.explain.probability_maps import class_probability_map, entropy_map
 from segmentation.explain.receptive_field import (
     effective_receptive_field,
     energy_box,
@@ -81,7 +81,7 @@ class Look:
         result, image = answer.result, answer.photo.image
         index = default_class(result) if index is None else int(index)
         size = fig.fit(result.class_map.shape)
-        values = class_map_of(result.logits, index, size)
+        values = class_probability_map(result.logits, index, size)
         bits = entropy_map(result.logits, size)
         most = float(np.log2(len(result.categories)))
         name = words.escape(display_name(result.categories[index]))
@@ -126,7 +126,7 @@ class Look:
         encoded = self.lab.encoded(answer)
         off = [branch.name for branch in aspp.branches if branch.name not in on]
         with self.lab.service.exclusive(), ablated(network, off):
-            result = with_logits(answer.result, decode(network, encoded))
+            result = replace_logits(answer.result, decode(network, encoded))
         grid, size = tuple(encoded.last.shape[-2:]), answer.result.class_map.shape
         taps = sampling_taps(aspp, at, grid, size)
         changed, share = changed_pixels(answer.result.class_map, result.class_map)

@@ -126,10 +126,10 @@ class Several(Service):
         file: BinaryIO,
     ) -> Iterator[tuple[Any, ...]]:
         from segmentation.export.zip_archive import (
-            Bundle,  # torch is there by the time that somebody asks
+            ResultArchive,  # torch is there by the time that somebody asks
         )
 
-        with Bundle(file, self.max_zip_bytes) as bundle:
+        with ResultArchive(file, self.max_zip_bytes) as bundle:
             yield _working(texts.several_progress(1, run.total, "", run.failed), [])
             for number, (path, name) in enumerate(photos, 1):
                 try:

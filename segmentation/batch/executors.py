@@ -10,19 +10,19 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection
 
-from segmentation.batch.tasks import Answer, Label, MakeLabel, Task
+from segmentation.batch.tasks import Label, MakeLabel, PhotoOutcome, PhotoTask
 from segmentation.batch.work_sharing import share_out
 from segmentation.errors import PixelwiseError
 
 
-def label_here(label: Label, tasks: Iterable[Task]) -> Iterator[Answer]:
+def label_here(label: Label, tasks: Iterable[PhotoTask]) -> Iterator[PhotoOutcome]:
     """Label the photos in this process, one after the other."""
     return map(label, tasks)
 
 
 def label_in_processes(
-    make: MakeLabel, tasks: Iterable[Task], workers: int, threads: int
-) -> Iterator[Answer]:
+    make: MakeLabel, tasks: Iterable[PhotoTask], workers: int, threads: int
+) -> Iterator[PhotoOutcome]:
     """Label the photos in processes of their own, each with a model of its own.
 
     A process that dies, killed or for want of memory, is a failure of the photo that it had, and
@@ -58,7 +58,7 @@ class _Worker:
             self.ready = self._pool.submit(_prepare, make, threads)  # starts the process
         theirs.close()
 
-    def give(self, task: Task) -> Future:
+    def give(self, task: PhotoTask) -> Future:
         try:
             return self._pool.submit(_label, task)
         except BrokenProcessPool as error:  # it died after its last answer
@@ -88,16 +88,16 @@ def _watch(leash: Connection) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _prepare(make: MakeLabel, threads: int) -> Answer | None:
+def _prepare(make: MakeLabel, threads: int) -> PhotoOutcome | None:
     global _ours
     try:
         _ours = make(threads)
     except PixelwiseError as error:
-        return Answer("", error=str(error), fatal=True)
+        return PhotoOutcome("", error=str(error), fatal=True)
     return None
 
 
-def _label(task: Task) -> Answer:
+def _label(task: PhotoTask) -> PhotoOutcome:
     assert _ours is not None
     return _ours(task)
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from segmentation.batch.journal import Journal, Row
-from segmentation.batch.settings import Settings
-from segmentation.batch.tasks import Task
-from segmentation.batch.worker import stamp_of
+from segmentation.batch.settings import BatchSettings
+from segmentation.batch.tasks import PhotoTask
+from segmentation.batch.worker import file_fingerprint
 from segmentation.errors import PixelwiseError
-from segmentation.export.names import LABELS, Names, paths_of
+from segmentation.export.names import LABELS, OutputNames, paths_of
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Plan:
     """
 
     done: list[str]
-    tasks: list[Task]
+    tasks: list[PhotoTask]
 
 
 def check_places(folder: Path, out: Path) -> None:
@@ -43,7 +43,7 @@ def check_places(folder: Path, out: Path) -> None:
 
 
 def make_plan(
-    photos: Sequence[str], folder: Path, out: Path, journal: Journal, settings: Settings
+    photos: Sequence[str], folder: Path, out: Path, journal: Journal, settings: BatchSettings
 ) -> Plan:
     """Compare the photos with what the journal says is done.
 
@@ -57,7 +57,7 @@ def make_plan(
         journal: of the output folder.
         settings: from `settle`.
     """
-    names = Names(out, [folder / photo for photo in photos])
+    names = OutputNames(out, [folder / photo for photo in photos])
     kept = {image: _name_in(row) for image, row in journal.names().items()}
     for name in filter(None, kept.values()):
         names.reserve(name)
@@ -69,12 +69,12 @@ def make_plan(
         if row and name and row["settings"] == record and _is_whole(row, name, folder, out):
             plan.done.append(image)
             continue
-        name = name or names.choose(image, _parent(image))
-        plan.tasks.append(Task(image, str(folder), str(out), name))
+        name = name or names.assign(image, _parent(image))
+        plan.tasks.append(PhotoTask(image, str(folder), str(out), name))
     return plan
 
 
-def folders_of(out: Path, tasks: Iterable[Task]) -> set[Path]:
+def folders_of(out: Path, tasks: Iterable[PhotoTask]) -> set[Path]:
     """The folders that the tasks write to."""
     return {out, *(out / _parent(task.name) for task in tasks)}
 
@@ -84,7 +84,7 @@ def _parent(name: str) -> str:
 
 
 def _name_in(row: Row) -> str | None:
-    """The name that a row has for its photo; None for one that `Names` would not give."""
+    """The name that a row has for its photo; None for one that `OutputNames` would not give."""
     labels = row.get("labels")
     if not isinstance(labels, str) or not labels.endswith(LABELS):
         return None
@@ -94,7 +94,7 @@ def _name_in(row: Row) -> str | None:
 
 def _is_whole(row: Row, name: str, folder: Path, out: Path) -> bool:
     """Whether the photo is the one that was labelled, and its files have the bytes they had."""
-    if row.get("photo") != stamp_of(folder / row["image"]):
+    if row.get("photo") != file_fingerprint(folder / row["image"]):
         return False
-    sizes = [size for path in paths_of(out, name) for size in stamp_of(path)[:1]]
+    sizes = [size for path in paths_of(out, name) for size in file_fingerprint(path)[:1]]
     return row.get("bytes") == sizes

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from segmentation.batch.tasks import Answer, MakeLabel, Task
+from segmentation.batch.tasks import MakeLabel, PhotoOutcome, PhotoTask
 from segmentation.batch.work_sharing import share_out
 from segmentation.errors import PixelwiseError
 
@@ -16,13 +16,13 @@ KNOCK_SECONDS = 20.0  # for a cluster's door to open
 
 def label_on_ray(
     make: MakeLabel,
-    tasks: Sequence[Task],
+    tasks: Sequence[PhotoTask],
     workers: int,
     address: str,
     *,
     threads: int | None = None,
     gpu: bool = False,
-) -> Iterator[Answer]:
+) -> Iterator[PhotoOutcome]:
     """Label the photos on a cluster.
 
     A worker that dies is a failure of the photo that it had, as in `label_in_processes`.
@@ -141,16 +141,16 @@ class _Actor:
     def __init__(self, make: MakeLabel, threads: int) -> None:
         self._make, self._threads = make, threads
 
-    def prepare(self) -> Answer | None:
+    def prepare(self) -> PhotoOutcome | None:
         """Load the model; an answer where that cannot be."""
         try:
             self._label = self._make(self._threads)
         except Exception as error:  # anything that Ray would end without a word for a person
             kind = "" if isinstance(error, PixelwiseError) else f"{type(error).__name__}: "
-            return Answer("", error=f"{kind}{error}", fatal=True)
+            return PhotoOutcome("", error=f"{kind}{error}", fatal=True)
         return None
 
-    def label(self, task: Task) -> Answer:
+    def label(self, task: PhotoTask) -> PhotoOutcome:
         """Label a photo."""
         return self._label(task)
 
@@ -162,7 +162,7 @@ class _Worker:
         self._ray, self._handle = ray, actor.remote(make, threads)
         self.ready = self._handle.prepare.remote()
 
-    def give(self, task: Task) -> Any:
+    def give(self, task: PhotoTask) -> Any:
         return self._handle.label.remote(task)
 
     def end(self, at_once: bool) -> None:

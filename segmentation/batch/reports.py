@@ -5,7 +5,7 @@ from pathlib import Path
 
 from segmentation.batch.journal import Row
 from segmentation.export.csv_table import csv_bytes
-from segmentation.export.files import write_whole
+from segmentation.export.files import write_atomic
 
 CLASSES, FAILURES = "classes.csv", "failures.csv"
 
@@ -27,7 +27,7 @@ def write_classes(path: Path, categories: Sequence[str], rows: Iterable[Row]) ->
         for found in row["classes"]:
             fractions[found["index"]] = found["fraction"]
         table.append([row["image"], row["height"], row["width"], row["model"], *fractions])
-    write_whole(path, csv_bytes(table))
+    write_atomic(path, csv_bytes(table))
 
 
 def write_failures(path: Path, failures: Sequence[tuple[str, str]]) -> None:
@@ -37,6 +37,6 @@ def write_failures(path: Path, failures: Sequence[tuple[str, str]]) -> None:
         OSError: it cannot be written or removed.
     """
     if failures:
-        write_whole(path, csv_bytes([["image", "reason"], *failures]))
+        write_atomic(path, csv_bytes([["image", "reason"], *failures]))
     else:
         path.unlink(missing_ok=True)

@@ -18,12 +18,12 @@ from segmentation.batch.journal import JOURNAL, Journal
 from segmentation.batch.plan import Plan, check_places, folders_of, make_plan
 from segmentation.batch.ray_executor import label_on_ray
 from segmentation.batch.reports import CLASSES, FAILURES, write_classes, write_failures
-from segmentation.batch.settings import Settings, settle, settle_precision
-from segmentation.batch.tasks import Answer, Task
-from segmentation.batch.worker import Labeller
-from segmentation.console import complain
+from segmentation.batch.settings import BatchSettings, settle, settle_precision
+from segmentation.batch.tasks import PhotoOutcome, PhotoTask
+from segmentation.batch.worker import PhotoWorker
+from segmentation.console import print_error
 from segmentation.errors import ModelError, PixelwiseError
-from segmentation.export.files import check_writable, remove_parts
+from segmentation.export.files import check_writable, remove_partial_files
 from segmentation.export.names import paths_of
 from segmentation.inference.segmenter import Segmenter
 from segmentation.progress import Bar
@@ -36,7 +36,7 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 def label_folder(
     folder: Path,
     out: Path,
-    settings: Settings,
+    settings: BatchSettings,
     *,
     workers: int = 1,
     threads: int | None = None,
@@ -62,12 +62,12 @@ def label_folder(
         with _only_one(run.out), Journal(run.out / JOURNAL) as journal:
             return run.finish(settings, journal)
     except KeyboardInterrupt:
-        complain("stopped: what is done is kept, and the same command goes on from there")
+        print_error("stopped: what is done is kept, and the same command goes on from there")
         return INTERRUPTED
     except PixelwiseError as error:
-        return complain(str(error))
+        return print_error(str(error))
     except OSError as error:
-        return complain(f"cannot write to {str(out)!r}: {error.strerror or error}")
+        return print_error(f"cannot write to {str(out)!r}: {error.strerror or error}")
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class _Run:
     threads: int | None
     ray: str | None
 
-    def finish(self, settings: Settings, journal: Journal) -> int:
+    def finish(self, settings: BatchSettings, journal: Journal) -> int:
         """Label what is left, write the tables, tell the person; the exit status."""
         photos, failures, others = find_photos(self.folder, self.out)
         if not photos and not failures:
@@ -87,7 +87,7 @@ class _Run:
             settings = _for_cluster(settings)
         settings, segmenter = settle(settings)
         if segmenter.note:
-            complain(f"note: {segmenter.note}")
+            print_error(f"note: {segmenter.note}")
         plan = make_plan(photos, self.folder, self.out, journal, settings)
         categories = segmenter.categories
         done = set(plan.done)
@@ -98,7 +98,7 @@ class _Run:
                 with contextlib.closing(answers):
                     self._take(answers, plan, journal, done, failures)
         finally:
-            remove_parts(folders_of(self.out, plan.tasks))
+            remove_partial_files(folders_of(self.out, plan.tasks))
             rows = (journal.row(image) for image in photos if image in done)
             write_classes(self.out / CLASSES, categories, rows)
             write_failures(self.out / FAILURES, sorted(failures))
@@ -107,18 +107,18 @@ class _Run:
 
     def _answers(
         self,
-        settings: Settings,
+        settings: BatchSettings,
         segmenter: Segmenter,
         photos: list[str],
         plan: Plan,
         journal: Journal,
-    ) -> Iterator[Answer]:
+    ) -> Iterator[PhotoOutcome]:
         """Label, in whichever way; a generator, so that nothing starts before it is asked."""
-        remove_parts(folders_of(self.out, plan.tasks))  # of a run that was killed
+        remove_partial_files(folders_of(self.out, plan.tasks))  # of a run that was killed
         paths = (self.folder / image for image in photos)
         settings, segmenter = settle_precision(settings, segmenter, paths)
         tasks = _begun(plan.tasks, journal)
-        make = partial(Labeller, settings)
+        make = partial(PhotoWorker, settings)
         if self.ray:
             del segmenter
             gpu = settings.device.startswith("cuda")
@@ -126,7 +126,7 @@ class _Run:
                 make, list(tasks), self.workers, self.ray, threads=self.threads, gpu=gpu
             )
         elif self.workers == 1:
-            label = Labeller(settings, self.threads or 0, segmenter=segmenter)
+            label = PhotoWorker(settings, self.threads or 0, segmenter=segmenter)
             yield from label_here(label, tasks)
         else:
             threads = self.threads or max(1, torch.get_num_threads() // self.workers)
@@ -136,7 +136,7 @@ class _Run:
 
     def _take(
         self,
-        answers: Iterator[Answer],
+        answers: Iterator[PhotoOutcome],
         plan: Plan,
         journal: Journal,
         done: set[str],
@@ -172,10 +172,10 @@ class _Run:
         self, labelled: int, before: int, failures: list[tuple[str, str]], left_out: str
     ) -> int:
         for image, reason in failures:
-            complain(f"{image}: {reason}")
+            print_error(f"{image}: {reason}")
         known = f", {before} done before" if before else ""
         failed = f", {len(failures)} failed" if failures else ""
-        complain(f"{labelled} labelled{known}{failed}{left_out}: see {self.out / CLASSES}")
+        print_error(f"{labelled} labelled{known}{failed}{left_out}: see {self.out / CLASSES}")
         return 1 if failures else 0
 
 
@@ -189,14 +189,14 @@ def _told(others: Counter[str]) -> str:
     return f", {files} left out ({', '.join(endings)}{more})"
 
 
-def _begun(tasks: list[Task], journal: Journal) -> Iterator[Task]:
+def _begun(tasks: list[PhotoTask], journal: Journal) -> Iterator[PhotoTask]:
     """The tasks, each marked in the journal before its files are replaced."""
     for task in tasks:
         journal.mark_stale(task.image)
         yield task
 
 
-def _for_cluster(settings: Settings) -> Settings:
+def _for_cluster(settings: BatchSettings) -> BatchSettings:
     """Settings that mean the same on every node, whatever this machine has."""
     if settings.device == "auto":
         return replace(settings, device="cpu")

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from segmentation.errors import ImageError, WeightsError
-from segmentation.inference.model_runner import TRIALS
+from segmentation.inference.model_runner import PRECISION_TRIALS
 from segmentation.inference.segmenter import Segmenter, load
 from segmentation.models.loader import is_program
-from segmentation.models.registry import local_weights
+from segmentation.models.registry import find_local_weights
 
 
 @dataclass(frozen=True)
-class Settings:
+class BatchSettings:
     """What was asked for, and what that is on this machine once `settle` has looked.
 
     Attributes:
@@ -48,7 +48,7 @@ class Settings:
     computed: str = ""
 
     @classmethod
-    def of(cls, options: argparse.Namespace) -> "Settings":
+    def of(cls, options: argparse.Namespace) -> "BatchSettings":
         """The settings among a command's options."""
         names = "model device weights size sharper exact precision palette alpha"
         return cls(**{name: getattr(options, name) for name in names.split()})
@@ -66,7 +66,7 @@ class Settings:
         }
 
 
-def settle(settings: Settings) -> tuple[Settings, Segmenter]:
+def settle(settings: BatchSettings) -> tuple[BatchSettings, Segmenter]:
     """Load the model once, and put down which one it is, for all workers alike.
 
     Returns:
@@ -88,8 +88,8 @@ def settle(settings: Settings) -> tuple[Settings, Segmenter]:
 
 
 def settle_precision(
-    settings: Settings, segmenter: Segmenter, photos: Iterable[Path]
-) -> tuple[Settings, Segmenter]:
+    settings: BatchSettings, segmenter: Segmenter, photos: Iterable[Path]
+) -> tuple[BatchSettings, Segmenter]:
     """Let "auto" look at the first photos, so that all are computed in one precision.
 
     Args:
@@ -109,7 +109,7 @@ def settle_precision(
         except ImageError:
             continue
         looked += 1
-        if looked == TRIALS:
+        if looked == PRECISION_TRIALS:
             break
     settings = replace(settings, computed=segmenter.precision)
     decided = Segmenter(
@@ -118,7 +118,7 @@ def settle_precision(
     return settings, decided
 
 
-def load_segmenter(settings: Settings, precision: str) -> Segmenter:
+def load_segmenter(settings: BatchSettings, precision: str) -> Segmenter:
     """The segmenter of these settings; see `load`."""
     return load(
         settings.model,
@@ -131,7 +131,7 @@ def load_segmenter(settings: Settings, precision: str) -> Segmenter:
     )
 
 
-def digest(settings: Settings) -> str:
+def digest(settings: BatchSettings) -> str:
     """SHA-256 of the files that a model with a name or path comes from.
 
     Raises:
@@ -140,7 +140,7 @@ def digest(settings: Settings) -> str:
     if is_program(settings.model):
         files = [Path(settings.model)]
     else:
-        weights = Path(settings.weights) if settings.weights else local_weights(settings.model)
+        weights = Path(settings.weights) if settings.weights else find_local_weights(settings.model)
         if weights is None:
             raise WeightsError(f"the weights of {settings.model} are gone: run the command again")
         files = [weights, weights.with_suffix(".json")]  # a card may lie beside

@@ -7,7 +7,7 @@ from segmentation.batch.journal import Row
 
 
 @dataclass(frozen=True)
-class Task:
+class PhotoTask:
     """One photo to label; plain values, so that it travels.
 
     Attributes:
@@ -24,7 +24,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Answer:
+class PhotoOutcome:
     """What became of a task; plain values, so that it travels.
 
     Attributes:
@@ -40,7 +40,7 @@ class Answer:
     fatal: bool = False
 
 
-Label = Callable[[Task], Answer]
+Label = Callable[[PhotoTask], PhotoOutcome]
 """Labels one photo; never raises but for what ends a process."""
 
 MakeLabel = Callable[[int], Label]

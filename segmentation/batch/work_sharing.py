@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
-from segmentation.batch.tasks import Answer, Task
+from segmentation.batch.tasks import PhotoOutcome, PhotoTask
 from segmentation.errors import PixelwiseError
 
 _REMEDY = "if that was for want of memory, try fewer --workers"
@@ -14,13 +14,13 @@ class Worker(Protocol):
     """Labels one photo at a time, somewhere else.
 
     Attributes:
-        ready: comes to None when it can be given photos, or to a fatal `Answer`.
+        ready: comes to None when it can be given photos, or to a fatal `PhotoOutcome`.
     """
 
     ready: Any
 
-    def give(self, task: Task) -> Any:
-        """Hand over a photo; what is returned comes to its `Answer`."""
+    def give(self, task: PhotoTask) -> Any:
+        """Hand over a photo; what is returned comes to its `PhotoOutcome`."""
 
     def end(self, at_once: bool) -> None:
         """Let the worker go: when it has done what it has, or now."""
@@ -29,11 +29,11 @@ class Worker(Protocol):
 def share_out(
     hire: Callable[[], Worker],
     first: Callable[[list[Any]], Any],
-    tasks: Iterable[Task],
+    tasks: Iterable[PhotoTask],
     workers: int,
     died: type[Exception] | tuple[type[Exception], ...],
-    result: Callable[[Any], Answer | None] = lambda future: future.result(),
-) -> Iterator[Answer]:
+    result: Callable[[Any], PhotoOutcome | None] = lambda future: future.result(),
+) -> Iterator[PhotoOutcome]:
     """Label the photos; a worker that dies fails its photo, and another takes its place.
 
     Args:
@@ -52,7 +52,7 @@ def share_out(
     """
     waiting = iter(tasks)
     crew: list[Worker] = []
-    running: dict[Any, tuple[Worker, Task | None]] = {}  # by what comes of it
+    running: dict[Any, tuple[Worker, PhotoTask | None]] = {}  # by what comes of it
 
     def add() -> None:
         crew.append(hire())
@@ -74,7 +74,7 @@ def share_out(
                 crew.remove(worker)
                 worker.end(at_once=True)
                 add()
-                yield Answer(task.image, error=DIED)
+                yield PhotoOutcome(task.image, error=DIED)
                 continue
             if answer is not None and answer.fatal:
                 raise PixelwiseError(answer.error)

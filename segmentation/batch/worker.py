@@ -6,17 +6,17 @@ from typing import Any
 
 import torch
 
-from segmentation.batch.settings import Settings, digest, load_segmenter
-from segmentation.batch.tasks import Answer, Task
+from segmentation.batch.settings import BatchSettings, digest, load_segmenter
+from segmentation.batch.tasks import PhotoOutcome, PhotoTask
 from segmentation.errors import PixelwiseError, WeightsError
-from segmentation.export.files import chosen_palette, encode_outputs, write_whole
+from segmentation.export.files import chosen_palette, encode_outputs, write_atomic
 from segmentation.export.names import paths_of
 from segmentation.export.records import result_facts
 from segmentation.images.photo import open_photo
 from segmentation.inference.segmenter import Segmenter
 
 
-class Labeller:
+class PhotoWorker:
     """Labels photos with one model: a `Label`.
 
     Args:
@@ -30,7 +30,7 @@ class Labeller:
     """
 
     def __init__(
-        self, settings: Settings, threads: int = 0, *, segmenter: Segmenter | None = None
+        self, settings: BatchSettings, threads: int = 0, *, segmenter: Segmenter | None = None
     ) -> None:
         if segmenter is None:
             segmenter = load_segmenter(settings, settings.computed)
@@ -45,10 +45,10 @@ class Labeller:
         self._segmenter = segmenter
         self._palette = chosen_palette(segmenter, settings.palette)
 
-    def __call__(self, task: Task) -> Answer:
+    def __call__(self, task: PhotoTask) -> PhotoOutcome:
         """Label a photo and write its files, each whole or not at all."""
         try:
-            return Answer(task.image, self._label(task))
+            return PhotoOutcome(task.image, self._label(task))
         except PixelwiseError as error:
             reason = str(error)
         except OSError as error:
@@ -57,11 +57,11 @@ class Labeller:
             reason = "not enough memory; try fewer --workers or a smaller --size"
         except Exception as error:  # the other thousands go on
             reason = f"{type(error).__name__}: {error}"
-        return Answer(task.image, error=reason)
+        return PhotoOutcome(task.image, error=reason)
 
-    def _label(self, task: Task) -> dict[str, Any]:
+    def _label(self, task: PhotoTask) -> dict[str, Any]:
         photo = os.path.join(task.folder, task.image)
-        stamp = stamp_of(photo)  # first: a photo that changes meanwhile is done again
+        stamp = file_fingerprint(photo)  # first: a photo that changes meanwhile is done again
         opened = open_photo(photo)
         result = self._segmenter.predict(opened)
         settings = self._settings
@@ -69,7 +69,7 @@ class Labeller:
         paths = paths_of(task.out, task.name)
         paths[0].parent.mkdir(parents=True, exist_ok=True)
         for path, data in zip(paths, files, strict=True):
-            write_whole(path, data)
+            write_atomic(path, data)
         names = [path.as_posix() for path in paths_of("", task.name)]
         return {
             "image": task.image,
@@ -83,7 +83,7 @@ class Labeller:
         }
 
 
-def stamp_of(photo: str | Path) -> list[int]:
+def file_fingerprint(photo: str | Path) -> list[int]:
     """What changes when a photo does: its bytes, and its time of change in nanoseconds.
 
     Returns:

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from segmentation.batch.run import INTERRUPTED, label_folder
-from segmentation.batch.settings import Settings
+from segmentation.batch.settings import BatchSettings
 from segmentation.cli.model_table import print_models
 from segmentation.cli.options import make_parser
-from segmentation.console import complain
+from segmentation.console import print_error
 from segmentation.errors import PixelwiseError
-from segmentation.export.files import check_writable, chosen_palette, encode_outputs, write_whole
-from segmentation.export.names import Names, paths_of
+from segmentation.export.files import check_writable, chosen_palette, encode_outputs, write_atomic
+from segmentation.export.names import OutputNames, paths_of
 from segmentation.export.records import result_facts
 from segmentation.images.decoding.decoder_process import decoder
 from segmentation.images.photo import open_photo
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _main(arguments)
     except KeyboardInterrupt:
-        complain("stopped")
+        print_error("stopped")
         return INTERRUPTED
 
 
@@ -53,7 +53,7 @@ def _main(arguments: Sequence[str] | None) -> int:
         return label_folder(
             Path(options.photos[0]),
             Path(options.out),
-            Settings.of(options),
+            BatchSettings.of(options),
             workers=options.workers or 1,
             threads=options.threads,
             ray=options.ray,
@@ -80,13 +80,13 @@ def _label_photos(options: argparse.Namespace) -> int:
         )
         palette = chosen_palette(segmenter, options.palette)
     except PixelwiseError as error:
-        return complain(str(error))
+        return print_error(str(error))
     except OSError as error:
-        return complain(f"cannot write to the folder {options.out!r}: {error.strerror or error}")
+        return print_error(f"cannot write to the folder {options.out!r}: {error.strerror or error}")
     if segmenter.note:
-        complain(f"note: {segmenter.note}")
+        print_error(f"note: {segmenter.note}")
     status = 0
-    names = Names(folder, options.photos)
+    names = OutputNames(folder, options.photos)
     for number, photo in enumerate(options.photos):
         try:
             line = _label(photo, segmenter, palette, options.alpha, folder, names)
@@ -95,14 +95,16 @@ def _label_photos(options: argparse.Namespace) -> int:
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115
             return 1
         except KeyboardInterrupt:
-            complain(f"stopped: {number} of {len(options.photos)} photos are done, this one is not")
+            print_error(
+                f"stopped: {number} of {len(options.photos)} photos are done, this one is not"
+            )
             return INTERRUPTED
         except PixelwiseError as error:
-            status = complain(f"{photo}: {error}")
+            status = print_error(f"{photo}: {error}")
         except OSError as error:
-            status = complain(f"{photo}: cannot write to {folder}: {error.strerror or error}")
+            status = print_error(f"{photo}: cannot write to {folder}: {error.strerror or error}")
         except MemoryError:
-            status = complain(f"{photo}: not enough memory; try a smaller --size")
+            status = print_error(f"{photo}: not enough memory; try a smaller --size")
     return status
 
 
@@ -112,14 +114,14 @@ def _label(
     palette: np.ndarray,
     alpha: float,
     folder: Path,
-    names: Names,
+    names: OutputNames,
 ) -> dict[str, object]:
     """Label one photo, write its two files, and return what is printed."""
     opened = open_photo(photo)
     for note in opened.notes:
-        complain(f"{photo}: note: {note}")
+        print_error(f"{photo}: note: {note}")
     result = segmenter.predict(opened)
     files = encode_outputs(opened.image, result.class_map, palette, alpha)
-    for path, data in zip(paths_of(folder, names.choose(photo)), files, strict=True):
-        write_whole(path, data)
+    for path, data in zip(paths_of(folder, names.assign(photo)), files, strict=True):
+        write_atomic(path, data)
     return {"image": photo, **result_facts(result)}

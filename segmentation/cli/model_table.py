@@ -1,6 +1,6 @@
 """The table of models that `--list` prints."""
 
-from segmentation.console import complain
+from segmentation.console import print_error
 from segmentation.errors import PixelwiseError
 from segmentation.models.loader import count_parameters
 from segmentation.models.registry import (
@@ -9,8 +9,8 @@ from segmentation.models.registry import (
     PUBLISHED_ON,
     ModelSpec,
     embedded_card,
+    find_local_weights,
     has_embedded,
-    local_weights,
 )
 
 
@@ -24,10 +24,10 @@ def print_models() -> int:
     rows = [("name", "parameters", "download", "mIoU", "measured on", "weights")]
     for name, spec in MODELS.items():
         try:
-            path = local_weights(name)
+            path = find_local_weights(name)
             here = f"here: {path}" if path else ("to be downloaded" if spec.url else "")
         except PixelwiseError as error:
-            here, status = "not known", status or complain(str(error))
+            here, status = "not known", status or print_error(str(error))
         if not here:
             here = "not in this copy" if name == EMBEDDED else "none published: --weights FILE"
         parameters = count_parameters(name)

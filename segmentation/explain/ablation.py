@@ -45,7 +45,7 @@ class Encoded:
         return sum(f.numel() * f.element_size() for f in self.features.values())
 
 
-def has_halves(network: nn.Module) -> bool:
+def is_encoder_decoder(network: nn.Module) -> bool:
     """Whether `encode` and `decode` know this network."""
     return isinstance(network, _SimpleSegmentationModel | LRASPP | DeepLabV3Plus)
 
@@ -56,10 +56,10 @@ def encode(network: nn.Module, batch: Tensor) -> Encoded:
     Raises:
         ExplainError: the network is not made of an encoder and a head that we know.
     """
-    if not has_halves(network):
+    if not is_encoder_decoder(network):
         raise ExplainError(
-            f"{a_family(network)} does not come apart into an encoder and a head that can be asked "
-            "one by one"
+            f"{family_with_article(network)} does not come apart into an encoder and a head that "
+            "can be asked one by one"
         )
     with torch.inference_mode():
         if isinstance(network, DeepLabV3Plus):
@@ -84,7 +84,7 @@ def decode(network: nn.Module, encoded: Encoded) -> Tensor:
         return F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
 
 
-def with_logits(result: Segmentation, logits: Tensor) -> Segmentation:
+def replace_logits(result: Segmentation, logits: Tensor) -> Segmentation:
     """The same photo's result with other logits, decided as `Segmenter.predict` decides.
 
     Args:
@@ -117,7 +117,7 @@ def family(network: nn.Module) -> str:
     return names.get(kind, kind)
 
 
-def a_family(network: nn.Module) -> str:
+def family_with_article(network: nn.Module) -> str:
     """The same with its article: "a DeepLabV3", "an LR-ASPP"."""
     name = family(network)
     return f"{'an' if name.startswith(('LR', 'FCN', 'e')) else 'a'} {name}"
@@ -175,8 +175,8 @@ def without_skip(network: nn.Module) -> Iterator[None]:
                 handle.remove()
     else:
         raise ExplainError(
-            f"{a_family(network)} has no skip connection that could be cut: its head sees the last "
-            "feature map alone"
+            f"{family_with_article(network)} has no skip connection that could be cut: its head "
+            "sees the last feature map alone"
         )
 
 

@@ -16,7 +16,7 @@ from torch import nn
 from torchvision.models.segmentation import deeplabv3
 
 from segmentation.errors import ExplainError
-from segmentation.explain.ablation import a_family, changed_outputs, family
+from segmentation.explain.ablation import changed_outputs, family, family_with_article
 from segmentation.networks.deeplabv3plus import ASPP
 
 
@@ -88,7 +88,7 @@ def aspp_of(network: nn.Module) -> Aspp:
         raise ExplainError(
             "an exported program runs as one piece: its branches cannot be told apart from outside"
         )
-    raise ExplainError(f"{a_family(network)} has no atrous spatial pyramid pooling")
+    raise ExplainError(f"{family_with_article(network)} has no atrous spatial pyramid pooling")
 
 
 def _branch(module: nn.Module) -> Branch:

@@ -20,6 +20,6 @@ HEAT = _table()
 """(256, 3) uint8: viridis, dark blue to yellow, of evenly rising lightness."""
 
 
-def heat(values: np.ndarray) -> np.ndarray:
+def apply_colormap(values: np.ndarray) -> np.ndarray:
     """Numbers as colours: (H, W) in [0, 1] to (H, W, 3) uint8; what lies outside is clipped."""
     return HEAT[(np.nan_to_num(values).clip(0, 1) * 255).round().astype(np.uint8)]

@@ -12,7 +12,7 @@ from torchvision.models.segmentation._utils import _SimpleSegmentationModel
 from torchvision.models.segmentation.lraspp import LRASPP
 
 from segmentation.errors import ExplainError
-from segmentation.explain.ablation import a_family, nominal_stride
+from segmentation.explain.ablation import family_with_article, nominal_stride
 from segmentation.networks.deeplabv3plus import DeepLabV3Plus
 from segmentation.networks.unet import UNet
 
@@ -83,7 +83,7 @@ def stages_of(network: nn.Module) -> list[Stage]:
         up = [Stage(f"up {i}", "decoder", block) for i, block in enumerate(network.expanding, 1)]
         return [*down, *up]
     raise ExplainError(
-        f"the stages of this model, {a_family(network)}, cannot be seen from outside"
+        f"the stages of this model, {family_with_article(network)}, cannot be seen from outside"
     )
 
 
@@ -171,7 +171,7 @@ def strongest_channels(features: Tensor, count: int = 6) -> list[tuple[int, np.n
     return pictures
 
 
-def three_components(features: Tensor) -> tuple[np.ndarray, float]:
+def pca_rgb(features: Tensor) -> tuple[np.ndarray, float]:
     """All channels in one picture: the three main components as red, green and blue.
 
     Principal components by subspace iteration from a seeded start, so that equal features give

@@ -41,7 +41,7 @@ def probability_maps(logits: Tensor, size: tuple[int, int]) -> Tensor:
     return upsampled[0].softmax(dim=0)
 
 
-def class_map_of(logits: Tensor, index: int, size: tuple[int, int]) -> np.ndarray:
+def class_probability_map(logits: Tensor, index: int, size: tuple[int, int]) -> np.ndarray:
     """One class's probability everywhere: (H, W) float32 in [0, 1].
 
     Raises:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from segmentation.errors import ExplainError
-from segmentation.explain.receptive_field_tracker import Spans, SpanTracker
+from segmentation.explain.receptive_field_tracker import InputRange, ReceptiveFieldTracker
 
 Box = tuple[int, int, int, int]
 
@@ -127,10 +127,10 @@ def theoretical_receptive_field(
         (top, left, bottom, right) in pixels of the batch, half-open, cut at its edges; None where
         no path is left.
     """
-    tracker = SpanTracker(pooling=pooling)
+    tracker = ReceptiveFieldTracker(pooling=pooling)
     asked = batch.detach().clone()
     with torch.no_grad(), tracker:
-        tracker.follow(asked, Spans.of_input(asked.shape[-2], asked.shape[-1]))
+        tracker.follow(asked, InputRange.of_input(asked.shape[-2], asked.shape[-1]))
         logits = network(asked)["out"]
     spans = tracker.spans_of(logits)
     sample = sample_at(pixel, logits.shape[-2:], photo_size)

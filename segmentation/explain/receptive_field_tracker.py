@@ -14,7 +14,7 @@ NOTHING = (1 << 40, -1)  # first after last: no input reaches this cell
 
 
 @dataclass(frozen=True, eq=False)
-class Spans:
+class InputRange:
     """The input rows and columns that reach each row and column of a feature map.
 
     Attributes:
@@ -26,16 +26,16 @@ class Spans:
     columns: np.ndarray
 
     @staticmethod
-    def of_input(height: int, width: int) -> "Spans":
+    def of_input(height: int, width: int) -> "InputRange":
         """Each input pixel is reached by itself."""
-        return Spans(*(np.stack([np.arange(n)] * 2, axis=1) for n in (height, width)))
+        return InputRange(*(np.stack([np.arange(n)] * 2, axis=1) for n in (height, width)))
 
-    def each(self, change: Callable[[np.ndarray, int], np.ndarray]) -> "Spans":
+    def each(self, change: Callable[[np.ndarray, int], np.ndarray]) -> "InputRange":
         """Apply `change(lines, axis)` to rows (axis 0) and columns (axis 1)."""
-        return Spans(change(self.rows, 0), change(self.columns, 1))
+        return InputRange(change(self.rows, 0), change(self.columns, 1))
 
 
-class SpanTracker(TorchDispatchMode):
+class ReceptiveFieldTracker(TorchDispatchMode):
     """Runs operations as they are and notes the spans of what they make.
 
     Args:
@@ -48,11 +48,11 @@ class SpanTracker(TorchDispatchMode):
         super().__init__()
         self.pooling = pooling
 
-    def follow(self, tensor: Tensor, spans: Spans) -> None:
+    def follow(self, tensor: Tensor, spans: InputRange) -> None:
         """Note the spans of a tensor (N, C, h, w)."""
         setattr(tensor, self.NAME, spans)
 
-    def spans_of(self, tensor: Tensor) -> Spans:
+    def spans_of(self, tensor: Tensor) -> InputRange:
         """The spans of a tensor that came out.
 
         Raises:
@@ -75,7 +75,7 @@ class SpanTracker(TorchDispatchMode):
                         self.follow(tensor, spans)
         return out
 
-    def _spans(self, name: str, args: Any, kwargs: Any, out: Tensor) -> Spans | None:
+    def _spans(self, name: str, args: Any, kwargs: Any, out: Tensor) -> InputRange | None:
         known = [
             spans
             for tensor in _tensors(args)
@@ -146,7 +146,7 @@ def _pair(value: Any, axis: int) -> int:
     return int(value[axis % len(value)])
 
 
-def _convolved(source: Spans, args: Any, out: Tensor) -> Spans:
+def _convolved(source: InputRange, args: Any, out: Tensor) -> InputRange:
     weight, stride, padding, dilation, transposed = args[1], args[3], args[4], args[5], args[6]
     window = _transposed if transposed else _window
     return source.each(
@@ -161,7 +161,7 @@ def _convolved(source: Spans, args: Any, out: Tensor) -> Spans:
     )
 
 
-def _pooled(source: Spans, args: Any, out: Tensor) -> Spans:
+def _pooled(source: InputRange, args: Any, out: Tensor) -> InputRange:
     kernel = args[1]
     stride = args[2] if len(args) > 2 and args[2] else kernel
     padding = args[3] if len(args) > 3 else 0
@@ -192,7 +192,7 @@ def _stretched(lines: np.ndarray, length: int, rest: Any) -> np.ndarray:
     return _union(lines, picks, valid)
 
 
-def _padded(source: Spans, amounts: Any) -> Spans:
+def _padded(source: InputRange, amounts: Any) -> InputRange:
     """Padding (left, right, top, bottom) adds lines that nothing reaches; a negative one cuts."""
     left, right, top, bottom = (list(amounts) + [0] * 4)[:4]
 
@@ -211,7 +211,7 @@ def _whole(lines: np.ndarray, counts: bool) -> np.ndarray:
     return np.array([[lines[:, 0].min(), lines[:, 1].max()]])
 
 
-def _joined(known: list[Spans], out: Tensor) -> Spans:
+def _joined(known: list[InputRange], out: Tensor) -> InputRange:
     """An operation cell by cell: a map of one cell is spread over the others."""
 
     def join(axis: int) -> np.ndarray:
@@ -228,4 +228,4 @@ def _joined(known: list[Spans], out: Tensor) -> Spans:
             axis=1,
         )
 
-    return Spans(join(0), join(1))
+    return InputRange(join(0), join(1))

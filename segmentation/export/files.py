@@ -44,7 +44,7 @@ def chosen_palette(segmenter: Segmenter, chosen: str | None) -> np.ndarray:
     return palette_from_card(chosen or card.palette, len(card.categories))
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def write_atomic(path: Path, data: bytes) -> None:
     """Write a file whole or not at all.
 
     Raises:
@@ -69,7 +69,7 @@ def check_writable(folder: Path) -> None:
         pass
 
 
-def remove_parts(folders: Iterable[Path]) -> None:
+def remove_partial_files(folders: Iterable[Path]) -> None:
     """Remove what killed processes left in these folders: parts of files."""
     for folder in folders:
         for part in folder.glob(f"{_PREFIX}*{SUFFIX}"):

@@ -8,7 +8,7 @@ LABELS, OVERLAY = "_labels.png", "_overlay.png"
 MAX_STEM_BYTES = 200  # names may have 255 bytes, and ours are longer than the photo's
 
 
-class Names:
+class OutputNames:
     """Names for the files of each photo; none stands for two photos, none is itself a photo.
 
     A name is relative to the output folder, with slashes, and without its ending: "cats/tom" has
@@ -28,7 +28,7 @@ class Names:
         """Give a name to nobody else."""
         self._taken.add(name.casefold())  # some disks do not tell capitals apart
 
-    def choose(self, photo: str | os.PathLike[str], below: str = "") -> str:
+    def assign(self, photo: str | os.PathLike[str], below: str = "") -> str:
         """A photo's name: its stem, numbered where that is taken.
 
         Args:

@@ -43,7 +43,7 @@ def result_facts(result: "Segmentation") -> dict[str, Any]:
     }
 
 
-def pixel_facts(result: "Segmentation", y: int, x: int) -> dict[str, Any]:
+def pixel_record(result: "Segmentation", y: int, x: int) -> dict[str, Any]:
     """One pixel's distribution over the classes, as plain values.
 
     Args:
@@ -67,7 +67,7 @@ def pixel_facts(result: "Segmentation", y: int, x: int) -> dict[str, Any]:
         )
     ]
     return {
-        **who(result),
+        **model_record(result),
         "height": result.height,
         "width": result.width,
         "y": int(y),
@@ -81,7 +81,7 @@ def pixel_facts(result: "Segmentation", y: int, x: int) -> dict[str, Any]:
     }
 
 
-def comparison_facts(
+def comparison_record(
     models: Sequence[dict[str, Any]],
     size: tuple[int, int],
     agreement: float,
@@ -90,7 +90,7 @@ def comparison_facts(
     """Two models' answers to one photo, as plain values.
 
     Args:
-        models: what is known of each: `who` and `how_good`.
+        models: what is known of each: `model_record` and `how_good`.
         size: (height, width) of the photo.
         agreement: share of pixels on which both agree, in [0, 1].
         overlaps: each class that one of them found.
@@ -111,7 +111,7 @@ def comparison_facts(
     }
 
 
-def who(result: "Segmentation") -> dict[str, Any]:
+def model_record(result: "Segmentation") -> dict[str, Any]:
     """Which model answered, where, in what precision, and in how many seconds."""
     return {
         "model": result.model,

@@ -66,7 +66,7 @@ def pack(
     return Packed(write_indexed_png(result.class_map, palette), file.getvalue(), facts)
 
 
-class Bundle:
+class ResultArchive:
     """Writes the ZIP: photo by photo, and `classes.csv` and `facts.json` at the end.
 
     Names are made of the uploads' names and carry nothing else of them: no folder, no date.

@@ -19,14 +19,14 @@ _ORIENTATION = 0x0112  # the EXIF tag
 _PROFILE_MODES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab ": "LAB"}
 
 
-class Upright(NamedTuple):
+class RgbImage(NamedTuple):
     """What `to_rgb` makes of an image."""
 
     pixels: np.ndarray  # (H, W, 3) uint8 RGB, contiguous
     notes: list[str]  # for the person
 
 
-def to_rgb(image: Image.Image, extent: tuple[int, int, int, int] | None = None) -> Upright:
+def to_rgb(image: Image.Image, extent: tuple[int, int, int, int] | None = None) -> RgbImage:
     """Pixels as a screen would show them on white.
 
     EXIF orientation is applied, an embedded ICC profile converted to sRGB, transparency composited
@@ -59,7 +59,7 @@ def to_rgb(image: Image.Image, extent: tuple[int, int, int, int] | None = None) 
     if extent is not None:
         left, top, right, bottom = extent
         stored[:top], stored[bottom:], stored[:, :left], stored[:, right:] = [255] * 4
-    return Upright(upright, notes)
+    return RgbImage(upright, notes)
 
 
 def load_webp(image: Image.Image) -> Image.Image:

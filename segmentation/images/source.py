@@ -38,14 +38,14 @@ def read_source(
         _check_bytes(subject, len(data), max_bytes)
     else:
         path = os.fsdecode(os.fspath(source))
-        subject = subject_of(path)
+        subject = display_filename(path)
         data = _read_path(path, subject, max_bytes, first)
     if not data:
         raise ImageError(f"{subject} is empty.")
     return subject, data
 
 
-def subject_of(path: str) -> str:
+def display_filename(path: str) -> str:
     """A file's name for a message: no folders, printable, safe in a page, 60 characters at most."""
     name = Path(path).name or path
     safe = "".join(c if c.isprintable() and c not in "<>&\"'`" else "?" for c in name[-1000:])

@@ -14,11 +14,11 @@ from segmentation.models.loader import Model
 
 AGREEMENT = 0.99
 """Share of pixels whose label half precision must leave alone to be taken by `auto`."""
-TRIALS = 3
+PRECISION_TRIALS = 3
 """Photos that `auto` looks at both ways before it trusts half precision."""
 
 
-class Runner:
+class ModelRunner:
     """Runs a model's network.
 
     The quick copies are made at the first batch, so that a model which is only asked to explain
@@ -76,7 +76,7 @@ class Runner:
         Raises:
             ModelError: not enough memory, or the network failed.
         """
-        if self._auto and self._trials < TRIALS:
+        if self._auto and self._trials < PRECISION_TRIALS:
             return self._try_both(batch)
         return self._run(batch, self.precision)
 
@@ -94,7 +94,7 @@ class Runner:
             self._seen += same.numel()
             self._same += int(same.sum())
             if self._same >= AGREEMENT * self._seen and bool(torch.isfinite(half).all()):
-                if self._trials == TRIALS:
+                if self._trials == PRECISION_TRIALS:
                     self._networks.pop("float32", None)
                 return half
             self._networks.pop(self.precision, None)

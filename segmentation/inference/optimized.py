@@ -24,7 +24,7 @@ DTYPES = {
 """The name of a precision -> its dtype."""
 
 
-class FastNetwork(nn.Module):
+class OptimizedNetwork(nn.Module):
     """A network in one precision and channels last, for inference.
 
     Args:
@@ -58,7 +58,7 @@ def fast_network(
     num_classes: int | None = None,
     autocast: bool = False,
     side: int | None = 520,
-) -> FastNetwork:
+) -> OptimizedNetwork:
     """A quicker copy of a network.
 
     Args:
@@ -76,7 +76,7 @@ def fast_network(
     """
     dtype = DTYPES[precision]
     if not any(isinstance(module, nn.Conv2d) for module in network.modules()):
-        return FastNetwork(network, dtype, autocast=dtype != torch.float32)
+        return OptimizedNetwork(network, dtype, autocast=dtype != torch.float32)
     fast = _fold(copy.deepcopy(without_auxiliary_head(network)))
     fast = fast.to(memory_format=torch.channels_last)
     if not autocast:
@@ -85,7 +85,7 @@ def fast_network(
             pack(fast, side, lambda conv: conv.out_channels != num_classes)
         if dtype != torch.float32:
             _keep_last_float32(fast, num_classes)
-    return FastNetwork(fast, dtype, autocast=autocast).eval().requires_grad_(False)
+    return OptimizedNetwork(fast, dtype, autocast=autocast).eval().requires_grad_(False)
 
 
 def without_auxiliary_head(network: nn.Module) -> nn.Module:

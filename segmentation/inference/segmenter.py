@@ -13,7 +13,7 @@ from torchvision.transforms.functional import InterpolationMode, resize
 from segmentation.devices import fit_threads
 from segmentation.errors import ModelError, WeightsError
 from segmentation.images.photo import Photo, open_photo
-from segmentation.inference.model_runner import Runner
+from segmentation.inference.model_runner import ModelRunner
 from segmentation.inference.postprocessing import decide, decide_with_sets
 from segmentation.inference.precision import checked_precision
 from segmentation.inference.preprocessing import checked_size, network_size, preset_size, shape_note
@@ -73,8 +73,10 @@ class Segmenter:
         self.exact = exact
         # on a CPU one photo keeps every core busy (benchmarks/README.md); an exported program may
         # take one photo at a time alone
-        self.batches = model.device.type == "cuda" and not isinstance(model.network, ProgramNetwork)
-        self._runner = Runner(model, exact=exact, precision=precision, compiled=compiled)
+        self.supports_batching = model.device.type == "cuda" and not isinstance(
+            model.network, ProgramNetwork
+        )
+        self._runner = ModelRunner(model, exact=exact, precision=precision, compiled=compiled)
         self.note = " ".join(
             filter(None, (note, shape_note(model), color_note(model.card), self._runner.note))
         )
@@ -116,7 +118,7 @@ class Segmenter:
         return self.predict_many([image], size=size)[0]
 
     def predict_many(self, images: Sequence[Any], *, size: Size = None) -> list[Segmentation]:
-        """Label several pictures; see `batches`.
+        """Label several pictures; see `supports_batching`.
 
         Args:
             images: each as for `predict`.
@@ -147,7 +149,7 @@ class Segmenter:
         batches = [self.preprocess(Image.fromarray(p.image), size=size) for p in photos]
         together: dict[Any, list[int]] = {}
         for index, batch in enumerate(batches):
-            together.setdefault(batch.shape if self.batches else index, []).append(index)
+            together.setdefault(batch.shape if self.supports_batching else index, []).append(index)
         share = (time.perf_counter() - start) / max(1, len(photos))
         found: dict[int, tuple[Tensor, float]] = {}
         for indices in together.values():

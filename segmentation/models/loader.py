@@ -17,7 +17,7 @@ from segmentation.errors import ModelError, PixelwiseError, WeightsError
 from segmentation.models.card import ModelCard, check_card, parse_fields
 from segmentation.models.card_figures import Figures, parse_figures
 from segmentation.models.download import Progress
-from segmentation.models.exported.program import Side, load_program
+from segmentation.models.exported.program import SizeRange, load_program
 from segmentation.models.registry import (
     EMBEDDED,
     EMBEDDED_FOLDER,
@@ -26,7 +26,7 @@ from segmentation.models.registry import (
     PUBLISHED_ON,
     embedded_card,
     has_embedded,
-    unknown_model,
+    unknown_model_message,
 )
 from segmentation.models.weights import differences, fetch_weights, read_state_dict
 from segmentation.networks.build import build_network
@@ -51,7 +51,7 @@ class Model:
     card: ModelCard
     transforms: Callable[[Image.Image | Tensor], Tensor]
     device: torch.device
-    sides: tuple[Side, Side] = (Side(), Side())
+    sides: tuple[SizeRange, SizeRange] = (SizeRange(), SizeRange())
     square: bool = False
 
 
@@ -89,7 +89,7 @@ def load_model(
         return _load_program(name_or_path, target)
     name = os.fspath(name_or_path)
     if name not in MODELS:
-        raise ModelError(unknown_model(name))
+        raise ModelError(unknown_model_message(name))
     if name == EMBEDDED:
         if weights is not None:
             raise ModelError("the embedded model has its own weights: name a network with weights=")

@@ -154,7 +154,7 @@ def embedded_card() -> ModelCard:
         raise WeightsError(f"the embedded model has no usable card: {error}") from error
 
 
-def local_weights(name: str) -> Path | None:
+def find_local_weights(name: str) -> Path | None:
     """The file that a model's weights would be read from, without network; None if none is here.
 
     Raises:
@@ -165,7 +165,7 @@ def local_weights(name: str) -> Path | None:
     return find_weights(MODELS[name])
 
 
-def unknown_model(name: str) -> str:
+def unknown_model_message(name: str) -> str:
     """The message for a name that is no model's."""
     if Path(name).exists():
         return (

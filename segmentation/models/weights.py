@@ -20,7 +20,7 @@ from filelock import FileLock
 from segmentation.console import plain
 from segmentation.errors import WeightsError
 from segmentation.models.checkpoints.file_types import name_kind
-from segmentation.models.checkpoints.zips import why_broken
+from segmentation.models.checkpoints.zips import zip_error
 from segmentation.models.download import Progress, download
 from segmentation.progress import Bar
 
@@ -58,7 +58,7 @@ def weights_folder() -> Path | None:
     return folder
 
 
-def hub_folder() -> Path:
+def hub_cache_dir() -> Path:
     """Where torch.hub keeps downloads (`TORCH_HOME` moves it); it need not exist yet."""
     get_dir = getattr(sys.modules.get("torch.hub"), "get_dir", None)
     if get_dir is not None:
@@ -84,8 +84,8 @@ def find_weights(spec: Published) -> Path | None:
     for name in names if folder else []:
         if (folder / name).is_file():
             return folder / name
-    if spec.file and (hub_folder() / spec.file).is_file():
-        return hub_folder() / spec.file
+    if spec.file and (hub_cache_dir() / spec.file).is_file():
+        return hub_cache_dir() / spec.file
     return None
 
 
@@ -102,7 +102,7 @@ def fetch_weights(spec: Published, progress: Progress | None = None) -> Path:
     Raises:
         WeightsError: the weights cannot be had; the message says where they were looked for.
     """
-    cached = hub_folder() / spec.file if spec.file else None
+    cached = hub_cache_dir() / spec.file if spec.file else None
     found = find_weights(spec)
     if found is not None and found != cached:
         check_hash(found)
@@ -190,7 +190,7 @@ def read_state_dict(
     if not verified:
         check_hash(path)
     _check_kind(path)
-    if hash_in_name(path) is None and zipfile.is_zipfile(path) and (problem := why_broken(path)):
+    if hash_in_name(path) is None and zipfile.is_zipfile(path) and (problem := zip_error(path)):
         raise WeightsError(f"{path} cannot be used: {problem}. Fetch or save it again")
     from segmentation.models.checkpoints.reader import (
         load_data,  # and torch with it: seconds at the first call
@@ -250,7 +250,7 @@ def differences(
 def _nowhere(spec: Published, why: str) -> str:
     """The message for weights that cannot be had: the file, the places, the address, the remedy."""
     folder = os.environ.get(FOLDER_VARIABLE)
-    places = [f"{FOLDER_VARIABLE} ({folder or 'not set'})", f"torch's cache ({hub_folder()})"]
+    places = [f"{FOLDER_VARIABLE} ({folder or 'not set'})", f"torch's cache ({hub_cache_dir()})"]
     if not spec.url:
         return (
             f"no weights for {spec.name}: {why}. Train some and name them (weights=FILE, "

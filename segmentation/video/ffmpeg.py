@@ -41,7 +41,7 @@ _QUIET = ("-hide_banner", "-nostdin", "-loglevel", "error")
 
 
 @dataclass(frozen=True)
-class Facts:
+class ClipInfo:
     """What a clip's header says.
 
     Attributes:
@@ -94,7 +94,7 @@ def source_options(path: Path, max_pixels: int) -> list[str]:
     ]
 
 
-def probe(path: Path, max_pixels: int) -> Facts:
+def probe(path: Path, max_pixels: int) -> ClipInfo:
     """Read a clip's header.
 
     Args:
@@ -116,7 +116,7 @@ def probe(path: Path, max_pixels: int) -> Facts:
     return parse_facts(done.stderr[:MAX_PROBE_BYTES].decode("utf-8", "replace"))
 
 
-def parse_facts(said: str) -> Facts:
+def parse_facts(said: str) -> ClipInfo:
     """What FFmpeg prints of its input, as numbers.
 
     Args:
@@ -140,7 +140,7 @@ def parse_facts(said: str) -> Facts:
     hours, minutes, seconds = map(float, length.groups()) if length else (0.0, 0.0, 0.0)
     fps = re.search(r", (\d+(?:\.\d+)?) fps", videos[0])
     sounds = [found for line in streams if (found := re.search(r": Audio: (\w+)", line))]
-    return Facts(
+    return ClipInfo(
         seconds=3600 * hours + 60 * minutes + seconds if length else None,
         height=int(size[2]),
         width=int(size[1]),
@@ -155,7 +155,7 @@ def is_cut(said: str) -> bool:
     return any(words in said for words in _CUT_WORDS)
 
 
-class Child:
+class FfmpegProcess:
     """A running FFmpeg, killed at the end of the block and where it stands still.
 
     Args:
@@ -181,7 +181,7 @@ class Child:
         for work in (self._listen, self._watch):
             threading.Thread(target=work, name="ffmpeg", daemon=True).start()
 
-    def __enter__(self) -> "Child":
+    def __enter__(self) -> "FfmpegProcess":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -256,7 +256,7 @@ class Child:
                 self.cut_short |= is_cut(line.decode("utf-8", "replace"))
 
 
-def read_frames(child: Child) -> Iterator[np.ndarray]:
+def read_frames(child: FfmpegProcess) -> Iterator[np.ndarray]:
     """The PPM pictures that a child writes.
 
     Yields:

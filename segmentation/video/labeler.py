@@ -23,7 +23,14 @@ from segmentation.inference.result import BACKGROUND_NAMES
 from segmentation.inference.segmenter import Segmenter
 from segmentation.overlay import blend
 from segmentation.palette import colorize, palette_from_card
-from segmentation.video.ffmpeg import CUT, Child, Facts, probe, read_frames, source_options
+from segmentation.video.ffmpeg import (
+    CUT,
+    ClipInfo,
+    FfmpegProcess,
+    probe,
+    read_frames,
+    source_options,
+)
 from segmentation.video.file_ends import ends_too_early
 from segmentation.video.limits import ClipLimits
 from segmentation.video.smoothing import Smoother
@@ -57,7 +64,7 @@ class LabelledClip:
     note: str = ""
 
 
-def check_clip(path: str | os.PathLike[str], limits: ClipLimits | None = None) -> Facts:
+def check_clip(path: str | os.PathLike[str], limits: ClipLimits | None = None) -> ClipInfo:
     """Read a clip's header and compare it with the limits, before a frame is decoded.
 
     Args:
@@ -131,7 +138,7 @@ def label_clip(
     facts = check_clip(source, limits)
     fps = min(max(facts.fps or limits.fps, 1.0), limits.fps)
     total = max(1, round(facts.seconds * fps)) if facts.seconds else None
-    painter = _Painter(segmenter, size, alpha, smoother or Smoother(), 1 / fps, turn)
+    painter = _FrameLabeler(segmenter, size, alpha, smoother or Smoother(), 1 / fps, turn)
     with tempfile.TemporaryDirectory(prefix=".clip-", dir=out.parent) as folder:
         silent = Path(folder, "silent.mp4")
         silent.touch()
@@ -140,7 +147,7 @@ def label_clip(
         if colours:
             Path(folder, "to_srgb.cube").write_text(colours.table())
         decoding = _decoding(source, limits, fps, colours.filters() if colours else [])
-        with Child(decoding, folder) as decoder, _Encoder(silent, fps) as encoder:
+        with FfmpegProcess(decoding, folder) as decoder, _Encoder(silent, fps) as encoder:
             for frame in read_frames(decoder):
                 if frames > (limits.seconds + SLACK_SECONDS) * fps:
                     raise VideoError(
@@ -166,7 +173,7 @@ def label_clip(
     return LabelledClip(out, frames, *shape, fps, sound, colours.note if colours else "")
 
 
-class _Painter:
+class _FrameLabeler:
     """Labels frames and lays the colours over them."""
 
     def __init__(
@@ -199,7 +206,7 @@ class _Encoder:
 
     def __init__(self, path: Path, fps: float) -> None:
         self._path, self._fps = path, fps
-        self._child: Child | None = None
+        self._child: FfmpegProcess | None = None
         self._shape: tuple[int, ...] = ()
 
     def __enter__(self) -> "_Encoder":
@@ -213,7 +220,7 @@ class _Encoder:
         """Add an (H, W, 3) uint8 RGB frame; all have one size."""
         if self._child is None:
             self._shape = frame.shape
-            self._child = Child(_encoding(self._path, frame.shape[:2], self._fps))
+            self._child = FfmpegProcess(_encoding(self._path, frame.shape[:2], self._fps))
         if frame.shape != self._shape:
             raise VideoError("This clip's frames change their size on the way. Save it anew.")
         self._child.write(memoryview(np.ascontiguousarray(frame)).cast("B"))
@@ -254,7 +261,7 @@ def _encoding(path: Path, shape: tuple[int, int], fps: float) -> list[str]:
     ]
 
 
-def _add_sound(silent: Path, source: Path, whole: Path, facts: Facts, limits: ClipLimits) -> str:
+def _add_sound(silent: Path, source: Path, whole: Path, facts: ClipInfo, limits: ClipLimits) -> str:
     """Join the labelled picture and the clip's own sound; returns `LabelledClip.sound`."""
     ends = ("-map_metadata", "-1", "-map_chapters", "-1", "-movflags", "+faststart", "-y")
     last = [*ends, f"file:{whole}"]
@@ -270,7 +277,7 @@ def _add_sound(silent: Path, source: Path, whole: Path, facts: Facts, limits: Cl
         tries.append(("recoded", [*both, "-c:a", "aac", "-b:a", "128k", *last]))
     tries.append(("lost" if facts.sound else "none", [*picture, "-c", "copy", *last]))
     for sound, command in tries:
-        with Child(command) as child:
+        with FfmpegProcess(command) as child:
             if child.finish() == 0:
                 return sound
             said = child.said

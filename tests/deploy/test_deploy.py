@@ -152,9 +152,9 @@ def test_a_replica_with_a_gpu_takes_several_photos_at_once():
 
 
 def test_without_weights_here_every_replica_has_the_built_in_model(monkeypatch):
-    monkeypatch.setattr(segmentation.models.registry, "local_weights", lambda name: None)
+    monkeypatch.setattr(segmentation.models.registry, "find_local_weights", lambda name: None)
     assert Settings(Options()).models == ("embedded",)
-    monkeypatch.setattr(segmentation.models.registry, "local_weights", lambda name: "here")
+    monkeypatch.setattr(segmentation.models.registry, "find_local_weights", lambda name: "here")
     assert Settings(Options()).models == ("deeplabv3_mobilenet_v3_large", "embedded")
 
 

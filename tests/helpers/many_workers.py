@@ -5,15 +5,15 @@ import signal
 import time
 from pathlib import Path
 
-from segmentation.batch.tasks import Answer, Task
+from segmentation.batch.tasks import PhotoOutcome, PhotoTask
 from segmentation.errors import ModelError
 
 
 def make_plain(threads: int):
     """Answers with the threads it was told to use and its process."""
 
-    def label(task: Task) -> Answer:
-        return Answer(task.image, {"threads": threads, "pid": os.getpid()})
+    def label(task: PhotoTask) -> PhotoOutcome:
+        return PhotoOutcome(task.image, {"threads": threads, "pid": os.getpid()})
 
     return label
 
@@ -21,10 +21,10 @@ def make_plain(threads: int):
 def make_mortal(threads: int):
     """Dies of a photo whose name says so, every time."""
 
-    def label(task: Task) -> Answer:
+    def label(task: PhotoTask) -> PhotoOutcome:
         if task.image.startswith("deadly"):
             os.kill(os.getpid(), signal.SIGKILL)
-        return Answer(task.image, {"pid": os.getpid()})
+        return PhotoOutcome(task.image, {"pid": os.getpid()})
 
     return label
 
@@ -32,10 +32,10 @@ def make_mortal(threads: int):
 def make_slow(threads: int):
     """Leaves its process's number in the output folder, and takes its time."""
 
-    def label(task: Task) -> Answer:
+    def label(task: PhotoTask) -> PhotoOutcome:
         Path(task.out, f"{os.getpid()}.pid").touch()
         time.sleep(60)
-        return Answer(task.image)
+        return PhotoOutcome(task.image)
 
     return label
 
@@ -50,6 +50,6 @@ def make_a_death(threads: int):
     os._exit(3)
 
 
-def tasks(*names: str, out: str = "/nowhere") -> list[Task]:
+def tasks(*names: str, out: str = "/nowhere") -> list[PhotoTask]:
     """A task for each name."""
-    return [Task(name, "/nowhere", out, name) for name in names]
+    return [PhotoTask(name, "/nowhere", out, name) for name in names]

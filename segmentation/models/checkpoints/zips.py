@@ -13,7 +13,7 @@ SPARE_BYTES = 16 << 20  # ... and JSON to a twentieth
 MAX_TABLE_BYTES = 4 << 20  # of the table of parts: about 40,000; torch writes one a tensor
 
 
-def why_broken(file: BinaryIO | Path) -> str | None:
+def zip_error(file: BinaryIO | Path) -> str | None:
     """What is wrong with a zip archive, or None if every part has its checksum.
 
     Reads each part once, in small pieces. Nothing is read where the parts claim more than 4 GB
@@ -22,7 +22,7 @@ def why_broken(file: BinaryIO | Path) -> str | None:
     """
     if isinstance(file, Path):
         with file.open("rb") as opened:
-            return why_broken(opened)
+            return zip_error(opened)
     size = file.seek(0, io.SEEK_END)
     table = _table_bytes(file)
     if table > MAX_TABLE_BYTES:

@@ -16,7 +16,7 @@ from torch.export.pt2_archive import PT2ArchiveReader, PT2ArchiveWriter
 
 from segmentation.console import plain
 from segmentation.errors import ModelError
-from segmentation.models.checkpoints.zips import why_broken
+from segmentation.models.checkpoints.zips import zip_error
 from segmentation.models.exported.archive_limits import (
     check_graph_size,
     check_json_size,
@@ -64,7 +64,7 @@ class Archive:
     """The parts of an opened `.pt2` file, read by the reader that torch itself uses."""
 
     def __init__(self, file: BinaryIO) -> None:
-        problem = why_broken(file)
+        problem = zip_error(file)
         if problem:
             raise ModelError(problem)
         file.seek(0)

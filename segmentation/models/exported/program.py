@@ -31,7 +31,7 @@ HOW_TO_SAVE = (
 
 
 @dataclass(frozen=True)
-class Side:
+class SizeRange:
     """The lengths that a program takes for one side of its input: step * n + offset.
 
     Attributes:
@@ -65,7 +65,7 @@ class Program:
 
     card: ModelCard
     network: nn.Module
-    sides: tuple[Side, Side]
+    sides: tuple[SizeRange, SizeRange]
     square: bool
 
 
@@ -123,7 +123,7 @@ class ProgramNetwork(nn.Module):
         self,
         program: nn.Module,
         dtype: torch.dtype,
-        batches: Side,
+        batches: SizeRange,
         num_classes: int = 0,
         activation: str = "",
     ) -> None:
@@ -202,17 +202,17 @@ def _load(clean: BinaryIO) -> ExportedProgram:
         quiet.setLevel(level)
 
 
-def _side(program: ExportedProgram, length: Any) -> Side:
+def _side(program: ExportedProgram, length: Any) -> SizeRange:
     """What lengths the program takes, from its own range constraints."""
     if isinstance(length, int):
-        return Side(length, length, 0)
+        return SizeRange(length, length, 0)
     expression = length.node.expr  # step * symbol + offset
     (symbol,) = expression.free_symbols
     bounds = program.range_constraints.get(symbol)
     low = int(bounds.lower) if bounds is not None else 1
     high = int(bounds.upper) if bounds is not None and bounds.upper < 1 << 15 else 1 << 15
     smallest, largest = (int(expression.subs(symbol, value)) for value in (low, high))
-    return Side(smallest, largest, int(expression.subs(symbol, low + 1)) - smallest)
+    return SizeRange(smallest, largest, int(expression.subs(symbol, low + 1)) - smallest)
 
 
 def _check_answer(program: ExportedProgram, card: ModelCard) -> str:

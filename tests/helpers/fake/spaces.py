@@ -35,7 +35,7 @@ class GPU:
     def __new__(cls, task: Callable[..., Any], *, duration: int | None = None) -> Any:
         import page.service.models.zerogpu_predictor
 
-        page.lent.DEVICE = "cpu"  # there is no GPU to lend
+        page.service.models.zerogpu_predictor.DEVICE = "cpu"  # there is no GPU to lend
         inbox, outbox = _fork.SimpleQueue(), _fork.SimpleQueue()
         workers: list[Any] = []
 

@@ -72,7 +72,7 @@ def test_large_calls_hold_nobody_up(app):
 
 def test_a_call_is_parsed_beside_the_event_loop(app, monkeypatch):
     seen = []
-    plain = page.guard.read_call
+    plain = page.http.middleware.read_call
 
     def read(*args):
         with pytest.raises(RuntimeError):
@@ -80,7 +80,7 @@ def test_a_call_is_parsed_beside_the_event_loop(app, monkeypatch):
         seen.append(threading.current_thread())
         return plain(*args)
 
-    monkeypatch.setattr(page.guard, "read_call", read)
+    monkeypatch.setattr(page.http.middleware, "read_call", read)
     assert app.segment(png())[0] == "complete"
     assert seen
 

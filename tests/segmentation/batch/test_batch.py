@@ -18,7 +18,7 @@ from conftest import ROOT
 from helpers.tiny import CAT, DOG, PERSON, photo
 from segmentation import read_indexed_png, voc_palette
 from segmentation.batch.journal import JOURNAL
-from segmentation.batch.settings import Settings, settle, settle_precision
+from segmentation.batch.settings import BatchSettings, settle, settle_precision
 from segmentation.cli.main import main
 from segmentation.inference.segmenter import Segmenter
 
@@ -148,7 +148,7 @@ def test_another_model_does_all_again(label, tmp_path, tiny_program):
     assert label()[1][0].startswith("0 labelled, 5 done before")  # the same, elsewhere
     with moved.open("ab") as file:
         file.write(b"\0")  # after a ZIP's end, where it may have a comment
-    changed = Settings(str(moved)), Settings(str(tiny_program))
+    changed = BatchSettings(str(moved)), BatchSettings(str(tiny_program))
     digests = {settle(settings)[0].digest for settings in changed}
     assert len(digests) == 2
     assert label("--model", str(moved))[1][0].startswith("5 labelled: ")
@@ -165,7 +165,7 @@ def test_a_run_that_went_wrong_between_settings_trusts_nothing(label, tmp_path, 
 
 
 def _interrupted_at_the_second():
-    from segmentation.export.files import write_whole
+    from segmentation.export.files import write_atomic
 
     written = []
 
@@ -173,7 +173,7 @@ def _interrupted_at_the_second():
         if written:
             raise KeyboardInterrupt
         written.append(path)
-        write_whole(path, data)
+        write_atomic(path, data)
 
     return write
 
@@ -306,7 +306,7 @@ def test_auto_precision_is_decided_once_for_all(label, tmp_path, tiny_program, m
     monkeypatch.setattr(
         "segmentation.inference.model_runner.half_precision", lambda device: "bfloat16"
     )
-    settings, segmenter = settle(Settings(str(tiny_program), precision="auto"))
+    settings, segmenter = settle(BatchSettings(str(tiny_program), precision="auto"))
     assert settings.computed == "bfloat16"
     monkeypatch.setattr("segmentation.inference.model_runner.AGREEMENT", 1.1)  # none will do
     paths = [folder / "missing.png", folder / "b.png"]

@@ -20,7 +20,7 @@ from segmentation.batch.plan import check_places
 from segmentation.batch.ray_executor import share
 from segmentation.batch.reports import write_classes, write_failures
 from segmentation.errors import PixelwiseError
-from segmentation.export.names import Names
+from segmentation.export.names import OutputNames
 from segmentation.progress import Bar
 
 
@@ -86,14 +86,14 @@ def test_an_output_folder_among_the_photos_is_refused(tmp_path):
 
 
 def test_names_are_numbered_in_their_own_folders(tmp_path):
-    names = Names(tmp_path, [tmp_path / "sub/d_overlay.png"])
+    names = OutputNames(tmp_path, [tmp_path / "sub/d_overlay.png"])
     names.reserve("sub/c")
     assert [
-        names.choose("sub/a.jpg", "sub"),
-        names.choose("sub/A.png", "sub"),
-        names.choose("a.jpg", "."),
-        names.choose("sub/c.jpg", "sub"),
-        names.choose("sub/d.jpg", "sub"),
+        names.assign("sub/a.jpg", "sub"),
+        names.assign("sub/A.png", "sub"),
+        names.assign("a.jpg", "."),
+        names.assign("sub/c.jpg", "sub"),
+        names.assign("sub/d.jpg", "sub"),
     ] == ["sub/a", "sub/A_2", "a", "sub/c_2", "sub/d_2"]
 
 

@@ -214,7 +214,7 @@ def test_ctrl_c_at_any_moment_of_writing_leaves_no_part(step, tmp_path, monkeypa
     }[step]
     monkeypatch.setattr(where, name, interrupted(getattr(where, name)))
     with pytest.raises(KeyboardInterrupt):
-        files_module.write_whole(tmp_path / "whole", b"all of it")
+        files_module.write_atomic(tmp_path / "whole", b"all of it")
     if step == "moved":
         assert (tmp_path / "whole").read_bytes() == b"all of it"
         (tmp_path / "whole").unlink()

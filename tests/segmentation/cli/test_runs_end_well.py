@@ -21,7 +21,7 @@ from page.service.queue.sessions import Sessions
 from page.storage.temp_files import Janitor
 from page.tabs.camera_sessions import Live
 from page.tabs.clip_job import Clips
-from segmentation.video.ffmpeg import Child
+from segmentation.video.ffmpeg import FfmpegProcess
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def said(step) -> str:
 @pytest.mark.parametrize("within", [False, True])
 def test_a_clip_whose_decoder_dies_is_an_error(service, film, tmp_path, monkeypatch, within):
     clips = Clips(service, str(tmp_path), Sessions())
-    read, frames = Child.read_exactly, []
+    read, frames = FfmpegProcess.read_exactly, []
 
     def read_some(child, count):
         frames.append(count)
@@ -56,7 +56,7 @@ def test_a_clip_whose_decoder_dies_is_an_error(service, film, tmp_path, monkeypa
             return read(child, count // 2) if within else read(child, count)
         return read(child, count)
 
-    monkeypatch.setattr(Child, "read_exactly", read_some)
+    monkeypatch.setattr(FfmpegProcess, "read_exactly", read_some)
     last = list(clips.run(str(film), ""))[-1]
     assert "FFmpeg ended" in said(last)
     assert not isinstance(last[1], str)
@@ -104,12 +104,12 @@ def test_cameras_that_start_together_try_a_model_once(service, monkeypatch):
 
 
 def test_a_later_answer_is_later_after_a_restart_too(monkeypatch):
-    first = page.handlers._now()
-    assert page.handlers._now() > first
+    first = page.tabs.label_handlers._now()
+    assert page.tabs.label_handlers._now() > first
     assert abs(first / 1e6 - time.time()) < 60  # no clock that begins anew with the machine
     assert first < 2**53
     monkeypatch.setattr(time, "time_ns", lambda: 0)
-    assert page.handlers._now() > first  # a clock that is set back holds nothing up
+    assert page.tabs.label_handlers._now() > first  # a clock that is set back holds nothing up
 
 
 def request(session: str, arrived: float):

@@ -15,9 +15,9 @@ from segmentation.explain import ablation
 from segmentation.explain.aspp import ablated, aspp_of, cell_of, sampling_taps
 from segmentation.explain.feature_maps import (
     feature_maps,
+    pca_rgb,
     stages_of,
     strongest_channels,
-    three_components,
 )
 from segmentation.models.exported.program import ProgramNetwork
 from segmentation.networks.deeplabv3plus import deeplabv3plus_resnet18
@@ -273,12 +273,12 @@ def test_three_components_find_three_directions(rng):
     # 40 channels that mix three independent maps: three components hold everything
     maps = rng.normal(size=(3, 12, 9)) * np.array([9.0, 5.0, 2.0])[:, None, None]
     mixed = torch.tensor(np.einsum("kc,khw->chw", rng.normal(size=(3, 40)), maps)).float()
-    picture, share = three_components(mixed)
+    picture, share = pca_rgb(mixed)
     assert picture.shape == (12, 9, 3)
     assert share == pytest.approx(1.0, abs=1e-5)
     assert picture.min() == 0
     assert picture.max() == 1
-    again, _ = three_components(mixed)
+    again, _ = pca_rgb(mixed)
     np.testing.assert_array_equal(picture, again)
 
 
@@ -287,12 +287,12 @@ def test_three_components_equal_the_exact_ones(rng):
     cells = features.flatten(1).T
     cells = cells - cells.mean(dim=0)
     energies = torch.linalg.svdvals(cells).pow(2)
-    _, share = three_components(features)
+    _, share = pca_rgb(features)
     assert share == pytest.approx((energies[:3].sum() / energies.sum()).item(), abs=1e-3)
 
 
 def test_features_that_are_all_equal_give_a_flat_picture():
-    picture, share = three_components(torch.ones(5, 4, 4))
+    picture, share = pca_rgb(torch.ones(5, 4, 4))
     assert not picture.any()
     assert share == 0
 

@@ -164,10 +164,12 @@ def test_maps_of_certain_and_undecided_pixels():
     assert entropy[0, 0] == pytest.approx(0.0, abs=1e-6)
     assert entropy[1, 1] == pytest.approx(2.0)  # four equal classes: two bits
     np.testing.assert_allclose(
-        probability_maps.class_map_of(logits, 2, (2, 2)), [[1, 0.25], [0.25, 0.25]], atol=1e-6
+        probability_maps.class_probability_map(logits, 2, (2, 2)),
+        [[1, 0.25], [0.25, 0.25]],
+        atol=1e-6,
     )
     with pytest.raises(ExplainError, match="no class 4: they go from 0 to 3"):
-        probability_maps.class_map_of(logits, 4, (2, 2))
+        probability_maps.class_probability_map(logits, 4, (2, 2))
 
 
 def test_probabilities_agree_with_the_results_own(tiny_program):
@@ -307,20 +309,22 @@ def test_tiny_pictures_survive_every_perturbation():
 
 
 def test_the_heat_scale_rises_evenly_in_lightness():
-    scale = colormap.heat(np.linspace(0, 1, 256)[None])[0]
+    scale = colormap.apply_colormap(np.linspace(0, 1, 256)[None])[0]
     grey = np.asarray(Image.fromarray(scale[None]).convert("L"), int)[0]
     assert (np.diff(grey) >= 0).all()
     assert grey[-1] - grey[0] > 150
-    np.testing.assert_array_equal(colormap.heat(np.array([[-1.0, 2.0, np.nan]]))[0, 2], scale[0])
+    np.testing.assert_array_equal(
+        colormap.apply_colormap(np.array([[-1.0, 2.0, np.nan]]))[0, 2], scale[0]
+    )
 
 
 def test_equal_logits_give_an_equal_result(tiny_program):
     import segmentation
 
     result = segmentation.load(tiny_program, device="cpu").predict(tiny.photo())
-    again = ablation.with_logits(result, result.logits[None].clone())
+    again = ablation.replace_logits(result, result.logits[None].clone())
     np.testing.assert_array_equal(again.class_map, result.class_map)
     np.testing.assert_array_equal(again.confidence, result.confidence)
     shifted = result.logits.clone()
     shifted[tiny.DOG] += 1000
-    assert (ablation.with_logits(result, shifted).class_map == tiny.DOG).all()
+    assert (ablation.replace_logits(result, shifted).class_map == tiny.DOG).all()

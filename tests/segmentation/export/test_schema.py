@@ -12,7 +12,7 @@ import segmentation
 from helpers import tiny
 from helpers.schemas import FOLDER, NAMES, check, load
 from segmentation.cli.main import main
-from segmentation.export.records import SCHEMA, pixel_facts, result_facts
+from segmentation.export.records import SCHEMA, pixel_record, result_facts
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_a_line_of_the_command_line_fits(tiny_program, tmp_path, capsys):
 
 
 def test_a_pixel_fits_and_tells_its_numbers(result):
-    facts = json.loads(json.dumps(pixel_facts(result, 20, 90)))
+    facts = json.loads(json.dumps(pixel_record(result, 20, 90)))
     check("probabilities", {**facts, "notes": []})
     pixel = result.pixel(20, 90)
     assert (facts["y"], facts["x"]) == (20, 90)

@@ -14,7 +14,7 @@ from helpers import tiny
 from helpers.schemas import check
 from segmentation.export.contact_sheet import caption, thumbnail
 from segmentation.export.records import result_facts
-from segmentation.export.zip_archive import Bundle, BundleFullError, pack, safe_stem
+from segmentation.export.zip_archive import BundleFullError, ResultArchive, pack, safe_stem
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def packed(result):
 
 def test_a_zip_has_each_photo_a_table_and_the_facts(result, packed):
     file = io.BytesIO()
-    with Bundle(file, 10**6) as bundle:
+    with ResultArchive(file, 10**6) as bundle:
         stems = [bundle.add(name, packed) for name in ("cat.jpg", "CAT.png", "C:\\x\\cat.gif")]
         bundle.fail("notes.txt", "It is text.")
         bundle.close()
@@ -58,7 +58,7 @@ def test_a_zip_has_each_photo_a_table_and_the_facts(result, packed):
 
 
 def test_a_zip_has_an_end(packed):
-    with Bundle(io.BytesIO(), len(packed.labels) + len(packed.overlay) + 10) as bundle:
+    with ResultArchive(io.BytesIO(), len(packed.labels) + len(packed.overlay) + 10) as bundle:
         bundle.add("one.jpg", packed)
         with pytest.raises(BundleFullError, match="label this photo in another go"):
             bundle.add("two.jpg", packed)

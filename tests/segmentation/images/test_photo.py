@@ -21,7 +21,7 @@ from segmentation.images.decoding.decoder_process import decoder
 from segmentation.images.file_types import sniff
 from segmentation.images.indexed_png import open_png_values
 from segmentation.images.photo import Photo, open_image, open_photo
-from segmentation.images.source import subject_of
+from segmentation.images.source import display_filename
 
 FORMS = {
     "JPEG": {"quality": 90},
@@ -459,7 +459,7 @@ def test_a_refused_permission_says_so(tmp_path, monkeypatch):
     ],
 )
 def test_names_in_messages_are_short_and_harmless(path, shown):
-    assert subject_of(path) == shown
+    assert display_filename(path) == shown
 
 
 # Leaving nothing behind

@@ -16,7 +16,7 @@ from helpers.published import QUICK, by_size, random_network, save_random
 from helpers.tiny import photo, save_program
 from segmentation import ModelError, devices
 from segmentation.inference import model_runner, onednn, optimized, precision
-from segmentation.inference.model_runner import TRIALS
+from segmentation.inference.model_runner import PRECISION_TRIALS
 from segmentation.inference.onednn import PackedConv2d, can_pack
 from segmentation.inference.optimized import fast_network, without_auxiliary_head
 from segmentation.inference.precision import half_precision
@@ -266,8 +266,8 @@ def test_auto_tries_half_precision_on_the_first_photos(wrong, used, tmp_path, mo
     path = save_program(tmp_path / "tiny.pt2")
     segmenter = segmentation.load(path, device="cpu", precision="auto")
     segmenter.warm_up()  # nothing is judged by it
-    results = [segmenter.predict(photo()) for _ in range(TRIALS + 1)]
-    assert [result.precision for result in results] == [used] * (TRIALS + 1)
+    results = [segmenter.predict(photo()) for _ in range(PRECISION_TRIALS + 1)]
+    assert [result.precision for result in results] == [used] * (PRECISION_TRIALS + 1)
     assert all((result.class_map == 1).all() for result in results)
     assert segmenter.precision == used
     assert sorted(chosen.made) == ["bfloat16", "float32"]
@@ -324,7 +324,7 @@ def test_on_a_gpu_half_precision_is_left_to_autocast(monkeypatch, tmp_path):
     model = dataclasses.replace(
         segmentation.load("embedded", device="cpu").model, device=torch.device("cuda")
     )
-    quick = model_runner.Runner(model, precision="auto")
+    quick = model_runner.ModelRunner(model, precision="auto")
     assert quick.precision == "float16"
     quick._network("float16")
     quick._network("float32")
@@ -332,13 +332,13 @@ def test_on_a_gpu_half_precision_is_left_to_autocast(monkeypatch, tmp_path):
         ("float16", True),
         ("float32", False),
     ]
-    assert segmentation.Segmenter(model).batches
+    assert segmentation.Segmenter(model).supports_batching
 
 
 def test_photos_of_one_size_go_through_the_network_together(tmp_path, monkeypatch):
     segmenter = segmentation.load("embedded", device="cpu")
-    assert not segmenter.batches  # on a CPU it gains nothing
-    segmenter.batches = True
+    assert not segmenter.supports_batching  # on a CPU it gains nothing
+    segmenter.supports_batching = True
     alone = [segmenter.predict(path) for path in (EXAMPLES[0], EXAMPLES[1], EXAMPLES[0])]
     batches = []
     forward = segmenter._forward
@@ -369,7 +369,7 @@ def test_compiling_is_asked_for_and_a_failure_is_told(monkeypatch, tmp_path):
     segmenter = segmentation.load(path, device="cpu", compiled=True)
     with pytest.raises(ModelError, match=r"colour_net cannot be compiled on this machine.*C\+\+"):
         segmenter.predict(photo())
-    assert [type(network) for network in asked] == [optimized.FastNetwork]
+    assert [type(network) for network in asked] == [optimized.OptimizedNetwork]
 
 
 @pytest.mark.parametrize(

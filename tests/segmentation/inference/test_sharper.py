@@ -19,7 +19,7 @@ from page.service.labeling_service import LabelingService
 from page.service.queue.sessions import Sessions
 from page.service.result_cache import SHARPER
 from page.tabs.label_handlers import Handlers
-from segmentation.batch.settings import Settings
+from segmentation.batch.settings import BatchSettings
 from segmentation.cli.main import main
 from segmentation.errors import ModelError
 from segmentation.export.records import result_facts
@@ -130,10 +130,10 @@ def test_the_command_line_averages_the_built_in_models_sizes(capsys, tmp_path):
 
 
 def test_a_folder_that_was_labelled_plainly_is_labelled_again_when_sharper():
-    plain, sharper = Settings(model="embedded"), Settings(model="embedded", sharper=True)
+    plain, sharper = BatchSettings(model="embedded"), BatchSettings(model="embedded", sharper=True)
     assert (plain.record()["size"], sharper.record()["size"]) == (None, "sharper")
     options = segmentation.cli.options.make_parser().parse_args(["x.jpg", "--sharper"])
-    assert Settings.of(options).sharper
+    assert BatchSettings.of(options).sharper
 
 
 def test_the_page_takes_the_sizes_of_the_model_that_labels(tiny_program):

@@ -101,9 +101,9 @@ def test_weights_that_are_a_small_file_with_large_parts_are_not_unpacked(tmp_pat
     with zipfile.ZipFile(plain) as source, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         for part in source.infolist():
             file.writestr(part.filename, source.read(part))
-    assert zips.why_broken(plain) is None
+    assert zips.zip_error(plain) is None
     monkeypatch.setattr(zipfile.ZipFile, "open", lambda *_, **__: pytest.fail("it was unpacked"))
-    assert "torch packs nothing, so save it anew" in zips.why_broken(path)
+    assert "torch packs nothing, so save it anew" in zips.zip_error(path)
 
 
 def test_a_program_that_was_packed_again_is_read(content, tmp_path):

@@ -15,7 +15,7 @@ from helpers.published import publishing
 from segmentation import WeightsError, fetch_weights, find_weights
 from segmentation.models import download as download_module
 from segmentation.models import weights
-from segmentation.models.weights import hash_in_name, hub_folder, read_state_dict
+from segmentation.models.weights import hash_in_name, hub_cache_dir, read_state_dict
 
 STATE = {"layer.weight": torch.arange(6.0).reshape(2, 3), "layer.bias": torch.ones(2)}
 
@@ -48,10 +48,10 @@ def test_a_download_lands_in_the_hub_cache_whole_and_is_not_fetched_twice(publis
     assert find_weights(spec) is None
     seen = []
     path = fetch_weights(spec, lambda done, total: seen.append((done, total)))
-    assert path == hub_folder() / spec.file == find_weights(spec)
+    assert path == hub_cache_dir() / spec.file == find_weights(spec)
     assert path.read_bytes() == publisher.data
     assert seen[-1] == (len(publisher.data), len(publisher.data))
-    assert listing(hub_folder()) == {spec.file}
+    assert listing(hub_cache_dir()) == {spec.file}
     assert fetch_weights(spec) == path
     assert publisher.asked == [f"/{spec.file}"]
 
@@ -73,7 +73,7 @@ def test_a_broken_download_leaves_nothing_and_the_next_one_works(publisher, mode
     spec = publisher.spec()
     with pytest.raises(WeightsError, match=reason):
         fetch_weights(spec)
-    assert listing(hub_folder()) == set()
+    assert listing(hub_cache_dir()) == set()
     publisher.mode = "good"
     assert fetch_weights(spec).read_bytes() == publisher.data
 
@@ -82,7 +82,7 @@ def test_a_file_that_is_not_the_published_one_is_refused(publisher):
     spec = publisher.spec(digest="0123abcd")
     with pytest.raises(WeightsError, match=r"not the published file .* not 0123abcd"):
         fetch_weights(spec)
-    assert listing(hub_folder()) == set()
+    assert listing(hub_cache_dir()) == set()
 
 
 def test_no_network_says_what_was_looked_for_and_where_and_what_to_do(publisher, monkeypatch):
@@ -95,7 +95,7 @@ def test_no_network_says_what_was_looked_for_and_where_and_what_to_do(publisher,
     for part in (
         spec.file,
         spec.url,
-        str(hub_folder()),
+        str(hub_cache_dir()),
         "PIXELWISE_WEIGHTS (not set)",
         "no connection",
         "on a machine with a network",
@@ -168,9 +168,9 @@ def test_many_at_once_download_once(publisher):
     publisher.gate.set()
     for thread in threads:
         thread.join()
-    assert paths == [hub_folder() / spec.file] * 5
+    assert paths == [hub_cache_dir() / spec.file] * 5
     assert publisher.asked == [f"/{spec.file}"]
-    assert listing(hub_folder()) == {spec.file}
+    assert listing(hub_cache_dir()) == {spec.file}
 
 
 def test_a_kill_in_the_middle_leaves_nothing_that_counts(publisher):
@@ -181,12 +181,12 @@ def test_a_kill_in_the_middle_leaves_nothing_that_counts(publisher):
         fetch_weights(spec)
         os._exit(0)
     deadline = time.monotonic() + 30
-    while not list(hub_folder().glob("*.part") if hub_folder().is_dir() else []):
+    while not list(hub_cache_dir().glob("*.part") if hub_cache_dir().is_dir() else []):
         assert time.monotonic() < deadline
         time.sleep(0.02)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    (part,) = hub_folder().glob("*.part")
+    (part,) = hub_cache_dir().glob("*.part")
     assert find_weights(spec) is None
     publisher.mode = "good"
     assert fetch_weights(spec).read_bytes() == publisher.data
@@ -194,9 +194,9 @@ def test_a_kill_in_the_middle_leaves_nothing_that_counts(publisher):
     assert part.exists()
     long_ago = time.time() - 2 * 24 * 3600
     os.utime(part, (long_ago, long_ago))
-    (hub_folder() / spec.file).unlink()
+    (hub_cache_dir() / spec.file).unlink()
     fetch_weights(spec)
-    assert listing(hub_folder()) == {spec.file}
+    assert listing(hub_cache_dir()) == {spec.file}
 
 
 def test_a_cache_that_cannot_be_made_says_so(publisher, tmp_path, monkeypatch):
@@ -213,7 +213,7 @@ def test_a_full_disk_says_so_and_leaves_nothing(publisher, monkeypatch):
     monkeypatch.setattr(download_module.os, "fsync", full)
     with pytest.raises(WeightsError, match="cannot write there: No space left on device"):
         fetch_weights(publisher.spec())
-    assert listing(hub_folder()) == set()
+    assert listing(hub_cache_dir()) == set()
 
 
 def test_a_read_only_cache_says_so(publisher, monkeypatch):

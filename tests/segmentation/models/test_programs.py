@@ -15,7 +15,7 @@ from helpers import tamper
 from helpers.tiny import ColourNet, card, photo, save_program
 from segmentation import ModelError
 from segmentation.models.card import parse_card
-from segmentation.models.exported.program import Side, load_program, read_card
+from segmentation.models.exported.program import SizeRange, load_program, read_card
 
 CPU = torch.device("cpu")
 FREE = ({2: Dim.AUTO, 3: Dim.AUTO},)
@@ -46,7 +46,7 @@ def test_a_program_answers_as_its_network_does(good):
     batch = torch.rand(1, 3, 40, 52)
     with torch.inference_mode():
         assert torch.equal(program.network(batch)["out"], ColourNet()(batch)["out"])
-    assert program.sides == (Side(8, 8192), Side(8, 1 << 15))
+    assert program.sides == (SizeRange(8, 8192), SizeRange(8, 1 << 15))
     assert program.card.name == "colour_net"
 
 
@@ -165,10 +165,10 @@ def test_programs_of_every_form_label_photos_of_every_shape(form, tmp_path):
         assert result.logits.dtype == torch.float32
     sides = segmenter.model.sides
     if form == "fixed":
-        assert sides == (Side(64, 64, 0), Side(96, 96, 0))
+        assert sides == (SizeRange(64, 64, 0), SizeRange(96, 96, 0))
         assert "was exported for 64 x 96 pixels" in segmenter.note
     elif form == "eights":
-        assert sides == (Side(16, 320, 8), Side(16, 320, 8))
+        assert sides == (SizeRange(16, 320, 8), SizeRange(16, 320, 8))
         assert segmenter.preprocess(segmentation_photo(70, 70), size=70).shape[2:] == (72, 72)
     elif form == "square":
         assert "squeezed to a square" in segmenter.note
@@ -176,9 +176,9 @@ def test_programs_of_every_form_label_photos_of_every_shape(form, tmp_path):
 
 
 def test_sides_snap_to_what_a_program_takes():
-    assert [Side(33, 97).nearest(n) for n in (1, 33, 50.4, 200)] == [33, 33, 50, 97]
-    assert [Side(16, 80, 8).nearest(n) for n in (1, 27, 30, 999)] == [16, 24, 32, 80]
-    assert Side(257, 257, 0).nearest(520) == 257
+    assert [SizeRange(33, 97).nearest(n) for n in (1, 33, 50.4, 200)] == [33, 33, 50, 97]
+    assert [SizeRange(16, 80, 8).nearest(n) for n in (1, 27, 30, 999)] == [16, 24, 32, 80]
+    assert SizeRange(257, 257, 0).nearest(520) == 257
 
 
 @pytest.mark.parametrize(
@@ -474,4 +474,4 @@ def test_the_published_program_is_read_exactly(shared):
     with torch.inference_mode():
         expected = torch.export.load(path).module()(batch)["out"]
         assert torch.equal(program.network(batch)["out"], expected)
-    assert program.sides == (Side(33, 8192), Side(33, 8192))
+    assert program.sides == (SizeRange(33, 8192), SizeRange(33, 8192))

@@ -12,7 +12,7 @@ import pytest
 import segmentation
 from helpers import tiny
 from segmentation import VideoError, voc_palette
-from segmentation.video.ffmpeg import Child, parse_facts, probe, read_frames
+from segmentation.video.ffmpeg import FfmpegProcess, parse_facts, probe, read_frames
 from segmentation.video.labeler import ClipLimits, check_clip, label_clip
 from segmentation.video.smoothing import Smoother
 
@@ -43,7 +43,7 @@ def squares(path: Path, *, frames: int = 20, fps: int = 10, sound: str = "aac", 
 def frames_of(path: Path) -> np.ndarray:
     """(N, H, W, 3) uint8 of a clip."""
     arguments = ["-i", str(path), "-f", "image2pipe", "-c:v", "ppm", "pipe:1"]
-    with Child(arguments) as child:
+    with FfmpegProcess(arguments) as child:
         return np.stack(list(read_frames(child)))
 
 

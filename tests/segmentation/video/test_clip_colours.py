@@ -11,7 +11,7 @@ import pytest
 import segmentation
 from segmentation import VideoError
 from segmentation.images.hdr_color import HLG, PQ, Colour, conversion, to_srgb
-from segmentation.video.ffmpeg import Child, parse_facts, read_frames
+from segmentation.video.ffmpeg import FfmpegProcess, parse_facts, read_frames
 from segmentation.video.labeler import check_clip, label_clip
 
 imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg", reason="no imageio-ffmpeg here")
@@ -85,7 +85,7 @@ def segmenter(tiny_program):
 
 def bars_of(path: Path) -> np.ndarray:
     """The middle of each bar in a clip's first frame, (6, 3)."""
-    with Child(["-i", str(path), "-f", "image2pipe", "-c:v", "ppm", "pipe:1"]) as child:
+    with FfmpegProcess(["-i", str(path), "-f", "image2pipe", "-c:v", "ppm", "pipe:1"]) as child:
         frame = next(read_frames(child))
     return frame[24:40, 8::16].astype(float).mean(0)
 
