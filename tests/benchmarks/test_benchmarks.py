@@ -11,23 +11,24 @@ import torch
 from PIL import Image
 from torch import nn
 
-from benchmarks import engines, report
-from benchmarks.agreement import agreement
-from benchmarks.article import article_script, decode_segmap
-from benchmarks.contenders import load_ours, our_script, random_network
-from benchmarks.engines import difference
-from benchmarks.load import _command, parse
-from benchmarks.output import EXAMPLES
-from benchmarks.peak import SHAPES, convolution_flops, count_flops, count_with_zeros
-from benchmarks.resident import peak_mb, resident_mb
-from benchmarks.speed_tables import speed_report, speed_targets
-from benchmarks.tables import markdown
-from benchmarks.targets import Target, targets_table
-from benchmarks.timing import Clock, in_turn, spread, total
+from benchmarks.report import render
+from benchmarks.report.output import EXAMPLES
+from benchmarks.report.tables import markdown
+from benchmarks.report.targets import Target, targets_table
+from benchmarks.server.load import _command, parse
+from benchmarks.server.memory_usage import peak_mb, resident_mb
+from benchmarks.server.peak import SHAPES, convolution_flops, count_flops, count_with_zeros
+from benchmarks.speed import engines
+from benchmarks.speed.agreement import agreement
+from benchmarks.speed.baselines import load_ours, our_script, random_network
+from benchmarks.speed.engines import difference
+from benchmarks.speed.original_script import article_script, decode_segmap
+from benchmarks.speed.speed_tables import speed_report, speed_targets
+from benchmarks.speed.timing import Clock, in_turn, spread, total
 from helpers.server import ROOT
 from segmentation.palette import colorize, voc_palette
 
-COMMANDS = (*report.COMMANDS, "report", "viewer", "live")
+COMMANDS = (*render.COMMANDS.values(), "report.render", "speed.viewer", "speed.live")
 
 
 def run(name, monkeypatch, *words):
@@ -194,21 +195,21 @@ def test_the_page_gets_its_parts_between_the_marks():
         "# Title\n<!-- a -->\n| x | y |\n| --- | ---: |\n| \\1 | 2 |\n<!-- /a -->\nprose\n"
         "<!-- b -->\nnew\n<!-- /b -->\n"
     )
-    assert report.render(page, made) == wanted
-    assert report.render(wanted, made) == wanted
+    assert render.render(page, made) == wanted
+    assert render.render(wanted, made) == wanted
     with pytest.raises(ValueError, match="<!-- c -->"):
-        report.render(page, {"c": ""})
+        render.render(page, {"c": ""})
 
 
 def test_the_page_is_what_its_values_make():
     page = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
-    made = report.parts(report.read_results(ROOT / "benchmarks" / "results"))
-    assert report.render(page, made) == page, "run python -m benchmarks.report --render"
+    made = render.parts(render.read_results(ROOT / "benchmarks" / "results"))
+    assert render.render(page, made) == page, "run python -m benchmarks --render"
 
 
 def test_the_loads_command_names_no_file_of_this_machine():
     options = parse(["--requests", "5", "--cache-mb", "32", "--json", "/somewhere/load.json"])
-    assert _command(options) == "python -m benchmarks.load --requests 5 --cache-mb 32.0"
+    assert _command(options) == "python -m benchmarks.server.load --requests 5 --cache-mb 32.0"
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -223,7 +224,7 @@ def test_every_command_explains_itself(name, monkeypatch, capsys):
 def test_speed_in_its_smallest_form(tmp_path, monkeypatch, capsys, one_thread):
     file = tmp_path / "speed.json"
     words = ["--models", "lraspp_mobilenet_v3_large", "--runs", "1", "--size", "64"]
-    run("speed", monkeypatch, *words, "--json", str(file))
+    run("speed.networks", monkeypatch, *words, "--json", str(file))
     values = json.loads(file.read_bytes())
     printed = capsys.readouterr().out
     assert "| lraspp_mobilenet_v3_large, ours, default |" in printed
@@ -240,7 +241,7 @@ def test_memory_in_its_smallest_form(tmp_path, monkeypatch, capsys):
         pytest.skip("this system does not tell a process's memory in /proc")
     file = tmp_path / "memory.json"
     words = ["--megapixels", "0.3", "--ways", "default", "--no-webp"]
-    run("memory", monkeypatch, *words, "--json", str(file))
+    run("server.memory", monkeypatch, *words, "--json", str(file))
     assert "| ours, default |" in capsys.readouterr().out
     peak = json.loads(file.read_bytes())["peaks"]["default"]["0.3"]
     assert peak["peak"] > peak["above"] > 0
@@ -248,10 +249,10 @@ def test_memory_in_its_smallest_form(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.slow
 def test_stages_in_their_smallest_form(tmp_path, monkeypatch, capsys, one_thread):
-    monkeypatch.setattr("benchmarks.stages.SHARED", tmp_path)
+    monkeypatch.setattr("benchmarks.speed.stages.SHARED", tmp_path)
     file = tmp_path / "stages.json"
     words = ["--runs", "1", "--most", "1", "--size", "300", "400", "--json", str(file)]
-    run("stages", monkeypatch, *words)
+    run("speed.stages", monkeypatch, *words)
     values = json.loads(file.read_bytes())
     assert list(values["times"]) == ["article", "preset", "exact", "default", "page"]
     (row,) = values["decide"]
@@ -261,8 +262,8 @@ def test_stages_in_their_smallest_form(tmp_path, monkeypatch, capsys, one_thread
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has the sandbox")
 def test_decoder_in_its_smallest_form(monkeypatch, capsys):
-    monkeypatch.setattr("benchmarks.decoder.SIDES", {0.37: (32, 48)})
-    run("decoder", monkeypatch, "--runs", "1")
+    monkeypatch.setattr("benchmarks.speed.decoder.SIDES", {0.37: (32, 48)})
+    run("speed.decoder", monkeypatch, "--runs", "1")
     found = json.loads(capsys.readouterr().out)
     assert found["process, MB"] > 1
     row = found["0.37 megapixels, ms"]
@@ -271,9 +272,9 @@ def test_decoder_in_its_smallest_form(monkeypatch, capsys):
 
 @pytest.mark.slow
 def test_agreement_in_its_smallest_form(tmp_path, monkeypatch, capsys, one_thread):
-    monkeypatch.setattr("benchmarks.agreement.SHARED", tmp_path)
+    monkeypatch.setattr("benchmarks.speed.agreement.SHARED", tmp_path)
     file = tmp_path / "agreement.json"
-    run("agreement", monkeypatch, "--most", "1", "--json", str(file))
+    run("speed.agreement", monkeypatch, "--most", "1", "--json", str(file))
     (row,) = json.loads(file.read_bytes())["rows"]
     assert row["names"] == ["astronaut.jpg"]
     assert row["pairs"]["exact and float32"][0] > 0.999

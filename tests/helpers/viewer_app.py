@@ -8,7 +8,7 @@ import gradio as gr
 import numpy as np
 import torch
 
-from benchmarks.made_up import made_up_result
+from benchmarks.report.synthetic import made_up_result
 from segmentation.inference.postprocessing import decide, decide_with_sets
 from segmentation.inference.result import Segmentation
 from viewer import LabelViewer, PixelBars, build_value, pixel_value

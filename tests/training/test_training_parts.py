@@ -14,15 +14,15 @@ from torch import nn
 from segmentation.networks.build import build_network
 from training.adjust import adjust, bias_key, class_frequencies
 from training.adjust import main as adjust_command
-from training.data import mix
 from training.data.canvases import load_photos
 from training.data.dataset import find_samples, read_class_lists
-from training.data.mix import mix_weights
-from training.draw import class_shares, drawing_weights
+from training.data.sampling import class_shares, drawing_weights
 from training.evaluate import figures
 from training.history import run_stage
+from training.optim import mix
 from training.optim.losses import balance_classes, mix_targets, soft_cross_entropy
 from training.optim.metrics import ConfusionMatrix
+from training.optim.mix import mix_weights
 from training.optim.optimizers import Muon, make_optimizers, orthogonalise
 from training.optim.schedule import (
     average_state,

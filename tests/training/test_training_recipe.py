@@ -14,9 +14,10 @@ from helpers.shapes import make_shapes
 from segmentation.networks.build import build_network
 from training import train
 from training.checkpoint import load_checkpoint
-from training.data import mix, pipeline
+from training.data import pipeline
 from training.distillation.teacher import Teacher
 from training.history import NOT_OF_THE_RESULT, training_command
+from training.optim import mix
 from training.recipe import check, describe, make_parser
 from training.setup import own_card
 
@@ -252,7 +253,7 @@ def test_the_readmes_commands_are_commands():
     options = make_parser().parse_args(whole["training.train"])
     assert (options.batch, options.steps, len(options.teacher)) == (256, 7779, 2)
     check(options)
-    mixes = [words[3:] for words in commands if words[:3] == ["python", "-m", "training.data.mix"]]
+    mixes = [words[3:] for words in commands if words[:3] == ["python", "-m", "training.optim.mix"]]
     assert len(mixes) == 2
     for words in mixes:
         parsed = mix.make_parser().parse_args(words)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.made_up import made_up_result
+from benchmarks.report.synthetic import made_up_result
 from helpers.gossip import SECRET, gossip, segments_of
 from helpers.viewer_app import own_classes
 from segmentation.errors import PixelwiseError

@@ -12,11 +12,11 @@ from training.data.augment import Augmentation
 from training.data.canvases import load_photos
 from training.data.crops import Batch, Views
 from training.data.dataset import Sample, find_samples
+from training.data.sampling import SHOWN_SHARE, class_shares, drawing_weights
 from training.distillation.feature_hints import standardise
 from training.distillation.known import misses_prior
 from training.distillation.maps import ask_teachers
 from training.distillation.teacher import Teachers, load_teacher
-from training.draw import SHOWN_SHARE, class_shares, drawing_weights
 from training.optim.losses import balance_classes
 from training.recipe import SIZE_STEP, check
 from training.setup import voc_categories

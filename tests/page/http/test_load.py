@@ -1,11 +1,11 @@
-"""The crowd of `benchmarks.load` in its short form, and that it goes nowhere else."""
+"""The crowd of `benchmarks.server.load` in its short form, and that it goes nowhere else."""
 
 import argparse
 import sys
 
 import pytest
 
-from benchmarks.load import crowd, growth, load_report, main, rows_of
+from benchmarks.server.load import crowd, growth, load_report, main, rows_of
 
 
 def options(**changes):
@@ -49,7 +49,7 @@ def test_no_other_machine_is_visited(monkeypatch, capsys):
 
 @pytest.mark.parametrize("words", [["--requests", "1000000"], ["--minutes", "600"]])
 def test_the_crowd_is_bounded(words, monkeypatch, capsys):
-    from benchmarks.load import parse
+    from benchmarks.server.load import parse
 
     monkeypatch.setattr(sys, "argv", ["load", *words])
     with pytest.raises(SystemExit):

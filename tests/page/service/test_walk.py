@@ -1,6 +1,6 @@
 """A photo's way through the code, and a click's, stay as short as they are."""
 
-from benchmarks.walk import count, record, walks
+from benchmarks.server.walk import count, record, walks
 
 PHOTO = (39, 137)
 CLICK = (7, 14)

@@ -1,10 +1,10 @@
 """Visitors by the dozen: good photos, bad files, people who leave, slow connections, all at once.
 
-`python -m benchmarks.load` starts the app, sends a mixed crowd to it and prints a table: requests a
+`python -m benchmarks.server.load` starts the app, sends a mixed crowd to it and prints a table: requests a
 second, median and 99th percentile, what became of each request, memory and temporary files at the
 start and at the end. Bounded in number and in time, and never to another machine.
 
-The long form: `python -m benchmarks.load --requests 2000 --minutes 10`.
+The long form: `python -m benchmarks.server.load --requests 2000 --minutes 10`.
 """
 
 import argparse
@@ -23,10 +23,10 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from benchmarks.output import finish, parser, result
-from benchmarks.resident import resident_mb
-from benchmarks.tables import markdown
-from benchmarks.visitors import SIDES, Tally, Visitor, bad_files, photos
+from benchmarks.report.output import finish, parser, result
+from benchmarks.report.tables import markdown
+from benchmarks.server.load_clients import SIDES, Tally, Visitor, bad_files, photos
+from benchmarks.server.memory_usage import resident_mb
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MOST_REQUESTS, MOST_MINUTES, MOST_VISITORS = 20_000, 60.0, 200
@@ -149,7 +149,7 @@ def main() -> int:
 def _command(options: argparse.Namespace) -> str:
     """How to repeat the run: what differs from the defaults, but for where the values went."""
     usual = vars(parse([]))
-    words = ["python -m benchmarks.load"]
+    words = ["python -m benchmarks.server.load"]
     for name, value in vars(options).items():
         if name != "json" and value != usual[name]:
             words.append(f"--{name.replace('_', '-')} {value}")
@@ -168,7 +168,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
         return read
 
-    command = parser("load", __doc__)
+    command = parser("server.load", __doc__)
     command.add_argument("--requests", type=bounded(int, MOST_REQUESTS), default=200)
     command.add_argument("--minutes", type=bounded(float, MOST_MINUTES), default=2.0)
     command.add_argument("--visitors", type=bounded(int, MOST_VISITORS), default=30)

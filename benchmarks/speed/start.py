@@ -1,4 +1,4 @@
-"""How soon a page is there: `python -m benchmarks.start`.
+"""How soon a page is there: `python -m benchmarks.speed.start`.
 
 Seconds from the start of the process to the first page served and to the first photo answered:
 ours with the built-in model, and a bare Gradio app that imports torch and turns a photo upside
@@ -19,10 +19,10 @@ from typing import Any
 
 import httpx
 
-from benchmarks.output import EXAMPLES, ROOT, RUNS, finish, parser, positive, result
-from benchmarks.tables import markdown
-from benchmarks.targets import Target
-from benchmarks.timing import Clock, in_turn, spread
+from benchmarks.report.output import EXAMPLES, ROOT, RUNS, finish, parser, positive, result
+from benchmarks.report.tables import markdown
+from benchmarks.report.targets import Target
+from benchmarks.speed.timing import Clock, in_turn, spread
 from tests.helpers.server import free_port
 
 BARE = """
@@ -172,7 +172,7 @@ def start_targets(values: dict[str, Any]) -> list[Target]:
 
 def main() -> None:
     """Read the command line, measure and print."""
-    command = parser("start", __doc__)
+    command = parser("speed.start", __doc__)
     command.add_argument("--runs", type=positive, default=RUNS)
     command.add_argument("--photo", type=Path, default=EXAMPLES / "astronaut.jpg")
     options = command.parse_args()

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torchvision import transforms
 
-from benchmarks.timing import Clock
+from benchmarks.speed.timing import Clock
 from segmentation.palette import voc_palette
 
 SHORT_SIDE = 640

@@ -1,4 +1,4 @@
-"""Average the weights of checkpoints: `python -m training.data.mix A:0.85 B:0.15 --out FILE`.
+"""Average the weights of checkpoints: `python -m training.optim.mix A:0.85 B:0.15 --out FILE`.
 
 Weights of networks that began from the same weights can be averaged, and the average is often
 better than each (Wortsman et al., arXiv 2203.05482 and 2109.01903).
@@ -94,8 +94,8 @@ def _digest(state: dict[str, Tensor]) -> str:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The command line of `python -m training.data.mix`."""
-    parser = argparse.ArgumentParser(prog="python -m training.data.mix", description=__doc__)
+    """The command line of `python -m training.optim.mix`."""
+    parser = argparse.ArgumentParser(prog="python -m training.optim.mix", description=__doc__)
     add = parser.add_argument
     add("parts", nargs="+", type=parse_part, metavar="FILE:SHARE", help="weights, and their share")
     add("--model", default="deeplabv3plus_resnet18", help="the network they belong to")

@@ -1,6 +1,6 @@
 """How many labels stay: bfloat16 beside float32, and the default beside the exact network.
 
-`python -m benchmarks.agreement` labels real photos every way and compares the class maps, at the
+`python -m benchmarks.speed.agreement` labels real photos every way and compares the class maps, at the
 photos' full size: the example photos, and, where `../shared` lies beside the checkout (or
 PIXELWISE_SHARED names it), every eighth validation photo with each model that lies there too.
 """
@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 import segmentation
-from benchmarks.output import EXAMPLES, SHARED, finish, parser, positive, result
-from benchmarks.tables import markdown
+from benchmarks.report.output import EXAMPLES, SHARED, finish, parser, positive, result
+from benchmarks.report.tables import markdown
 from segmentation import PixelwiseError
 
 WAYS = {
@@ -107,7 +107,7 @@ def agreement_report(values: dict[str, Any]) -> str:
 
 def main() -> None:
     """Read the command line, measure and print."""
-    command = parser("agreement", __doc__)
+    command = parser("speed.agreement", __doc__)
     command.add_argument("--every", type=positive, default=EVERY, help="of the validation photos")
     command.add_argument("--most", type=positive, help="photos of each set at most")
     options = command.parse_args()

@@ -1,4 +1,4 @@
-"""Peak memory for photos of 0.3, 2, 12 and 48 megapixels: `python -m benchmarks.memory`.
+"""Peak memory for photos of 0.3, 2, 12 and 48 megapixels: `python -m benchmarks.server.memory`.
 
 Each cell is a process of its own that loads a network with random weights, labels a small photo,
 and then the one that counts, from the file's bytes to the overlay or to what the page shows.
@@ -17,18 +17,18 @@ from typing import Any
 from PIL import Image
 
 import segmentation
-from benchmarks.contenders import (
+from benchmarks.report.output import EXAMPLES, ROOT, finish, parser, result
+from benchmarks.report.tables import markdown
+from benchmarks.server.memory_usage import peak_mb
+from benchmarks.speed.baselines import (
     enlarged_photo,
     load_ours,
     our_script,
     random_network,
     scripts,
 )
-from benchmarks.output import EXAMPLES, ROOT, finish, parser, result
-from benchmarks.resident import peak_mb
-from benchmarks.stages import page_script
-from benchmarks.tables import markdown
-from benchmarks.timing import Clock
+from benchmarks.speed.stages import page_script
+from benchmarks.speed.timing import Clock
 
 MODEL = "deeplabv3_mobilenet_v3_large"
 SIZES = {"0.3": (480, 640), "2": (1224, 1632), "12": (3000, 4000), "48": (6000, 8000)}
@@ -78,7 +78,7 @@ def _way(way: str, folder: Path) -> Callable[[bytes], object]:
 def in_a_process(way: str, photo: Path) -> dict[str, float]:
     """`child` in a fresh process."""
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.memory", "--child", way, str(photo)],
+        [sys.executable, "-m", "benchmarks.server.memory", "--child", way, str(photo)],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -128,7 +128,7 @@ def memory_report(values: dict[str, Any]) -> str:
 
 def main() -> None:
     """Read the command line, measure and print."""
-    command = parser("memory", __doc__)
+    command = parser("server.memory", __doc__)
     command.add_argument("--megapixels", nargs="+", choices=SIZES, default=list(SIZES))
     command.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     command.add_argument("--no-webp", action="store_true", help="leave out the large WebP")

@@ -1,4 +1,4 @@
-"""What it costs to decode a photo in a process of its own: `python -m benchmarks.decoder`.
+"""What it costs to decode a photo in a process of its own: `python -m benchmarks.speed.decoder`.
 
 Both ways take turns, after a warm-up. On a machine with other work to do, the quickest runs say
 more than the medians: each photo wakes another process, which then waits for its turn.
@@ -14,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from benchmarks.resident import resident_mb
+from benchmarks.server.memory_usage import resident_mb
 from segmentation.images.decoding.decoder_process import Decoder
 
 SIDES = {0.37: (525, 700), 1.0: (866, 1155), 4.0: (1732, 2310), 12.0: (3000, 4000)}

@@ -1,6 +1,6 @@
 """What a camera's frame costs on the server, stage by stage, for the networks that are light.
 
-    python -m benchmarks.live --runs 20
+    python -m benchmarks.speed.live --runs 20
 
 The frame is an example photo at 640 x 480, made as small as the page does it. Networks whose
 weights are not in the package get random ones: a time does not depend on them. What the browser and
@@ -18,10 +18,10 @@ import numpy as np
 from PIL import Image
 
 import segmentation
-from benchmarks.contenders import load_ours, random_network
-from benchmarks.output import EXAMPLES
-from benchmarks.tables import machine_line, markdown
-from benchmarks.timing import Clock, in_turn, machine, spread, total
+from benchmarks.report.output import EXAMPLES
+from benchmarks.report.tables import machine_line, markdown
+from benchmarks.speed.baselines import load_ours, random_network
+from benchmarks.speed.timing import Clock, in_turn, machine, spread, total
 from page.service.models.model_pool import EMBEDDED, LIGHTWEIGHT_MODELS
 from page.tabs.camera_sessions import map_size
 from segmentation.inference.postprocessing import decide

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.tables import machine_line
-from benchmarks.targets import Target, targets_table
-from benchmarks.timing import machine
+from benchmarks.report.tables import machine_line
+from benchmarks.report.targets import Target, targets_table
+from benchmarks.speed.timing import machine
 from segmentation.argument_types import bounded_int
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
 SHARED = Path(os.environ.get("PIXELWISE_SHARED", ROOT.parent / "shared"))
 """Where real models and photos may lie beside the checkout."""

@@ -1,4 +1,4 @@
-"""Everything that is not the network, on a 12-megapixel JPEG: `python -m benchmarks.stages`.
+"""Everything that is not the network, on a 12-megapixel JPEG: `python -m benchmarks.speed.stages`.
 
 From the file's bytes to a PNG of the overlay, and to what the page shows (a photo and one label map
 for the browser). All contenders use the built-in model, because the time of postprocessing and
@@ -18,11 +18,11 @@ import torch
 from PIL import Image
 
 import segmentation
-from benchmarks.contenders import enlarged_photo, scripts
-from benchmarks.output import EXAMPLES, RUNS, SHARED, finish, parser, positive, result
-from benchmarks.tables import markdown
-from benchmarks.targets import Target
-from benchmarks.timing import Clock, in_turn, spread
+from benchmarks.report.output import EXAMPLES, RUNS, SHARED, finish, parser, positive, result
+from benchmarks.report.tables import markdown
+from benchmarks.report.targets import Target
+from benchmarks.speed.baselines import enlarged_photo, scripts
+from benchmarks.speed.timing import Clock, in_turn, spread
 from segmentation.inference.postprocessing import decide
 from segmentation.inference.result import Segmentation
 from viewer.payload import build_value
@@ -169,7 +169,7 @@ def stages_targets(values: dict[str, Any]) -> list[Target]:
 
 def main() -> None:
     """Read the command line, measure and print."""
-    command = parser("stages", __doc__)
+    command = parser("speed.stages", __doc__)
     command.add_argument("--runs", type=positive, default=RUNS)
     command.add_argument("--most", type=positive, help="example photos for the second table")
     command.add_argument("--photo", type=Path, default=EXAMPLES / "rocket.jpg")

@@ -1,4 +1,4 @@
-"""How fast the viewer answers in a headless Chromium: `python -m benchmarks.viewer`.
+"""How fast the viewer answers in a headless Chromium: `python -m benchmarks.speed.viewer`.
 
 For each change a real DOM event is sent in the page, and `performance.now()` measures, from just
 before it, (a) until the canvas holds the new picture and (b) until the frame that shows it has been
@@ -15,7 +15,7 @@ from typing import Any
 
 import gradio as gr
 
-from benchmarks.made_up import made_up_result
+from benchmarks.report.synthetic import made_up_result
 from tests.helpers.chromium import find_chromium, launch_options
 from viewer import LabelViewer, build_value
 

@@ -1,4 +1,4 @@
-"""What the deployment adds to an answer: `python -m benchmarks.cost_ray` (needs the `ray` extra).
+"""What the deployment adds to an answer: `python -m benchmarks.server.cost_ray` (needs the `ray` extra).
 
 Starts the page with one replica of the built-in model on a Ray of this machine, asks as a browser
 asks, and tells the CPU seconds of each process a photo: the ingress, the replica, Ray's proxy and
@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.contenders import enlarged_photo
-from benchmarks.cost import EMBEDDED, PHOTO, SIZES, Browser, own_photo, process_cpu
-from benchmarks.output import finish, parser, positive, result
-from benchmarks.resident import resident_mb
-from benchmarks.tables import markdown
+from benchmarks.report.output import finish, parser, positive, result
+from benchmarks.report.tables import markdown
+from benchmarks.server.cost import EMBEDDED, PHOTO, SIZES, Browser, own_photo, process_cpu
+from benchmarks.server.memory_usage import resident_mb
+from benchmarks.speed.baselines import enlarged_photo
 
 PARTS = ("ingress", "replica", "proxy", "rest of Ray")
 
@@ -108,7 +108,7 @@ def cost_ray_report(values: dict[str, Any]) -> str:
 
 def main() -> None:
     """Read the command line, measure and print."""
-    command = parser("cost_ray", __doc__)
+    command = parser("server.cost_ray", __doc__)
     command.add_argument("--runs", type=positive, default=10)
     command.add_argument("--photo", type=Path, default=PHOTO)
     options = command.parse_args()

@@ -11,8 +11,8 @@ from torch import nn
 from torchvision.models import get_model, get_model_weights
 
 import segmentation
-from benchmarks.article import ALPHA, SHORT_SIDE, article_script, preset_script
-from benchmarks.timing import Clock, Work
+from benchmarks.speed.original_script import ALPHA, SHORT_SIDE, article_script, preset_script
+from benchmarks.speed.timing import Clock, Work
 from segmentation.inference.postprocessing import decide
 from segmentation.overlay import blend
 from segmentation.palette import colorize, voc_palette

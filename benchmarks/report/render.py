@@ -1,6 +1,6 @@
 """Runs every benchmark and writes the tables of `benchmarks/README.md`: one command for all.
 
-`python -m benchmarks.report` takes half an hour on two cores, and wants a machine that does nothing
+`python -m benchmarks` takes half an hour on two cores, and wants a machine that does nothing
 else. Each command writes its values into `benchmarks/results`; the page is made of those files, so
 `--render` alone makes it anew, and `--only` measures some again and keeps the others.
 """
@@ -14,19 +14,26 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.agreement import agreement_report
-from benchmarks.load import load_report
-from benchmarks.memory import memory_report
-from benchmarks.output import ROOT
-from benchmarks.speed_tables import speed_report, speed_targets
-from benchmarks.stages import stages_report, stages_targets
-from benchmarks.start import start_report, start_targets
-from benchmarks.tables import machine_line, markdown
-from benchmarks.targets import Target, targets_table
+from benchmarks.report.output import ROOT
+from benchmarks.report.tables import machine_line, markdown
+from benchmarks.report.targets import Target, targets_table
+from benchmarks.server.load import load_report
+from benchmarks.server.memory import memory_report
+from benchmarks.speed.agreement import agreement_report
+from benchmarks.speed.speed_tables import speed_report, speed_targets
+from benchmarks.speed.stages import stages_report, stages_targets
+from benchmarks.speed.start import start_report, start_targets
 
-FOLDER = Path(__file__).resolve().parent
-COMMANDS = ("speed", "stages", "agreement", "memory", "start", "load")
-"""What is run, in this order; each takes `--json`."""
+FOLDER = Path(__file__).resolve().parents[1]
+COMMANDS = {
+    "speed": "speed.networks",
+    "stages": "speed.stages",
+    "agreement": "speed.agreement",
+    "memory": "server.memory",
+    "start": "speed.start",
+    "load": "server.load",
+}
+"""What is run, in this order, and its module; each takes `--json`."""
 FACTS = {
     "processor": "processor",
     "cores": "cores",
@@ -75,7 +82,7 @@ def run_all(names: list[str], results: Path) -> list[str]:
     failed = []
     for name in names:
         print(f"--- {name}", flush=True)
-        words = ["-m", f"benchmarks.{name}", "--json", str(results / f"{name}.json")]
+        words = ["-m", f"benchmarks.{COMMANDS[name]}", "--json", str(results / f"{name}.json")]
         if subprocess.run([sys.executable, *words], cwd=ROOT).returncode:
             failed.append(name)
     return failed
@@ -89,7 +96,9 @@ def read_results(folder: Path) -> dict[str, dict[str, Any]]:
 
 def parts(results: Mapping[str, dict[str, Any]]) -> dict[str, str]:
     """The page's generated parts: name to Markdown."""
-    made = {name: f"Not measured yet: `python -m benchmarks.{name}`." for name in COMMANDS}
+    made = {
+        name: f"Not measured yet: `python -m benchmarks.{of}`." for name, of in COMMANDS.items()
+    }
     made |= dict.fromkeys(("soak", "fuzz", "machine", "targets"), "Not measured yet.")
     machines = {name: values["machine"] for name, values in results.items() if "machine" in values}
     first = next(iter(machines.values()), {})
@@ -138,11 +147,13 @@ def _measured(facts: dict[str, Any], first: dict[str, Any]) -> str:
 def main() -> int:
     """Run what is asked for and write the page; 1 where a command failed."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.report",
+        prog="python -m benchmarks",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--only", nargs="+", choices=COMMANDS, metavar="NAME", default=COMMANDS)
+    parser.add_argument(
+        "--only", nargs="+", choices=COMMANDS, metavar="NAME", default=list(COMMANDS)
+    )
     parser.add_argument("--render", action="store_true", help="measure nothing, write the page")
     parser.add_argument("--results", type=Path, default=FOLDER / "results", metavar="FOLDER")
     parser.add_argument("--page", type=Path, default=FOLDER / "README.md", metavar="FILE")
@@ -154,7 +165,3 @@ def main() -> int:
     if failed:
         print(f"failed, their old values kept: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,4 +1,4 @@
-"""The visitors of `benchmarks.load`: what they ask for, and what became of it."""
+"""The visitors of `benchmarks.server.load`: what they ask for, and what became of it."""
 
 import io
 import itertools
@@ -14,7 +14,7 @@ import httpx
 import numpy as np
 from PIL import Image
 
-from benchmarks.output import EXAMPLES
+from benchmarks.report.output import EXAMPLES
 
 API = "/gradio_api"
 SIDES = (240, 480, 800, 1200, 2000, 4000)

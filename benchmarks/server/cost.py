@@ -1,4 +1,4 @@
-"""What one answer costs: `python -m benchmarks.cost`; docs/scaling.md reckons with it.
+"""What one answer costs: `python -m benchmarks.server.cost`; docs/scaling.md reckons with it.
 
 First the work alone, in this process on one thread (several would add the seconds in which they
 wait for each other): CPU seconds to decode a photo, to label it with each model (seeded random
@@ -23,11 +23,11 @@ import numpy as np
 import torch
 
 import segmentation
-from benchmarks.contenders import MODELS, enlarged_photo, load_ours, random_network
-from benchmarks.output import EXAMPLES, finish, parser, positive, result
-from benchmarks.resident import resident_mb
-from benchmarks.tables import markdown
-from benchmarks.visitors import API, _multipart
+from benchmarks.report.output import EXAMPLES, finish, parser, positive, result
+from benchmarks.report.tables import markdown
+from benchmarks.server.load_clients import API, _multipart
+from benchmarks.server.memory_usage import resident_mb
+from benchmarks.speed.baselines import MODELS, enlarged_photo, load_ours, random_network
 from viewer.payload import build_value
 
 SIZES = {"1 MP": (866, 1155), "12 MP": (3000, 4000)}
@@ -251,7 +251,7 @@ def _server_table(served: dict[str, Any], sizes: list[str]) -> list[str]:
 
 def main() -> None:
     """Read the command line, measure and print."""
-    command = parser("cost", __doc__)
+    command = parser("server.cost", __doc__)
     command.add_argument("--runs", type=positive, default=5)
     command.add_argument("--photo", type=Path, default=PHOTO)
     command.add_argument("--models", nargs="*", choices=MODELS, default=list(MODELS))

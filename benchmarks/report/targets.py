@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.tables import markdown
+from benchmarks.report.tables import markdown
 
 
 @dataclass(frozen=True)

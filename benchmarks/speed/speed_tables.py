@@ -1,10 +1,10 @@
-"""The table of `benchmarks.speed`, and what of it was promised."""
+"""The table of `benchmarks.speed.networks`, and what of it was promised."""
 
 from typing import Any
 
-from benchmarks.tables import markdown, ratio
-from benchmarks.targets import Target
-from benchmarks.timing import spread, total
+from benchmarks.report.tables import markdown, ratio
+from benchmarks.report.targets import Target
+from benchmarks.speed.timing import spread, total
 
 NAMES = {
     "article": "article's script, 640 px",
@@ -43,7 +43,7 @@ SLOWER_THAN_OTHERS, SLOWER_THAN_BFLOAT16 = 1.0, 1.15
 
 
 def speed_report(values: dict[str, Any]) -> str:
-    """All that a run of `benchmarks.speed` says, as Markdown."""
+    """All that a run of `benchmarks.speed.networks` says, as Markdown."""
     peaks = (
         f"{key} {peak['gflops']:.0f} GFLOP/s ({peak['of']})" for key, peak in values["peak"].items()
     )

@@ -1,6 +1,6 @@
 """How fast: the article's script, torchvision's preset, ours, and other runtimes, in one run.
 
-`python -m benchmarks.speed` builds each network with seeded random weights (the time does not
+`python -m benchmarks.speed.networks` builds each network with seeded random weights (the time does not
 depend on their values), lets all contenders take turns on the same photo, and prints one table: the
 network alone, and everything from the file's bytes to the PNG of an overlay, as ratios against the
 article's script; and the share of the best convolution that this machine manages. ONNX Runtime and
@@ -19,13 +19,13 @@ from PIL import Image
 from torch import Tensor, nn
 from torchvision.models import get_model
 
-from benchmarks import engines
-from benchmarks.article import SHORT_SIDE, article_transforms
-from benchmarks.contenders import MODELS, PRESET_SIDE, load_ours, random_network, scripts
-from benchmarks.output import EXAMPLES, RUNS, finish, parser, positive, result
-from benchmarks.peak import Peak, count_flops, count_with_zeros
-from benchmarks.speed_tables import speed_report, speed_targets
-from benchmarks.timing import Clock, Work, in_turn
+from benchmarks.report.output import EXAMPLES, RUNS, finish, parser, positive, result
+from benchmarks.server.peak import Peak, count_flops, count_with_zeros
+from benchmarks.speed import engines
+from benchmarks.speed.baselines import MODELS, PRESET_SIDE, load_ours, random_network, scripts
+from benchmarks.speed.original_script import SHORT_SIDE, article_transforms
+from benchmarks.speed.speed_tables import speed_report, speed_targets
+from benchmarks.speed.timing import Clock, Work, in_turn
 from segmentation.inference.optimized import fast_network
 from segmentation.inference.precision import has_cpu_bfloat16
 
@@ -155,7 +155,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> None:
     """Read the command line, measure and print."""
-    command = parser("speed", __doc__)
+    command = parser("speed.networks", __doc__)
     command.add_argument("--models", nargs="+", choices=MODELS, default=MODELS, metavar="NAME")
     command.add_argument("--runs", type=positive, default=RUNS)
     command.add_argument("--photo", type=Path, default=EXAMPLES / "astronaut.jpg")

@@ -1,0 +1,1 @@
+"""Tables, targets and the page that shows them."""
