@@ -51,7 +51,6 @@ app
 deploy
 training
 benchmarks
-docs
 """
 """Each line may import from the lines above it and from its own."""
 RANKS = {name: rank for rank, line in enumerate(LAYERS.split("\n")) for name in line.split()}

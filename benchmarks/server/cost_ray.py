@@ -1,4 +1,4 @@
-"""What the deployment adds to an answer: `python -m benchmarks.server.cost_ray` (needs the `ray` extra).
+"""What Ray Serve adds to an answer: `python -m benchmarks.server.cost_ray` (the `ray` extra).
 
 Starts the page with one replica of the built-in model on a Ray of this machine, asks as a browser
 asks, and tells the CPU seconds of each process a photo: the ingress, the replica, Ray's proxy and

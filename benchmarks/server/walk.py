@@ -1,4 +1,4 @@
-"""Which of our functions a photo passes, and a click on a pixel: `python -m benchmarks.server.walk`.
+"""Print our functions that a photo passes, and a click: `python -m benchmarks.server.walk`.
 
 From the tab's handler to the viewer's value, by Python's profile hook, in all threads; the model is
 loaded already. Functions that are written within others without a name (lambdas, comprehensions)

@@ -1,7 +1,7 @@
 """How many labels stay: bfloat16 beside float32, and the default beside the exact network.
 
-`python -m benchmarks.speed.agreement` labels real photos every way and compares the class maps, at the
-photos' full size: the example photos, and, where `../shared` lies beside the checkout (or
+`python -m benchmarks.speed.agreement` labels real photos every way and compares the class maps,
+at the photos' full size: the example photos, and, where `../shared` lies beside the checkout (or
 PIXELWISE_SHARED names it), every eighth validation photo with each model that lies there too.
 """
 
