@@ -96,12 +96,8 @@ def on_a_space() -> bool:
     return "SPACE_ID" in os.environ
 
 
-PRECISIONS = (
-    "float32",
-    "auto",
-    "bfloat16",
-    "float16",
-)  # segmentation.inference.precision has torch
+# segmentation.inference.precision has these, and torch
+PRECISIONS = ("float32", "auto", "bfloat16", "float16")
 SHARED = {"max_upload_mb": 10.0, "max_megapixels": 24.0, "max_queue": 16}
 """Tighter limits where strangers are expected, unless other ones are given."""
 LOG_LEVELS = ("error", "warning", "info", "debug")
@@ -150,7 +146,13 @@ def parser(program: str = "app.py") -> argparse.ArgumentParser:
         epilog=EPILOG.format(command=command),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    model = parse.add_argument_group("the network")
+    _add_model(parse.add_argument_group("the network"), default)
+    _add_server(parse.add_argument_group("the page"))
+    _add_limits(parse.add_argument_group("limits"), default)
+    return parse
+
+
+def _add_model(model: argparse._ArgumentGroup, default: Options) -> None:
     model.add_argument(
         "--model",
         type=_model,
@@ -187,7 +189,9 @@ def parser(program: str = "app.py") -> argparse.ArgumentParser:
         help="run networks through torch.compile: quicker, above all on a GPU, but the first photo "
         "of each size waits for it",
     )
-    server = parse.add_argument_group("the page")
+
+
+def _add_server(server: argparse._ArgumentGroup) -> None:
     server.add_argument(
         "--host",
         help="address to listen on; 0.0.0.0 opens the page to the local network "
@@ -221,8 +225,6 @@ def parser(program: str = "app.py") -> argparse.ArgumentParser:
     server.add_argument(
         "--auth", type=_auth, metavar="USER:PASSWORD", help="ask visitors for this name and word"
     )
-    _add_limits(parse.add_argument_group("limits"), default)
-    return parse
 
 
 def _add_limits(limits: argparse._ArgumentGroup, default: Options) -> None:

@@ -161,9 +161,10 @@ def viewer_app() -> Iterator["ViewerApp"]:
     app.demo.close()
 
 
-@pytest.fixture(scope="session")
+# A module a page: an idle Gradio page takes 7 % of a core, which is a lot for a whole run.
+@pytest.fixture(scope="module")
 def desk(browser: "Browser", viewer_app: "ViewerApp") -> Iterator["Driver"]:
-    """The viewer on a large screen, open for all tests; they take it as `viewer`."""
+    """The viewer on a large screen, open for a module's tests; they take it as `viewer`."""
     from helpers.viewer_driver import open_driver
 
     driver = open_driver(browser, viewer_app, viewport={"width": 1440, "height": 900})
@@ -171,9 +172,9 @@ def desk(browser: "Browser", viewer_app: "ViewerApp") -> Iterator["Driver"]:
     driver.page.context.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def hand(browser: "Browser", viewer_app: "ViewerApp") -> Iterator["Driver"]:
-    """The viewer on a phone, open for all tests; they take it as `phone`."""
+    """The viewer on a phone, open for a module's tests; they take it as `phone`."""
     from helpers.viewer_driver import open_driver
 
     screen = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2}

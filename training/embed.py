@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from segmentation.networks.build import build_network
 from segmentation.progress import Bar
 from training.checkpoint import load_checkpoint, save_checkpoint
+from training.data.dataset import Sample
 from training.evaluate import examine, find_labelled
 from training.history import read_stages, run_stage
 from training.model_card_text import LICENSE, SOURCE, describe_model, known_failures
@@ -142,23 +143,11 @@ def embed(
     save_checkpoint(file, state)
     card = own_card(weights.network, weights.num_classes, size)
 
+    name = data or " and ".join(one.name for one in val)
+    known = {"data": name, "folders": [one.name for one in val]}
+
     def figures(sizes: list[int]) -> dict[str, Any]:
-        bar = Bar(f"evaluate at {' and '.join(map(str, sizes))} px", quiet=quiet)
-        result = examine(
-            network.eval(),
-            [eval_transforms(one) for one in sizes],
-            samples,
-            card["categories"],
-            device=torch.device("cpu"),
-            progress=bar,
-        )
-        bar.close()
-        return {
-            "data": data or " and ".join(one.name for one in val),
-            "folders": [one.name for one in val],
-            "size": sizes if len(sizes) > 1 else sizes[0],
-            **result,
-        }
+        return known | _measure(network, samples, card["categories"], sizes, quiet)
 
     plain = figures([size])
     card |= {
@@ -178,6 +167,27 @@ def embed(
     file.with_suffix(".json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
     (folder / "README.md").write_text(describe_model(card))
     return card
+
+
+def _measure(
+    network: nn.Module,
+    samples: list[Sample],
+    categories: Sequence[str],
+    sizes: list[int],
+    quiet: bool,
+) -> dict[str, Any]:
+    """The figures of a network at one size, or averaged over several."""
+    bar = Bar(f"evaluate at {' and '.join(map(str, sizes))} px", quiet=quiet)
+    result = examine(
+        network.eval(),
+        [eval_transforms(one) for one in sizes],
+        samples,
+        categories,
+        device=torch.device("cpu"),
+        progress=bar,
+    )
+    bar.close()
+    return {"size": sizes if len(sizes) > 1 else sizes[0], **result}
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -1,8 +1,8 @@
 """Visitors by the dozen: good photos, bad files, people who leave, slow connections, all at once.
 
 `python -m benchmarks.server.load` starts the app, sends a mixed crowd to it and prints a table:
-requests a second, median and 99th percentile, what became of each request, memory and temporary files at the
-start and at the end. Bounded in number and in time, and never to another machine.
+requests a second, median and 99th percentile, what became of each request, memory and temporary
+files at the start and at the end. Bounded in number and in time, and never to another machine.
 
 The long form: `python -m benchmarks.server.load --requests 2000 --minutes 10`.
 """

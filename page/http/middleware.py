@@ -30,7 +30,7 @@ from page.requests.origin import Scope, check_origin, header, inward, root_of
 from page.requests.request_body import Body, Message, Receive, RefusedError
 from page.requests.uploads import FILES_AT_ONCE, Uploads
 from page.service import error_log
-from page.service.cancel_registry import ARRIVED
+from page.tabs.cancel_registry import ARRIVED
 
 SPARE_BYTES = 1 << 20
 LOGIN_SECONDS = 10.0

@@ -103,8 +103,7 @@ def run_with_progress(
         is_cancelled: whether the one who asked has left.
 
     Yields:
-        (what is happening, fraction) for each step; None twice a second while there is none, so
-        that a visitor's leaving is noticed; the result at the end.
+        (what is happening, fraction) for each step, None twice a second without one, the result.
 
     Raises:
         DeadlineError: it took more than `seconds`.
@@ -115,7 +114,6 @@ def run_with_progress(
     outcome: list[T] = []
     failure: list[BaseException] = []
     stop = threading.Event()
-
     progress = Progress(lambda text, fraction: reports.put((text, fraction)), stop.is_set)
 
     def run() -> None:

@@ -10,9 +10,9 @@ from page.classroom import text as words
 from page.classroom.session import Lab, NotYetError, chosen, default_class, palette_of
 from page.classroom.views import Views
 from page.components.html_board import HtmlBoard, MaskPainter
-from page.service.cancel_registry import CancelRegistry
 from page.service.labeling_service import LabelingService
 from page.service.result_cache import LabelResult
+from page.tabs.cancel_registry import CancelRegistry
 from page.tabs.events import QUIETLY
 from page.tabs.examples import offered
 from page.theme import read_static
@@ -262,11 +262,7 @@ class Classroom:
 
     def _example(self, path: Path) -> Callable[[], str]:
         """Hands an example photo to the main view, by way of the cache, as uploads go."""
-
-        def take() -> str:
-            return str(keep_file(path.read_bytes(), path.name, self.cache))
-
-        return take
+        return lambda: str(keep_file(path.read_bytes(), path.name, self.cache))
 
     def _breaking(self, names: list[str]) -> Callable[[str], Iterator[str]]:
         def run(key: str) -> Iterator[str]:

@@ -16,11 +16,11 @@ import gradio as gr
 from page import live_texts as words
 from page.service import error_log, error_messages
 from page.service.background import Progress, acquire_with_progress, run_with_progress
-from page.service.cancel_registry import CancelRegistry
 from page.service.errors import CancelledError
 from page.service.labeling_service import LabelingService
 from page.service.models.model_pool import EMBEDDED
 from page.service.queue.sessions import Sessions
+from page.tabs.cancel_registry import CancelRegistry
 from segmentation import PixelwiseError
 
 if TYPE_CHECKING:

@@ -18,10 +18,10 @@ from page import texts
 from page.gradio_internals import hash_file
 from page.handlers import Service, png
 from page.service.background import Progress, run_with_progress
-from page.service.cancel_registry import CancelRegistry
 from page.service.errors import CancelledError
 from page.service.labeling_service import LabelingService
 from page.service.queue.sessions import Sessions
+from page.tabs.cancel_registry import CancelRegistry
 
 if TYPE_CHECKING:
     from segmentation.export.zip_archive import Packed

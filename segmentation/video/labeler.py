@@ -149,28 +149,38 @@ def label_clip(
         decoding = _decoding(source, limits, fps, colours.filters() if colours else [])
         with FfmpegProcess(decoding, folder) as decoder, _Encoder(silent, fps) as encoder:
             for frame in read_frames(decoder):
-                if frames > (limits.seconds + SLACK_SECONDS) * fps:
-                    raise VideoError(
-                        f"This clip lasts longer than {limits.seconds:g} s, the most that is "
-                        "taken. Cut it shorter."
-                    )
+                _check_length(frames, fps, limits)
                 progress(frames, total)
                 encoder.write(painter(frame))
                 frames, shape = frames + 1, frame.shape[:2]
-            if decoder.cut_short:
-                raise VideoError(CUT)
-            if not frames:
-                raise VideoError(f"No frame of this clip can be decoded. {decoder.said}".strip())
-            if decoder.finish() != 0:  # killed, or out of memory: what is there is not the clip
-                raise VideoError(
-                    f"FFmpeg ended after {frames} frames of this clip, before its end. "
-                    f"{decoder.said}".strip()
-                )
+            _check_decoded(decoder, frames)
             encoder.finish()
         progress(frames, frames)
         sound = _add_sound(silent, source, Path(folder, "whole.mp4"), facts, limits)
         os.replace(Path(folder, "whole.mp4"), out)
     return LabelledClip(out, frames, *shape, fps, sound, colours.note if colours else "")
+
+
+def _check_length(frames: int, fps: float, limits: ClipLimits) -> None:
+    """Raise a `VideoError` where more frames have come than the limit allows."""
+    if frames > (limits.seconds + SLACK_SECONDS) * fps:
+        raise VideoError(
+            f"This clip lasts longer than {limits.seconds:g} s, the most that is taken. "
+            "Cut it shorter."
+        )
+
+
+def _check_decoded(decoder: FfmpegProcess, frames: int) -> None:
+    """Raise a `VideoError` where the decoder has not given the whole clip."""
+    if decoder.cut_short:
+        raise VideoError(CUT)
+    if not frames:
+        raise VideoError(f"No frame of this clip can be decoded. {decoder.said}".strip())
+    if decoder.finish() != 0:  # killed, or out of memory: what is there is not the clip
+        raise VideoError(
+            f"FFmpeg ended after {frames} frames of this clip, before its end. "
+            f"{decoder.said}".strip()
+        )
 
 
 class _FrameLabeler:

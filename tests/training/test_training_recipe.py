@@ -204,6 +204,8 @@ def test_a_step_waits_for_nothing(world, tmp_path, monkeypatch):
     trainer.train_step()
     for optimizer in trainer.optimizers:  # on a CPU these read their own counters
         monkeypatch.setattr(optimizer, "step", lambda: None)
+    assert trainer.average.n_averaged.device.type == "cpu"  # read at each step, on any device
+    monkeypatch.setattr(trainer.average, "update_parameters", lambda network: None)
     with Waits() as waits:
         torch.zeros(1).item()
         trainer.train_step()

@@ -226,7 +226,7 @@ def test_workers_end_with_the_process_that_employs_them(tmp_path, end):
     script = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "import sys; from segmentation.batch.executors import label_in_processes as go\n"
-        "from many_workers import make_slow, tasks\n"
+        "from helpers.many_workers import make_slow, tasks\n"
         "if __name__ == '__main__': list(go(make_slow, tasks('a', 'b', out=sys.argv[1]), 2, 1))\n"
     )
     (tmp_path / "employer.py").write_text(script)

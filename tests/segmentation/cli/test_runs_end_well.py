@@ -15,11 +15,11 @@ import page.tabs.label_handlers
 from helpers import tiny
 from page.http.server import _sweep
 from page.options import Options
-from page.service.cancel_registry import ARRIVED, CancelRegistry
 from page.service.labeling_service import LabelingService
 from page.service.queue.sessions import Sessions
 from page.storage.temp_files import Janitor
 from page.tabs.camera_sessions import Live
+from page.tabs.cancel_registry import ARRIVED, CancelRegistry
 from page.tabs.clip_job import Clips
 from segmentation.video.ffmpeg import FfmpegProcess
 

@@ -25,7 +25,7 @@ from segmentation.images.indexed_png import open_png_values
 from segmentation.images.photo import open_photo
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has the sandbox")
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 REMEDY = "Open it in an image editor and save it as PNG or JPEG."
 
 
