@@ -5,17 +5,12 @@ nothing: no server, no network, no weights. The page's parts are put together in
 command `pixelwise` of an installed package starts the same page.
 """
 
-from page.demo import build_demo
-from page.main import main as run
-from page.options import Options
-
-
-def main() -> None:
-    """Serve the page as the command line asks, until a signal ends it."""
-    run("app.py")
-
+from page.__main__ import main
 
 if __name__ == "__main__":
-    main()
+    main("app.py")
 else:
+    from page.demo import build_demo
+    from page.options import Options
+
     demo = build_demo(Options())

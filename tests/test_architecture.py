@@ -47,6 +47,7 @@ page.tabs page.api
 page.demo
 page.http
 page.main
+page.__main__
 app
 deploy
 training

@@ -91,7 +91,7 @@ def test_the_page_on_installing_names_the_command_that_the_package_brings(wheel)
         "[console_scripts]",
         "pixelwise",
         "=",
-        "page.main:main",
+        "page.__main__:main",
     ]
     assert "pixelwise --model embedded" in (ROOT / "docs" / "install.md").read_text(
         encoding="utf-8"

@@ -3,8 +3,9 @@
 `python -m benchmarks.speed.networks` builds each network with seeded random weights (the time does
 not depend on their values), lets all contenders take turns on the same photo, and prints one table:
 the network alone, and everything from the file's bytes to the PNG of an overlay, as ratios against
-the article's script; and the share of the best convolution that this machine manages. ONNX Runtime and
-OpenVINO join in where `requirements-bench.txt` is installed; their answers are compared with ours.
+the article's script; and the share of the best convolution that this machine manages. ONNX Runtime
+and OpenVINO join in where `requirements-bench.txt` is installed; their answers are compared with
+ours.
 """
 
 import argparse

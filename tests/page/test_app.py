@@ -2,10 +2,12 @@
 
 import subprocess
 import sys
+from types import ModuleType
 
 import pytest
 
 from helpers.server import ROOT
+from page.__main__ import main as start
 from page.main import running
 from page.options import parse_options
 
@@ -49,6 +51,18 @@ def test_importing_the_app_starts_nothing(tmp_path):
     )
     assert run.stdout.strip().endswith("quiet"), run.stdout + run.stderr
     assert not list(tmp_path.rglob("*.pth"))
+
+
+def test_ctrl_c_while_gradio_is_imported_is_one_line(monkeypatch, capsys):
+    class Interrupted(ModuleType):
+        def __getattr__(self, name: str) -> object:
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "page.main", Interrupted("page.main"))
+    with pytest.raises(SystemExit) as ended:
+        start("app.py")
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "app.py: stopped\n"
 
 
 def test_help_is_worth_reading(capsys):
