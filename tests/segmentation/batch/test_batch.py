@@ -159,7 +159,7 @@ def test_a_run_that_went_wrong_between_settings_trusts_nothing(label, tmp_path, 
     with monkeypatch.context() as patch:
         patch.setattr("segmentation.batch.worker.write_atomic", _interrupted_at_the_second())
         status, err = label("--palette", "safe")
-    assert (status, err[-1][:8]) == (130, "stopped:")
+    assert (status, err[-1][:8]) == (130, "Stopped.")
     # a_labels.png is in the safe palette now, of as many bytes, and its row said voc
     assert label()[1][0].startswith("1 labelled, 4 done before")
 
