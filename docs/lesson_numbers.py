@@ -64,7 +64,9 @@ def steps_and_grades(segmenter: Segmenter) -> Iterator[tuple[str, str]]:
         if name in TRUTHS:
             truth = read_indexed_png(ROOT / "examples" / "truth" / f"{name}.png")
             index = TRUTHS[name]
-            mark = metrics.grade(result.class_map == index, truth == index, truth == metrics.IGNORE)
+            mark = metrics.grade(
+                result.class_map == index, truth == index, truth == metrics.IGNORE_INDEX
+            )
             said += f"; IoU of the {display_name(result.categories[index])} {mark.iou:.2f}"
         yield f"Labels of {name.replace('_', ' ')} (views 1, 8, 9)", said
 

@@ -15,7 +15,7 @@ from page.classroom import figures as fig
 from page.classroom import text as words
 from page.classroom.session import Lab, NotYetError, told
 from segmentation import display_name, open_image, read_indexed_png
-from segmentation.inference.metrics import IGNORE, Grade, grade, verdicts
+from segmentation.inference.metrics import IGNORE_INDEX, Grade, confusion_map, grade
 
 MAX_PAINT_BYTES = 2 * 2**20
 PREFIX = "data:image/png;base64,"
@@ -58,7 +58,9 @@ class Grader:
         answer = self.lab.answer(key)
         result = answer.result
         truth = self.truth_of(answer.photo.image)
-        known = [] if truth is None else [i for i in np.unique(truth).tolist() if 0 < i < IGNORE]
+        known = (
+            [] if truth is None else [i for i in np.unique(truth).tolist() if 0 < i < IGNORE_INDEX]
+        )
         known += [a.index for a in result.areas() if a.index and a.index not in known]
         return [(display_name(result.categories[i]), i) for i in known]
 
@@ -85,7 +87,7 @@ class Grader:
         figures = [_figure(image, mask, network, None, f"You against the network: {name}")]
         truth = self.truth_of(image)
         if truth is not None and (truth == index).any():
-            ignore = truth == IGNORE
+            ignore = truth == IGNORE_INDEX
             figures += [
                 _figure(image, mask, truth == index, ignore, "You against the truth"),
                 _figure(image, network, truth == index, ignore, "The network against the truth"),
@@ -135,7 +137,7 @@ def _figure(
 ) -> str:
     found = grade(mask, truth, ignore)
     return fig.frame(
-        fig.verdict_picture(image, verdicts(mask, truth, ignore)),
+        fig.verdict_picture(image, confusion_map(mask, truth, ignore)),
         f"<strong>{title}</strong> {_sentence(found)}",
         alt=f"{title}: right, missed and extra pixels",
         photo_size=mask.shape,
@@ -145,8 +147,8 @@ def _figure(
 
 def _sentence(found: Grade) -> str:
     return (
-        f'<span class="cl-grade">IoU {found.iou:.2f}</span> {found.right:,} pixels right, '
-        f"{found.missed:,} missed, {found.extra:,} extra"
+        f'<span class="cl-grade">IoU {found.iou:.2f}</span> {found.true_positive:,} pixels right, '
+        f"{found.false_negative:,} missed, {found.false_positive:,} extra"
     )
 
 

@@ -177,7 +177,7 @@ class Clips:
                     size=self.service.options.size,
                     limits=self.limits,
                     progress=_Counting(progress).frame,
-                    turn=lambda: self.service.scheduler.slot(
+                    slot=lambda: self.service.scheduler.slot(
                         CLIP, progress=_silent(progress), counts_in_position=False
                     ),
                 )

@@ -24,7 +24,7 @@ from page.service.queue.sessions import Sessions
 from page.tabs.cancel_registry import CancelRegistry
 
 if TYPE_CHECKING:
-    from segmentation.export.zip_archive import Packed
+    from segmentation.export.zip_archive import EncodedResult
 
 MAX_PHOTOS = 12
 RUNS_AT_ONCE = 4
@@ -44,7 +44,7 @@ class _Done:
 
     caption: str
     picture: str
-    packed: "Packed"
+    packed: "EncodedResult"
 
 
 @dataclass
@@ -152,7 +152,7 @@ class Several(Service):
                     text = texts.several_progress(number + 1, run.total, "", run.failed)
                     yield _working(text, list(run.sheet))
             for name, why in run.failed:
-                bundle.fail(name, why)
+                bundle.add_failure(name, why)
             bundle.close()
         text = texts.several_done(run.total, len(run.sheet), stopped=run.stop.is_set())
         zipped = self._kept(file) if run.sheet else None

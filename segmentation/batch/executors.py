@@ -1,4 +1,4 @@
-"""Labelling on this machine: in this process, or in some that share the photos."""
+"""Label photos on this machine, in this process or in several."""
 
 import contextlib
 import multiprocessing
@@ -23,22 +23,22 @@ def label_here(label: Label, tasks: Iterable[PhotoTask]) -> Iterator[PhotoOutcom
 def label_in_processes(
     make: MakeLabel, tasks: Iterable[PhotoTask], workers: int, threads: int
 ) -> Iterator[PhotoOutcome]:
-    """Label the photos in processes of their own, each with a model of its own.
+    """Label the photos in several processes, each with its own model.
 
-    A process that dies, killed or for want of memory, is a failure of the photo that it had, and
-    another takes its place. All end with this process, however it ends.
+    A process that dies, killed or out of memory, fails its current photo and is replaced. All end
+    with this process, however it ends.
 
     Args:
-        make: called in each process; importable by its name there.
-        tasks: taken one by one, as a process is free.
-        workers: how many processes.
-        threads: how many each computes with.
+        make: called in each process; must be importable there.
+        tasks: read one by one, as processes become free.
+        workers: number of processes.
+        threads: threads per process.
 
     Yields:
-        An answer for each task, in the order in which they are ready.
+        The outcome of each task, in order of completion.
 
     Raises:
-        PixelwiseError: a process could not be made ready.
+        PixelwiseError: a process could not be started.
     """
     return share_out(lambda: _Worker(make, threads), _first, tasks, workers, BrokenProcessPool)
 
@@ -48,37 +48,37 @@ def _first(futures: list[Future]) -> Future:
 
 
 class _Worker:
-    """A pool of one process, so that whose photo a process died of is known."""
+    """A pool of one process, so that the photo of a dead process is known."""
 
     def __init__(self, make: MakeLabel, threads: int) -> None:
         context = multiprocessing.get_context("spawn")  # a fork would inherit torch's threads
-        theirs, self._leash = context.Pipe(duplex=False)
-        self._pool = ProcessPoolExecutor(1, context, initializer=_watch, initargs=(theirs,))
-        with _interrupts_held():
+        child_end, self._leash = context.Pipe(duplex=False)
+        self._pool = ProcessPoolExecutor(1, context, initializer=_watch, initargs=(child_end,))
+        with _interrupts_blocked():
             self.ready = self._pool.submit(_prepare, make, threads)  # starts the process
-        theirs.close()
+        child_end.close()
 
-    def give(self, task: PhotoTask) -> Future:
+    def submit(self, task: PhotoTask) -> Future:
         try:
             return self._pool.submit(_label, task)
-        except BrokenProcessPool as error:  # it died after its last answer
+        except BrokenProcessPool as error:  # it died after its last photo
             future: Future = Future()
             future.set_exception(error)
             return future
 
     def end(self, at_once: bool) -> None:
-        if at_once:  # it has nothing half-written that would be taken for whole
+        if at_once:  # files are written atomically
             self._leash.close()
         self._pool.shutdown(cancel_futures=True)
         self._leash.close()
 
 
-_ours: Label | None = None
-"""What a worker's process labels with."""
+_labeler: Label | None = None
+"""The model of a worker process."""
 
 
 def _watch(leash: Connection) -> None:
-    """End this process when the other end of the pipe is closed, as where the parent was killed."""
+    """Exit this process when the other end of the pipe closes, also if the parent was killed."""
 
     def watch() -> None:
         with contextlib.suppress(EOFError, OSError):
@@ -89,22 +89,22 @@ def _watch(leash: Connection) -> None:
 
 
 def _prepare(make: MakeLabel, threads: int) -> PhotoOutcome | None:
-    global _ours
+    global _labeler
     try:
-        _ours = make(threads)
+        _labeler = make(threads)
     except PixelwiseError as error:
         return PhotoOutcome("", error=str(error), fatal=True)
     return None
 
 
 def _label(task: PhotoTask) -> PhotoOutcome:
-    assert _ours is not None
-    return _ours(task)
+    assert _labeler is not None
+    return _labeler(task)
 
 
 @contextlib.contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Hold Ctrl-C back; a process started meanwhile never hears it, and is ended by its parent."""
+def _interrupts_blocked() -> Iterator[None]:
+    """Block Ctrl-C; a process started meanwhile ignores it, and its parent ends it."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return

@@ -1,4 +1,4 @@
-"""Which photos of a folder are still to be labelled, and under which names."""
+"""Plan which photos of a folder to label, and under which names."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ from segmentation.export.names import LABELS, OutputNames, paths_of
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run is to do.
+    """The photos of a run.
 
     Attributes:
-        done: photos that are labelled already, by these settings, with both files there.
-        tasks: the others, in their order.
+        done: photos already labelled with these settings, with both files present.
+        tasks: the remaining photos, in order.
     """
 
     done: list[str]
     tasks: list[PhotoTask]
 
 
-def check_places(folder: Path, out: Path) -> None:
-    """Refuse an output folder whose files would be taken for photos in the next run.
+def check_folders(folder: Path, out: Path) -> None:
+    """Refuse an output folder whose files the next run would take for photos.
 
     Args:
         folder: full path of the photos' folder.
@@ -38,17 +38,16 @@ def check_places(folder: Path, out: Path) -> None:
     folder, out = folder.resolve(), out.resolve()
     if folder.is_relative_to(out) and (folder / folder.relative_to(out)).is_dir():
         raise PixelwiseError(
-            f"labels in {str(out)!r} would lie among the photos: name another folder with --out"
+            f"labels in {str(out)!r} would be among the photos: choose another --out"
         )
 
 
 def make_plan(
     photos: Sequence[str], folder: Path, out: Path, journal: Journal, settings: BatchSettings
 ) -> Plan:
-    """Compare the photos with what the journal says is done.
+    """Plan a run from the photos and the journal.
 
-    A photo keeps the name that the journal has for it, so that photos which come or go do not
-    rename the others.
+    A photo keeps its name in the journal, so that added or removed photos do not rename others.
 
     Args:
         photos: relative to `folder`, sorted.
@@ -58,14 +57,14 @@ def make_plan(
         settings: from `settle`.
     """
     names = OutputNames(out, [folder / photo for photo in photos])
-    kept = {image: _name_in(row) for image, row in journal.names().items()}
-    for name in filter(None, kept.values()):
+    journal_names = {image: _name_in(row) for image, row in journal.names().items()}
+    for name in filter(None, journal_names.values()):
         names.reserve(name)
     plan = Plan([], [])
     record = settings.record()
     for image in photos:
         row = journal.done(image)
-        name = kept.get(image)
+        name = journal_names.get(image)
         if row and name and row["settings"] == record and _is_whole(row, name, folder, out):
             plan.done.append(image)
             continue
@@ -75,7 +74,7 @@ def make_plan(
 
 
 def folders_of(out: Path, tasks: Iterable[PhotoTask]) -> set[Path]:
-    """The folders that the tasks write to."""
+    """Return the folders that the tasks write to."""
     return {out, *(out / _parent(task.name) for task in tasks)}
 
 
@@ -84,7 +83,7 @@ def _parent(name: str) -> str:
 
 
 def _name_in(row: Row) -> str | None:
-    """The name that a row has for its photo; None for one that `OutputNames` would not give."""
+    """Return the name in a journal row; None if `OutputNames` would not assign it."""
     labels = row.get("labels")
     if not isinstance(labels, str) or not labels.endswith(LABELS):
         return None
@@ -93,7 +92,7 @@ def _name_in(row: Row) -> str | None:
 
 
 def _is_whole(row: Row, name: str, folder: Path, out: Path) -> bool:
-    """Whether the photo is the one that was labelled, and its files have the bytes they had."""
+    """Return whether the photo is unchanged and its files have their recorded sizes."""
     if row.get("photo") != file_fingerprint(folder / row["image"]):
         return False
     sizes = [size for path in paths_of(out, name) for size in file_fingerprint(path)[:1]]

@@ -37,14 +37,14 @@ def label_on_ray(
         gpu: each worker needs a GPU of its own.
 
     Yields:
-        An answer for each task, in the order in which they are ready.
+        The outcome of each task, in order of completion.
 
     Raises:
-        PixelwiseError: Ray is not installed, no cluster answers, or no worker could be made ready.
+        PixelwiseError: Ray is not installed, no cluster responds, or no worker could be started.
     """
-    # the person at the terminal asked for labels, and to report usage to nobody
+    # Ray reports usage by default; the user has not agreed to that
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # of what goes wrong, we tell
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # errors are reported below
     try:
         import ray
     except ImportError as error:
@@ -68,7 +68,7 @@ def label_on_ray(
     except ray.exceptions.RayError as error:
         raise PixelwiseError(f"the Ray cluster failed: {error}") from error
     finally:
-        with contextlib.suppress(Exception):  # what went wrong before is what matters
+        with contextlib.suppress(Exception):  # keep the first error
             ray.shutdown()
 
 
@@ -108,24 +108,27 @@ def _connect(ray: Any, address: str, workers: int) -> None:
     """Join the cluster, or start one.
 
     Raises:
-        PixelwiseError: none answers.
+        PixelwiseError: no cluster responds.
     """
-    own = {}
+    cluster_options = {}
     if address == "local":
-        own = {"num_cpus": max(workers, os.cpu_count() or 1), "include_dashboard": False}
+        cluster_options = {
+            "num_cpus": max(workers, os.cpu_count() or 1),
+            "include_dashboard": False,
+        }
     try:
         _knock(address)
-        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own)
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **cluster_options)
     except (RuntimeError, ValueError, OverflowError, OSError) as error:
         first = str(error).strip().splitlines()[0][:200]
         raise PixelwiseError(
-            f"no Ray cluster answers at {address!r} ({first}): start one with ray start --head, or "
-            "say --ray local. One that asks for a token wants it in RAY_AUTH_TOKEN"
+            f"no Ray cluster responds at {address!r} ({first}): start one with ray start --head or "
+            "use --ray local. If the cluster requires a token, set RAY_AUTH_TOKEN"
         ) from error
 
 
 def _knock(address: str) -> None:
-    """See whether anything listens at HOST:PORT; Ray itself would ask for many minutes.
+    """Check that a server listens at HOST:PORT; Ray itself would retry for many minutes.
 
     Raises:
         OSError: nothing does.
@@ -162,7 +165,7 @@ class _Worker:
         self._ray, self._handle = ray, actor.remote(make, threads)
         self.ready = self._handle.prepare.remote()
 
-    def give(self, task: PhotoTask) -> Any:
+    def submit(self, task: PhotoTask) -> Any:
         return self._handle.label.remote(task)
 
     def end(self, at_once: bool) -> None:

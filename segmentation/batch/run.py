@@ -1,4 +1,4 @@
-"""A folder of photos from beginning to end, as often as it takes."""
+"""Label a folder of photos, and resume after a stop."""
 
 import contextlib
 import errno
@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from segmentation.batch.discovery import find_photos
 from segmentation.batch.executors import label_here, label_in_processes
 from segmentation.batch.journal import JOURNAL, Journal
-from segmentation.batch.plan import Plan, check_places, folders_of, make_plan
+from segmentation.batch.plan import Plan, check_folders, folders_of, make_plan
 from segmentation.batch.ray_executor import label_on_ray
 from segmentation.batch.reports import CLASSES, FAILURES, write_classes, write_failures
 from segmentation.batch.settings import BatchSettings, settle, settle_precision
@@ -28,8 +28,8 @@ from segmentation.export.names import paths_of
 from segmentation.inference.segmenter import Segmenter
 from segmentation.progress import Bar
 
-INTERRUPTED = 130  # as a shell says of a command that Ctrl-C ended
-_MOST_ENDINGS = 6
+INTERRUPTED = 130  # the shell's exit status after Ctrl-C
+_MAX_ENDINGS = 6
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 
 
@@ -46,23 +46,23 @@ def label_folder(
 
     Args:
         folder: where the photos are.
-        out: where the files go; made if it is not there.
-        settings: the model and the look.
-        workers: processes on this machine (1: this one), or actors on the cluster.
-        threads: that each worker computes with; None for its share of the processors.
-        ray: address of a Ray cluster, see `label_on_ray`; None for this machine alone.
+        out: output folder; created if missing.
+        settings: model, palette and opacity.
+        workers: processes on this machine (1: the current one), or actors on the cluster.
+        threads: per worker; None for its share of the processors.
+        ray: address of a Ray cluster, see `label_on_ray`; None for this machine only.
 
     Returns:
         The exit status: 0 all well, 1 something failed, 130 stopped by Ctrl-C.
     """
     run = _Run(Path(os.path.abspath(folder)), Path(os.path.abspath(out)), workers, threads, ray)
     try:
-        check_places(run.folder, run.out)
+        check_folders(run.folder, run.out)
         check_writable(run.out)
-        with _only_one(run.out), Journal(run.out / JOURNAL) as journal:
+        with _exclusive(run.out), Journal(run.out / JOURNAL) as journal:
             return run.finish(settings, journal)
     except KeyboardInterrupt:
-        print_error("stopped: what is done is kept, and the same command goes on from there")
+        print_error("Stopped. Finished photos are saved; run the same command again to continue.")
         return INTERRUPTED
     except PixelwiseError as error:
         return print_error(str(error))
@@ -79,10 +79,12 @@ class _Run:
     ray: str | None
 
     def finish(self, settings: BatchSettings, journal: Journal) -> int:
-        """Label what is left, write the tables, tell the person; the exit status."""
+        """Label the remaining photos, write the tables, and return the exit status."""
         photos, failures, others = find_photos(self.folder, self.out)
         if not photos and not failures:
-            raise PixelwiseError(f"there are no pictures in {str(self.folder)!r}{_told(others)}")
+            raise PixelwiseError(
+                f"no photos in {str(self.folder)!r}{_left_out(others)}: check the path"
+            )
         if self.ray:
             settings = _for_cluster(settings)
         settings, segmenter = settle(settings)
@@ -93,19 +95,19 @@ class _Run:
         done = set(plan.done)
         try:
             if plan.tasks:
-                answers = self._answers(settings, segmenter, photos, plan, journal)
+                outcomes = self._outcomes(settings, segmenter, photos, plan, journal)
                 del segmenter  # the workers have their own
-                with contextlib.closing(answers):
-                    self._take(answers, plan, journal, done, failures)
+                with contextlib.closing(outcomes):
+                    self._record(outcomes, plan, journal, done, failures)
         finally:
             remove_partial_files(folders_of(self.out, plan.tasks))
             rows = (journal.row(image) for image in photos if image in done)
             write_classes(self.out / CLASSES, categories, rows)
             write_failures(self.out / FAILURES, sorted(failures))
-        left_out = _told(others)
-        return self._tell(len(done) - len(plan.done), len(plan.done), sorted(failures), left_out)
+        labelled = len(done) - len(plan.done)
+        return self._report(labelled, len(plan.done), sorted(failures), _left_out(others))
 
-    def _answers(
+    def _outcomes(
         self,
         settings: BatchSettings,
         segmenter: Segmenter,
@@ -113,11 +115,11 @@ class _Run:
         plan: Plan,
         journal: Journal,
     ) -> Iterator[PhotoOutcome]:
-        """Label, in whichever way; a generator, so that nothing starts before it is asked."""
-        remove_partial_files(folders_of(self.out, plan.tasks))  # of a run that was killed
+        """Yield the outcome of each photo; nothing starts before the first `next`."""
+        remove_partial_files(folders_of(self.out, plan.tasks))  # from a killed run
         paths = (self.folder / image for image in photos)
         settings, segmenter = settle_precision(settings, segmenter, paths)
-        tasks = _begun(plan.tasks, journal)
+        tasks = _mark_started(plan.tasks, journal)
         make = partial(PhotoWorker, settings)
         if self.ray:
             del segmenter
@@ -134,27 +136,27 @@ class _Run:
             del segmenter
             yield from label_in_processes(make, tasks, workers, threads)
 
-    def _take(
+    def _record(
         self,
-        answers: Iterator[PhotoOutcome],
+        outcomes: Iterator[PhotoOutcome],
         plan: Plan,
         journal: Journal,
         done: set[str],
         failures: list[tuple[str, str]],
     ) -> None:
-        """Put each answer where it belongs as it comes."""
+        """Write each outcome to the journal or to the failures."""
         total = len(plan.done) + len(plan.tasks)
         names = {task.image: task.name for task in plan.tasks}
         bar = Bar("photos", initial=len(plan.done), total=total)
         try:
-            for answer in answers:
-                if answer.error:
-                    failures.append((answer.image, answer.error))
+            for outcome in outcomes:
+                if outcome.error:
+                    failures.append((outcome.image, outcome.error))
                 else:
                     if self.ray:
-                        self._check_shared(names[answer.image])
-                    journal.add(answer.row)
-                    done.add(answer.image)
+                        self._check_shared(names[outcome.image])
+                    journal.add(outcome.row)
+                    done.add(outcome.image)
                 failed = f"{len(failures)} failed" if failures else ""
                 bar(len(done) + len(failures), total, failed)
         finally:
@@ -164,62 +166,64 @@ class _Run:
         for path in paths_of(self.out, name):
             if not path.is_file():
                 raise PixelwiseError(
-                    f"a worker has written {path.name}, but it is not here: --out must lie at the "
-                    "same path on storage that all nodes share"
+                    f"a worker wrote {path.name}, but this machine cannot see it: --out must be at "
+                    "the same path on storage that all nodes share"
                 )
 
-    def _tell(
+    def _report(
         self, labelled: int, before: int, failures: list[tuple[str, str]], left_out: str
     ) -> int:
         for image, reason in failures:
             print_error(f"{image}: {reason}")
-        known = f", {before} done before" if before else ""
+        earlier = f", {before} done before" if before else ""
         failed = f", {len(failures)} failed" if failures else ""
-        print_error(f"{labelled} labelled{known}{failed}{left_out}: see {self.out / CLASSES}")
+        print_error(f"{labelled} labelled{earlier}{failed}{left_out}: see {self.out / CLASSES}")
         return 1 if failures else 0
 
 
-def _told(others: Counter[str]) -> str:
-    """How many files are no pictures by their names, and the commonest endings."""
+def _left_out(others: Counter[str]) -> str:
+    """Describe the files that are not photos: how many, and the most frequent endings."""
     if not others:
         return ""
-    endings = [ending or "without an ending" for ending, _ in others.most_common(_MOST_ENDINGS)]
-    more = ", ..." if len(others) > _MOST_ENDINGS else ""
+    endings = [ending or "without an ending" for ending, _ in others.most_common(_MAX_ENDINGS)]
+    more = ", ..." if len(others) > _MAX_ENDINGS else ""
     files = "1 file" if others.total() == 1 else f"{others.total():,} files"
     return f", {files} left out ({', '.join(endings)}{more})"
 
 
-def _begun(tasks: list[PhotoTask], journal: Journal) -> Iterator[PhotoTask]:
-    """The tasks, each marked in the journal before its files are replaced."""
+def _mark_started(tasks: list[PhotoTask], journal: Journal) -> Iterator[PhotoTask]:
+    """Yield the tasks; mark each in the journal before its files are replaced."""
     for task in tasks:
         journal.mark_stale(task.image)
         yield task
 
 
 def _for_cluster(settings: BatchSettings) -> BatchSettings:
-    """Settings that mean the same on every node, whatever this machine has."""
+    """Return settings with the same meaning on every node, whatever this machine has."""
     if settings.device == "auto":
         return replace(settings, device="cpu")
     if settings.device.startswith("cuda") and settings.precision == "auto":
         raise ModelError(
-            "with --ray and --device cuda, --precision auto would be decided by this machine: name "
-            "the precision"
+            "--precision auto cannot be used with --ray and --device cuda, because nodes may "
+            "differ: choose float32, bfloat16 or float16"
         )
     return settings
 
 
 @contextlib.contextmanager
-def _only_one(out: Path) -> Iterator[None]:
-    """Keep a second run out of the folder; on a disk that knows no locks, the person must."""
+def _exclusive(out: Path) -> Iterator[None]:
+    """Lock the folder against a second run, where the file system has locks."""
     path = out / f".{JOURNAL}.lock"
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(FileLock(path, timeout=0))
         except Timeout:
-            raise PixelwiseError(f"another run is writing to {str(out)!r}: wait for it") from None
+            raise PixelwiseError(
+                f"another run is writing to {str(out)!r}: wait until it ends"
+            ) from None
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise
         yield
-        with contextlib.suppress(OSError):  # Windows removes it as it is let go of
+        with contextlib.suppress(OSError):  # Windows removes it on release
             path.unlink()

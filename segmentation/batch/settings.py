@@ -1,4 +1,4 @@
-"""With which model and in which colours a folder is labelled, so that a second run can tell."""
+"""Settings of a batch run, in a form that a later run can compare."""
 
 import argparse
 import hashlib
@@ -17,7 +17,7 @@ from segmentation.models.registry import find_local_weights
 
 @dataclass(frozen=True)
 class BatchSettings:
-    """What was asked for, and what that is on this machine once `settle` has looked.
+    """The requested settings, and after `settle` the model and precision that they select.
 
     Attributes:
         model: a name, or the path of a `.pt2` file; None for the default model.
@@ -26,12 +26,12 @@ class BatchSettings:
         size: shorter side in pixels that the network is shown; None for the model's own.
         sharper: as for `load`.
         exact: run the published network itself.
-        precision: as asked for; may be "auto".
+        precision: as requested; may be "auto".
         palette: a name in `PALETTES`; None for the model's own.
         alpha: opacity of the overlay, in [0, 1].
         name: the model's name on its card; empty until settled.
         digest: SHA-256 of the model's files; empty until settled.
-        computed: the precision to compute in, never "auto" then; empty until settled.
+        computed: the precision to compute in, never "auto"; empty until settled.
     """
 
     model: str | None
@@ -49,12 +49,12 @@ class BatchSettings:
 
     @classmethod
     def of(cls, options: argparse.Namespace) -> "BatchSettings":
-        """The settings among a command's options."""
+        """Return the settings among a command's options."""
         names = "model device weights size sharper exact precision palette alpha"
         return cls(**{name: getattr(options, name) for name in names.split()})
 
     def record(self) -> dict[str, Any]:
-        """What must be the same for a labelled photo to count as done; plain values."""
+        """Return the values that must match for a labelled photo to count as done."""
         return {
             "model": self.name,
             "sha256": self.digest,
@@ -67,11 +67,11 @@ class BatchSettings:
 
 
 def settle(settings: BatchSettings) -> tuple[BatchSettings, Segmenter]:
-    """Load the model once, and put down which one it is, for all workers alike.
+    """Load the model once, and record which one it is for all workers.
 
     Returns:
         The settings with paths and names in full, and the segmenter that they describe. Where
-        precision is "auto", the segmenter is still to look at photos: see `settle_precision`.
+        precision is "auto", `settle_precision` decides it from photos.
 
     Raises:
         ModelError, WeightsError, DeviceError: see `load`.
@@ -81,7 +81,7 @@ def settle(settings: BatchSettings) -> tuple[BatchSettings, Segmenter]:
     if model is not None and is_program(model):
         model = os.path.abspath(model)
     else:
-        model = segmenter.model.name  # the default's, or that of the one which stands in
+        model = segmenter.model.name  # the default model's, or the fallback's
     weights = settings.weights and os.path.abspath(os.path.expanduser(settings.weights))
     settled = replace(settings, model=model, weights=weights, name=segmenter.model.name)
     return replace(settled, digest=digest(settled), computed=segmenter.precision), segmenter
@@ -90,26 +90,26 @@ def settle(settings: BatchSettings) -> tuple[BatchSettings, Segmenter]:
 def settle_precision(
     settings: BatchSettings, segmenter: Segmenter, photos: Iterable[Path]
 ) -> tuple[BatchSettings, Segmenter]:
-    """Let "auto" look at the first photos, so that all are computed in one precision.
+    """Decide precision "auto" from the first photos, so that all use the same one.
 
     Args:
         settings: from `settle`.
         segmenter: from `settle`.
-        photos: paths, in an order that no worker changes.
+        photos: paths, in an order independent of the workers.
 
     Returns:
         Settings whose `computed` is decided, and a segmenter that computes in it.
     """
     if settings.precision != "auto" or settings.computed == "float32":
         return settings, segmenter
-    looked = 0
+    tried = 0
     for photo in photos:
         try:
             segmenter.predict(photo)
         except ImageError:
             continue
-        looked += 1
-        if looked == PRECISION_TRIALS:
+        tried += 1
+        if tried == PRECISION_TRIALS:
             break
     settings = replace(settings, computed=segmenter.precision)
     decided = Segmenter(
@@ -119,7 +119,7 @@ def settle_precision(
 
 
 def load_segmenter(settings: BatchSettings, precision: str) -> Segmenter:
-    """The segmenter of these settings; see `load`."""
+    """Load the segmenter of these settings; see `load`."""
     return load(
         settings.model,
         device=settings.device,
@@ -132,7 +132,7 @@ def load_segmenter(settings: BatchSettings, precision: str) -> Segmenter:
 
 
 def digest(settings: BatchSettings) -> str:
-    """SHA-256 of the files that a model with a name or path comes from.
+    """Return the SHA-256 of a model's files.
 
     Raises:
         WeightsError: they cannot be read.
@@ -142,8 +142,10 @@ def digest(settings: BatchSettings) -> str:
     else:
         weights = Path(settings.weights) if settings.weights else find_local_weights(settings.model)
         if weights is None:
-            raise WeightsError(f"the weights of {settings.model} are gone: run the command again")
-        files = [weights, weights.with_suffix(".json")]  # a card may lie beside
+            raise WeightsError(
+                f"the weights of {settings.model} were removed: run the command again"
+            )
+        files = [weights, weights.with_suffix(".json")]  # its card, if there is one
     whole = hashlib.sha256()
     for path in files:
         try:
@@ -151,7 +153,7 @@ def digest(settings: BatchSettings) -> str:
                 whole.update(hashlib.file_digest(file, "sha256").digest())
         except FileNotFoundError:
             if path is files[0]:
-                raise WeightsError(f"{path} is gone: run the command again") from None
+                raise WeightsError(f"{path} was removed: run the command again") from None
         except OSError as error:
             raise WeightsError(f"cannot read {path}: {error.strerror or error}") from error
     return whole.hexdigest()

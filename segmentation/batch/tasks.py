@@ -1,4 +1,4 @@
-"""What a worker is asked and what it answers; without torch, which who employs it can spare."""
+"""Tasks and outcomes of a batch worker; importable without torch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,13 +8,13 @@ from segmentation.batch.journal import Row
 
 @dataclass(frozen=True)
 class PhotoTask:
-    """One photo to label; plain values, so that it travels.
+    """One photo to label; plain values that can be pickled.
 
     Attributes:
         image: the photo's path in the folder, with slashes.
         folder: the folder's full path.
         out: the output folder's full path.
-        name: the photo's name there; see `Names`.
+        name: the photo's name there; see `OutputNames`.
     """
 
     image: str
@@ -25,11 +25,11 @@ class PhotoTask:
 
 @dataclass(frozen=True)
 class PhotoOutcome:
-    """What became of a task; plain values, so that it travels.
+    """The result of a task; plain values that can be pickled.
 
     Attributes:
         image: the task's.
-        row: what the journal is told; empty where the photo failed.
+        row: its journal row; empty if the photo failed.
         error: why it failed.
         fatal: nothing can be labelled with these settings.
     """
@@ -41,7 +41,7 @@ class PhotoOutcome:
 
 
 Label = Callable[[PhotoTask], PhotoOutcome]
-"""Labels one photo; never raises but for what ends a process."""
+"""Labels one photo; raises only what ends a process, such as KeyboardInterrupt."""
 
 MakeLabel = Callable[[int], Label]
-"""Makes a `Label` that uses so many threads; raises `PixelwiseError` where that cannot be."""
+"""Makes a `Label` that uses this many threads; raises `PixelwiseError` if it cannot."""

@@ -1,4 +1,4 @@
-"""Photos shared out among workers, wherever those are: a photo each at a time, as they are free."""
+"""Distribute photos to workers, one photo at a time to each free worker."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
@@ -6,57 +6,57 @@ from typing import Any, Protocol
 from segmentation.batch.tasks import PhotoOutcome, PhotoTask
 from segmentation.errors import PixelwiseError
 
-_REMEDY = "if that was for want of memory, try fewer --workers"
-DIED = f"its worker ended: {_REMEDY} or a smaller --size"
+_REMEDY = "if it ran out of memory, try fewer --workers"
+DIED = f"its worker died: {_REMEDY} or a smaller --size"
 
 
 class Worker(Protocol):
-    """Labels one photo at a time, somewhere else.
+    """Labels one photo at a time, in a process or an actor.
 
     Attributes:
-        ready: comes to None when it can be given photos, or to a fatal `PhotoOutcome`.
+        ready: future of None when the worker is ready, or of a fatal `PhotoOutcome`.
     """
 
     ready: Any
 
-    def give(self, task: PhotoTask) -> Any:
-        """Hand over a photo; what is returned comes to its `PhotoOutcome`."""
+    def submit(self, task: PhotoTask) -> Any:
+        """Start labelling a photo; return the future of its `PhotoOutcome`."""
 
     def end(self, at_once: bool) -> None:
-        """Let the worker go: when it has done what it has, or now."""
+        """Stop the worker: after its current photo, or at once."""
 
 
 def share_out(
-    hire: Callable[[], Worker],
+    start: Callable[[], Worker],
     first: Callable[[list[Any]], Any],
     tasks: Iterable[PhotoTask],
     workers: int,
     died: type[Exception] | tuple[type[Exception], ...],
     result: Callable[[Any], PhotoOutcome | None] = lambda future: future.result(),
 ) -> Iterator[PhotoOutcome]:
-    """Label the photos; a worker that dies fails its photo, and another takes its place.
+    """Label the photos; a worker that dies fails its photo and is replaced.
 
     Args:
-        hire: starts a worker.
-        first: of some futures, one that has come or failed.
-        tasks: taken one by one, as a worker is free.
-        workers: how many.
-        died: what `result` raises where the worker is gone.
-        result: what a future has come to.
+        start: starts a worker.
+        first: returns one completed future of several.
+        tasks: read one by one, as workers become free.
+        workers: number of workers.
+        died: what `result` raises after the worker died.
+        result: returns the value of a future.
 
     Yields:
-        An answer for each task, in the order in which they are ready.
+        The outcome of each task, in order of completion.
 
     Raises:
-        PixelwiseError: a worker could not be made ready.
+        PixelwiseError: a worker could not be started.
     """
     waiting = iter(tasks)
-    crew: list[Worker] = []
-    running: dict[Any, tuple[Worker, PhotoTask | None]] = {}  # by what comes of it
+    team: list[Worker] = []
+    running: dict[Any, tuple[Worker, PhotoTask | None]] = {}  # by future
 
     def add() -> None:
-        crew.append(hire())
-        running[crew[-1].ready] = crew[-1], None
+        team.append(start())
+        running[team[-1].ready] = team[-1], None
 
     try:
         for _ in range(workers):
@@ -65,24 +65,24 @@ def share_out(
             future = first(list(running))
             worker, task = running.pop(future)
             try:
-                answer = result(future)
+                outcome = result(future)
             except died as error:
                 if task is None:
                     raise PixelwiseError(
-                        f"a worker ended before its first photo: {_REMEDY}"
+                        f"a worker died before its first photo: {_REMEDY}"
                     ) from error
-                crew.remove(worker)
+                team.remove(worker)
                 worker.end(at_once=True)
                 add()
                 yield PhotoOutcome(task.image, error=DIED)
                 continue
-            if answer is not None and answer.fatal:
-                raise PixelwiseError(answer.error)
+            if outcome is not None and outcome.fatal:
+                raise PixelwiseError(outcome.error)
             following = next(waiting, None)
             if following is not None:
-                running[worker.give(following)] = worker, following
-            if answer is not None:
-                yield answer
+                running[worker.submit(following)] = worker, following
+            if outcome is not None:
+                yield outcome
     finally:
-        for worker in crew:
+        for worker in team:
             worker.end(at_once=bool(running))

@@ -1,4 +1,4 @@
-"""One photo of a folder: from its path to its two files and its row, here or on a cluster."""
+"""Label one photo of a folder: write its two files and return its journal row."""
 
 import os
 from pathlib import Path
@@ -25,8 +25,8 @@ class PhotoWorker:
         segmenter: the model, if it is loaded already.
 
     Raises:
-        ModelError, WeightsError, DeviceError: the model cannot be had here, or it is another one
-            than where the settings were made.
+        ModelError, WeightsError, DeviceError: the model cannot be loaded, or its files
+            differ from those of the machine that made the settings.
     """
 
     def __init__(
@@ -36,8 +36,8 @@ class PhotoWorker:
             segmenter = load_segmenter(settings, settings.computed)
             if digest(settings) != settings.digest:
                 raise WeightsError(
-                    f"the files of {settings.name} are not the same everywhere, or have changed: "
-                    "give every machine the same, and run the command again"
+                    f"the files of {settings.name} differ between machines, or have changed: "
+                    "copy the same files to every machine, and run the command again"
                 )
         if threads:
             torch.set_num_threads(threads)
@@ -55,13 +55,13 @@ class PhotoWorker:
             reason = f"cannot write to {task.out}: {error.strerror or error}"
         except MemoryError:
             reason = "not enough memory; try fewer --workers or a smaller --size"
-        except Exception as error:  # the other thousands go on
+        except Exception as error:  # one photo must not stop the others
             reason = f"{type(error).__name__}: {error}"
         return PhotoOutcome(task.image, error=reason)
 
     def _label(self, task: PhotoTask) -> dict[str, Any]:
         photo = os.path.join(task.folder, task.image)
-        stamp = file_fingerprint(photo)  # first: a photo that changes meanwhile is done again
+        stamp = file_fingerprint(photo)  # first, so that a photo changed meanwhile is redone
         opened = open_photo(photo)
         result = self._segmenter.predict(opened)
         settings = self._settings
@@ -84,10 +84,10 @@ class PhotoWorker:
 
 
 def file_fingerprint(photo: str | Path) -> list[int]:
-    """What changes when a photo does: its bytes, and its time of change in nanoseconds.
+    """Return a photo's size in bytes and its modification time in nanoseconds.
 
     Returns:
-        Both; nothing where there is no such file.
+        Both; an empty list if there is no such file.
     """
     try:
         status = os.stat(photo)

@@ -1,4 +1,4 @@
-"""`python -m segmentation`: options, the loop over photos, messages for the terminal.
+"""`python -m segmentation`: options, the loop over photos, terminal messages.
 
-`main.py` is the way through. Imports everything below it; nothing imports the command line.
+`main.py` is the entry point. Imports everything below it; nothing imports the command line.
 """

@@ -1,4 +1,4 @@
-"""The command line: photos in, label maps and overlays out, one JSON object a line."""
+"""Run `python -m segmentation`: label photos, write files, print one JSON object per photo."""
 
 import argparse
 import json
@@ -27,16 +27,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Args:
-        arguments: instead of `sys.argv[1:]`.
+        arguments: command-line arguments; None for `sys.argv[1:]`.
 
     Returns:
-        The exit status: 0 all well, 1 something failed, 2 (raised by argparse) wrong usage, 130
+        The exit status: 0 success, 1 something failed, 2 (raised by argparse) wrong usage, 130
         stopped by Ctrl-C.
     """
     try:
         return _main(arguments)
     except KeyboardInterrupt:
-        print_error("stopped")
+        print_error("Stopped.")
         return INTERRUPTED
 
 
@@ -46,10 +46,10 @@ def _main(arguments: Sequence[str] | None) -> int:
     if options.list:
         return print_models()
     if not options.photos:
-        parser.error("name a photo, or --list")
+        parser.error("give a photo, or --list")
     if any(os.path.isdir(photo) for photo in options.photos):
         if len(options.photos) > 1:
-            parser.error("name photos, or one folder alone")
+            parser.error("give photos, or a single folder")
         return label_folder(
             Path(options.photos[0]),
             Path(options.out),
@@ -59,12 +59,12 @@ def _main(arguments: Sequence[str] | None) -> int:
             ray=options.ray,
         )
     if options.workers or options.threads or options.ray:
-        parser.error("--workers, --threads and --ray are for a folder: name one")
+        parser.error("--workers, --threads and --ray work only with a folder: give one")
     return _label_photos(options)
 
 
 def _label_photos(options: argparse.Namespace) -> int:
-    """Label the photos named, one after the other."""
+    """Label the given photos, one after the other."""
     try:
         folder = Path(options.out)
         check_writable(folder)
@@ -91,13 +91,11 @@ def _label_photos(options: argparse.Namespace) -> int:
         try:
             line = _label(photo, segmenter, palette, options.alpha, folder, names)
             print(json.dumps(line), flush=True)
-        except BrokenPipeError:  # whoever read the lines has gone
+        except BrokenPipeError:  # the reader of standard output has exited
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115
             return 1
         except KeyboardInterrupt:
-            print_error(
-                f"stopped: {number} of {len(options.photos)} photos are done, this one is not"
-            )
+            print_error(f"Stopped. {number} of {len(options.photos)} photos are finished.")
             return INTERRUPTED
         except PixelwiseError as error:
             status = print_error(f"{photo}: {error}")
@@ -116,7 +114,7 @@ def _label(
     folder: Path,
     names: OutputNames,
 ) -> dict[str, object]:
-    """Label one photo, write its two files, and return what is printed."""
+    """Label one photo, write its two files, and return the JSON object to print."""
     opened = open_photo(photo)
     for note in opened.notes:
         print_error(f"{photo}: note: {note}")

@@ -1,4 +1,4 @@
-"""The table of models that `--list` prints."""
+"""Print the table of models for `--list`."""
 
 from segmentation.console import print_error
 from segmentation.errors import PixelwiseError
@@ -15,7 +15,7 @@ from segmentation.models.registry import (
 
 
 def print_models() -> int:
-    """Print parameters, download, mIoU with what it was measured on, and where the weights are.
+    """Print each model's parameters, download size, mIoU and data set, and the path of its weights.
 
     Returns:
         The exit status: 1 if `PIXELWISE_WEIGHTS` names no folder, else 0.
@@ -25,11 +25,11 @@ def print_models() -> int:
     for name, spec in MODELS.items():
         try:
             path = find_local_weights(name)
-            here = f"here: {path}" if path else ("to be downloaded" if spec.url else "")
+            location = str(path) if path else ("not downloaded" if spec.url else "")
         except PixelwiseError as error:
-            here, status = "not known", status or print_error(str(error))
-        if not here:
-            here = "not in this copy" if name == EMBEDDED else "none published: --weights FILE"
+            location, status = "unknown", status or print_error(str(error))
+        if not location:
+            location = "not included" if name == EMBEDDED else "none published: use --weights FILE"
         parameters = count_parameters(name)
         rows.append(
             (
@@ -37,7 +37,7 @@ def print_models() -> int:
                 f"{parameters / 1e6:.1f} M" if parameters else "-",
                 f"{spec.bytes / 1e6:.0f} MB" if spec.bytes else "-",
                 *_quality(name, spec),
-                here,
+                location,
             )
         )
     rows.append(
@@ -52,7 +52,7 @@ def print_models() -> int:
 
 
 def _quality(name: str, spec: ModelSpec) -> tuple[str, str]:
-    """A model's mean IoU in percent and what it was measured on; dashes where nobody did."""
+    """A model's mean IoU in percent and what it was measured on; dashes if not measured."""
     if name == EMBEDDED and has_embedded():
         card = embedded_card()
         return (f"{card.miou:.1f}", card.measured_on) if card.miou is not None else ("-", "-")

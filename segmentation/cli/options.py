@@ -1,4 +1,4 @@
-"""What the command line takes."""
+"""Define the options of `python -m segmentation`."""
 
 import argparse
 
@@ -11,13 +11,13 @@ _DESCRIPTION = """\
 Label every pixel of photos. For each PHOTO, writes <stem>_labels.png (an indexed PNG: the class of
 each pixel, in the palette's colours) and <stem>_overlay.png into DIR, and prints one JSON object:
 image, model, device, precision, height, width, seconds, classes, unsure, schema. A photo that
-cannot be used is reported on standard error and the others go on; the exit status is then 1.
+cannot be read is reported on standard error. The others continue, and the exit status is 1.
 
-For a FOLDER, does so for every picture below it, in the same folders below DIR. DIR/pixelwise.jsonl
-has one JSON object for each photo that is done, DIR/classes.csv the share of each class in each
-photo, DIR/failures.csv what could not be used. Stop it when you like: the same command goes on
-where it was, and does anew only what has changed: the photo, the model or an option. The exit
-status is 0 if all is well, 1 if a photo failed, 130 after Ctrl-C."""
+For a FOLDER, labels every photo below it, into the same subfolders of DIR. DIR/pixelwise.jsonl has
+one JSON object for each finished photo, DIR/classes.csv the share of each class in each photo, and
+DIR/failures.csv the photos that failed. You can stop at any time and run the same command again:
+a finished photo is redone only if it, the model or an option changed. The exit status is 0 on
+success, 1 if a photo failed, 130 after Ctrl-C."""
 
 _EPILOG = """\
 examples:
@@ -29,7 +29,7 @@ examples:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The parser of `python -m segmentation`."""
+    """Return the parser of `python -m segmentation`."""
     parser = argparse.ArgumentParser(
         prog="python -m segmentation",
         description=_DESCRIPTION,
@@ -37,15 +37,15 @@ def make_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "photos", nargs="*", metavar="PHOTO", help="picture files, or one folder of them"
+        "photos", nargs="*", metavar="PHOTO", help="photos, or one folder of photos"
     )
-    parser.add_argument(
-        "--out", metavar="DIR", default=".", help="folder for the files (default: .)"
-    )
+    parser.add_argument("--out", metavar="DIR", default=".", help="output folder (default: .)")
     _add_model_options(parser)
     _add_look_options(parser)
     _add_folder_options(parser)
-    parser.add_argument("--list", action="store_true", help="list the models and where they are")
+    parser.add_argument(
+        "--list", action="store_true", help="list the models and the paths of their weights"
+    )
     return parser
 
 
@@ -64,14 +64,14 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
         "--size",
         type=bounded_int(MIN_SIZE, MAX_SIZE),
         metavar="N",
-        help=f"shorter side in pixels that the network is shown, {MIN_SIZE} to {MAX_SIZE} "
+        help=f"shorter side of the network's input in pixels, {MIN_SIZE} to {MAX_SIZE} "
         "(default: the model's own)",
     )
     shown.add_argument(
         "--sharper",
         action="store_true",
-        help="average two sizes, where the model's card has measured that: sharper outlines, about "
-        "three times the time (the built-in model has it)",
+        help="average two input sizes, if the model's card lists them: sharper outlines, about "
+        "three times the time (the built-in model supports it)",
     )
     parser.add_argument(
         "--device",
@@ -83,13 +83,13 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
         "--precision",
         choices=PRECISIONS,
         default="float32",
-        help="auto: half precision where this machine has it natively (about twice as fast) and "
+        help="auto: half precision if this machine supports it natively (about twice as fast) and "
         "at least 99 %% of the pixels keep their label (default: float32)",
     )
     parser.add_argument(
         "--exact",
         action="store_true",
-        help="run the published network as it is: slower, and its numbers bit for bit",
+        help="run the published network unchanged: slower, with bit-exact results",
     )
 
 
@@ -104,7 +104,7 @@ def _add_look_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--palette",
         choices=sorted(PALETTES),
-        help="colours: voc, or safe for the colour-blind (default: the model's own)",
+        help="colours: voc, or safe for colour-blind people (default: the model's own)",
     )
 
 
@@ -114,21 +114,21 @@ def _add_folder_options(parser: argparse.ArgumentParser) -> None:
         "--workers",
         type=bounded_int(1, 10_000),
         metavar="N",
-        help="processes that share the photos and the cores, each with a network of its own "
+        help="processes that share the photos and the cores, each with its own network "
         "(default: 1)",
     )
     group.add_argument(
         "--threads",
         type=bounded_int(1, 10_000),
         metavar="T",
-        help="cores that each worker computes with (default: its share of them). The files are the "
-        "same to the byte for the same T on the same kind of processor; for another T, rounding "
-        "may tip a pixel between two classes that are as good as equal",
+        help="cores per worker (default: an equal share). The same T on the same kind of processor "
+        "gives identical files. With another T, rounding may change a pixel between two almost "
+        "equally likely classes",
     )
     group.add_argument(
         "--ray",
         metavar="ADDRESS",
-        help="share the photos over a Ray cluster: auto, HOST:PORT, ray://HOST:PORT, or local for "
-        "one on this machine; needs pip install ray, here and on every node Pixelwise, "
-        "and FOLDER, DIR and files of your own at the same paths on all of them",
+        help="distribute the photos over a Ray cluster: auto, HOST:PORT, ray://HOST:PORT, or local "
+        "for one on this machine. Needs pip install ray, Pixelwise on every node, and FOLDER, DIR "
+        "and your own model files at the same paths on all nodes",
     )

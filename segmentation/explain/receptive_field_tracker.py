@@ -30,7 +30,7 @@ class InputRange:
         """Each input pixel is reached by itself."""
         return InputRange(*(np.stack([np.arange(n)] * 2, axis=1) for n in (height, width)))
 
-    def each(self, change: Callable[[np.ndarray, int], np.ndarray]) -> "InputRange":
+    def map_axes(self, change: Callable[[np.ndarray, int], np.ndarray]) -> "InputRange":
         """Apply `change(lines, axis)` to rows (axis 0) and columns (axis 1)."""
         return InputRange(change(self.rows, 0), change(self.columns, 1))
 
@@ -89,19 +89,21 @@ class ReceptiveFieldTracker(TorchDispatchMode):
         if name in ("max_pool2d_with_indices", "max_pool2d", "avg_pool2d"):
             return _pooled(source, args, out)
         if name.startswith("upsample_") and "2d" in name:
-            return source.each(lambda lines, axis: _stretched(lines, out.shape[2 + axis], args[2:]))
+            return source.map_axes(
+                lambda lines, axis: _stretched(lines, out.shape[2 + axis], args[2:])
+            )
         if name == "index_select" and args[1] % args[0].ndim >= 2:
             picked = args[2].cpu().numpy()
             here = args[1] % args[0].ndim - 2
-            return source.each(lambda lines, axis: lines[picked] if axis == here else lines)
+            return source.map_axes(lambda lines, axis: lines[picked] if axis == here else lines)
         if name == "slice" and args[0].ndim == 4 and len(args) > 1 and args[1] % 4 >= 2:
             cut = slice(*(list(args[2:]) + [None] * 3)[:3])
             here = args[1] % 4 - 2
-            return source.each(lambda lines, axis: lines[cut] if axis == here else lines)
+            return source.map_axes(lambda lines, axis: lines[cut] if axis == here else lines)
         if name == "constant_pad_nd":
             return _padded(source, args[1])
         if name in ("mean", "_adaptive_avg_pool2d", "adaptive_avg_pool2d", "sum"):
-            return source.each(lambda lines, _axis: _whole(lines, self.pooling))
+            return source.map_axes(lambda lines, _axis: _whole(lines, self.pooling))
         return _joined(known, out)
 
 
@@ -149,7 +151,7 @@ def _pair(value: Any, axis: int) -> int:
 def _convolved(source: InputRange, args: Any, out: Tensor) -> InputRange:
     weight, stride, padding, dilation, transposed = args[1], args[3], args[4], args[5], args[6]
     window = _transposed if transposed else _window
-    return source.each(
+    return source.map_axes(
         lambda lines, axis: window(
             lines,
             out.shape[2 + axis],
@@ -165,7 +167,7 @@ def _pooled(source: InputRange, args: Any, out: Tensor) -> InputRange:
     kernel = args[1]
     stride = args[2] if len(args) > 2 and args[2] else kernel
     padding = args[3] if len(args) > 3 else 0
-    return source.each(
+    return source.map_axes(
         lambda lines, axis: _window(
             lines,
             out.shape[2 + axis],
@@ -202,7 +204,7 @@ def _padded(source: InputRange, amounts: Any) -> InputRange:
         extra = [np.tile(NOTHING, (max(0, n), 1)) for n in (before, after)]
         return np.concatenate([extra[0], lines, extra[1]])
 
-    return source.each(pad)
+    return source.map_axes(pad)
 
 
 def _whole(lines: np.ndarray, counts: bool) -> np.ndarray:

@@ -33,7 +33,7 @@ class BundleFullError(PixelwiseError):
 
 
 @dataclass(frozen=True, eq=False)
-class Packed:
+class EncodedResult:
     """One photo, ready for the ZIP.
 
     Attributes:
@@ -49,7 +49,7 @@ class Packed:
 
 def pack(
     image: np.ndarray, result: Segmentation, palette: np.ndarray, notes: Sequence[str] = ()
-) -> Packed:
+) -> EncodedResult:
     """Encode a labelled photo.
 
     Args:
@@ -63,7 +63,7 @@ def pack(
     overlay = Image.fromarray(blend(image, colors, OVERLAY_ALPHA))
     overlay.save(file, "JPEG", quality=OVERLAY_QUALITY)
     facts = {**result_facts(result), "notes": list(notes)}
-    return Packed(write_indexed_png(result.class_map, palette), file.getvalue(), facts)
+    return EncodedResult(write_indexed_png(result.class_map, palette), file.getvalue(), facts)
 
 
 class ResultArchive:
@@ -97,7 +97,7 @@ class ResultArchive:
         """How many photos are in it."""
         return len(self._photos)
 
-    def add(self, name: str, packed: Packed) -> str:
+    def add(self, name: str, packed: EncodedResult) -> str:
         """Take a photo in.
 
         Args:
@@ -121,7 +121,7 @@ class ResultArchive:
         self._photos.append({"image": stem, **packed.facts})
         return stem
 
-    def fail(self, name: str, error: str) -> None:
+    def add_failure(self, name: str, error: str) -> None:
         """Note a photo that could not be labelled, and why."""
         self._failed.append({"image": safe_stem(name), "error": error})
 

@@ -1,4 +1,4 @@
-"""Class maps side by side: what changed, who agrees with whom, how well one mask covers another."""
+"""Compare class maps: changed pixels, agreement of models, IoU, precision and recall."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,21 +8,21 @@ import numpy as np
 from segmentation.categories import display_name
 from segmentation.errors import ExplainError
 
-IGNORE = 255
-"""The label of pixels that a truth leaves open, as in VOC: they count for nobody."""
+IGNORE_INDEX = 255
+"""Label of unannotated pixels in a ground truth, as in VOC; metrics skip them."""
 
-NEITHER, RIGHT, MISSED, EXTRA = range(4)
+TRUE_NEGATIVE, TRUE_POSITIVE, FALSE_NEGATIVE, FALSE_POSITIVE = range(4)
 
 
 def changed_pixels(
     before: np.ndarray, after: np.ndarray, valid: np.ndarray | None = None
 ) -> tuple[np.ndarray, float]:
-    """Where two class maps differ.
+    """Mark the pixels on which two class maps differ.
 
     Args:
         before: (H, W) uint8.
         after: (H, W) uint8.
-        valid: (H, W) bool, the pixels that count; all of them if None.
+        valid: (H, W) bool, the pixels to compare; None for all.
 
     Returns:
         changed: (H, W) bool, false where `valid` is.
@@ -39,27 +39,28 @@ def changed_pixels(
 def joint_classes(
     class_maps: Sequence[np.ndarray], categories: Sequence[Sequence[str]]
 ) -> tuple[list[np.ndarray], tuple[str, ...]]:
-    """Give class maps of several models one numbering, by the names that they show.
+    """Renumber class maps of several models to one set of classes, by display name.
 
     Args:
         class_maps: (H, W) uint8 each.
         categories: the raw class names of each.
 
     Returns:
-        The maps as (H, W) int32, and the shown names by the joint number.
+        The maps as (H, W) int32, and the display names by joint index.
     """
     names: dict[str, int] = {}
     renumbered = []
-    for class_map, own in zip(class_maps, categories, strict=True):
+    for class_map, model_categories in zip(class_maps, categories, strict=True):
         table = np.array(
-            [names.setdefault(display_name(name), len(names)) for name in own], np.int32
+            [names.setdefault(display_name(name), len(names)) for name in model_categories],
+            np.int32,
         )
         renumbered.append(table[class_map])
     return renumbered, tuple(names)
 
 
 def agreement(class_maps: Sequence[np.ndarray]) -> np.ndarray:
-    """Share of pixels on which each pair agrees: (n, n) float64, symmetric, 1 on the diagonal."""
+    """Return the share of equal pixels of each pair: (n, n) float64, symmetric, diagonal 1."""
     count = len(class_maps)
     table = np.eye(count)
     for i in range(count):
@@ -70,21 +71,21 @@ def agreement(class_maps: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def disagreement(class_maps: Sequence[np.ndarray]) -> np.ndarray:
-    """How many different answers each pixel got, less one: (H, W) uint8; 0 where all agree."""
+    """Count the distinct classes at each pixel, minus 1: (H, W) uint8; 0 where all agree."""
     if not class_maps:
-        raise ExplainError("there is nothing to compare: give at least one class map")
+        raise ExplainError("no class maps to compare: give at least one")
     stacked = np.sort(np.stack(class_maps), axis=0)  # (n, H, W)
     return (stacked[1:] != stacked[:-1]).sum(axis=0).astype(np.uint8)
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """One class in two class maps.
+    """Overlap of one class in two class maps.
 
     Attributes:
-        name: as it is shown.
-        iou: pixels that carry it in both, as a share of those that do in either, in [0, 1].
-        pixels: how many carry it in the first map and in the second.
+        name: display name of the class.
+        iou: intersection over union, in [0, 1].
+        pixels: pixel count in the first map and in the second.
     """
 
     name: str
@@ -93,7 +94,7 @@ class Overlap:
 
 
 def overlaps(first: np.ndarray, second: np.ndarray, names: Sequence[str]) -> list[Overlap]:
-    """Intersection over union of each class that one of two class maps shows, largest union first.
+    """Compute the IoU of each class present in either class map, largest union first.
 
     Args:
         first: (H, W) of integers, indices into `names`; see `joint_classes`.
@@ -102,68 +103,86 @@ def overlaps(first: np.ndarray, second: np.ndarray, names: Sequence[str]) -> lis
     """
     _same_size(first, second)
     count = len(names)
-    mine, theirs, both = (
+    in_first, in_second, both = (
         np.bincount(labels.ravel(), minlength=count)
         for labels in (first, second, first[first == second])
     )
-    union = mine + theirs - both
+    union = in_first + in_second - both
     order = sorted(np.flatnonzero(union).tolist(), key=lambda index: (-union[index], index))
     return [
-        Overlap(names[i], float(both[i] / union[i]), (int(mine[i]), int(theirs[i]))) for i in order
+        Overlap(names[i], float(both[i] / union[i]), (int(in_first[i]), int(in_second[i])))
+        for i in order
     ]
 
 
 @dataclass(frozen=True)
 class Grade:
-    """A mask against a truth.
+    """Pixel counts of a mask compared with a ground truth.
 
     Attributes:
-        right: pixels in both.
-        missed: pixels of the truth that the mask leaves out.
-        extra: pixels of the mask that the truth does not have.
+        true_positive: pixels in both.
+        false_negative: pixels of the truth missing from the mask.
+        false_positive: pixels of the mask outside the truth.
     """
 
-    right: int
-    missed: int
-    extra: int
+    true_positive: int
+    false_negative: int
+    false_positive: int
 
     @property
     def iou(self) -> float:
         """Intersection over union in [0, 1]; 1 where both are empty."""
-        union = self.right + self.missed + self.extra
-        return self.right / union if union else 1.0
+        union = self.true_positive + self.false_negative + self.false_positive
+        return self.true_positive / union if union else 1.0
 
     @property
     def precision(self) -> float:
-        """Share of the mask that is right, in [0, 1]; 1 for an empty mask."""
-        return self.right / (self.right + self.extra) if self.right + self.extra else 1.0
+        """Share of the mask inside the truth, in [0, 1]; 1 for an empty mask."""
+        return (
+            self.true_positive / (self.true_positive + self.false_positive)
+            if self.true_positive + self.false_positive
+            else 1.0
+        )
 
     @property
     def recall(self) -> float:
-        """Share of the truth that is found, in [0, 1]; 1 for an empty truth."""
-        return self.right / (self.right + self.missed) if self.right + self.missed else 1.0
+        """Share of the truth inside the mask, in [0, 1]; 1 for an empty truth."""
+        return (
+            self.true_positive / (self.true_positive + self.false_negative)
+            if self.true_positive + self.false_negative
+            else 1.0
+        )
 
 
-def verdicts(mask: np.ndarray, truth: np.ndarray, ignore: np.ndarray | None = None) -> np.ndarray:
-    """Each pixel's verdict: (H, W) uint8 of NEITHER, RIGHT, MISSED, EXTRA.
+def confusion_map(
+    mask: np.ndarray, truth: np.ndarray, ignore: np.ndarray | None = None
+) -> np.ndarray:
+    """Classify each pixel of a mask against a ground truth.
 
     Args:
-        mask: (H, W) bool, what is graded.
+        mask: (H, W) bool, the mask to grade.
         truth: (H, W) bool.
-        ignore: (H, W) bool, pixels that do not count; they get NEITHER.
+        ignore: (H, W) bool, pixels to skip; they become TRUE_NEGATIVE.
+
+    Returns:
+        (H, W) uint8 of TRUE_NEGATIVE, TRUE_POSITIVE, FALSE_NEGATIVE and FALSE_POSITIVE.
     """
     if mask.shape != truth.shape:
         raise ExplainError(f"a mask of {mask.shape} cannot be graded against one of {truth.shape}")
-    marks = np.where(mask, np.where(truth, RIGHT, EXTRA), np.where(truth, MISSED, NEITHER))
+    marks = np.where(
+        mask,
+        np.where(truth, TRUE_POSITIVE, FALSE_POSITIVE),
+        np.where(truth, FALSE_NEGATIVE, TRUE_NEGATIVE),
+    )
     if ignore is not None:
-        marks = np.where(ignore, NEITHER, marks)
+        marks = np.where(ignore, TRUE_NEGATIVE, marks)
     return marks.astype(np.uint8)
 
 
 def grade(mask: np.ndarray, truth: np.ndarray, ignore: np.ndarray | None = None) -> Grade:
-    """Count right, missed and extra pixels; see `verdicts`."""
-    counts = np.bincount(verdicts(mask, truth, ignore).ravel(), minlength=4)
-    return Grade(*(int(counts[mark]) for mark in (RIGHT, MISSED, EXTRA)))
+    """Count true positives, false negatives and false positives; see `confusion_map`."""
+    counts = np.bincount(confusion_map(mask, truth, ignore).ravel(), minlength=4)
+    return Grade(*(int(counts[mark]) for mark in (TRUE_POSITIVE, FALSE_NEGATIVE, FALSE_POSITIVE)))
 
 
 def _same_size(first: np.ndarray, second: np.ndarray) -> None:

@@ -1,4 +1,4 @@
-"""Clips and moving pictures: FFmpeg as a child process, labels that do not flicker.
+"""Label video: FFmpeg as a child process, and labels smoothed over time.
 
-`labeler.py` turns a clip into a labelled clip. Imports `inference` and what lies below it.
+`labeler.py` labels a whole clip. Imports `inference` and what lies below it.
 """

@@ -1,10 +1,10 @@
-"""FFmpeg as a child process: what a clip is, its frames in, labelled frames out.
+"""Run FFmpeg as a child process: read a clip's header and frames, write labelled frames.
 
 The program comes with the package `imageio-ffmpeg`, an optional extra. Its own `read_frames` is not
-used: it opens whatever a file points to. A clip may come from a stranger, so the demuxers and
-decoders are a short list, the only protocol is a local file (no playlist can name another file or a
-host), no shell is involved, and a child that stands still is killed. Frames come as PPM pictures,
-which carry their size: upright and with square pixels, as FFmpeg's own filters made them.
+used: it opens whatever a file points to. Clips are untrusted, so demuxers and decoders are limited
+to a short list. The only protocol is a local file: no playlist can name another file or a host. No
+shell is involved, and a stalled child is killed. Frames are PPM images, which carry their size:
+upright and with square pixels, after FFmpeg's filters.
 """
 
 import collections
@@ -24,7 +24,7 @@ from segmentation.errors import VideoError
 from segmentation.images.hdr_color import UNTOLD, Colour, parse_colour
 
 STALL_SECONDS = 60.0
-"""A child that neither takes nor gives a byte for so long is killed."""
+"""A child that reads and writes nothing for this long is killed."""
 PROBE_SECONDS = 20.0
 MAX_PROBE_BYTES = 1 << 16
 
@@ -36,20 +36,20 @@ _DECODERS = (
     "pcm_s24le,pcm_u8,pcm_f32le,pcm_alaw,pcm_mulaw,adpcm_ms,adpcm_ima_wav"
 )
 CUT = "This clip is cut short: a part of the file is missing. Copy it again."
-_CUT_WORDS = ("partial file", "ended prematurely")
+_CUT_MESSAGES = ("partial file", "ended prematurely")
 _QUIET = ("-hide_banner", "-nostdin", "-loglevel", "error")
 
 
 @dataclass(frozen=True)
 class ClipInfo:
-    """What a clip's header says.
+    """Properties from a clip's header.
 
     Attributes:
-        seconds: length, or None where it is not told.
-        height, width: of a frame as it is stored, before any turning; in pixels.
-        fps: frames a second, or None where that is not told.
+        seconds: length, or None if unknown.
+        height, width: of a stored frame, before rotation; in pixels.
+        fps: frames a second, or None if unknown.
         sound: name of the sound's codec, or None without sound.
-        colour: how its numbers mean colours.
+        colour: its colour space.
     """
 
     seconds: float | None
@@ -61,7 +61,7 @@ class ClipInfo:
 
 
 def find_ffmpeg() -> str:
-    """The path of the FFmpeg program.
+    """Return the path of the FFmpeg program.
 
     Raises:
         VideoError: the optional package is not installed, or has no program for this machine.
@@ -70,7 +70,7 @@ def find_ffmpeg() -> str:
         import imageio_ffmpeg
     except ImportError:
         raise VideoError(
-            "Clips need FFmpeg, which is not installed here: pip install imageio-ffmpeg "
+            "Clips need FFmpeg, which is not installed: pip install imageio-ffmpeg "
             '(or pip install "pixelwise[video]"), and start again.'
         ) from None
     try:
@@ -83,7 +83,7 @@ def find_ffmpeg() -> str:
 
 
 def source_options(path: Path, max_pixels: int) -> list[str]:
-    """The words that open a file which may come from a stranger."""
+    """Return the options that open an untrusted file."""
     return [
         *("-protocol_whitelist", "file"),
         *("-format_whitelist", _FORMATS),
@@ -102,7 +102,7 @@ def probe(path: Path, max_pixels: int) -> ClipInfo:
         max_pixels: of one frame.
 
     Raises:
-        VideoError: no readable clip, or no picture in it.
+        VideoError: not a readable clip, or it has no video.
     """
     command = [find_ffmpeg(), "-hide_banner", "-nostdin", *source_options(path, max_pixels)]
     try:
@@ -113,57 +113,55 @@ def probe(path: Path, max_pixels: int) -> ClipInfo:
         raise VideoError(
             f"This clip's header took more than {PROBE_SECONDS:g} s to read."
         ) from None
-    return parse_facts(done.stderr[:MAX_PROBE_BYTES].decode("utf-8", "replace"))
+    return parse_clip_info(done.stderr[:MAX_PROBE_BYTES].decode("utf-8", "replace"))
 
 
-def parse_facts(said: str) -> ClipInfo:
-    """What FFmpeg prints of its input, as numbers.
+def parse_clip_info(messages: str) -> ClipInfo:
+    """Parse what FFmpeg prints about its input.
 
     Args:
-        said: its standard error.
+        messages: its standard error.
 
     Raises:
-        VideoError: it found no clip.
+        VideoError: not a clip.
     """
-    streams = re.findall(r"^ +Stream #0:.*$", said, re.MULTILINE)
+    streams = re.findall(r"^ +Stream #0:.*$", messages, re.MULTILINE)
     videos = [line for line in streams if ": Video: " in line and "(attached pic)" not in line]
     size = re.search(r", (\d{1,6})x(\d{1,6})\b", videos[0]) if videos else None
-    if is_cut(said):
+    if is_cut(messages):
         raise VideoError(CUT)
     if not streams:
-        raise VideoError(
-            "This file is no clip that can be read here. Use MP4, MOV, WebM, MKV or AVI."
-        )
+        raise VideoError("This file is not a readable clip. Use MP4, MOV, WebM, MKV or AVI.")
     if size is None:
-        raise VideoError("There is no moving picture in this file.")
-    length = re.search(r"^ +Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)", said, re.MULTILINE)
+        raise VideoError("This file has no video. Use a clip with moving pictures.")
+    length = re.search(r"^ +Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)", messages, re.MULTILINE)
     hours, minutes, seconds = map(float, length.groups()) if length else (0.0, 0.0, 0.0)
     fps = re.search(r", (\d+(?:\.\d+)?) fps", videos[0])
-    sounds = [found for line in streams if (found := re.search(r": Audio: (\w+)", line))]
+    sounds = [match for line in streams if (match := re.search(r": Audio: (\w+)", line))]
     return ClipInfo(
         seconds=3600 * hours + 60 * minutes + seconds if length else None,
         height=int(size[2]),
         width=int(size[1]),
         fps=float(fps[1]) if fps else None,
         sound=sounds[0][1] if sounds else None,
-        colour=parse_colour(said, videos[0]),
+        colour=parse_colour(messages, videos[0]),
     )
 
 
-def is_cut(said: str) -> bool:
-    """Whether FFmpeg complains that a file ends before it should."""
-    return any(words in said for words in _CUT_WORDS)
+def is_cut(messages: str) -> bool:
+    """Return whether FFmpeg reports a truncated file."""
+    return any(text in messages for text in _CUT_MESSAGES)
 
 
 class FfmpegProcess:
-    """A running FFmpeg, killed at the end of the block and where it stands still.
+    """A running FFmpeg, killed at the end of the block or when it stalls.
 
     Args:
-        arguments: words after the program's name.
-        folder: where it runs; None for here.
+        arguments: command-line arguments.
+        folder: working directory; None for the current one.
 
     Attributes:
-        cut_short: whether it has complained that its input ends before it should.
+        cut_short: whether it has reported a truncated input.
     """
 
     def __init__(self, arguments: list[str], folder: str | None = None) -> None:
@@ -191,27 +189,27 @@ class FfmpegProcess:
             if pipe is not None:
                 try:
                     pipe.close()
-                except OSError:  # what was still to be written has nowhere to go
+                except OSError:  # the child is gone, unwritten bytes are lost
                     continue
         self._process.wait()
 
     @property
-    def said(self) -> str:
-        """The last lines of its complaints."""
+    def messages(self) -> str:
+        """The last lines of its standard error."""
         return b" ".join(self._errors).decode("utf-8", "replace")[-500:]
 
     def read_exactly(self, count: int) -> bytes:
-        """The next bytes of its output; fewer at the end."""
+        """Read the next bytes of its output; fewer at the end."""
         with self._waiting():
             return self._output.read(count)
 
     def read_line(self) -> bytes:
-        """The next line of its output, at most 64 bytes."""
+        """Read the next line of its output, at most 64 bytes."""
         with self._waiting():
             return self._output.readline(64)
 
     def write(self, data: memoryview) -> None:
-        """Hand it bytes.
+        """Write bytes to its input.
 
         Raises:
             VideoError: it has ended.
@@ -220,10 +218,10 @@ class FfmpegProcess:
             with self._waiting():
                 self._process.stdin.write(data)
         except OSError as error:
-            raise VideoError(f"The labelled clip could not be written: {self.said}") from error
+            raise VideoError(f"The labelled clip could not be written: {self.messages}") from error
 
     def finish(self, seconds: float = STALL_SECONDS) -> int:
-        """Tell it that nothing more comes, and wait for its end: its exit status."""
+        """Close its input, wait for it to exit, and return the exit status."""
         try:
             self._process.stdin.close()
             return self._process.wait(seconds)
@@ -257,20 +255,22 @@ class FfmpegProcess:
 
 
 def read_frames(child: FfmpegProcess) -> Iterator[np.ndarray]:
-    """The PPM pictures that a child writes.
+    """Read the PPM images that a child writes.
 
     Yields:
         (H, W, 3) uint8 RGB.
 
     Raises:
-        VideoError: what it writes is no picture.
+        VideoError: the output is not a PPM image.
     """
     while magic := child.read_line():
         sides, depth = child.read_line().split(), child.read_line()
         if magic != b"P6\n" or len(sides) != 2 or depth != b"255\n":
-            raise VideoError(f"FFmpeg did not hand over a picture: {child.said}")
+            raise VideoError(f"FFmpeg did not return an image: {child.messages}")
         width, height = map(int, sides)
         data = child.read_exactly(width * height * 3)
         if len(data) < width * height * 3:
-            raise VideoError(f"FFmpeg ended within a frame of this clip. {child.said}".strip())
+            raise VideoError(
+                f"FFmpeg stopped within a frame of this clip. {child.messages}".strip()
+            )
         yield np.frombuffer(data, np.uint8).reshape(height, width, 3)

@@ -1,10 +1,10 @@
-"""A short clip in, the same clip with its labels laid over it out, sound kept.
+"""Write a short clip again with its labels overlaid, and its sound.
 
-Frames go one by one from FFmpeg through the network and back into FFmpeg: memory does not depend on
-the clip's length. They are thinned to a steady rate by their times (so a phone's uneven frames keep
-step with the sound), turned upright, made square-pixelled and no larger than the limits, and their
-labels are smoothed over time (`smoothing.py`). Nothing of the clip's metadata, such as the place
-where it was taken, is handed on.
+Frames pass one by one from FFmpeg through the network and back to FFmpeg: memory does not depend on
+the clip's length. FFmpeg resamples them to a constant rate by their timestamps, so that a phone's
+uneven frames stay in step with the sound. It also turns them upright, with square pixels, within
+the limits. Labels are smoothed over time (`smoothing.py`). The clip's metadata, such as its
+location, is dropped.
 """
 
 import os
@@ -44,15 +44,15 @@ _COLOUR = ("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "b
 
 @dataclass(frozen=True)
 class LabelledClip:
-    """What came of a clip.
+    """A labelled clip on disk.
 
     Attributes:
         path: the MP4 file (H.264, and the sound where there was one).
-        frames: how many frames it has.
+        frames: number of frames.
         height, width: of each, in pixels; both even.
         fps: frames a second.
         sound: "kept" as it was, "recoded" for MP4, "none" in the clip, or "lost".
-        note: what a person should know about its colours; mostly empty.
+        note: a remark about its colours for the user; usually empty.
     """
 
     path: Path
@@ -72,7 +72,7 @@ def check_clip(path: str | os.PathLike[str], limits: ClipLimits | None = None) -
         limits: see `ClipLimits`; None for its defaults.
 
     Raises:
-        VideoError: no FFmpeg, no such file, no clip, or too much of it.
+        VideoError: FFmpeg or the file is missing, it is not a clip, or it exceeds a limit.
     """
     limits, path = limits or ClipLimits(), Path(path)
     if not path.is_file():
@@ -96,7 +96,7 @@ def check_clip(path: str | os.PathLike[str], limits: ClipLimits | None = None) -
             f"This clip lasts {facts.seconds:.1f} s; at most {limits.seconds:g} s are taken. "
             "Cut it shorter."
         )
-    conversion(facts.colour)  # or it says that there is none
+    conversion(facts.colour)  # raises where there is no conversion
     return facts
 
 
@@ -110,50 +110,54 @@ def label_clip(
     limits: ClipLimits | None = None,
     smoother: Smoother | None = None,
     progress: Callable[[int, int | None], None] = lambda done, total: None,
-    turn: Callable[[], AbstractContextManager[object]] = nullcontext,
+    slot: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> LabelledClip:
-    """Lay a clip's labels over it.
+    """Label a clip and write it with the labels overlaid.
 
     Args:
         source: the clip's file.
-        out: the MP4 file to write; it appears when it is whole.
+        out: the MP4 file to write; it appears once complete.
         segmenter: labels the frames.
         size: shorter side that the network sees; None for the model's own.
         alpha: opacity of the colours, 0 to 1; the background stays clear.
         limits: see `ClipLimits`; None for its defaults.
-        smoother: joins the frames' answers; None for a new `Smoother`.
+        smoother: smooths the labels over time; None for a new `Smoother`.
         progress: called with (frames done, frames in all or None) before each frame and at the
-            end. Whatever it raises ends the work: no child process and no file is left.
-        turn: makes a context in which the network runs once, so that others may have it between
-            two frames.
+            end. An exception from it stops the work; no child process or file remains.
+        slot: returns a context manager in which the network runs for one frame, so that other
+            requests can run between two frames.
 
     Returns:
-        What came of it.
+        The file and its properties.
 
     Raises:
-        VideoError: see `check_clip`; or the clip turns out to be longer or broken on the way.
+        VideoError: see `check_clip`; or the clip is longer than its header says, or broken.
         ModelError: the network fails.
     """
     limits, source, out = limits or ClipLimits(), Path(source), Path(out)
     facts = check_clip(source, limits)
     fps = min(max(facts.fps or limits.fps, 1.0), limits.fps)
     total = max(1, round(facts.seconds * fps)) if facts.seconds else None
-    painter = _FrameLabeler(segmenter, size, alpha, smoother or Smoother(), 1 / fps, turn)
+    labeler = _FrameLabeler(segmenter, size, alpha, smoother or Smoother(), 1 / fps, slot)
     with tempfile.TemporaryDirectory(prefix=".clip-", dir=out.parent) as folder:
         silent = Path(folder, "silent.mp4")
         silent.touch()
-        frames, shape = 0, (0, 0)
         colours = conversion(facts.colour)
         if colours:
             Path(folder, "to_srgb.cube").write_text(colours.table())
         decoding = _decoding(source, limits, fps, colours.filters() if colours else [])
         with FfmpegProcess(decoding, folder) as decoder, _Encoder(silent, fps) as encoder:
+            frames, shape = 0, (0, 0)
             for frame in read_frames(decoder):
-                _check_length(frames, fps, limits)
+                if frames > (limits.seconds + SLACK_SECONDS) * fps:
+                    raise VideoError(
+                        f"This clip is longer than the limit of {limits.seconds:g} s. "
+                        "Cut it shorter."
+                    )
                 progress(frames, total)
-                encoder.write(painter(frame))
+                encoder.write(labeler(frame))
                 frames, shape = frames + 1, frame.shape[:2]
-            _check_decoded(decoder, frames)
+            _check_complete(decoder, frames)
             encoder.finish()
         progress(frames, frames)
         sound = _add_sound(silent, source, Path(folder, "whole.mp4"), facts, limits)
@@ -161,30 +165,21 @@ def label_clip(
     return LabelledClip(out, frames, *shape, fps, sound, colours.note if colours else "")
 
 
-def _check_length(frames: int, fps: float, limits: ClipLimits) -> None:
-    """Raise a `VideoError` where more frames have come than the limit allows."""
-    if frames > (limits.seconds + SLACK_SECONDS) * fps:
-        raise VideoError(
-            f"This clip lasts longer than {limits.seconds:g} s, the most that is taken. "
-            "Cut it shorter."
-        )
-
-
-def _check_decoded(decoder: FfmpegProcess, frames: int) -> None:
-    """Raise a `VideoError` where the decoder has not given the whole clip."""
+def _check_complete(decoder: FfmpegProcess, frames: int) -> None:
+    """Raise VideoError unless the decoder has read the whole clip."""
     if decoder.cut_short:
         raise VideoError(CUT)
     if not frames:
-        raise VideoError(f"No frame of this clip can be decoded. {decoder.said}".strip())
-    if decoder.finish() != 0:  # killed, or out of memory: what is there is not the clip
+        raise VideoError(f"No frame of this clip can be decoded. {decoder.messages}".strip())
+    if decoder.finish() != 0:  # killed, or out of memory: the frames so far are not the clip
         raise VideoError(
-            f"FFmpeg ended after {frames} frames of this clip, before its end. "
-            f"{decoder.said}".strip()
+            f"FFmpeg stopped after {frames} frames, before the end of this clip. "
+            f"{decoder.messages}".strip()
         )
 
 
 class _FrameLabeler:
-    """Labels frames and lays the colours over them."""
+    """Labels frames and overlays the colours."""
 
     def __init__(
         self,
@@ -193,17 +188,17 @@ class _FrameLabeler:
         alpha: float,
         smoother: Smoother,
         elapsed: float,
-        turn: Callable[[], AbstractContextManager[object]],
+        slot: Callable[[], AbstractContextManager[object]],
     ) -> None:
         card = segmenter.model.card
         self._palette = palette_from_card(card.palette, len(card.categories))
         self._clear = [i for i, name in enumerate(card.categories) if name in BACKGROUND_NAMES]
         self._segmenter, self._size, self._alpha = segmenter, size, alpha
-        self._smoother, self._elapsed, self._turn = smoother, elapsed, turn
+        self._smoother, self._elapsed, self._slot = smoother, elapsed, slot
 
     def __call__(self, frame: np.ndarray) -> np.ndarray:
-        """(H, W, 3) uint8 RGB to the same with colours."""
-        with self._turn():
+        """Overlay the labels of an (H, W, 3) uint8 RGB frame."""
+        with self._slot():
             logits = self._segmenter.logits(frame, size=self._size)
             scores = self._smoother(logits, frame, self._elapsed)
             class_map, _, _ = decide(scores, frame.shape[:2])
@@ -232,13 +227,13 @@ class _Encoder:
             self._shape = frame.shape
             self._child = FfmpegProcess(_encoding(self._path, frame.shape[:2], self._fps))
         if frame.shape != self._shape:
-            raise VideoError("This clip's frames change their size on the way. Save it anew.")
+            raise VideoError("This clip's frames change size. Export it again with one size.")
         self._child.write(memoryview(np.ascontiguousarray(frame)).cast("B"))
 
     def finish(self) -> None:
         """Complete the file."""
         if self._child is not None and self._child.finish() != 0:
-            raise VideoError(f"The labelled clip could not be written: {self._child.said}")
+            raise VideoError(f"The labelled clip could not be written: {self._child.messages}")
 
 
 def _decoding(source: Path, limits: ClipLimits, fps: float, colours: list[str]) -> list[str]:
@@ -272,7 +267,7 @@ def _encoding(path: Path, shape: tuple[int, int], fps: float) -> list[str]:
 
 
 def _add_sound(silent: Path, source: Path, whole: Path, facts: ClipInfo, limits: ClipLimits) -> str:
-    """Join the labelled picture and the clip's own sound; returns `LabelledClip.sound`."""
+    """Combine the labelled frames with the clip's sound; return `LabelledClip.sound`."""
     ends = ("-map_metadata", "-1", "-map_chapters", "-1", "-movflags", "+faststart", "-y")
     last = [*ends, f"file:{whole}"]
     picture = ["-i", f"file:{silent}"]
@@ -290,5 +285,5 @@ def _add_sound(silent: Path, source: Path, whole: Path, facts: ClipInfo, limits:
         with FfmpegProcess(command) as child:
             if child.finish() == 0:
                 return sound
-            said = child.said
-    raise VideoError(f"The labelled clip could not be written: {said}")
+            messages = child.messages
+    raise VideoError(f"The labelled clip could not be written: {messages}")

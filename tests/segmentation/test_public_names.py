@@ -26,7 +26,7 @@ HOMES = [
 CHILD = """
 import json, os, sys
 import segmentation as s
-from segmentation.models.weights import hub_folder
+from segmentation.models.weights import hub_cache_dir
 from segmentation.explain.colormap import heat
 from segmentation.explain.perturbations import PERTURBATIONS
 from segmentation.inference.metrics import grade
@@ -42,15 +42,15 @@ def hub_folders(folder):
 
 s.MODELS, s.has_embedded(), s.find_weights(s.MODELS["fcn_resnet50"]), s.default_model("cpu")
 s.open_photo, s.blend, s.write_indexed_png, s.ModelCard
-told = {"hub": [hub_folders(hub_folder)]}
+told = {"hub": [hub_folders(hub_cache_dir)]}
 told["imported"] = sorted({"torch", "torchvision"} & set(sys.modules))
 told["first"] = [s.default_model()]
 import torch.hub
 told["first"].append(s.default_model())
-told["hub"].append(hub_folders(hub_folder))
+told["hub"].append(hub_folders(hub_cache_dir))
 told["hub"].append(hub_folders(lambda: os.path.join(torch.hub.get_dir(), "checkpoints")))
 torch.hub.set_dir("/chosen")
-told["chosen"] = str(hub_folder())
+told["chosen"] = str(hub_cache_dir())
 print(json.dumps(told))
 """
 

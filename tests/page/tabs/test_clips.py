@@ -76,7 +76,7 @@ def test_errors_are_sentences(clips, film, tmp_path, monkeypatch):
     assert "Choose a clip first." in last(None)
     words = tmp_path / "words.mp4"
     words.write_text("dear diary")
-    assert "This file is no clip" in last(str(words))
+    assert "This file is not a readable clip" in last(str(words))
     words.unlink()
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
     assert "pip install imageio-ffmpeg" in last(str(film))

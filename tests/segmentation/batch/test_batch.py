@@ -157,9 +157,9 @@ def test_another_model_does_all_again(label, tmp_path, tiny_program):
 def test_a_run_that_went_wrong_between_settings_trusts_nothing(label, tmp_path, monkeypatch):
     label()
     with monkeypatch.context() as patch:
-        patch.setattr("segmentation.batch.worker.write_whole", _interrupted_at_the_second())
+        patch.setattr("segmentation.batch.worker.write_atomic", _interrupted_at_the_second())
         status, err = label("--palette", "safe")
-    assert (status, err[-1][:8]) == (130, "stopped:")
+    assert (status, err[-1][:8]) == (130, "Stopped.")
     # a_labels.png is in the safe palette now, of as many bytes, and its row said voc
     assert label()[1][0].startswith("1 labelled, 4 done before")
 
@@ -191,7 +191,7 @@ def test_ctrl_c_keeps_what_is_done(label, tmp_path, monkeypatch):
     monkeypatch.setattr(Segmenter, "predict", interrupted)
     assert label() == (
         130,
-        ["stopped: what is done is kept, and the same command goes on from there"],
+        ["Stopped. Finished photos are saved; run the same command again to continue."],
     )
     assert len((tmp_path / "out/classes.csv").read_text().splitlines()) == 3
     assert label()[1][0].startswith("3 labelled, 2 done before")
@@ -237,7 +237,7 @@ def test_an_output_folder_among_the_photos_is_left_out(label, folder, tmp_path):
     assert label(out="photos/second")[1][0].startswith("5 labelled: ")
     status, err = label(out="photos")
     assert (status, len(err)) == (1, 1)
-    assert "name another folder with --out" in err[0]
+    assert "choose another --out" in err[0]
 
 
 def test_what_cannot_be_run_is_one_line(label, folder, tmp_path, tiny_program, capsys):
@@ -249,15 +249,21 @@ def test_what_cannot_be_run_is_one_line(label, folder, tmp_path, tiny_program, c
     assert "cannot write to" in label(out="file")[1][0]
     (tmp_path / "empty").mkdir()
     assert main([str(tmp_path / "empty"), "--out", str(tmp_path / "out")]) == 1
-    assert "there are no pictures in" in capsys.readouterr().err
+    assert "no photos in" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["photos", "photos/b.png"], "name photos, or one folder alone"),
-        (["photos/b.png", "--workers", "2"], "--workers, --threads and --ray are for a folder"),
-        (["photos/b.png", "--ray", "local"], "--workers, --threads and --ray are for a folder"),
+        (["photos", "photos/b.png"], "give photos, or a single folder"),
+        (
+            ["photos/b.png", "--workers", "2"],
+            "--workers, --threads and --ray work only with a folder",
+        ),
+        (
+            ["photos/b.png", "--ray", "local"],
+            "--workers, --threads and --ray work only with a folder",
+        ),
         (["photos", "--workers", "0"], "'0' is not a whole number from 1 to 10000"),
     ],
 )

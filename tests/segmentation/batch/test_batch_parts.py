@@ -16,7 +16,7 @@ from helpers.many_workers import make_a_death, make_mortal, make_nothing, make_p
 from segmentation.batch.discovery import ENDINGS, find_photos
 from segmentation.batch.executors import label_in_processes
 from segmentation.batch.journal import JOURNAL, Journal
-from segmentation.batch.plan import check_places
+from segmentation.batch.plan import check_folders
 from segmentation.batch.ray_executor import share
 from segmentation.batch.reports import write_classes, write_failures
 from segmentation.errors import PixelwiseError
@@ -80,9 +80,9 @@ def test_an_output_folder_among_the_photos_is_refused(tmp_path):
     touch(tmp_path, "photos/a.jpg", "photos/photos/b.jpg", "more/c.jpg")
     for folder, out in [("photos", "photos"), ("photos", "."), ("photos", "photos/../photos/.")]:
         with pytest.raises(PixelwiseError, match="name another folder with --out"):
-            check_places(tmp_path / folder, tmp_path / out)
+            check_folders(tmp_path / folder, tmp_path / out)
     for folder, out in [("photos", "photos/out"), ("more", "."), ("photos", "out")]:
-        check_places(tmp_path / folder, tmp_path / out)
+        check_folders(tmp_path / folder, tmp_path / out)
 
 
 def test_names_are_numbered_in_their_own_folders(tmp_path):
@@ -195,7 +195,7 @@ def test_a_worker_that_dies_is_a_failure_of_its_photo_alone():
     answers = {a.image: a for a in label_in_processes(make_mortal, tasks(*names), 2, 1)}
     assert sorted(answers) == sorted(names)
     assert {name for name in names if answers[name].error} == {"deadly 1", "deadly 2"}
-    assert "its worker ended" in answers["deadly 1"].error
+    assert "its worker died" in answers["deadly 1"].error
 
 
 def test_workers_that_cannot_be_made_end_the_run():

@@ -85,7 +85,7 @@ def test_a_worker_that_dies_is_a_failure_of_its_photo_alone(tmp_path):
     }
     assert sorted(answers) == sorted(names)
     assert {name for name in names if answers[name].error} == {"deadly 1", "deadly 2"}
-    assert "its worker ended" in answers["deadly 1"].error
+    assert "its worker died" in answers["deadly 1"].error
 
 
 @pytest.mark.ray
@@ -98,7 +98,7 @@ def test_what_cannot_run_is_told(tmp_path):
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))  # and does not listen
         address = f"ray://127.0.0.1:{bound.getsockname()[1]}"
-        with pytest.raises(PixelwiseError, match="no Ray cluster answers at 'ray:"):
+        with pytest.raises(PixelwiseError, match="no Ray cluster responds at 'ray:"):
             list(label_on_ray(make_nothing, tasks("a"), 1, address))
 
 

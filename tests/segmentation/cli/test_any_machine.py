@@ -157,7 +157,7 @@ def test_ctrl_c_on_a_list_of_photos_is_one_line_and_130(
     out = tmp_path / "out"
     assert main(words(photos, tiny_program, out)) == 130
     said = capsys.readouterr()
-    assert said.err.splitlines() == ["stopped: 2 of 4 photos are done, this one is not"]
+    assert said.err.splitlines() == ["Stopped. 2 of 4 photos are finished."]
     assert len(said.out.splitlines()) == 2
     assert sorted(path.name for path in out.iterdir()) == [
         *("0_labels.png", "0_overlay.png", "1_labels.png", "1_overlay.png")
@@ -173,7 +173,7 @@ def test_ctrl_c_before_the_first_photo_is_one_line_too(
 
     monkeypatch.setattr(main_module, step, interrupt)
     assert main(words(photos, tiny_program, tmp_path / "out")) == 130
-    assert capsys.readouterr().err.splitlines() == ["stopped"]
+    assert capsys.readouterr().err.splitlines() == ["Stopped."]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to one process")
@@ -192,7 +192,7 @@ def test_a_real_ctrl_c_leaves_no_traceback_and_no_half_file(photos, tiny_program
         running.kill()
     assert running.returncode == 130
     (line,) = err.splitlines()
-    assert line.startswith("stopped: ")
+    assert line.startswith("Stopped. ")
     for path in out.iterdir():
         with Image.open(path) as image:
             image.load()

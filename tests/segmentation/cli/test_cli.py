@@ -151,7 +151,7 @@ def test_what_cannot_be_loaded_is_one_line_and_status_one(capsys, picture, argum
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "name a photo, or --list"),
+        ([], "give a photo, or --list"),
         (["p.jpg", "--size", "31"], "'31' is not a whole number from 32 to 2048"),
         (["p.jpg", "--size", "big"], "'big' is not a whole number"),
         (["p.jpg", "--alpha", "1.1"], "'1.1' is not a number from 0 to 1"),
@@ -179,7 +179,7 @@ def test_the_list_has_every_model_with_its_facts(capsys, tmp_path, monkeypatch):
     card = embedded_card()
     measured = rf"{card.miou:.1f} +{re.escape(card.measured_on)} +here"
     assert re.search(measured, rows["embedded"])
-    assert rows["fcn_resnet50"].endswith(f"here: {here}")
+    assert rows["fcn_resnet50"].endswith(f"  {here}")
     assert "--weights FILE" in rows["unet"]
     assert "model.json card" in rows["PATH.pt2"]
 

@@ -58,7 +58,7 @@ def test_a_clip_whose_decoder_dies_is_an_error(service, film, tmp_path, monkeypa
 
     monkeypatch.setattr(FfmpegProcess, "read_exactly", read_some)
     last = list(clips.run(str(film), ""))[-1]
-    assert "FFmpeg ended" in said(last)
+    assert "FFmpeg stopped" in said(last)
     assert not isinstance(last[1], str)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]  # nothing is delivered
 

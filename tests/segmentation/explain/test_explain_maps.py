@@ -237,10 +237,10 @@ def test_iou_on_masks_made_by_hand():
     mask[1:3, 0:4] = True  # 8 pixels
     truth[1:3, 2:6] = True  # 8 pixels, 4 in common
     found = metrics.grade(mask, truth)
-    assert (found.right, found.missed, found.extra) == (4, 4, 4)
+    assert (found.true_positive, found.false_negative, found.false_positive) == (4, 4, 4)
     assert found.iou == pytest.approx(1 / 3)
     assert found.precision == found.recall == 0.5
-    marks = metrics.verdicts(mask, truth)
+    marks = metrics.confusion_map(mask, truth)
     np.testing.assert_array_equal(marks[1], [3, 3, 1, 1, 2, 2])
     assert not marks[0].any()
 
@@ -255,7 +255,7 @@ def test_iou_of_equal_disjoint_and_empty_masks():
 def test_pixels_that_the_truth_leaves_open_count_for_nobody():
     mask, truth = np.array([[True, True, False]]), np.array([[True, False, True]])
     found = metrics.grade(mask, truth, np.array([[False, True, True]]))
-    assert (found.right, found.missed, found.extra) == (1, 0, 0)
+    assert (found.true_positive, found.false_negative, found.false_positive) == (1, 0, 0)
     with pytest.raises(ExplainError, match="cannot be graded"):
         metrics.grade(mask, truth.T)
 

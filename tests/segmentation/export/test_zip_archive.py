@@ -31,7 +31,7 @@ def test_a_zip_has_each_photo_a_table_and_the_facts(result, packed):
     file = io.BytesIO()
     with ResultArchive(file, 10**6) as bundle:
         stems = [bundle.add(name, packed) for name in ("cat.jpg", "CAT.png", "C:\\x\\cat.gif")]
-        bundle.fail("notes.txt", "It is text.")
+        bundle.add_failure("notes.txt", "It is text.")
         bundle.close()
     assert stems == ["cat", "CAT_2", "cat_3"]
     with zipfile.ZipFile(file) as archive:

@@ -11,7 +11,7 @@ import pytest
 import segmentation
 from segmentation import VideoError
 from segmentation.images.hdr_color import HLG, PQ, Colour, conversion, to_srgb
-from segmentation.video.ffmpeg import FfmpegProcess, parse_facts, read_frames
+from segmentation.video.ffmpeg import FfmpegProcess, parse_clip_info, read_frames
 from segmentation.video.labeler import check_clip, label_clip
 
 imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg", reason="no imageio-ffmpeg here")
@@ -185,11 +185,11 @@ LINE = "  Stream #0:0[0x1](und): Video: hevc (Main 10) (hvc1 / 0x31637668), {}, 
     ],
 )  # fmt: skip
 def test_colours_are_read_from_what_ffmpeg_prints(words, colour):
-    assert parse_facts(LINE.format(words)).colour == colour
+    assert parse_clip_info(LINE.format(words)).colour == colour
     dolby = "      DOVI configuration record: version: 1.0, profile: 5, level: 4, rpu flag: 1\n"
-    assert parse_facts(LINE.format(words) + dolby).colour == colour._replace(dolby=True)
+    assert parse_clip_info(LINE.format(words) + dolby).colour == colour._replace(dolby=True)
     eight = dolby.replace("profile: 5", "profile: 8")
-    assert parse_facts(LINE.format(words) + eight).colour == colour
+    assert parse_clip_info(LINE.format(words) + eight).colour == colour
 
 
 @pytest.fixture(scope="module")

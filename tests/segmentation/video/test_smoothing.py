@@ -55,7 +55,7 @@ def test_a_static_noisy_scene_flickers_far_less(rng):
 def test_two_equal_classes_do_not_take_turns(rng):
     smoother = Smoother()
     held, free = [], []
-    loose = Smoother(stick=1.0)
+    loose = Smoother(hysteresis=1.0)
     for _ in range(40):
         logits = torch.from_numpy(rng.normal(0, 0.3, (2, HEIGHT, WIDTH)).astype(np.float32))
         held.append(smoother(logits, picture(), FRAME).argmax(0).numpy())
@@ -82,7 +82,7 @@ def test_a_new_answer_without_motion_is_followed_within_half_a_second():
 
 
 def test_the_mean_is_browns_formula_in_seconds():
-    smoother = Smoother(seconds=0.5, stick=1.0)
+    smoother = Smoother(seconds=0.5, hysteresis=1.0)
     first, second = answer(None), answer(4)
     smoother(first, picture(), FRAME)
     scores = smoother(second, picture(), 0.2).numpy()
@@ -92,7 +92,7 @@ def test_the_mean_is_browns_formula_in_seconds():
 
 
 def test_one_long_step_counts_as_two_short_ones():
-    fine, coarse = Smoother(stick=1.0), Smoother(stick=1.0)
+    fine, coarse = Smoother(hysteresis=1.0), Smoother(hysteresis=1.0)
     for smoother in (fine, coarse):
         smoother(answer(None), picture(), FRAME)
     fine(answer(4), picture(), 0.1)
@@ -102,16 +102,16 @@ def test_one_long_step_counts_as_two_short_ones():
 
 
 def test_more_light_is_no_motion():
-    smoother = Smoother(stick=1.0)
+    smoother = Smoother(hysteresis=1.0)
     smoother(answer(None), picture(), FRAME)
     brighter = smoother(answer(4), np.minimum(picture() + np.uint8(30), 255), FRAME)
-    same = Smoother(stick=1.0)
+    same = Smoother(hysteresis=1.0)
     same(answer(None), picture(), FRAME)
     np.testing.assert_array_equal(brighter.numpy(), same(answer(4), picture(), FRAME).numpy())
 
 
 def test_the_present_label_has_the_odds_that_were_asked_for():
-    smoother = Smoother(stick=1.3)
+    smoother = Smoother(hysteresis=1.3)
     logits = answer(None)
     smoother(logits, picture(), FRAME)
     scores = smoother(logits, picture(), FRAME).numpy()
@@ -126,7 +126,7 @@ def test_another_size_begins_anew_and_little_is_kept():
     scores = smoother(logits, picture(4), FRAME)
     np.testing.assert_allclose(scores.numpy(), logits.log_softmax(0).numpy(), atol=1e-5)
     assert smoother.nbytes == 10 * 12 * (3 * 4 + 3 * 4 + 1)
-    smoother.forget()
+    smoother.reset()
     assert smoother.nbytes == 0
 
 
@@ -138,7 +138,7 @@ def test_a_grid_that_is_finer_than_any_network_sees_is_halved():
     torch.testing.assert_close(scores, expected)
 
 
-@pytest.mark.parametrize("wrong", [{"seconds": 0.0}, {"stick": 0.9}])
+@pytest.mark.parametrize("wrong", [{"seconds": 0.0}, {"hysteresis": 0.9}])
 def test_senseless_settings_are_refused(wrong):
     with pytest.raises(ValueError, match="above 0"):
         Smoother(**wrong)
