@@ -14,6 +14,7 @@ from page.classroom.session import Lab, palette_of, told
 from page.service.result_cache import LabelResult
 from segmentation import Segmentation
 from segmentation.explain.ablation import has_skip, replace_logits, without_skip
+from segmentation.explain.colormap import apply_colormap
 from segmentation.explain.feature_maps import (
     FeatureMap,
     feature_maps,
@@ -188,7 +189,7 @@ def _stage(found: FeatureMap) -> str:
     ]
     pictures += [
         fig.frame(
-            _enlarged(fig.heat(values)),
+            _enlarged(apply_colormap(values)),
             f"channel {channel}",
             alt=f"Channel {channel} of {found.name}",
             pick=False,

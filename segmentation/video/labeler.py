@@ -149,11 +149,7 @@ def label_clip(
         with FfmpegProcess(decoding, folder) as decoder, _Encoder(silent, fps) as encoder:
             frames, shape = 0, (0, 0)
             for frame in read_frames(decoder):
-                if frames > (limits.seconds + SLACK_SECONDS) * fps:
-                    raise VideoError(
-                        f"This clip is longer than the limit of {limits.seconds:g} s. "
-                        "Cut it shorter."
-                    )
+                _check_length(frames / fps, limits)
                 progress(frames, total)
                 encoder.write(labeler(frame))
                 frames, shape = frames + 1, frame.shape[:2]
@@ -163,6 +159,14 @@ def label_clip(
         sound = _add_sound(silent, source, Path(folder, "whole.mp4"), facts, limits)
         os.replace(Path(folder, "whole.mp4"), out)
     return LabelledClip(out, frames, *shape, fps, sound, colours.note if colours else "")
+
+
+def _check_length(seconds: float, limits: ClipLimits) -> None:
+    """Raise VideoError once more has come than the limit allows."""
+    if seconds > limits.seconds + SLACK_SECONDS:
+        raise VideoError(
+            f"This clip is longer than the limit of {limits.seconds:g} s. Cut it shorter."
+        )
 
 
 def _check_complete(decoder: FfmpegProcess, frames: int) -> None:

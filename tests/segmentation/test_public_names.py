@@ -27,7 +27,7 @@ CHILD = """
 import json, os, sys
 import segmentation as s
 from segmentation.models.weights import hub_cache_dir
-from segmentation.explain.colormap import heat
+from segmentation.explain.colormap import apply_colormap
 from segmentation.explain.perturbations import PERTURBATIONS
 from segmentation.inference.metrics import grade
 

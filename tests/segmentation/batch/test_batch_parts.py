@@ -79,7 +79,7 @@ def test_a_folder_that_cannot_be_read_is_told(tmp_path, monkeypatch):
 def test_an_output_folder_among_the_photos_is_refused(tmp_path):
     touch(tmp_path, "photos/a.jpg", "photos/photos/b.jpg", "more/c.jpg")
     for folder, out in [("photos", "photos"), ("photos", "."), ("photos", "photos/../photos/.")]:
-        with pytest.raises(PixelwiseError, match="name another folder with --out"):
+        with pytest.raises(PixelwiseError, match="choose another --out"):
             check_folders(tmp_path / folder, tmp_path / out)
     for folder, out in [("photos", "photos/out"), ("more", "."), ("photos", "out")]:
         check_folders(tmp_path / folder, tmp_path / out)

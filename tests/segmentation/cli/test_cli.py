@@ -173,8 +173,8 @@ def test_the_list_has_every_model_with_its_facts(capsys, tmp_path, monkeypatch):
     assert main(["--list"]) == 0
     rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
     assert set(MODELS) < set(rows)
-    facts = r"deeplabv3_resnet101 +61\.0 M +245 MB +67\.4 +COCO val2017 with VOC's classes +to"
-    facts += " be downloaded"
+    facts = r"deeplabv3_resnet101 +61\.0 M +245 MB +67\.4 +COCO val2017 with VOC's classes +not"
+    facts += " downloaded"
     assert re.fullmatch(facts, rows["deeplabv3_resnet101"])
     card = embedded_card()
     measured = rf"{card.miou:.1f} +{re.escape(card.measured_on)} +here"
