@@ -177,7 +177,7 @@ def test_the_list_has_every_model_with_its_facts(capsys, tmp_path, monkeypatch):
     facts += " downloaded"
     assert re.fullmatch(facts, rows["deeplabv3_resnet101"])
     card = embedded_card()
-    measured = rf"{card.miou:.1f} +{re.escape(card.measured_on)} +here"
+    measured = rf"{card.miou:.1f} +{re.escape(card.measured_on)} +/.*embedded.pth$"
     assert re.search(measured, rows["embedded"])
     assert rows["fcn_resnet50"].endswith(f"  {here}")
     assert "--weights FILE" in rows["unet"]
