@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from segmentation.inference.prediction_sets import set_sizes
+from segmentation.inference.postprocessing import set_sizes
 
 LATTICE = 5
 """Every fifth pixel of every fifth row is taken."""
@@ -190,7 +190,7 @@ def set_threshold(probabilities: Tensor, labels: Tensor, level: float = LEVEL) -
 def check_sets(probabilities: Tensor, labels: Tensor, threshold: float) -> dict[str, Any]:
     """What the sets of that threshold are worth on other pixels.
 
-    See `segmentation.inference.prediction_sets` for what is in a pixel's set.
+    See `segmentation/inference/postprocessing.py` for what is in a pixel's set.
 
     Returns:
         coverage: how often the true class is in the set; sizes: set size -> share of the pixels;

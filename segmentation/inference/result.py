@@ -14,8 +14,7 @@ import torch
 from segmentation.categories import BACKGROUND_NAMES
 from segmentation.errors import PixelError, PixelwiseError
 from segmentation.inference.components import label_components
-from segmentation.inference.postprocessing import pixel_logits
-from segmentation.inference.prediction_sets import prediction_set
+from segmentation.inference.postprocessing import pixel_logits, prediction_set
 
 _TALLY_PIXELS = 1 << 18
 
@@ -104,7 +103,7 @@ class Segmentation:
         device: where it ran.
         seconds: from the opened photo to this result.
         precision: what the network computed in: "float32", "bfloat16" or "float16".
-        set_sizes: (H, W) uint8, how many classes each pixel may be (`prediction_sets`); None where
+        set_sizes: (H, W) uint8, how many classes each pixel may be (see `postprocessing`). None where
             the model's card has no measured threshold for the size that the network was shown.
         set_threshold: probability from which a class belongs to a pixel's set, or None likewise.
     """

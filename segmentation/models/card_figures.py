@@ -63,7 +63,7 @@ class Figures:
         temperature: what logits should be divided by for the best calibration, or None.
         bins: accuracy by confidence, from low to high; empty where not measured.
         set_threshold: probability from which a class belongs to a pixel's set, or None; see
-            `prediction_sets`.
+            `inference/postprocessing.py`.
         set_level: how often such a set should hold the true class, in (0, 1), or None.
         set_coverage: how often it did on photos that the threshold was not drawn from, or None.
     """

@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from segmentation.inference.postprocessing import decide, decide_with_sets
-from segmentation.inference.prediction_sets import prediction_set, set_sizes
+from segmentation.inference.postprocessing import (
+    decide,
+    decide_with_sets,
+    prediction_set,
+    set_sizes,
+)
 from training.calibration import (
     PixelSample,
     best_temperature,
