@@ -4,8 +4,8 @@ import html
 
 TITLE = "Live"
 CLIP_TITLE = "A clip"
-FAILED = "Something went wrong on this side. Start the camera once more."
-CLIP_FAILED = "Something went wrong on this side; the clip was not labelled. Try it once more."
+FAILED = "The server had a problem. Please start the camera again."
+CLIP_FAILED = "The server had a problem; the clip was not labelled. Please try again."
 CLIP_WAITS = "Another clip is being labelled, yours is next …"
 CLIP_CANCELLED = "Cancelled. Nothing of the clip is kept."
 

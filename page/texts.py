@@ -27,16 +27,16 @@ NOT_SHARPER = (
     "Sharper outlines were measured for the built-in model only: this model was shown one size."
 )
 FORGOTTEN = "This result is no longer kept here. Label the photo again to ask about its pixels."
-BUSY = "Something went wrong on this side; the photo was not labelled. Try it once more."
-ODD_CALL = "This call could not be answered. Check its values, or try it once more."
+BUSY = "The server had a problem; your photo was not labelled. Please try again."
+ODD_CALL = "This call could not be answered. Check its values, then try again."
 FETCH_FAILED = "The weights of this model could not be fetched. Try again later."
 MODEL_FAILED = "This model cannot be used at the moment. Choose another one."
-FULL = "There are too many files on this side at the moment. Try again in a minute."
-NO_ROOM = "The file could not be stored on this side. Try again later."
-CLOSING = "This page is being closed. Try again later."
+FULL = "The server's storage for photos is full. Please try again in a minute."
+NO_ROOM = "The server could not store this file. Please try again later."
+CLOSING = "This page is shutting down. Please try again later."
 NO_MEMORY = (
-    "There was not enough memory for this photo on this side. Choose a smaller size or a smaller "
-    "photo; the next one is not affected."
+    "The server does not have enough memory for this photo. Choose a smaller size or a smaller "
+    "photo; other photos are not affected."
 )
 
 
@@ -53,10 +53,10 @@ def busy(waiting: int, seconds: int | None) -> str:
 
 
 def place(number: int, seconds: float | None, loading: bool = False) -> str:
-    """What somebody is told who waits in line; see `line.QueuePosition`."""
+    """What somebody is told who waits in the queue; see `QueuePosition`."""
     if loading and number == 1:
         return "The network is being loaded; your photo is next …"
-    where = "You are next" if number == 1 else f"You are number {number} in line"
+    where = "You are next" if number == 1 else f"You are number {number} in the queue"
     if seconds is None:
         return f"{where} …"
     rounded = math.ceil(seconds) if seconds <= 10 else 5 * math.ceil(seconds / 5)
@@ -65,7 +65,7 @@ def place(number: int, seconds: float | None, loading: bool = False) -> str:
 
 def waited(seconds: float) -> str:
     """What somebody is told who has waited in vain."""
-    return f"Your photo has waited {seconds:.0f} s without its turn coming."
+    return f"Timed out after {seconds:.0f} s in the queue."
 
 
 def too_long(seconds: float) -> str:
@@ -87,7 +87,7 @@ SEVERAL_NONE = '<p role="status">Choose some photos first.</p>'
 def several_intro(most: int) -> str:
     """What the tab for several photos is for; HTML."""
     return (
-        f"<p>Drop up to {most} photos. They wait in the same line as everybody's, one at a time, "
+        f"<p>Drop up to {most} photos. They share one queue with everybody's photos, "
         "and are labelled by the model and at the size chosen in the tab Label. The ZIP has each "
         "photo's label map and overlay, a table of the classes and the facts as JSON.</p>"
     )
@@ -138,7 +138,7 @@ def several_busy(visitors: int) -> str:
 
 def several_too_many(most: int) -> str:
     """Why a photo was not even tried."""
-    return f"Only {most} photos are taken at a time: give it another go."
+    return f"Only {most} photos at a time; start another run for the rest."
 
 
 def short_name(name: str) -> str:

@@ -141,7 +141,7 @@ def told(view: Callable[..., Iterator[str]]) -> Callable[..., Iterator[str]]:
             yield _who_asked(args) + words.note(words.escape(f"{text.rstrip('.')}."), "error")
         except Exception as error:
             error_log.tell(log, "a view of the classroom failed", error)
-            yield words.note("Something went wrong on this side. Try it once more.", "error")
+            yield words.note("The server had a problem. Please try again.", "error")
 
     return run
 

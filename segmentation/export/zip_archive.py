@@ -113,7 +113,7 @@ class ResultArchive:
         if self._file.tell() + len(packed.labels) + len(packed.overlay) > self._max_bytes:
             raise BundleFullError(
                 f"The ZIP is full at {self._max_bytes / 2**20:.0f} MB: label this photo in "
-                "another go."
+                "another run."
             )
         stem = self._free_stem(name)
         self._write(f"{stem}_labels.png", packed.labels)

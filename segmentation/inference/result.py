@@ -103,7 +103,7 @@ class Segmentation:
         device: where it ran.
         seconds: from the opened photo to this result.
         precision: what the network computed in: "float32", "bfloat16" or "float16".
-        set_sizes: (H, W) uint8, how many classes each pixel may be (see `postprocessing`). None where
+        set_sizes: (H, W) uint8, how many classes a pixel may be (see `postprocessing`). None where
             the model's card has no measured threshold for the size that the network was shown.
         set_threshold: probability from which a class belongs to a pixel's set, or None likewise.
     """

@@ -238,7 +238,7 @@ def test_the_end_lets_photos_at_work_end(served, local):
                 path = app.upload(data)
                 called = app.call(path)
                 if called.status_code == 503:
-                    assert "being closed" in called.text
+                    assert "shutting down" in called.text
                     return
                 told.append(app.answer(called.json()["event_id"])[0])
 

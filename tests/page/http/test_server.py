@@ -392,7 +392,7 @@ def test_a_full_disk_quota_is_told(app, monkeypatch):
     answer = app.http.post(f"{API}/upload", files={"files": ("a.png", png())})
     assert answer.status_code == 429
     assert answer.headers["retry-after"] == "10"
-    assert "too many files" in answer.json()["detail"]
+    assert "storage for photos is full" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize(
@@ -505,7 +505,7 @@ def test_who_waits_is_told_the_place_and_then_the_answer(app):
         visitor.join(30)
     texts = {name: [v["text"] for v in found if "text" in v] for name, found in values.items()}
     assert texts["ana"][0].startswith("You are next, about ")
-    assert texts["ben"][0].startswith("You are number 2 in line, about ")
+    assert texts["ben"][0].startswith("You are number 2 in the queue, about ")
     assert all(found[-1]["labels"] for found in values.values())
     assert app.answer(first)[0] == "complete"
 
@@ -544,7 +544,7 @@ def test_who_waits_too_long_is_told(app, monkeypatch):
     monkeypatch.setattr(app.site.scheduler, "time_limit", 0.5)
     kind, data = app.answer(second)
     assert kind == "error"
-    assert json.loads(data)["error"].startswith("Your photo has waited 1 s without its turn")
+    assert json.loads(data)["error"].startswith("Timed out after 1 s in the queue")
     app.gate.open.set()
     assert app.answer(first)[0] == "complete"
 
@@ -606,11 +606,11 @@ def fail(error: Exception):
 @pytest.mark.parametrize(
     ("error", "told"),
     [
-        (RuntimeError("secret detail"), "Something went wrong on this side"),
-        (MemoryError(), "not enough memory for this photo"),
-        (torch.OutOfMemoryError("CUDA out of memory"), "not enough memory for this photo"),
+        (RuntimeError("secret detail"), "The server had a problem"),
+        (MemoryError(), "not have enough memory for this photo"),
+        (torch.OutOfMemoryError("CUDA out of memory"), "not have enough memory for this photo"),
         (ImageError("this one is odd"), "This one is odd"),
-        (RecursionError("deep"), "Something went wrong on this side"),
+        (RecursionError("deep"), "The server had a problem"),
     ],
 )
 def test_a_failure_is_told_and_the_next_photo_works(app, error, told):

@@ -96,13 +96,13 @@ def test_each_is_told_their_place_as_it_changes(line):
     first, second, third, fourth = (Visitor(line) for _ in range(4))
     wait_until(lambda: second.told and third.told and fourth.told)
     assert second.told == ["You are next, about 4 s …"]
-    assert third.told == ["You are number 2 in line, about 8 s …"]
-    assert fourth.told == ["You are number 3 in line, about 15 s …"]
+    assert third.told == ["You are number 2 in the queue, about 8 s …"]
+    assert fourth.told == ["You are number 3 in the queue, about 15 s …"]
     third.gone.set()
     third.join()
     assert isinstance(third.error, CancelledError)
     wait_until(lambda: len(fourth.told) > 1)
-    assert fourth.told[1].startswith("You are number 2 in line, about ")
+    assert fourth.told[1].startswith("You are number 2 in the queue, about ")
     for visitor in (first, second, fourth):
         visitor.finish()
 
@@ -139,7 +139,7 @@ def test_a_model_being_loaded_is_said_and_teaches_nothing(line):
     second, third = Visitor(line), Visitor(line)
     wait_until(lambda: second.told and third.told)
     assert second.told == ["The network is being loaded; your photo is next …"]
-    assert third.told == ["You are number 2 in line …"]
+    assert third.told == ["You are number 2 in the queue …"]
     time.sleep(0.3)
     for visitor in (second, third):
         visitor.end.set()
@@ -230,9 +230,9 @@ def test_places_count_on_all_who_work(wide):
     wait_until(lambda: all(one.told for one in waiting))
     assert [one.told[0] for one in waiting] == [
         "You are next, about 4 s …",
-        "You are number 2 in line, about 4 s …",
-        "You are number 3 in line, about 4 s …",
-        "You are number 4 in line, about 8 s …",
+        "You are number 2 in the queue, about 4 s …",
+        "You are number 3 in the queue, about 4 s …",
+        "You are number 4 in the queue, about 8 s …",
     ]
     assert wide.estimated_wait() == 10  # 7 x 4 s by three
     for one in (*at_work, *waiting):
@@ -316,8 +316,7 @@ def test_words_of_a_full_queue(waiting, seconds, text):
 def test_words_of_those_who_waited_in_vain():
     assert user_message(log, ShuttingDownError()) == texts.CLOSING
     assert user_message(log, QueueTimeoutError(0.6, 2, 7)) == (
-        "Your photo has waited 1 s without its turn coming. Busy: 2 photos are waiting. "
-        "Try again in about 7 s."
+        "Timed out after 1 s in the queue. Busy: 2 photos are waiting. Try again in about 7 s."
     )
     assert user_message(log, DeadlineError(1.0)).startswith("This took more than 1 s, the limit")
 
@@ -326,9 +325,9 @@ def test_words_of_those_who_waited_in_vain():
     ("number", "seconds", "text"),
     [
         (1, 0.2, "You are next, about 1 s …"),
-        (3, 7.1, "You are number 3 in line, about 8 s …"),
-        (12, 10.4, "You are number 12 in line, about 15 s …"),
-        (2, None, "You are number 2 in line …"),
+        (3, 7.1, "You are number 3 in the queue, about 8 s …"),
+        (12, 10.4, "You are number 12 in the queue, about 15 s …"),
+        (2, None, "You are number 2 in the queue …"),
     ],
 )
 def test_words_of_a_place(number, seconds, text):

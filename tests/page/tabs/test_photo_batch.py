@@ -121,7 +121,7 @@ def test_without_photos_it_says_so(several):
 def test_more_than_a_handful_are_told(several, uploads):
     *_, last = several.run([uploads[0]] * (MAX_PHOTOS + 2), "", 0, Request())
     assert f"Done: {MAX_PHOTOS} photos are labelled." in last[STATUS]
-    assert last[STATUS].count(f"Only {MAX_PHOTOS} photos are taken at a time") == 2
+    assert last[STATUS].count(f"Only {MAX_PHOTOS} photos at a time") == 2
     assert len(facts_of(last[ZIP]["value"])["failed"]) == 2
 
 

@@ -60,7 +60,7 @@ def test_a_zip_has_each_photo_a_table_and_the_facts(result, packed):
 def test_a_zip_has_an_end(packed):
     with ResultArchive(io.BytesIO(), len(packed.labels) + len(packed.overlay) + 10) as bundle:
         bundle.add("one.jpg", packed)
-        with pytest.raises(BundleFullError, match="label this photo in another go"):
+        with pytest.raises(BundleFullError, match="label this photo in another run"):
             bundle.add("two.jpg", packed)
         assert len(bundle) == 1
 
