@@ -11,9 +11,9 @@ from fastapi import FastAPI
 from fastapi.responses import Response
 
 from deploy.metrics import Metrics
-from deploy.remote_pool import Remote
+from deploy.remote_pool import RemoteModelPool
 from deploy.settings import Settings
-from page.http.middleware import Site
+from page.http.middleware import AppContext
 from page.http.mount import mount
 from page.http.server import set_up_logging
 from page.storage.temp_files import own_folder
@@ -50,11 +50,11 @@ class Health:
 
 def build_ingress(
     settings: Settings,
-    remote: Remote,
+    remote: RemoteModelPool,
     metrics: Metrics,
     ask: Callable[[], Awaitable[object]],
     count_replicas: Callable[[], Awaitable[int]],
-) -> tuple[FastAPI, Site]:
+) -> tuple[FastAPI, AppContext]:
     """The application with the page in it.
 
     `/healthz` and `/metrics` need no password and tell nothing of anybody; every other path goes to

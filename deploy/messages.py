@@ -13,7 +13,7 @@ ARRAYS = ("class_map", "confidence", "runner_up", "set_sizes")
 
 
 @dataclass(frozen=True, eq=False)
-class Parcel:
+class ResultMessage:
     """A labelled photo on its way. Ray hands arrays over without pickling their bytes.
 
     Attributes:
@@ -30,7 +30,7 @@ class Parcel:
 
 
 @dataclass(frozen=True)
-class Failure:
+class ErrorMessage:
     """What a photo came to where that is an error.
 
     Attributes:
@@ -41,7 +41,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class About:
+class ReplicaInfo:
     """What a replica says of itself.
 
     Attributes:
@@ -53,9 +53,9 @@ class About:
     pid: int
 
 
-def pack(result: Segmentation, card: ModelCard) -> Parcel:
+def pack(result: Segmentation, card: ModelCard) -> ResultMessage:
     """Make a result ready to travel."""
-    return Parcel(
+    return ResultMessage(
         arrays=tuple(getattr(result, name) for name in ARRAYS),
         logits=result.logits.numpy(),
         plain={name: getattr(result, name) for name in PLAIN},
@@ -63,7 +63,7 @@ def pack(result: Segmentation, card: ModelCard) -> Parcel:
     )
 
 
-def unpack(parcel: Parcel) -> Segmentation:
+def unpack(parcel: ResultMessage) -> Segmentation:
     """The result again, in this process's own memory.
 
     The arrays that arrive lie in Ray's shared memory, and the page keeps its answers for up to an

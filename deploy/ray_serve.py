@@ -27,9 +27,9 @@ from ray.exceptions import ObjectLostError, RayActorError, WorkerCrashedError
 from ray.serve.exceptions import ReplicaUnavailableError
 
 from deploy.ingress import build_ingress
-from deploy.messages import About, Failure, Parcel
+from deploy.messages import ErrorMessage, ReplicaInfo, ResultMessage
 from deploy.metrics import Metrics
-from deploy.remote_pool import Remote
+from deploy.remote_pool import RemoteModelPool
 from deploy.replica import Question, Replica
 from deploy.settings import DEFAULT_PORT, Settings, parse_settings, words_of
 from page.http.server import LAST_SECONDS, is_busy, set_up_logging, wait_for_signal
@@ -64,15 +64,17 @@ class Segmenter:
         self._label.set_max_batch_size(user_config["batch"])
         self._label.set_batch_wait_timeout_s(user_config["batch_wait"])
 
-    async def __call__(self, image: Any, model: str, size: int | None) -> Parcel | Failure:
+    async def __call__(
+        self, image: Any, model: str, size: int | None
+    ) -> ResultMessage | ErrorMessage:
         """Label a photo; see `replica.Question`."""
         return await self._label(Question(image, model, size))
 
     @serve.batch(max_batch_size=1, batch_wait_timeout_s=0)
-    async def _label(self, questions: list[Question]) -> list[Parcel | Failure]:
+    async def _label(self, questions: list[Question]) -> list[ResultMessage | ErrorMessage]:
         return await asyncio.to_thread(self._replica.label, questions)
 
-    async def about(self) -> About:
+    async def about(self) -> ReplicaInfo:
         """What there is here; also the sign of life that `/healthz` asks for."""
         return self._replica.about()
 
@@ -95,7 +97,7 @@ class Page:
         handle = serve.get_deployment_handle(SEGMENTER, NETWORKS)
         about = await asyncio.wait_for(_about(handle), settings.wait_loading)
         metrics = Metrics()
-        remote = Remote(
+        remote = RemoteModelPool(
             handle.remote,
             ray.put,
             LOST,
@@ -122,7 +124,7 @@ class Page:
             await asyncio.sleep(0.05)
 
 
-async def _about(handle: Any) -> About:
+async def _about(handle: Any) -> ReplicaInfo:
     return await handle.about.remote()
 
 

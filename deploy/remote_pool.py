@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from deploy.messages import Failure, Parcel, unpack
+from deploy.messages import ErrorMessage, ResultMessage, unpack
 from page.options import Options
 from page.service.background import NO_PROGRESS, TICK_SECONDS, Progress
 from page.service.models.model_pool import LocalModelPool
@@ -33,7 +33,7 @@ class UnreachableError(PixelwiseError):
 class Response(Protocol):
     """An answer that is on its way; Ray's `DeploymentResponse` is one."""
 
-    def result(self, *, timeout_s: float | None = None) -> Parcel | Failure:
+    def result(self, *, timeout_s: float | None = None) -> ResultMessage | ErrorMessage:
         """Wait for it.
 
         Raises:
@@ -57,7 +57,7 @@ class Counts(Protocol):
         """One was sent again, because a machine had gone."""
 
 
-class Remote:
+class RemoteModelPool:
     """All models of a deployment; see `page.service.models.model_pool.ModelPool`.
 
     Args:
@@ -107,15 +107,15 @@ class Remote:
         """Always: replicas have loaded everything before they serve."""
         return True
 
-    def segmenter(self, name: str, progress: Progress = NO_PROGRESS) -> "RemoteSegmenter":
+    def segmenter(self, name: str, progress: Progress = NO_PROGRESS) -> "RemotePredictor":
         """What sends photos to the replicas and tells `progress` of the way."""
-        return RemoteSegmenter(self, name, progress)
+        return RemotePredictor(self, name, progress)
 
     def network(self, name: str, progress: Progress = NO_PROGRESS) -> "Segmenter":
         """The model in the page's own process, on its CPU, in float32."""
         return self._local.network(name, progress)
 
-    def ask(self, photo: Photo, model: str, size: int | None, progress: Progress) -> Parcel:
+    def ask(self, photo: Photo, model: str, size: int | None, progress: Progress) -> ResultMessage:
         """Have a photo labelled, and asked for again where a machine goes meanwhile.
 
         Raises:
@@ -140,7 +140,7 @@ class Remote:
                     self._counts.retried()
                     progress(GONE, None)
                     time.sleep(pause)
-            if isinstance(answer, Failure):
+            if isinstance(answer, ErrorMessage):
                 raise answer.error
         except Exception:
             self._counts.failed()
@@ -148,7 +148,9 @@ class Remote:
         self._counts.answered(time.monotonic() - start)
         return answer
 
-    def _wait(self, response: Response, end: float, progress: Progress) -> Parcel | Failure:
+    def _wait(
+        self, response: Response, end: float, progress: Progress
+    ) -> ResultMessage | ErrorMessage:
         try:
             while True:
                 with suppress(TimeoutError):
@@ -173,7 +175,7 @@ class Remote:
         )
 
 
-class RemoteSegmenter:
+class RemotePredictor:
     """What the page takes for a `Segmenter`; see `page.service.models.model_pool.Predictor`.
 
     Args:
@@ -182,7 +184,9 @@ class RemoteSegmenter:
         progress: told where a machine has gone, and asked whether anybody still waits.
     """
 
-    def __init__(self, remote: Remote, name: str, progress: Progress = NO_PROGRESS) -> None:
+    def __init__(
+        self, remote: RemoteModelPool, name: str, progress: Progress = NO_PROGRESS
+    ) -> None:
         self.name = name
         self._remote, self._progress = remote, progress
         self._card: ModelCard | None = None
@@ -193,7 +197,7 @@ class RemoteSegmenter:
         return self._card or self._remote.models[self.name]
 
     def predict(self, image: Photo, *, size: int | None = None) -> Segmentation:
-        """Label a photo; see `Remote.ask` for what is raised."""
+        """Label a photo; see `RemoteModelPool.ask` for what is raised."""
         parcel = self._remote.ask(image, self.name, size, self._progress)
         self._card = parcel.card
         return unpack(parcel)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from deploy.messages import About, Failure, Parcel, pack
+from deploy.messages import ErrorMessage, ReplicaInfo, ResultMessage, pack
 from deploy.settings import Settings
 from segmentation import Photo, PixelwiseError, Segmenter, load
 
@@ -52,12 +52,12 @@ class Replica:
             )
             self.segmenters[name].warm_up()
 
-    def about(self) -> About:
+    def about(self) -> ReplicaInfo:
         """What there is here."""
         models = {name: segmenter.card for name, segmenter in self.segmenters.items()}
-        return About(models, os.getpid())
+        return ReplicaInfo(models, os.getpid())
 
-    def label(self, questions: Sequence[Question]) -> list[Parcel | Failure]:
+    def label(self, questions: Sequence[Question]) -> list[ResultMessage | ErrorMessage]:
         """Label photos, those of one model and size together.
 
         Returns:
@@ -66,7 +66,7 @@ class Replica:
         groups: dict[tuple[str, int | None], list[int]] = defaultdict(list)
         for index, question in enumerate(questions):
             groups[question.model, question.size].append(index)
-        answers: dict[int, Parcel | Failure] = {}
+        answers: dict[int, ResultMessage | ErrorMessage] = {}
         for (model, size), indices in groups.items():
             images = [questions[index].image for index in indices]
             answers.update(zip(indices, self._label_like(model, size, images), strict=True))
@@ -74,12 +74,12 @@ class Replica:
 
     def _label_like(
         self, model: str, size: int | None, images: list[np.ndarray]
-    ) -> list[Parcel | Failure]:
+    ) -> list[ResultMessage | ErrorMessage]:
         segmenter = self.segmenters.get(model)
         if segmenter is None:
             known = ", ".join(self.segmenters)
             text = f"There is no model {model[:200]!r} here any more. Choose one of: {known}."
-            return [Failure(PixelwiseError(text))] * len(images)
+            return [ErrorMessage(PixelwiseError(text))] * len(images)
         if len(images) > 1 and segmenter.supports_batching:
             try:
                 many = segmenter.predict_many([Photo(image) for image in images], size=size)
@@ -90,11 +90,11 @@ class Replica:
 
     def _label_one(
         self, segmenter: Segmenter, image: np.ndarray, size: int | None
-    ) -> Parcel | Failure:
+    ) -> ResultMessage | ErrorMessage:
         try:
             return pack(segmenter.predict(Photo(image), size=size), segmenter.card)
         except PixelwiseError as error:
-            return Failure(type(error)(str(error)))
+            return ErrorMessage(type(error)(str(error)))
         except Exception as error:  # may be one that does not travel
             log.exception("a photo could not be labelled")
-            return Failure(RuntimeError(f"{type(error).__name__}: {error}"))
+            return ErrorMessage(RuntimeError(f"{type(error).__name__}: {error}"))

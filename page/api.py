@@ -9,7 +9,7 @@ import numpy as np
 
 from page import texts
 from page.components.photo_input import PhotoInput
-from page.handlers import Service, png
+from page.handlers import BaseHandlers, png
 from page.service.background import Progress, run_to_completion
 from page.service.errors import CancelledError, QueueFullError
 from page.service.queue.sessions import session_of
@@ -42,8 +42,8 @@ DESCRIPTIONS = {
 """What `/gradio_api/info` says of each endpoint."""
 
 
-class Programs(Service):
-    """Answers programs; see `Service`."""
+class Api(BaseHandlers):
+    """Answers programs; see `BaseHandlers`."""
 
     def segment(
         self, image: str, model: str, request: gr.Request | None = None
@@ -222,7 +222,7 @@ def _whole(value: float | None) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def add_endpoints(programs: Programs) -> None:
+def add_endpoints(programs: Api) -> None:
     """Add the endpoints to the page that is being built.
 
     Args:

@@ -3,7 +3,7 @@
 import gradio as gr
 
 from page import live_texts, texts
-from page.api import Programs, add_endpoints
+from page.api import Api, add_endpoints
 from page.components.page_blocks import Page
 from page.options import Options
 from page.service.labeling_service import LabelingService
@@ -12,8 +12,8 @@ from page.service.queue.sessions import Sessions
 from page.tabs import classroom, label, photo_batch
 from page.tabs.examples import examples_folder
 from page.tabs.label_handlers import Handlers
-from page.tabs.live import Moving
-from page.tabs.photo_batch_job import Several
+from page.tabs.live import LiveTab
+from page.tabs.photo_batch_job import PhotoBatch
 
 
 def build_demo(options: Options, pool: ModelPool | None = None) -> gr.Blocks:
@@ -36,20 +36,20 @@ def build_demo(options: Options, pool: ModelPool | None = None) -> gr.Blocks:
         key = gr.State("")
         with gr.Tabs(elem_id="rooms") as rooms:
             with gr.Tab(label.TITLE, id="label"):
-                first = label.LabelRoom(service, photos)
+                first = label.LabelTab(service, photos)
             with gr.Tab(photo_batch.TITLE, id="several-photos-tab"):
-                several = Several(service, demo.GRADIO_CACHE, sessions)
+                several = PhotoBatch(service, demo.GRADIO_CACHE, sessions)
                 photo_batch.add_several(several, first.model, first.size)
             with gr.Tab(classroom.TITLE, id="classroom"):
                 classroom.Classroom(
                     service, demo=demo, rooms=rooms, key=key, photo=first.photo, examples=photos
                 )
             with gr.Tab(live_texts.TITLE, id="live"):
-                moving = Moving(service, demo=demo, sessions=sessions)
+                moving = LiveTab(service, demo=demo, sessions=sessions)
                 demo.live, demo.clips = moving.live, moving.clips
         first.listen(handlers, key)
         demo.unload(handlers.leave)
         demo.service, demo.sessions = service, sessions
         demo.hidden = service.hidden
-        add_endpoints(Programs(service, demo.GRADIO_CACHE, sessions))
+        add_endpoints(Api(service, demo.GRADIO_CACHE, sessions))
     return demo

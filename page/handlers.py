@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class Service:
+class BaseHandlers:
     """Base of what answers visitors.
 
     Args:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import gradio as gr
 
 from page.demo import build_demo
-from page.http.middleware import Site
+from page.http.middleware import AppContext
 from page.http.server import force_exit_later, set_up_logging, start, stop, wait_for_signal
 from page.http.startup_checks import no_folder
 from page.options import parse_options, parser
@@ -22,7 +22,7 @@ FIRST_PAGE_SECONDS = 1.0
 """How long getting the model ready waits for somebody to look at the page."""
 
 
-def _warm_up(site: Site) -> None:
+def _warm_up(site: AppContext) -> None:
     """Load the first model, behind the page, and fetch the default's weights if need be."""
     site.seen.wait(FIRST_PAGE_SECONDS)
     from segmentation.images.decoding.decoder_process import decoder

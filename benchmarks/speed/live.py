@@ -31,7 +31,7 @@ STAGES = ("decode", "network", "smooth", "decide", "encode")
 
 
 def frame_script(segmenter: Any) -> Callable[[Clock], object]:
-    """What `page.tabs.camera_sessions.Live.frame` does, stage by stage, for two frames in turn."""
+    """Time the stages of `CameraSessions.frame` for two frames in turn."""
     photo = Image.open(EXAMPLES / "chelsea.jpg").convert("RGB").resize(CAMERA)
     side = segmenter.model.card.resize
     scale = min(1.0, side / min(CAMERA))

@@ -8,7 +8,7 @@ import numpy as np
 
 from page.classroom import figures as fig
 from page.classroom import text as words
-from page.classroom.session import Lab, NotYetError, palette_of, told
+from page.classroom.session import ClassroomSession, MissingInputError, palette_of, told
 from page.service import error_messages
 from page.service.result_cache import LabelResult
 from page.texts import size_text
@@ -29,7 +29,7 @@ class Compare:
         lab: finds answers and networks.
     """
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: ClassroomSession) -> None:
         self.lab = lab
 
     def choices(self, key: str) -> list[tuple[str, str]]:
@@ -51,7 +51,7 @@ class Compare:
         """Two or three models on one photo: labels, where they disagree, what is known of them."""
         answer = self.lab.answer(key)
         if not 2 <= len(chosen) <= MAX_COMPARED:
-            raise NotYetError(f"Choose two or {MAX_COMPARED} models.")
+            raise MissingInputError(f"Choose two or {MAX_COMPARED} models.")
         image = answer.photo.image
         figures, found, facts, answers, sorry = [], [], [], [], ""
         for number, choice in enumerate(chosen):

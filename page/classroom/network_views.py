@@ -10,7 +10,7 @@ from PIL import Image
 from page.classroom import figures as fig
 from page.classroom import text as words
 from page.classroom.chart import sweep_chart
-from page.classroom.session import Lab, palette_of, told
+from page.classroom.session import ClassroomSession, palette_of, told
 from page.service.result_cache import LabelResult
 from segmentation import Segmentation
 from segmentation.explain.ablation import has_skip, replace_logits, without_skip
@@ -29,7 +29,7 @@ SIZES = (130, 260, 520, 780, 1040)
 """Shorter sides of the walk through sizes, in pixels."""
 
 
-class Runs:
+class NetworkViews:
     """Views that run networks, step by step: each yields what it has so far.
 
     Args:
@@ -37,7 +37,7 @@ class Runs:
         examples: the folder of the example photos.
     """
 
-    def __init__(self, lab: Lab, examples: Path) -> None:
+    def __init__(self, lab: ClassroomSession, examples: Path) -> None:
         self.lab = lab
         self.examples = examples
 

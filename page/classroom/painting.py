@@ -13,7 +13,7 @@ from PIL import Image
 
 from page.classroom import figures as fig
 from page.classroom import text as words
-from page.classroom.session import Lab, NotYetError, told
+from page.classroom.session import ClassroomSession, MissingInputError, told
 from segmentation import display_name, open_image, read_indexed_png
 from segmentation.inference.metrics import IGNORE_INDEX, Grade, confusion_map, grade
 
@@ -29,7 +29,7 @@ class Grader:
         examples: the folder of the example photos; `truth/` in it holds class maps by their names.
     """
 
-    def __init__(self, lab: Lab, examples: Path) -> None:
+    def __init__(self, lab: ClassroomSession, examples: Path) -> None:
         self.lab = lab
         self.examples = examples
         self._truths: dict[str, Path] | None = None
@@ -75,12 +75,12 @@ class Grader:
         """
         answer = self.lab.answer(key)
         if index is None:
-            raise NotYetError("Choose what you painted first.")
+            raise MissingInputError("Choose what you painted first.")
         index = int(index)
         size = answer.result.class_map.shape
         mask = painted(paint, size)
         if not mask.any():
-            raise NotYetError("Paint something first: draw over the object with the brush.")
+            raise MissingInputError("Paint something first: draw over the object with the brush.")
         image = answer.photo.image
         name = words.escape(display_name(answer.result.categories[index]))
         network = answer.result.class_map == index
@@ -121,7 +121,7 @@ def painted(paint: Any, size: tuple[int, int]) -> np.ndarray:
                 raise ValueError("too large")
             alpha = np.asarray(picture.convert("RGBA"))[..., 3]
     except (ValueError, OSError, binascii.Error, SyntaxError) as error:
-        raise NotYetError("The painting did not arrive whole. Paint it again.") from error
+        raise MissingInputError("The painting did not arrive whole. Paint it again.") from error
     rows, columns = (
         (2 * np.arange(n) + 1) * own // (2 * n) for n, own in zip(size, alpha.shape, strict=True)
     )

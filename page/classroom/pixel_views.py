@@ -7,7 +7,7 @@ import numpy as np
 from page.classroom import drawings as draw
 from page.classroom import figures as fig
 from page.classroom import text as words
-from page.classroom.session import Lab, Pixel, chosen, default_class, palette_of, told
+from page.classroom.session import ClassroomSession, Pixel, chosen, default_class, palette_of, told
 from segmentation import display_name
 from segmentation.explain.ablation import decode, nominal_stride, replace_logits
 from segmentation.explain.aspp import ablated, aspp_of, cell_of, sampling_taps
@@ -23,14 +23,14 @@ from segmentation.inference.metrics import changed_pixels
 REGIONS = 12  # boxes and masks at most
 
 
-class Look:
+class PixelViews:
     """Views that draw a result and a pixel of it.
 
     Args:
         lab: finds answers and networks.
     """
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: ClassroomSession) -> None:
         self.lab = lab
 
     @told

@@ -30,11 +30,11 @@ Pixel = tuple[int, int] | None
 log = logging.getLogger(__name__)
 
 
-class NotYetError(PixelwiseError):
+class MissingInputError(PixelwiseError):
     """Something has to be chosen first; the message is HTML of our own making."""
 
 
-class Lab:
+class ClassroomSession:
     """Finds an answer and its network again, and keeps the features that its first run made.
 
     Args:
@@ -52,10 +52,10 @@ class Lab:
             NotYetError: no photo was labelled, or its result is gone.
         """
         if not key:
-            raise NotYetError(words.NO_PHOTO)
+            raise MissingInputError(words.NO_PHOTO)
         answer = self.service.get_result(key)
         if answer is None:
-            raise NotYetError(words.LABEL_FIRST)
+            raise MissingInputError(words.LABEL_FIRST)
         return answer
 
     def again(self, answer: LabelResult, name: str, size: int | None) -> LabelResult:
@@ -113,7 +113,7 @@ def chosen(pixel: Any, answer: LabelResult) -> tuple[int, int]:
         NotYetError: none was.
     """
     if not pixel:
-        raise NotYetError(words.PICK_FIRST)
+        raise MissingInputError(words.PICK_FIRST)
     y, x = (int(value) for value in pixel)
     return (
         min(max(y, 0), answer.result.height - 1),
@@ -134,7 +134,7 @@ def told(view: Callable[..., Iterator[str]]) -> Callable[..., Iterator[str]]:
     def run(*args: Any, **kwargs: Any) -> Iterator[str]:
         try:
             yield from view(*args, **kwargs)
-        except NotYetError as error:
+        except MissingInputError as error:
             yield words.note(str(error), "empty")
         except PixelwiseError as error:
             text = error_messages.told(log, error)

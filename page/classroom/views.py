@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from page.classroom.session import Lab
+from page.classroom.session import ClassroomSession
 
 if TYPE_CHECKING:
     from page.classroom.comparison import Compare
-    from page.classroom.network_views import Runs
+    from page.classroom.network_views import NetworkViews
     from page.classroom.painting import Grader
-    from page.classroom.pixel_views import Look
+    from page.classroom.pixel_views import PixelViews
 
 
 class Views:
@@ -22,23 +22,23 @@ class Views:
         examples: the folder of the example photos.
     """
 
-    def __init__(self, lab: Lab, examples: Path) -> None:
+    def __init__(self, lab: ClassroomSession, examples: Path) -> None:
         self._lab = lab
         self._examples = examples
 
     @functools.cached_property
-    def look(self) -> "Look":
+    def look(self) -> "PixelViews":
         """Views that draw a result and a pixel of it."""
-        from page.classroom.pixel_views import Look
+        from page.classroom.pixel_views import PixelViews
 
-        return Look(self._lab)
+        return PixelViews(self._lab)
 
     @functools.cached_property
-    def runs(self) -> "Runs":
+    def runs(self) -> "NetworkViews":
         """Views that run networks."""
-        from page.classroom.network_views import Runs
+        from page.classroom.network_views import NetworkViews
 
-        return Runs(self._lab, self._examples)
+        return NetworkViews(self._lab, self._examples)
 
     @functools.cached_property
     def comparison(self) -> "Compare":

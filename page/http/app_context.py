@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from page.service.queue.scheduler import Scheduler
 from page.service.queue.sessions import Sessions
-from page.storage.temp_files import Janitor
+from page.storage.temp_files import TempFileCleaner
 
 if TYPE_CHECKING:
     import gradio as gr
 
 
 @dataclass(frozen=True)
-class Site:
+class AppContext:
     """A page, and what bounds it.
 
     Attributes:
@@ -35,7 +35,7 @@ class Site:
     folder: Path
     scheduler: Scheduler
     sessions: Sessions
-    janitor: Janitor
+    janitor: TempFileCleaner
     max_upload_bytes: int
     embed: Sequence[str] = ()
     alone: bool = False

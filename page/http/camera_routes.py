@@ -17,7 +17,12 @@ from page import live_texts as words
 from page.requests.locality import asked_by
 from page.service import error_log, error_messages
 from page.service.errors import ShuttingDownError
-from page.tabs.camera_sessions import MAX_CAMERAS, CrowdedError, EndedError, Live
+from page.tabs.camera_sessions import (
+    MAX_CAMERAS,
+    CameraExpiredError,
+    CameraSessions,
+    TooManyCamerasError,
+)
 from segmentation import PixelwiseError
 
 PATH = "/live"
@@ -26,7 +31,7 @@ log = logging.getLogger(__name__)
 Answering = Callable[[Request], Awaitable[Response]]
 
 
-def live_routes(live: Live) -> list[Route]:
+def live_routes(live: CameraSessions) -> list[Route]:
     """Routes for `FastAPI(routes=...)`.
 
     Args:
@@ -72,9 +77,9 @@ def _told(answer: Answering) -> Answering:
                 return await answer(request)
         except ClientDisconnect:
             raise  # the guard has stopped the body, and answers itself
-        except EndedError as error:
+        except CameraExpiredError as error:
             return _sentence(410, str(error))
-        except CrowdedError as error:
+        except TooManyCamerasError as error:
             return _sentence(429, str(error))
         except ShuttingDownError as error:
             return _sentence(503, error_messages.told(log, error))

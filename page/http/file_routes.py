@@ -12,7 +12,7 @@ from typing import Any
 from starlette.responses import FileResponse
 
 from page.requests.origin import Scope, header
-from page.requests.request_body import Receive, RefusedError
+from page.requests.request_body import HttpError, Receive
 from page.storage.temp_files import is_inside
 
 NOT_HERE = "There is no such file here, or it is no longer kept."
@@ -30,7 +30,7 @@ def find(path: str, folder: Path) -> Path:
         RefusedError: there is none in the folder.
     """
     if not is_inside(path, folder):
-        raise RefusedError(403, NOT_HERE)
+        raise HttpError(403, NOT_HERE)
     return Path(path).resolve()
 
 
@@ -44,7 +44,7 @@ async def serve(path: Path, scope: Scope, receive: Receive, send: Any) -> None:
         send: where the answer goes.
     """
     if scope["method"] not in ("GET", "HEAD"):
-        raise RefusedError(405, "A file can only be fetched.")
+        raise HttpError(405, "A file can only be fetched.")
     kept = (b"if-range", b"range") if _RANGE.fullmatch(header(scope, b"range") or "") else ()
     headers = [(name, value) for name, value in scope["headers"] if name in kept]
     kind = mimetypes.guess_type(path.name)[0]
@@ -58,4 +58,4 @@ async def serve(path: Path, scope: Scope, receive: Receive, send: Any) -> None:
     try:
         await answer({**scope, "headers": headers}, receive, send)
     except RuntimeError:  # removed since it was looked for
-        raise RefusedError(403, NOT_HERE) from None
+        raise HttpError(403, NOT_HERE) from None

@@ -1,6 +1,6 @@
 """What stands before Gradio's routes: who may ask for what, and for how much.
 
-It stands before Gradio's own middleware too. So no answer of the app goes out but by `Answer`, and
+It wraps Gradio's own middleware too. So every answer of the app passes `ResponseWriter`, and
 whatever fails within is told in a sentence, and in one line of the log.
 """
 
@@ -19,15 +19,15 @@ from starlette.responses import JSONResponse
 from page import texts
 from page.gradio_internals import asks_for_password, queue_size
 from page.http import file_routes, routes
-from page.http.app_context import Site
-from page.http.response import Answer, Send, unexpected
+from page.http.app_context import AppContext
+from page.http.response import ResponseWriter, Send, unexpected
 from page.http.routes import API, FILE
 from page.http.security_headers import security_headers
 from page.requests import locality, logins
 from page.requests.call_checks import MAX_BYTES, V2, read_call, read_cancel
 from page.requests.forwarding import holding, is_known, replay
 from page.requests.origin import Scope, check_origin, header, inward, root_of
-from page.requests.request_body import Body, Message, Receive, RefusedError
+from page.requests.request_body import HttpError, LimitedBody, Message, Receive
 from page.requests.uploads import FILES_AT_ONCE, Uploads
 from page.service import error_log
 from page.tabs.cancel_registry import ARRIVED
@@ -40,7 +40,7 @@ READERS = 2
 log = logging.getLogger(__name__)
 
 
-class Guard:
+class AccessMiddleware:
     """Handles every connection of an app.
 
     Args:
@@ -48,7 +48,7 @@ class Guard:
         site: see there.
     """
 
-    def __init__(self, app: Any, site: Site) -> None:
+    def __init__(self, app: Any, site: AppContext) -> None:
         self.app = app
         self.site = site
         self._logins = logins.Logins()
@@ -66,7 +66,7 @@ class Guard:
         start = time.perf_counter()
         path = scope["path"].removeprefix(scope.get("root_path", "")) or "/"
         headers = security_headers(self.site.embed, is_file="/file=" in path)
-        answer = Answer(send, headers, kept=routes.may_be_kept(path))
+        answer = ResponseWriter(send, headers, kept=routes.may_be_kept(path))
         try:
             await self._answer(scope, path, receive, answer)
         except Exception as error:
@@ -75,14 +75,16 @@ class Guard:
         finally:
             self._log(scope, path, answer.status, time.perf_counter() - start)
 
-    async def _answer(self, scope: Scope, path: str, receive: Receive, answer: Answer) -> None:
+    async def _answer(
+        self, scope: Scope, path: str, receive: Receive, answer: ResponseWriter
+    ) -> None:
         if scope["method"] not in routes.METHODS:
-            raise RefusedError(405, "This page knows no such method.")
+            raise HttpError(405, "This page knows no such method.")
         routes.check_path(path)
         site = self.site
         check_origin(scope, path, behind_proxy=site.behind_proxy, framed=bool(site.embed))
         if not routes.is_open(path) and not is_known(scope):
-            raise RefusedError(401, "Not authenticated")
+            raise HttpError(401, "Not authenticated")
         asked = routes.asked_of(path, scope["query_string"])
         root = root_of(scope, path, site.behind_proxy)
         passed = {**inward(scope, root), "query_string": routes.packed(asked)}
@@ -99,7 +101,12 @@ class Guard:
             await answer.refuse(answer.instead)
 
     async def _show(
-        self, scope: Scope, path: str, receive: Receive, answer: Answer, asked: dict[str, str]
+        self,
+        scope: Scope,
+        path: str,
+        receive: Receive,
+        answer: ResponseWriter,
+        asked: dict[str, str],
     ) -> None:
         if path.rstrip("/") == f"{API}/upload_progress" and "upload_id" in asked:
             self._uploads.remember(asked["upload_id"])
@@ -109,12 +116,17 @@ class Guard:
             self.site.seen.set()
 
     async def _pass_on(
-        self, scope: Scope, path: str, receive: Receive, answer: Answer, asked: dict[str, str]
+        self,
+        scope: Scope,
+        path: str,
+        receive: Receive,
+        answer: ResponseWriter,
+        asked: dict[str, str],
     ) -> None:
         body = self._body(scope, path, receive)
         try:
             await self._post(scope, path, body, answer, asked)
-        except RefusedError as refused:
+        except HttpError as refused:
             body.refused = refused
         except Exception:
             if not body.refused or answer.status:
@@ -125,7 +137,12 @@ class Guard:
             await answer.refuse(refused)
 
     async def _post(
-        self, scope: Scope, path: str, body: Body, answer: Answer, asked: dict[str, str]
+        self,
+        scope: Scope,
+        path: str,
+        body: LimitedBody,
+        answer: ResponseWriter,
+        asked: dict[str, str],
     ) -> None:
         if path == "/login":
             await self._log_in(scope, body, answer)
@@ -139,7 +156,7 @@ class Guard:
         else:
             await self.app(scope, body.receive, answer.send)
 
-    def _body(self, scope: Scope, path: str, receive: Receive) -> Body:
+    def _body(self, scope: Scope, path: str, receive: Receive) -> LimitedBody:
         most, seconds = SPARE_BYTES, self.site.scheduler.time_limit
         subject = "This message"
         if path == f"{API}/upload":
@@ -149,9 +166,9 @@ class Guard:
             most, seconds = logins.MAX_BYTES, LOGIN_SECONDS
         elif routes.call_of(path):
             most = MAX_BYTES
-        return Body(receive, most, seconds, header(scope, b"content-length"), subject)
+        return LimitedBody(receive, most, seconds, header(scope, b"content-length"), subject)
 
-    async def _log_in(self, scope: Scope, body: Body, answer: Answer) -> None:
+    async def _log_in(self, scope: Scope, body: LimitedBody, answer: ResponseWriter) -> None:
         who = (scope.get("client") or ("",))[0]
         data = await self._logins.read(body, who)
         kept: list[Message] = []
@@ -166,7 +183,9 @@ class Guard:
         for message in kept:
             await answer.send(message)
 
-    async def _upload(self, scope: Scope, body: Body, answer: Answer, name: str | None) -> None:
+    async def _upload(
+        self, scope: Scope, body: LimitedBody, answer: ResponseWriter, name: str | None
+    ) -> None:
         janitor, taken = self.site.janitor, 0
 
         async def receive() -> Message:
@@ -176,28 +195,33 @@ class Guard:
             janitor.received(body.size - before)
             taken += body.size - before
             if not janitor.has_room():
-                body.refused = RefusedError(429, texts.FULL)
+                body.refused = HttpError(429, texts.FULL)
                 return {"type": "http.disconnect"}
             return message
 
         if not janitor.has_room():
-            raise RefusedError(429, texts.FULL)
+            raise HttpError(429, texts.FULL)
         try:
             paths, disk = await self._uploads.take(Request(scope, receive), name)
             janitor.received(disk, len(paths))
         except OSError as error:
             log.warning("an upload could not be stored: %s", error.strerror)
-            raise RefusedError(507, texts.NO_ROOM) from error
+            raise HttpError(507, texts.NO_ROOM) from error
         finally:
             janitor.received(-taken)
         await JSONResponse(paths)(scope, body.receive, answer.send)
 
     async def _call(
-        self, scope: Scope, kind: str | None, name: str | None, body: Body, answer: Answer
+        self,
+        scope: Scope,
+        kind: str | None,
+        name: str | None,
+        body: LimitedBody,
+        answer: ResponseWriter,
     ) -> None:
         site = self.site
         if site.scheduler.closed:
-            raise RefusedError(503, texts.CLOSING)
+            raise HttpError(503, texts.CLOSING)
         data = await body.whole()
         call = await anyio.to_thread.run_sync(
             read_call, data, site.demo, site.folder, kind, name, limiter=self._readers
@@ -207,7 +231,7 @@ class Guard:
         waiting, full = queue_size(site.demo)
         if full and not answer.lenient:
             # more at once than threads can even refuse; Gradio would say so in words of its own
-            raise RefusedError(429, texts.busy(waiting, site.scheduler.estimated_wait(waiting)))
+            raise HttpError(429, texts.busy(waiting, site.scheduler.estimated_wait(waiting)))
         if kind == V2:  # its values are a list by now
             path = f"{scope.get('root_path', '')}{API}/call/{name}"
             scope = {**scope, "path": path, "raw_path": path.encode()}
@@ -220,9 +244,9 @@ class Guard:
             return nullcontext()
         return self.site.sessions.connected(asked.get("session_hash", ""))
 
-    async def _failed(self, path: str, error: Exception, answer: Answer) -> None:
+    async def _failed(self, path: str, error: Exception, answer: ResponseWriter) -> None:
         """Answer where the app could not, or must not; the log has one line of a failure."""
-        if isinstance(error, RefusedError):
+        if isinstance(error, HttpError):
             await answer.refuse(error)
             return
         if isinstance(error, ClientDisconnect):
@@ -235,7 +259,7 @@ class Guard:
         if answer.status:
             await answer.end()
         elif isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOSPC:
-            await answer.refuse(RefusedError(503, texts.NO_ROOM))
+            await answer.refuse(HttpError(503, texts.NO_ROOM))
         else:
             await answer.refuse(answer.instead or unexpected())
 
@@ -249,15 +273,17 @@ class Guard:
             log.info("%s %s %d %.3f s", method, _shown(path), status, seconds)
 
 
-def protect(app: Any, site: Site) -> None:
+def protect(app: Any, site: AppContext) -> None:
     """Put the guard before an app, and before all its middleware.
 
     Args:
         app: a Starlette application; what it has been given so far stays behind the guard.
-        site: see `Guard`.
+        site: see `AccessMiddleware`.
     """
-    if not isinstance(app.middleware_stack, Guard):
-        app.middleware_stack = Guard(app.middleware_stack or app.build_middleware_stack(), site)
+    if not isinstance(app.middleware_stack, AccessMiddleware):
+        app.middleware_stack = AccessMiddleware(
+            app.middleware_stack or app.build_middleware_stack(), site
+        )
 
 
 def _shown(path: str) -> str:

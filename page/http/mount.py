@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from page.gradio_internals import mount_at_root, set_threads
-from page.http.middleware import Site, protect
+from page.http.middleware import AppContext, protect
 from page.http.server import (
     MAX_SESSIONS,
     app_kwargs,
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 
-def mount(app: "FastAPI", demo: "gr.Blocks", options: Options) -> Site:
+def mount(app: "FastAPI", demo: "gr.Blocks", options: Options) -> AppContext:
     """Mount the page at the root of an application; routes that it has already come first.
 
     The guard stands before the page's own routes, where it knows who has logged in. The

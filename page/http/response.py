@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from starlette.requests import ClientDisconnect
 
-from page.requests.request_body import Message, RefusedError
+from page.requests.request_body import HttpError, Message
 
 Send = Callable[[Message], Awaitable[None]]
 
@@ -18,7 +18,7 @@ _KEPT = frozenset(
 )
 
 
-class Answer:
+class ResponseWriter:
     """Adds the headers, keeps redirects here, and answers in the app's place where need be.
 
     Args:
@@ -40,7 +40,7 @@ class Answer:
         self._ended = False
         self.status = 0
         self.lenient = False
-        self.instead: RefusedError | None = None
+        self.instead: HttpError | None = None
 
     async def send(self, message: Message) -> None:
         """Pass one message of the app on, unless its answer is to be replaced by `instead`."""
@@ -73,7 +73,7 @@ class Answer:
         except Exception as error:  # h11's, of a visitor who keeps to no protocol
             raise ClientDisconnect from error
 
-    async def refuse(self, refused: RefusedError) -> None:
+    async def refuse(self, refused: HttpError) -> None:
         """Answer with a status and a sentence and hang up, unless an answer has begun."""
         if self.status:
             return
@@ -100,9 +100,9 @@ class Answer:
             await self._out({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-def unexpected() -> RefusedError:
+def unexpected() -> HttpError:
     """What is said where the app fails on a request: nobody's fault can be told from here."""
-    return RefusedError(400, "This request could not be answered as it is.")
+    return HttpError(400, "This request could not be answered as it is.")
 
 
 def _stay_here(header: tuple[bytes, bytes]) -> tuple[bytes, bytes]:

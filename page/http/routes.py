@@ -8,7 +8,7 @@ import re
 from urllib.parse import parse_qsl, urlencode
 
 from page.requests.call_checks import check_id
-from page.requests.request_body import RefusedError
+from page.requests.request_body import HttpError
 
 API = "/gradio_api"
 FILE = f"{API}/file="
@@ -75,7 +75,7 @@ def check_path(path: str) -> None:
         return
     match = _MEMBERS.fullmatch(path)
     if match is None:
-        raise RefusedError(404, "There is no such page here.")
+        raise HttpError(404, "There is no such page here.")
     for value, what in (
         (match["session"], "The session_hash"),
         (match["event"], "The event_id"),
@@ -101,12 +101,12 @@ def asked_of(path: str, query: bytes) -> dict[str, str]:
     if not names or not query:
         return {}
     if len(query) > MAX_QUERY:
-        raise RefusedError(400, "This address is too long.")
+        raise HttpError(400, "This address is too long.")
     pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
     asked: dict[str, str] = {}
     for name, value in pairs:
         if name in asked:
-            raise RefusedError(400, f"This address says {name} twice.")
+            raise HttpError(400, f"This address says {name} twice.")
         if name in names:
             asked[name] = check_id(value, _IDS[name]) if name in _IDS else value
     return asked

@@ -18,12 +18,12 @@ import anyio
 
 from page import gradio_internals
 from page.http.camera_routes import live_routes
-from page.http.middleware import Guard, Site, protect
+from page.http.middleware import AccessMiddleware, AppContext, protect
 from page.http.startup_checks import check_address, check_folder
 from page.options import Options, on_a_space
 from page.requests.locality import is_alone
 from page.service import error_log
-from page.storage.temp_files import Janitor
+from page.storage.temp_files import TempFileCleaner
 from page.theme import looks
 
 if TYPE_CHECKING:
@@ -40,17 +40,17 @@ MAX_SESSIONS = 256
 log = logging.getLogger(__name__)
 
 
-def make_site(demo: "gr.Blocks", options: Options) -> Site:
+def make_site(demo: "gr.Blocks", options: Options) -> AppContext:
     """What the guard must know of a page that `build_demo` built."""
     folder = Path(demo.GRADIO_CACHE)
-    janitor = Janitor(
+    janitor = TempFileCleaner(
         folder,
         options.keep_minutes * 60,
         int(options.cache_mb * 2**20),
         lambda: gradio_internals.kept_files(demo),
         lambda: demo.service.scheduler.files() | demo.clips.files(),
     )
-    return Site(
+    return AppContext(
         demo=demo,
         folder=folder,
         scheduler=demo.service.scheduler,
@@ -63,7 +63,7 @@ def make_site(demo: "gr.Blocks", options: Options) -> Site:
     )
 
 
-def app_kwargs(site: Site) -> dict[str, Any]:
+def app_kwargs(site: AppContext) -> dict[str, Any]:
     """What `launch(app_kwargs=...)`, or `FastAPI(...)` around a mounted page, takes."""
 
     @asynccontextmanager
@@ -84,7 +84,7 @@ def app_kwargs(site: Site) -> dict[str, Any]:
     }
 
 
-async def _sweep(site: Site) -> None:
+async def _sweep(site: AppContext) -> None:
     """Tidy up every few seconds, and go on with it whatever happens."""
     steps = (site.janitor.sweep, site.demo.service.results.evict_expired, trim_memory)
     while True:
@@ -118,7 +118,7 @@ def few_arenas() -> None:
             ctypes.CDLL(None).mallopt(-8, 2)  # M_ARENA_MAX
 
 
-def start(demo: "gr.Blocks", options: Options, *, quiet: bool = False) -> Site:
+def start(demo: "gr.Blocks", options: Options, *, quiet: bool = False) -> AppContext:
     """Serve the page; returns as soon as it is reachable.
 
     Args:
@@ -155,7 +155,9 @@ def start(demo: "gr.Blocks", options: Options, *, quiet: bool = False) -> Site:
             _frontend=False,  # no wait for a whole page within 3 s, which a busy machine may miss
             **looks(),
         )
-    if not isinstance(demo.app.middleware_stack, Guard):  # nobody is to be served without it
+    if not isinstance(
+        demo.app.middleware_stack, AccessMiddleware
+    ):  # nobody is to be served without it
         demo.close(verbose=False)
         raise RuntimeError("the guard is not before the page: is this another Gradio?")
     if options.shared:
@@ -235,7 +237,7 @@ def wait_for_signal() -> str:
     return name[0]
 
 
-def stop(site: Site, *, finished: Callable[[], None] | None = None) -> None:
+def stop(site: AppContext, *, finished: Callable[[], None] | None = None) -> None:
     """End the page: no new photo is taken, those at work may end, the rest is told.
 
     Args:
@@ -252,7 +254,7 @@ def stop(site: Site, *, finished: Callable[[], None] | None = None) -> None:
         finished()
 
 
-def is_busy(site: Site) -> bool:
+def is_busy(site: AppContext) -> bool:
     """Whether anybody still waits for an answer."""
     return gradio_internals.is_busy(site.demo)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from page.requests.request_body import RefusedError
+from page.requests.request_body import HttpError
 from page.storage.temp_files import is_inside
 
 if TYPE_CHECKING:
@@ -119,9 +119,9 @@ def read_object(data: bytes) -> dict[str, Any]:
     try:
         call = json.loads(data, parse_float=_float, parse_int=_int, parse_constant=_no_number)
     except (ValueError, RecursionError):
-        raise RefusedError(400, "The body of this call is no JSON.") from None
+        raise HttpError(400, "The body of this call is no JSON.") from None
     if not isinstance(call, dict):
-        raise RefusedError(400, "The body of this call is no JSON object.")
+        raise HttpError(400, "The body of this call is no JSON object.")
     return call
 
 
@@ -153,7 +153,7 @@ def _function(demo: "gr.Blocks", kind: str | None, name: str | None, call: dict[
         return given
     number = next((n for n, fn in demo.fns.items() if fn.api_name == name), None)
     if number is None or (kind == V2 and demo.fns[number].api_visibility != "public"):
-        raise RefusedError(404, f"There is no function {name[:64]!r} here.")
+        raise HttpError(404, f"There is no function {name[:64]!r} here.")
     if given not in (None, number):
         _refuse("The fn_index of this call is another function's than its address.")
     return number
@@ -196,11 +196,11 @@ def _check_file(value: dict[str, Any], folder: Path) -> None:
     path, url = value.get("path"), value.get("url")
     if isinstance(path, str) and path:
         if _SCHEME.match(path):
-            raise RefusedError(403, NO_ADDRESS)
+            raise HttpError(403, NO_ADDRESS)
         if not is_inside(path, folder):
-            raise RefusedError(403, NOT_HERE)
+            raise HttpError(403, NOT_HERE)
     elif isinstance(url, str) and _SCHEME.match(url) and not _DATA.match(url):
-        raise RefusedError(403, NO_ADDRESS)
+        raise HttpError(403, NO_ADDRESS)
 
 
 def _is_whole(value: object) -> bool:
@@ -226,4 +226,4 @@ def _no_number(text: str) -> NoReturn:
 
 
 def _refuse(text: str) -> NoReturn:
-    raise RefusedError(400, text)
+    raise HttpError(400, text)

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from page.requests.request_body import Body, RefusedError
+from page.requests.request_body import HttpError, LimitedBody
 
 MAX_BYTES = 1 << 16
 PAUSE_SECONDS = 0.5
@@ -23,7 +23,7 @@ class Logins:
         self._pausing = asyncio.Lock()
         self._waiting: dict[str, int] = {}
 
-    async def read(self, body: Body, who: str) -> bytes:
+    async def read(self, body: LimitedBody, who: str) -> bytes:
         """A try's body.
 
         Args:
@@ -35,7 +35,7 @@ class Logins:
         """
         each = self._waiting.get(who, 0)
         if each >= MAX_WAITING_EACH or sum(self._waiting.values()) >= MAX_WAITING:
-            raise RefusedError(429, "Too many wrong passwords. Try again in a minute.")
+            raise HttpError(429, "Too many wrong passwords. Try again in a minute.")
         return await body.whole()
 
     async def pause(self, who: str) -> None:

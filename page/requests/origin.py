@@ -12,7 +12,7 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
-from page.requests.request_body import RefusedError
+from page.requests.request_body import HttpError
 
 Scope = dict[str, Any]
 
@@ -55,7 +55,7 @@ def own_host(scope: Scope, behind_proxy: bool) -> str | None:
         return None
     match = _HOST.fullmatch(host)
     if match is None or int(match[2] or 1) > 65535:
-        raise RefusedError(400, "The Host header names no host.")
+        raise HttpError(400, "The Host header names no host.")
     return host.lower()
 
 
@@ -76,13 +76,13 @@ def check_origin(scope: Scope, path: str, *, behind_proxy: bool, framed: bool) -
     if site is not None:
         if site in ("same-origin", "none") or _opens_the_page(scope, path, framed):
             return
-        raise RefusedError(403, FOREIGN)
+        raise HttpError(403, FOREIGN)
     origin, referer = header(scope, b"origin"), header(scope, b"referer")
     if origin is not None:
         if not _is_of(origin, host):
-            raise RefusedError(403, FOREIGN)
+            raise HttpError(403, FOREIGN)
     elif referer and path != "/" and not _is_of(referer, host):
-        raise RefusedError(403, FOREIGN)
+        raise HttpError(403, FOREIGN)
 
 
 def root_of(scope: Scope, path: str, behind_proxy: bool) -> str:

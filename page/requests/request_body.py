@@ -14,7 +14,7 @@ Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 
 
-class RefusedError(Exception):
+class HttpError(Exception):
     """A request that gets an answer and goes no further.
 
     Args:
@@ -28,7 +28,7 @@ class RefusedError(Exception):
         self.text = text
 
 
-class Body:
+class LimitedBody:
     """Hands a request's body on as it arrives, and no more of it than is allowed.
 
     Args:
@@ -49,9 +49,9 @@ class Body:
         self._drains = True
         self.size = 0
         self.finished = False
-        self.refused: RefusedError | None = None
+        self.refused: HttpError | None = None
         if length is not None and not (length.isascii() and length.isdigit()):
-            raise RefusedError(400, "The Content-Length header is no number.")
+            raise HttpError(400, "The Content-Length header is no number.")
         if length is not None and int(length) > most:
             self._drains = int(length) <= DRAIN_BYTES
             self.refused = self._too_large()
@@ -62,7 +62,7 @@ class Body:
             return {"type": "http.disconnect"}
         try:
             message = await self._next()
-        except RefusedError as refused:
+        except HttpError as refused:
             self.refused = refused
             return {"type": "http.disconnect"}
         return message
@@ -74,7 +74,7 @@ class Body:
         try:
             message = await asyncio.wait_for(self._receive(), max(left, 0.0))
         except TimeoutError:
-            raise RefusedError(408, f"{self._subject} did not arrive in time. Try again.") from None
+            raise HttpError(408, f"{self._subject} did not arrive in time. Try again.") from None
         self.size += len(message.get("body", b""))
         if self.size > self._most:
             raise self._too_large()
@@ -93,7 +93,7 @@ class Body:
         while not self.finished:
             message = await self._next()
             if message["type"] != "http.request":
-                raise RefusedError(400, f"{self._subject} was broken off.")
+                raise HttpError(400, f"{self._subject} was broken off.")
             parts.append(message.get("body", b""))
         return b"".join(parts)
 
@@ -110,8 +110,8 @@ class Body:
             left -= len(message.get("body", b""))
             self.finished = message["type"] != "http.request" or not message.get("more_body")
 
-    def _too_large(self) -> RefusedError:
-        return RefusedError(413, too_large(self._subject, self._most))
+    def _too_large(self) -> HttpError:
+        return HttpError(413, too_large(self._subject, self._most))
 
 
 def too_large(subject: str, most: int) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 
-from page.requests.request_body import RefusedError
+from page.requests.request_body import HttpError
 from page.storage.temp_files import disk_use, keep_private
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class Uploads:
 
         kind = request.headers.get("content-type", "")
         if not kind.lower().startswith("multipart/form-data"):
-            raise RefusedError(400, "This is no upload of a file.")
+            raise HttpError(400, "This is no upload of a file.")
         if name is not None:
             file_upload_statuses.track(name)
         parser = _parser()(
@@ -124,20 +124,20 @@ class Uploads:
         except MultiPartException as error:
             raise self._refusal(error.message) from None
         except (AttributeError, LookupError, TypeError, ValueError):  # of a form that is none
-            raise RefusedError(400, "This is no upload of a file.") from None
+            raise HttpError(400, "This is no upload of a file.") from None
         found = form.getlist("files")
         if not all(isinstance(one, GradioUploadFile) for one in found):
-            raise RefusedError(400, "This is no upload of a file.")
+            raise HttpError(400, "This is no upload of a file.")
         return found
 
-    def _refusal(self, said: str) -> RefusedError:
+    def _refusal(self, said: str) -> HttpError:
         from page.requests.request_body import too_large
 
         if "File size exceeded" in said:
-            return RefusedError(413, too_large("This file", self.max_bytes))
+            return HttpError(413, too_large("This file", self.max_bytes))
         if "Too many" in said:
-            return RefusedError(413, f"At most {FILES_AT_ONCE} files can be uploaded at a time.")
-        return RefusedError(400, "This is no upload of a file.")
+            return HttpError(413, f"At most {FILES_AT_ONCE} files can be uploaded at a time.")
+        return HttpError(400, "This is no upload of a file.")
 
     def _move(self, file: "GradioUploadFile") -> str:
         from page.gradio_internals import strip_invalid_filename_characters
@@ -152,5 +152,5 @@ class Uploads:
         try:
             os.replace(file.file.name, path)
         except ValueError:
-            raise RefusedError(400, "This file's name is none.") from None
+            raise HttpError(400, "This file's name is none.") from None
         return str(path)

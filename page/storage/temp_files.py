@@ -11,7 +11,7 @@ from pathlib import Path
 
 from page.storage.temp_folder import LOCK, VARIABLE, keep_private, own_folder
 
-__all__ = ["VARIABLE", "Janitor", "disk_use", "is_inside", "keep_private", "own_folder"]
+__all__ = ["VARIABLE", "TempFileCleaner", "disk_use", "is_inside", "keep_private", "own_folder"]
 
 BLOCK = 4096
 """Bytes of disk that a name costs at least, be it of a file or of a folder."""
@@ -56,7 +56,7 @@ class _Found:
     seconds: float  # since it was last written, moved or touched
 
 
-class Janitor:
+class TempFileCleaner:
     """Removes files by age, size and number, and the folders that they leave empty.
 
     Args:

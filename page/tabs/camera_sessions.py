@@ -38,16 +38,16 @@ MAP_SIDE = 240
 """Shorter side of the label map that goes back, in pixels: the labels' own grid is coarser."""
 
 
-class EndedError(PixelwiseError):
+class CameraExpiredError(PixelwiseError):
     """The camera's time is over, or it is not known here."""
 
 
-class CrowdedError(PixelwiseError):
+class TooManyCamerasError(PixelwiseError):
     """Too many cameras are on."""
 
 
 @dataclass(eq=False)
-class Camera:
+class CameraSession:
     """One camera that is on.
 
     Attributes:
@@ -67,7 +67,7 @@ class Camera:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-class Live:
+class CameraSessions:
     """The cameras of all visitors.
 
     Args:
@@ -82,7 +82,7 @@ class Live:
         self.service = service
         self.seconds = seconds
         self._clock = clock
-        self._cameras: dict[str, Camera] = {}
+        self._cameras: dict[str, CameraSession] = {}
         self._pace: dict[str, float] = {}  # model -> seconds a frame, as tried
         self._trying = threading.RLock()
         self._lock = threading.Lock()
@@ -112,7 +112,7 @@ class Live:
         from segmentation import Smoother
 
         if len(self) >= MAX_CAMERAS:
-            raise CrowdedError(words.crowded(MAX_CAMERAS))
+            raise TooManyCamerasError(words.crowded(MAX_CAMERAS))
         image = self._read(data)
         name = self.service.resolve(model) if model else self._choose(image)
         if not self.service.is_ready(name):
@@ -120,7 +120,7 @@ class Live:
         segmenter = self.service.segmenter(name)
         self._try(name, image)
         now = self._clock()
-        camera = Camera(segmenter, Smoother(), now + self.seconds, now, now)
+        camera = CameraSession(segmenter, Smoother(), now + self.seconds, now, now)
         ident = secrets.token_urlsafe(16)
         with self._lock:
             self._cameras[ident] = camera
@@ -162,12 +162,12 @@ class Live:
         with self._lock:
             self._cameras.pop(ident, None)
 
-    def _camera(self, ident: str) -> Camera:
+    def _camera(self, ident: str) -> CameraSession:
         with self._lock:
             self._forget()
             camera = self._cameras.get(ident)
             if camera is None:
-                raise EndedError(words.ended(self.seconds))
+                raise CameraExpiredError(words.ended(self.seconds))
             camera.seen = self._clock()
             return camera
 
@@ -182,7 +182,7 @@ class Live:
 
         return open_photo(data, max_megapixels=MAX_MEGAPIXELS).image
 
-    def _label(self, camera: Camera, image: "np.ndarray") -> bytes:
+    def _label(self, camera: CameraSession, image: "np.ndarray") -> bytes:
         from segmentation import encode_label_map
         from segmentation.inference.postprocessing import decide
 
@@ -225,7 +225,7 @@ class Live:
                     LIVE, counts_in_position=False, record_duration=False
                 ):
                     now = self._clock()
-                    camera = Camera(segmenter, Smoother(), now, now, now)
+                    camera = CameraSession(segmenter, Smoother(), now, now, now)
                     start = time.perf_counter()
                     self._label(camera, image)
                     seconds = time.perf_counter() - start

@@ -7,7 +7,13 @@ from typing import Any
 import gradio as gr
 
 from page.classroom import text as words
-from page.classroom.session import Lab, NotYetError, chosen, default_class, palette_of
+from page.classroom.session import (
+    ClassroomSession,
+    MissingInputError,
+    chosen,
+    default_class,
+    palette_of,
+)
 from page.classroom.views import Views
 from page.components.html_board import HtmlBoard, MaskPainter
 from page.service.labeling_service import LabelingService
@@ -55,7 +61,7 @@ class Classroom:
         photo: gr.Image,
         examples: Path,
     ) -> None:
-        lab = Lab(service)
+        lab = ClassroomSession(service)
         self.lab, self.key, self.photo, self.examples = lab, key, photo, examples
         self.views = Views(lab, examples)
         self.rooms, self.cache = rooms, demo.GRADIO_CACHE
@@ -208,7 +214,7 @@ class Classroom:
         off = gr.update(choices=[], value=[], visible=False)
         try:
             answer = self.lab.answer(key)
-        except NotYetError as error:
+        except MissingInputError as error:
             empty = gr.update(choices=[], value=None)
             picker = words.note(str(error), "empty")
             return [key, picker, None, None, *cleared, off, *[empty] * 4, None]

@@ -37,7 +37,7 @@ WORK_FACTOR = 30.0
 log = logging.getLogger(__name__)
 
 
-class Clips:
+class ClipJobs:
     """Labels visitors' clips.
 
     Args:

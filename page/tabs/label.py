@@ -19,7 +19,7 @@ SIZES = (260, 390, 520, 780, 1040)
 SHARPER_INFO = "Two sizes averaged: sharper outlines, about three times the time."
 
 
-class LabelRoom:
+class LabelTab:
     """Builds the tab's inside, within a `gr.Tab`.
 
     Args:

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from page import texts
-from page.handlers import Service
+from page.handlers import BaseHandlers
 from page.requests.locality import asked_at_home
 from page.service.background import Progress, run_with_progress
 from page.service.errors import CancelledError
@@ -30,8 +30,8 @@ class _Shown:
     values: tuple[Any, ...]
 
 
-class Handlers(Service):
-    """The page's event handlers, bound to one service; see `Service`."""
+class Handlers(BaseHandlers):
+    """The page's event handlers, bound to one service; see `BaseHandlers`."""
 
     def label(
         self, photo: str | None, model: str, size: int, request: gr.Request | None = None

@@ -7,8 +7,8 @@ import gradio as gr
 from page import live_texts as words
 from page.service.labeling_service import LabelingService
 from page.service.queue.sessions import Sessions
-from page.tabs.camera_sessions import Live
-from page.tabs.clip_job import Clips
+from page.tabs.camera_sessions import CameraSessions
+from page.tabs.clip_job import ClipJobs
 from page.tabs.events import QUIETLY
 from page.tabs.model_menu import model_choices
 from viewer import LiveView
@@ -16,7 +16,7 @@ from viewer import LiveView
 FILE_TYPES = ["video", ".mkv", ".mov", ".webm", ".avi"]
 
 
-class Moving:
+class LiveTab:
     """Builds the tab inside a `gr.Blocks`.
 
     Args:
@@ -29,8 +29,8 @@ class Moving:
     """
 
     def __init__(self, service: LabelingService, *, demo: gr.Blocks, sessions: Sessions) -> None:
-        self.live = Live(service, service.options.live_seconds)
-        self.clips = Clips(service, demo.GRADIO_CACHE, sessions)
+        self.live = CameraSessions(service, service.options.live_seconds)
+        self.clips = ClipJobs(service, demo.GRADIO_CACHE, sessions)
         names = model_choices(service)
         with gr.Column(elem_id="live-tab"):
             LiveView(models=names, elem_id="live")
@@ -62,6 +62,6 @@ class Moving:
             [status, shown],
             **QUIETLY,
             trigger_mode="once",
-            concurrency_limit=None,  # they wait in `Clips`, where they are told so
+            concurrency_limit=None,  # they wait in `ClipJobs`, where they are told so
         )
         cancel.click(self.clips.stops.stop, None, None, queue=False, **QUIETLY)

@@ -5,12 +5,12 @@ import gradio as gr
 from page import texts
 from page.components.photo_input import PhotosInput
 from page.tabs.events import QUEUED, QUIETLY
-from page.tabs.photo_batch_job import MAX_PHOTOS, Several
+from page.tabs.photo_batch_job import MAX_PHOTOS, PhotoBatch
 
 TITLE = "Several"
 
 
-def add_several(several: Several, model: gr.Dropdown, size: gr.Dropdown) -> None:
+def add_several(several: PhotoBatch, model: gr.Dropdown, size: gr.Dropdown) -> None:
     """Build the tab's inside.
 
     Args:

@@ -16,7 +16,7 @@ import gradio as gr
 
 from page import texts
 from page.gradio_internals import hash_file
-from page.handlers import Service, png
+from page.handlers import BaseHandlers, png
 from page.service.background import Progress, run_with_progress
 from page.service.errors import CancelledError
 from page.service.labeling_service import LabelingService
@@ -64,8 +64,8 @@ class _Run:
     stop: threading.Event = field(default_factory=threading.Event)
 
 
-class Several(Service):
-    """Labels a handful of photos; see `Service`.
+class PhotoBatch(BaseHandlers):
+    """Labels a handful of photos; see `BaseHandlers`.
 
     Attributes:
         max_zip_bytes: of one ZIP.

@@ -14,8 +14,8 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 import segmentation
-from deploy.messages import Failure, pack, unpack
-from deploy.remote_pool import GONE, Remote, UnreachableError, _pauses
+from deploy.messages import ErrorMessage, pack, unpack
+from deploy.remote_pool import GONE, RemoteModelPool, UnreachableError, _pauses
 from deploy.replica import Question, Replica
 from deploy.settings import GPU_BATCH, Settings, parse_settings, words_of
 from helpers import tiny
@@ -114,7 +114,9 @@ def make(settings, replica):
         handle, counts = Handle(replica, troubles, width), Counter()
         chosen = replace(settings.page, **options)
         models = replica.about().models
-        remote = Remote(handle, lambda image: image, (LostError,), models, chosen, width, counts)
+        remote = RemoteModelPool(
+            handle, lambda image: image, (LostError,), models, chosen, width, counts
+        )
         return remote, handle, counts
 
     return make
@@ -195,7 +197,7 @@ def test_a_replica_answers_each_its_own_whatever_comes_together(settings, replic
     answers = replica.label([*asked, Question(photos[0], "gone", None)])
     for question, answer in zip(asked[:3], answers[:3], strict=True):
         assert equal(unpack(answer), local.predict(question.image, size=question.size))
-    assert isinstance(answers[3], Failure)
+    assert isinstance(answers[3], ErrorMessage)
     assert isinstance(answers[3].error, ModelError)
     assert "There is no model 'gone' here any more" in str(answers[4].error)
 

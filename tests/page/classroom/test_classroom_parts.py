@@ -16,10 +16,10 @@ from page.classroom import text as words
 from page.classroom.chart import sweep_chart
 from page.classroom.comparison import Compare
 from page.classroom.figures import fit, frame, shrunk_map
-from page.classroom.network_views import Runs
+from page.classroom.network_views import NetworkViews
 from page.classroom.painting import Grader, painted
-from page.classroom.pixel_views import Look
-from page.classroom.session import Lab, NotYetError
+from page.classroom.pixel_views import PixelViews
+from page.classroom.session import ClassroomSession, MissingInputError
 from page.options import Options
 from page.service.labeling_service import LabelingService
 from segmentation import open_image
@@ -48,7 +48,7 @@ def photo_file(tmp_path_factory):
 def program(tiny_program, photo_file):
     """A lab whose model is an exported program, and the key of a labelled photo."""
     service = LabelingService(Options(model=str(tiny_program), device="cpu"))
-    return Lab(service), service.segment(str(photo_file), session="pupil").key
+    return ClassroomSession(service), service.segment(str(photo_file), session="pupil").key
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def plus(tmp_path_factory, photo_file):
     torch.save(deeplabv3plus_resnet18().state_dict(), path)
     name = "deeplabv3plus_resnet18"
     service = LabelingService(Options(model=name, weights=str(path), device="cpu"))
-    return Lab(service), service.segment(str(photo_file), size=64, session="pupil").key
+    return ClassroomSession(service), service.segment(str(photo_file), size=64, session="pupil").key
 
 
 def test_every_term_has_two_sentences_and_every_link_a_term():
@@ -79,14 +79,14 @@ def test_every_term_has_two_sentences_and_every_link_a_term():
 
 def test_without_a_photo_every_view_invites(program):
     lab, _ = program
-    for html in (last(Look(lab).steps("")), last(Runs(lab, EXAMPLES).inside(""))):
+    for html in (last(PixelViews(lab).steps("")), last(NetworkViews(lab, EXAMPLES).inside(""))):
         assert "Label a photo first" in text(html)
-    assert "no longer kept" in text(last(Look(lab).steps("gone")))
+    assert "no longer kept" in text(last(PixelViews(lab).steps("gone")))
 
 
 def test_three_steps_link_class_box_and_mask(program):
     lab, key = program
-    html = last(Look(lab).steps(key))
+    html = last(PixelViews(lab).steps(key))
     for index in (tiny.PERSON, tiny.CAT, tiny.DOG):
         assert html.count(f'data-link="c{index}"') == 3  # score, box, mask
     assert "This explains colour_net (exported program)." in text(html)
@@ -96,7 +96,7 @@ def test_three_steps_link_class_box_and_mask(program):
 
 def test_maps_show_a_class_the_entropy_and_the_runner_up(program):
     lab, key = program
-    shown = text(last(Look(lab).maps(key, tiny.CAT)))
+    shown = text(last(PixelViews(lab).maps(key, tiny.CAT)))
     assert "cat at most 100%" in shown
     assert "4.39 bits" in shown
     assert "Runner-up" in shown
@@ -104,7 +104,7 @@ def test_maps_show_a_class_the_entropy_and_the_runner_up(program):
 
 def test_a_model_without_the_part_gets_a_sentence_in_each_view(program):
     lab, key = program
-    look, runs = Look(lab), Runs(lab, EXAMPLES)
+    look, runs = PixelViews(lab), NetworkViews(lab, EXAMPLES)
     scope = text(last(look.microscope(key, [1, 1], ["1 × 1"])))
     assert "This explains colour_net (exported program)." in scope
     assert "An exported program runs as one piece" in scope
@@ -116,14 +116,14 @@ def test_a_model_without_the_part_gets_a_sentence_in_each_view(program):
 
 def test_the_microscope_changes_nothing_with_all_branches_on(plus):
     lab, key = plus
-    names = Look(lab).branches(key)
+    names = PixelViews(lab).branches(key)
     assert names == ["1 × 1", "rate 6", "rate 12", "rate 18", "image pooling"]
-    whole = text(last(Look(lab).microscope(key, [60, 90], names)))
+    whole = text(last(PixelViews(lab).microscope(key, [60, 90], names)))
     assert "0 % of the pixels changed" in whole
     # 64 x 96 px at stride 16: 4 x 6 cells, and every rate of 6 or more leaves a map of 4 rows
     assert "The feature map has 4 × 6 cells at stride 16; your pixel lies in cell (1, 2)" in whole
     assert "8 taps in the padding" in whole
-    less = text(last(Look(lab).microscope(key, [60, 90], ["1 × 1"])))
+    less = text(last(PixelViews(lab).microscope(key, [60, 90], ["1 × 1"])))
     assert "Without rate 6, rate 12, rate 18, image pooling" in less
     share = float(re.search(r"([\d.]+) % of the pixels changed", less)[1])
     assert share > 0
@@ -137,12 +137,12 @@ def test_the_encoder_runs_once_a_photo(plus, monkeypatch):
         raise AssertionError("the encoder ran again")
 
     monkeypatch.setattr("segmentation.explain.ablation.encode", refuse)
-    assert "cells at stride 16" in text(last(Look(lab).microscope(key, [1, 1], ["rate 6"])))
+    assert "cells at stride 16" in text(last(PixelViews(lab).microscope(key, [1, 1], ["rate 6"])))
 
 
 def test_inside_shows_each_stage_and_cuts_the_skip(plus):
     lab, key = plus
-    shown = text(last(Runs(lab, EXAMPLES).inside(key)))
+    shown = text(last(NetworkViews(lab, EXAMPLES).inside(key)))
     assert "layer1 encoder: 64 channels of 16 × 24 cells, stride 4" in shown
     assert "layer3 encoder: 256 channels of 4 × 6 cells, stride 16" in shown
     assert "With and without the skip connection" in shown
@@ -157,7 +157,7 @@ def str_photo(lab, key):
 
 def test_the_walk_reuses_what_was_run_before(program):
     lab, key = program
-    runs = Runs(lab, EXAMPLES)
+    runs = NetworkViews(lab, EXAMPLES)
     steps = list(runs.resolution(key))
     assert len(steps) == 7  # the model's own size, five sizes, the chart
     assert all("cl-status" in step for step in steps[:-1])
@@ -199,7 +199,7 @@ def test_a_model_that_cannot_be_had_does_not_spoil_the_comparison(program, monke
 
 def test_breaking_counts_the_changed_pixels(program):
     lab, key = program
-    shown = text(last(Runs(lab, EXAMPLES).broken(key, ["rotate_180", "grey"])))
+    shown = text(last(NetworkViews(lab, EXAMPLES).broken(key, ["rotate_180", "grey"])))
     assert "Rotate 180°: 0 % of the pixels changed" in shown
     # without colour, no pixel is red, green or blue: only the black quarter stays as it was
     share = int(re.search(r"Grey: (\d+) % of the pixels changed", shown)[1])
@@ -208,10 +208,10 @@ def test_breaking_counts_the_changed_pixels(program):
 
 def test_photos_of_something_else_come_with_the_reason(program):
     lab, key = program
-    shown = text(last(Runs(lab, EXAMPLES).foreign(key, "coffee")))
+    shown = text(last(NetworkViews(lab, EXAMPLES).foreign(key, "coffee")))
     assert "A cup is not among the 20 classes" in shown
     assert "Background was the right answer" in text(
-        last(Runs(lab, EXAMPLES).foreign("", "rocket"))
+        last(NetworkViews(lab, EXAMPLES).foreign("", "rocket"))
     )
 
 
@@ -246,7 +246,7 @@ def test_half_a_painting_gets_half(program):
 
 @pytest.mark.parametrize("paint", [None, "", "data:image/png;base64,AAAA", "data:text/html,x", 7])
 def test_what_is_no_painting_is_refused(paint):
-    with pytest.raises(NotYetError, match="did not arrive whole"):
+    with pytest.raises(MissingInputError, match="did not arrive whole"):
         painted(paint, (10, 10))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from page.storage.temp_files import BLOCK, VARIABLE, Janitor, is_inside, own_folder
+from page.storage.temp_files import BLOCK, VARIABLE, TempFileCleaner, is_inside, own_folder
 
 HOUR = 3600
 ROOM = 4 * BLOCK
@@ -45,7 +45,7 @@ def test_a_given_folder_stays(monkeypatch, tmp_path):
 def test_old_files_go_and_their_folders(tmp_path):
     put(tmp_path / "a" / "old.png")
     kept = put(tmp_path / "b" / "example.jpg")
-    janitor = Janitor(tmp_path, HOUR, ROOM, lambda: {str(kept)})
+    janitor = TempFileCleaner(tmp_path, HOUR, ROOM, lambda: {str(kept)})
     assert janitor.sweep(time.time() + HOUR - 10) == 0
     assert janitor.sweep(time.time() + HOUR + 10) == 1
     assert names(tmp_path) == {"b", "b/example.jpg"}
@@ -57,7 +57,7 @@ def test_above_the_size_the_oldest_go_first(tmp_path):
         os.utime(path, (0, 0))  # says it is old; ctime does not agree
         time.sleep(0.02)
         assert path.stat().st_ctime > 0, index
-    janitor = Janitor(tmp_path, HOUR, ROOM)
+    janitor = TempFileCleaner(tmp_path, HOUR, ROOM)
     assert janitor.sweep(time.time() + 120) == 2
     assert names(tmp_path) == {"c", "c/file.png", "d", "d/file.png"}
     assert janitor.bytes == ROOM
@@ -65,7 +65,7 @@ def test_above_the_size_the_oldest_go_first(tmp_path):
 
 def test_a_young_file_never_goes(tmp_path):
     put(tmp_path / "a" / "photo.png", 3 * ROOM)
-    janitor = Janitor(tmp_path, 1, ROOM)
+    janitor = TempFileCleaner(tmp_path, 1, ROOM)
     assert janitor.sweep(time.time() + 50) == 0
     assert not janitor.has_room()
     assert janitor.sweep(time.time() + 70) == 1
@@ -76,7 +76,7 @@ def test_a_young_file_never_goes(tmp_path):
 def test_a_photo_may_wait_for_its_turn(tmp_path):
     put(tmp_path / "a" / "photo.png", ROOM)
     waiting = {str(tmp_path / "a" / "photo.png")}
-    janitor = Janitor(tmp_path, 60, ROOM, waiting=lambda: waiting)
+    janitor = TempFileCleaner(tmp_path, 60, ROOM, waiting=lambda: waiting)
     put(tmp_path / "b" / "photo.png", 700)
     assert janitor.sweep(time.time() + 140) == 1
     assert names(tmp_path) == {"a", "a/photo.png"}
@@ -88,7 +88,7 @@ def test_a_photo_may_wait_for_its_turn(tmp_path):
 def test_an_upload_that_was_broken_off_goes_after_a_minute(tmp_path):
     put(tmp_path / "tmpabc123")
     put(tmp_path / "d" / "photo.png")
-    assert Janitor(tmp_path, HOUR, ROOM).sweep(time.time() + 70) == 1
+    assert TempFileCleaner(tmp_path, HOUR, ROOM).sweep(time.time() + 70) == 1
     assert names(tmp_path) == {"d", "d/photo.png"}
 
 
@@ -98,13 +98,13 @@ def test_a_link_goes_and_what_it_points_at_stays(tmp_path):
     (folder / "a").mkdir(parents=True)
     (folder / "a" / "link").symlink_to(outside)
     (folder / "b").symlink_to(tmp_path)
-    Janitor(folder, HOUR, ROOM).sweep(time.time() + 2 * HOUR)
+    TempFileCleaner(folder, HOUR, ROOM).sweep(time.time() + 2 * HOUR)
     assert outside.read_bytes() == b"x" * 10
     assert not (folder / "a").exists()
 
 
 def test_uploads_count_before_the_next_sweep(tmp_path):
-    janitor = Janitor(tmp_path, HOUR, 1000)
+    janitor = TempFileCleaner(tmp_path, HOUR, 1000)
     janitor.received(2000)
     assert janitor.has_room()
     janitor.received(1)

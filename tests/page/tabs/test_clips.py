@@ -10,7 +10,7 @@ import pytest
 from page.options import Options
 from page.service.labeling_service import LabelingService
 from page.service.queue.sessions import Sessions
-from page.tabs.clip_job import CLIP, MAX_CLIPS, Clips
+from page.tabs.clip_job import CLIP, MAX_CLIPS, ClipJobs
 
 imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg", reason="no imageio-ffmpeg here")
 
@@ -27,7 +27,7 @@ def film(tmp_path_factory) -> Path:
 @pytest.fixture
 def clips(tiny_program, tmp_path):
     service = LabelingService(Options(model=str(tiny_program), device="cpu", clip_seconds=4.0))
-    return Clips(service, str(tmp_path), Sessions())
+    return ClipJobs(service, str(tmp_path), Sessions())
 
 
 def files(folder: str) -> list[str]:

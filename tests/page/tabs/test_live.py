@@ -17,7 +17,14 @@ from page.options import Options
 from page.service.labeling_service import LabelingService
 from page.service.models.model_pool import EMBEDDED, LIGHTWEIGHT_MODELS
 from page.tabs import camera_sessions as live_module
-from page.tabs.camera_sessions import LIVE, MAX_CAMERAS, CrowdedError, EndedError, Live, map_size
+from page.tabs.camera_sessions import (
+    LIVE,
+    MAX_CAMERAS,
+    CameraExpiredError,
+    CameraSessions,
+    TooManyCamerasError,
+    map_size,
+)
 from segmentation import PixelwiseError, decode_label_map
 
 
@@ -47,7 +54,7 @@ class Clock:
 
 
 def test_a_frame_becomes_a_label_map(service):
-    live = Live(service, 60)
+    live = CameraSessions(service, 60)
     facts = live.start("colour_net", jpeg())
     assert (facts["model"], facts["side"], facts["background"]) == ("colour_net", tiny.SIDE, 0)
     assert facts["categories"][tiny.CAT]["name"] == "cat"
@@ -63,7 +70,7 @@ def test_a_frame_becomes_a_label_map(service):
 
 
 def test_a_moved_picture_is_followed_in_the_same_frame(service):
-    live = Live(service, 60)
+    live = CameraSessions(service, 60)
     ident = live.start("", jpeg())["id"]
     for _ in range(3):
         live.frame(ident, jpeg())
@@ -83,22 +90,22 @@ def test_the_map_is_small(size, expected):
 
 def test_time_is_up_and_the_camera_is_forgotten(service):
     clock = Clock()
-    live = Live(service, 10, clock)
+    live = CameraSessions(service, 10, clock)
     ident = live.start("", jpeg())["id"]
     clock.now += 9
     assert live.frame(ident, jpeg()) is not None
     clock.now += 2
-    with pytest.raises(EndedError, match="a camera is on for 10 s at most"):
+    with pytest.raises(CameraExpiredError, match="a camera is on for 10 s at most"):
         live.frame(ident, jpeg())
     assert len(live) == 0
 
 
 def test_a_silent_camera_is_forgotten_and_too_many_are_turned_away(service):
     clock = Clock()
-    live = Live(service, 100, clock)
+    live = CameraSessions(service, 100, clock)
     for _ in range(MAX_CAMERAS):
         live.start("", jpeg())
-    with pytest.raises(CrowdedError, match=f"{MAX_CAMERAS} cameras are on already"):
+    with pytest.raises(TooManyCamerasError, match=f"{MAX_CAMERAS} cameras are on already"):
         live.start("", jpeg())
     clock.now += live_module.IDLE_SECONDS + 1
     live.stop(live.start("", jpeg())["id"])
@@ -107,7 +114,7 @@ def test_a_silent_camera_is_forgotten_and_too_many_are_turned_away(service):
 
 def test_a_frame_that_would_wait_is_dropped(service, monkeypatch):
     monkeypatch.setattr(live_module, "PATIENCE_SECONDS", 0.05)
-    live = Live(service, 60)
+    live = CameraSessions(service, 60)
     ident = live.start("", jpeg())["id"]
     with service.scheduler.slot("a slow photo"):
         assert live.frame(ident, jpeg()) is None
@@ -116,7 +123,7 @@ def test_a_frame_that_would_wait_is_dropped(service, monkeypatch):
 
 
 def test_a_second_frame_of_the_same_camera_is_dropped(service):
-    live = Live(service, 60)
+    live = CameraSessions(service, 60)
     ident = live.start("", jpeg())["id"]
     answers = []
     with service.scheduler.slot("a photo"):
@@ -162,7 +169,7 @@ def test_frames_have_no_number_in_the_line_that_people_are_told(service):
 # --- which model ---------------------------------------------------------------------------
 
 
-def tried(live: Live, monkeypatch, seconds: dict[str, float]) -> None:
+def tried(live: CameraSessions, monkeypatch, seconds: dict[str, float]) -> None:
     monkeypatch.setattr(live, "_try", lambda name, image: seconds[name])
     monkeypatch.setattr(live, "_candidates", lambda: list(seconds))
 
@@ -180,13 +187,13 @@ LRASPP, MOBILENET = LIGHTWEIGHT_MODELS[1:]
     ],
 )
 def test_the_best_published_model_that_keeps_up_is_chosen(monkeypatch, seconds, chosen):
-    live = Live(LabelingService(Options(device="cpu")), 60)
+    live = CameraSessions(LabelingService(Options(device="cpu")), 60)
     tried(live, monkeypatch, seconds)
     assert live._choose(tiny.photo()) == chosen
 
 
 def test_the_pages_own_model_is_chosen_where_it_keeps_up(monkeypatch):
-    live = Live(LabelingService(Options(device="cpu", model=LRASPP)), 60)
+    live = CameraSessions(LabelingService(Options(device="cpu", model=LRASPP)), 60)
     tried(live, monkeypatch, {LRASPP: 0.05, MOBILENET: 0.06})
     assert live._choose(tiny.photo()) == LRASPP
     tried(live, monkeypatch, {LRASPP: 0.2, MOBILENET: 0.06})
@@ -194,7 +201,7 @@ def test_the_pages_own_model_is_chosen_where_it_keeps_up(monkeypatch):
 
 
 def test_it_is_said_which_model_answers_and_why(service):
-    live = Live(service, 60)
+    live = CameraSessions(service, 60)
     first = live.start("", jpeg())["why"]
     assert first.startswith("colour_net answers: ")
     assert "frames a second when tried here" in first
@@ -204,7 +211,7 @@ def test_it_is_said_which_model_answers_and_why(service):
 def test_a_model_that_must_be_fetched_is_not_waited_for(service, monkeypatch):
     monkeypatch.setattr(service, "is_ready", lambda name: False)
     with pytest.raises(PixelwiseError, match="fcn_resnet50 are not on this machine yet"):
-        Live(service, 60).start("fcn_resnet50", jpeg())
+        CameraSessions(service, 60).start("fcn_resnet50", jpeg())
 
 
 def test_light_networks_stay_loaded_and_large_ones_are_bounded(service, monkeypatch):

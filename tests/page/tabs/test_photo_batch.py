@@ -17,7 +17,7 @@ from helpers.schemas import check
 from page.options import Options
 from page.service.labeling_service import LabelingService
 from page.tabs import photo_batch_job as module
-from page.tabs.photo_batch_job import MAX_PHOTOS, RUNS_AT_ONCE, Several
+from page.tabs.photo_batch_job import MAX_PHOTOS, RUNS_AT_ONCE, PhotoBatch
 from segmentation import read_indexed_png
 from segmentation.export.contact_sheet import caption
 
@@ -43,7 +43,7 @@ def cache(tmp_path):
 def several(tiny_program, cache):
     service = LabelingService(Options(model=str(tiny_program), device="cpu"))
     service.segmenter(service.default)  # torch reads one program at a time, and some tests leave
-    return Several(service, str(cache))
+    return PhotoBatch(service, str(cache))
 
 
 @pytest.fixture
@@ -227,7 +227,7 @@ def test_it_waits_in_the_line_of_the_network_and_only_uploads_can_be_named(
 
 def open_room(page, url, files) -> None:
     page.goto(url)
-    page.get_by_role("tab", name="Several").click()
+    page.get_by_role("tab", name="PhotoBatch").click()
     page.wait_for_selector("#several-photos input[type=file]", state="attached")
     page.set_input_files("#several-photos input[type=file]", files)
 
@@ -269,7 +269,7 @@ def test_three_photos_become_a_sheet_and_a_zip(page, app_url, files, tiny_progra
 def test_photos_dropped_anywhere_on_the_open_tab_are_taken(page, app_url):
     page.goto(app_url)
     page.get_by_label("Example photo: Cat").wait_for()  # the page's own script runs
-    page.get_by_role("tab", name="Several").click()
+    page.get_by_role("tab", name="PhotoBatch").click()
     page.wait_for_selector("#several-photos input[type=file]", state="attached")
     page.evaluate(
         """async () => {

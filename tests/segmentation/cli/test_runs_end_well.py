@@ -17,10 +17,10 @@ from page.http.server import _sweep
 from page.options import Options
 from page.service.labeling_service import LabelingService
 from page.service.queue.sessions import Sessions
-from page.storage.temp_files import Janitor
-from page.tabs.camera_sessions import Live
+from page.storage.temp_files import TempFileCleaner
+from page.tabs.camera_sessions import CameraSessions
 from page.tabs.cancel_registry import ARRIVED, CancelRegistry
-from page.tabs.clip_job import Clips
+from page.tabs.clip_job import ClipJobs
 from segmentation.video.ffmpeg import FfmpegProcess
 
 
@@ -45,7 +45,7 @@ def said(step) -> str:
 
 @pytest.mark.parametrize("within", [False, True])
 def test_a_clip_whose_decoder_dies_is_an_error(service, film, tmp_path, monkeypatch, within):
-    clips = Clips(service, str(tmp_path), Sessions())
+    clips = ClipJobs(service, str(tmp_path), Sessions())
     read, frames = FfmpegProcess.read_exactly, []
 
     def read_some(child, count):
@@ -64,11 +64,11 @@ def test_a_clip_whose_decoder_dies_is_an_error(service, film, tmp_path, monkeypa
 
 
 def test_a_waiting_clip_is_not_tidied_away(service, tmp_path):
-    clips = Clips(service, str(tmp_path), Sessions())
+    clips = ClipJobs(service, str(tmp_path), Sessions())
     upload = tmp_path / "a" / "film.mp4"
     upload.parent.mkdir()
     upload.write_bytes(b"film")
-    janitor = Janitor(tmp_path, 60, 1 << 20, waiting=clips.files)
+    janitor = TempFileCleaner(tmp_path, 60, 1 << 20, waiting=clips.files)
     seen = []
 
     def steps(file, model, request):
@@ -85,7 +85,7 @@ def test_a_waiting_clip_is_not_tidied_away(service, tmp_path):
 
 
 def test_cameras_that_start_together_try_a_model_once(service, monkeypatch):
-    live, tried = Live(service, 60), []
+    live, tried = CameraSessions(service, 60), []
     plain = live._label
 
     def label(camera, image):

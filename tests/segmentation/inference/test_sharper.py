@@ -13,7 +13,7 @@ from PIL import Image
 import segmentation
 from helpers import tiny
 from page import texts
-from page.api import Programs
+from page.api import Api
 from page.options import Options
 from page.service.labeling_service import LabelingService
 from page.service.queue.sessions import Sessions
@@ -166,7 +166,7 @@ def test_programs_ask_for_it_behind_the_models_name(tiny_program, tmp_path):
     photo = tmp_path / "photo.png"
     Image.fromarray(tiny.photo()).save(photo)
     service = LabelingService(Options(model=str(tiny_program), device="cpu"))
-    programs = Programs(service, str(tmp_path), Sessions())
+    programs = Api(service, str(tmp_path), Sessions())
     _, _, facts = programs.segment(str(photo), "embedded+sharper")
     expected = segmentation.load("embedded", device="cpu", sharper=True).predict(str(photo))
     assert facts["classes"] == result_facts(expected)["classes"]

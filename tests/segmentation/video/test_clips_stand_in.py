@@ -13,7 +13,7 @@ from helpers.published import QUICK, publishing
 from page.options import Options
 from page.service.labeling_service import LabelingService
 from page.service.queue.sessions import Sessions
-from page.tabs.clip_job import Clips
+from page.tabs.clip_job import ClipJobs
 from segmentation import MODELS
 from segmentation.models import registry
 
@@ -44,7 +44,7 @@ def film(tmp_path) -> Path:
     return path
 
 
-def told(clips: Clips, film: Path, model: str = "") -> tuple[str, str | None]:
+def told(clips: ClipJobs, film: Path, model: str = "") -> tuple[str, str | None]:
     said, file = list(clips.run(str(film), model))[-1]
     return re.sub("<[^>]+>", "", said).strip(), file
 
@@ -53,7 +53,7 @@ def told(clips: Clips, film: Path, model: str = "") -> tuple[str, str | None]:
 def clips(tmp_path, monkeypatch):
     service = LabelingService(Options(device="cpu"))
     monkeypatch.setattr(segmentation, "default_model", lambda device: QUICK)
-    return Clips(service, str(tmp_path), Sessions())
+    return ClipJobs(service, str(tmp_path), Sessions())
 
 
 def test_the_built_in_model_answers_and_says_why(clips, film, caplog):
