@@ -7,13 +7,8 @@ from typing import Any
 import gradio as gr
 
 from page.classroom import text as words
-from page.classroom.session import (
-    ClassroomSession,
-    MissingInputError,
-    chosen,
-    default_class,
-    palette_of,
-)
+from page.classroom.session import ClassroomSession as Session
+from page.classroom.session import MissingInputError, chosen, default_class, palette_of
 from page.classroom.views import Views
 from page.components.html_board import HtmlBoard, MaskPainter
 from page.service.labeling_service import LabelingService
@@ -61,7 +56,7 @@ class Classroom:
         photo: gr.Image,
         examples: Path,
     ) -> None:
-        lab = ClassroomSession(service)
+        lab = Session(service)
         self.lab, self.key, self.photo, self.examples = lab, key, photo, examples
         self.views = Views(lab, examples)
         self.rooms, self.cache = rooms, demo.GRADIO_CACHE

@@ -177,7 +177,7 @@ def test_a_full_disk_leaves_no_part_of_a_file(app, tmp_path):
         with pytest.raises(OSError, match="File too large"):
             keep_file(bytes(500_000), "a.png", str(tmp_path))
     assert reply.status_code == 507
-    assert "could not be stored" in reply.json()["error"]
+    assert "could not store" in reply.json()["error"]
     assert sorted(app.site.folder.rglob("*")) == before
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
     assert app.upload(png())
