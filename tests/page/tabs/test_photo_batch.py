@@ -227,7 +227,7 @@ def test_it_waits_in_the_line_of_the_network_and_only_uploads_can_be_named(
 
 def open_room(page, url, files) -> None:
     page.goto(url)
-    page.get_by_role("tab", name="PhotoBatch").click()
+    page.get_by_role("tab", name="Several").click()
     page.wait_for_selector("#several-photos input[type=file]", state="attached")
     page.set_input_files("#several-photos input[type=file]", files)
 
@@ -269,7 +269,7 @@ def test_three_photos_become_a_sheet_and_a_zip(page, app_url, files, tiny_progra
 def test_photos_dropped_anywhere_on_the_open_tab_are_taken(page, app_url):
     page.goto(app_url)
     page.get_by_label("Example photo: Cat").wait_for()  # the page's own script runs
-    page.get_by_role("tab", name="PhotoBatch").click()
+    page.get_by_role("tab", name="Several").click()
     page.wait_for_selector("#several-photos input[type=file]", state="attached")
     page.evaluate(
         """async () => {
