@@ -20,6 +20,7 @@ from helpers import tiny
 from helpers.inside import Inside
 from helpers.server import free_port
 from segmentation.export.records import result_facts
+from segmentation.images.decoding.decoder_process import decoder
 
 pytestmark = pytest.mark.ray
 
@@ -66,6 +67,7 @@ def served(settings):
 
     from deploy import ray_serve
 
+    decoder.start()  # this process's own lives as long as it does
     before = _descendants()
     try:
         yield ray_serve.start(settings, num_cpus=2, object_store_memory=100 * 2**20)
