@@ -80,6 +80,7 @@ def test_its_limits_are_those_for_strangers(space):
     assert answer.text == "This file is larger than 10 MB, the limit of this page."
 
 
+@pytest.mark.slow
 def test_a_photo_is_labelled_there(space):
     path = space.post("/gradio_api/upload", files={"files": ("a.png", png())}).json()[0]
     call = space.post("/gradio_api/call/segment", json={"data": [file_data(path), ""]})

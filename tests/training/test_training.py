@@ -41,6 +41,7 @@ def log(out: Path) -> list[dict]:
     return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_a_short_run_learns_shapes(shapes, tmp_path, capsys):
     out = tmp_path / "run"
     more = ["--steps", "70", "--ema", "0.9", "--val", str(shapes / "val"), "--eval-every", "40"]
@@ -114,7 +115,10 @@ class KilledError(Exception):
     """Stands for a kill between two checkpoints."""
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "muon"])
+@pytest.mark.parametrize(
+    "optimizer",
+    ["adamw", *(pytest.param(name, marks=pytest.mark.slow) for name in ("sgd", "muon"))],
+)
 def test_a_killed_run_goes_on_to_the_same_state(optimizer, shapes, tmp_path, monkeypatch):
     more = ["--steps", "6", "--save-every", "2", "--optimizer", optimizer]
     more += ["--size", "32:0.5,48", "--lr", "1e-3"]

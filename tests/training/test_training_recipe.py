@@ -111,6 +111,7 @@ def test_a_killed_run_of_the_whole_recipe_goes_on_to_the_same_state(
     assert logs[0] == logs[1]
 
 
+@pytest.mark.slow
 def test_what_a_network_draws_itself_is_the_same_after_a_kill(world, tmp_path, monkeypatch):
     data = ["--data", str(world / "train"), "--model", "deeplabv3_mobilenet_v3_large"]
     options = [*data, "--num-classes", "4", "--size", "32", "--batch", "2", "--steps", "3"]

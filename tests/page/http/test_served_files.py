@@ -262,6 +262,7 @@ def test_a_given_folder_loses_what_a_killed_app_has_left_and_nothing_else(tmp_pa
         assert (given / ("b" * 64)).exists()
 
 
+@pytest.mark.slow
 def test_a_killed_page_leaves_a_photo_for_no_longer_than_until_the_next_start(
     tiny_program, tmp_path
 ):

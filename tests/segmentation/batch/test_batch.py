@@ -275,6 +275,7 @@ def test_wrong_usage_is_status_two(folder, monkeypatch, capsys, arguments, messa
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_two_workers_write_the_same_files_as_one(label, folder, tmp_path):
     (folder / "text.jpg").write_text("no picture")
     assert label(out="one")[0] == 1

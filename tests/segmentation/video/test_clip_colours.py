@@ -90,17 +90,20 @@ def bars_of(path: Path) -> np.ndarray:
     return frame[24:40, 8::16].astype(float).mean(0)
 
 
+slow = functools.partial(pytest.param, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
     ("kind", "options", "tolerance", "note"),
     [
         ("PQ", {}, 12, "HDR (PQ), shown as SDR"),
         ("HLG", {}, 12, "HDR (HLG), shown as SDR"),
         ("HLG", {"told": False}, 12, "taken for HDR (HLG), shown as SDR"),
-        ("HLG", {"pixels": "yuv444p10le"}, 12, "HDR (HLG), shown as SDR"),
-        ("PQ", {"codec": "libvpx-vp9"}, 12, "HDR (PQ), shown as SDR"),
+        slow("HLG", {"pixels": "yuv444p10le"}, 12, "HDR (HLG), shown as SDR"),
+        slow("PQ", {"codec": "libvpx-vp9"}, 12, "HDR (PQ), shown as SDR"),
         # in the curve that clips of BT.709 have, too: grays stay
         ("BT.2020", {}, 20, "its colours (BT.2020) are shown as sRGB"),
-        (
+        slow(
             "BT.2020",
             {"pixels": "yuv420p", "told": False},
             24,
