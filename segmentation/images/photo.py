@@ -8,11 +8,10 @@ from PIL import Image
 
 from segmentation.errors import ImageError
 from segmentation.images.color import to_rgb
-from segmentation.images.decoding.decode import only_image_errors
 from segmentation.images.decoding.decoder_process import decoder
-from segmentation.images.decoding.headers import check_size
-from segmentation.images.decoding.readers import check_head, frame_notes
-from segmentation.images.formats.jpeg_end import jpeg_size
+from segmentation.images.decoding.readers import frame_notes
+from segmentation.images.formats.decoder_errors import image_errors
+from segmentation.images.formats.headers import check_header, check_size
 from segmentation.images.formats.tiff import PAGES_NOTE
 from segmentation.images.source import read_source
 
@@ -67,7 +66,7 @@ def open_photo(
     if isinstance(source, np.ndarray):
         return Photo(_copy_array(source, max_megapixels))
     if isinstance(source, Image.Image):
-        with only_image_errors("This picture"):
+        with image_errors("This picture"):
             return _from_pillow(source, max_megapixels)
     if not isinstance(source, str | os.PathLike | bytes | bytearray | memoryview):
         raise ImageError(
@@ -94,12 +93,7 @@ def check_photo(
     if not isinstance(source, str | os.PathLike | bytes):
         return
     subject, head = read_source(source, max_bytes, max_megapixels, HEAD_BYTES)
-    with only_image_errors(subject):
-        head = head[:HEAD_BYTES]
-        kind = check_head(subject, head, max_megapixels)
-        size = jpeg_size(subject, head) if kind == "JPEG" else None
-        if size and all(size):  # the frame header is within these bytes
-            check_size(subject, *size, max_megapixels)
+    check_header(subject, head[:HEAD_BYTES], max_megapixels, is_partial=True)
 
 
 def open_image(

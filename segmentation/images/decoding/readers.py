@@ -8,26 +8,20 @@ from PIL import (
     AvifImagePlugin,
     GifImagePlugin,
     Image,
-    ImageFile,
     JpegImagePlugin,
     WebPImagePlugin,
 )
 
-from segmentation.errors import ImageError
 from segmentation.images.color import load_webp
-from segmentation.images.decoding.headers import (
-    MOST_FRAMES,
-    check_size,
-    count_gif_frames,
-    header_size,
-)
-from segmentation.images.file_types import refusal, sniff
 from segmentation.images.formats.bmp import BmpReader
-from segmentation.images.formats.jpeg_end import check_end, jpeg_size, with_end
+from segmentation.images.formats.headers import check_size, heif_opener
+from segmentation.images.formats.jpeg_end import check_end, with_end
 from segmentation.images.formats.png_chunks import load_png, open_png
 from segmentation.images.formats.tiff import TiffReader
-from segmentation.images.formats.tiff_tags import tiff_size
 from segmentation.images.hdr_metadata import as_srgb, box_codes
+
+# Counting stops here.
+MOST_FRAMES = 1000
 
 
 class Loaded(NamedTuple):
@@ -38,64 +32,17 @@ class Loaded(NamedTuple):
     extent: tuple[int, int, int, int] | None = None  # left, top, right, bottom; None: all of it
 
 
-def check_file(
-    subject: str, data: bytes, max_megapixels: float | None
-) -> tuple[str, tuple[int, int] | None]:
-    """Look at a file's header with no decoder.
-
-    Args:
-        subject: How a message calls the file.
-        data: The file's bytes.
-        max_megapixels: The largest picture to decode, in millions of pixels; None for no limit.
-
-    Returns:
-        What `sniff` calls it, and the (width, height) that it claims; None where only a decoder
-        can tell.
-
-    Raises:
-        ImageError: No picture that is read here, or one that is too large.
-    """
-    kind = check_head(subject, data, max_megapixels)
-    size = _SIZES[kind](subject, data) if kind in _SIZES else header_size(kind, data)
-    if size:
-        check_size(subject, *size, max_megapixels)
-    return kind, size
-
-
-def check_head(subject: str, data: bytes, max_megapixels: float | None) -> str:
-    """As `check_file`, as far as a file's first bytes tell: its kind, and the size of most kinds.
-
-    Args:
-        subject: How a message calls the file.
-        data: The file's bytes, or the first 4,096 of them at least.
-        max_megapixels: As `check_file`.
-
-    Returns:
-        What `sniff` calls it.
-
-    Raises:
-        ImageError: No picture that is read here, or one that is too large.
-    """
-    kind = sniff(data)
-    if kind not in _READERS:
-        raise ImageError(refusal(subject, kind))
-    size = header_size(kind, data)
-    if size:
-        check_size(subject, *size, max_megapixels)
-    return kind
-
-
 def read_picture(subject: str, kind: str, data: bytes, max_megapixels: float | None) -> Loaded:
-    """Decode a file's picture, once its header has passed `check_file`.
+    """Decode a file's picture, once its header has passed `check_header`.
 
     Args:
         subject: How a message calls the file.
-        kind: What `check_file` calls it.
+        kind: What `check_header` calls it.
         data: The file's bytes.
-        max_megapixels: As `check_file`.
+        max_megapixels: As `check_header`.
 
     Raises:
-        ImageError: As `check_file`; or the file is cut short or damaged.
+        ImageError: As `check_header`; or the file is cut short or damaged.
         Exception: Whatever a decoder raises.
     """
     return _READERS[kind](subject, data, max_megapixels)
@@ -136,7 +83,7 @@ def _read_gif(subject: str, data: bytes, limit: float | None) -> Loaded:
     extent = image.dispose_extent  # beyond its first frame, a GIF is transparent
     image.load()
     # Pillow would parse all frames to count them, however many
-    return Loaded(image, frame_notes(count_gif_frames(data)), extent=extent)
+    return Loaded(image, frame_notes(_count_gif_frames(data)), extent=extent)
 
 
 def _read_webp(subject: str, data: bytes, limit: float | None) -> Loaded:
@@ -155,7 +102,7 @@ def _read_avif(subject: str, data: bytes, limit: float | None) -> Loaded:
 
 
 def _read_heif(subject: str, data: bytes, limit: float | None) -> Loaded:
-    image = _heif_opener(subject)(io.BytesIO(data))
+    image = heif_opener(subject)(io.BytesIO(data))
     check_size(subject, *image.size, limit)
     image.load()
     return Loaded(*as_srgb(image, box_codes(data)))
@@ -167,20 +114,36 @@ def _read_tiff(subject: str, data: bytes, limit: float | None) -> Loaded:
     return Loaded(*reader.load())
 
 
-def _heif_opener(subject: str) -> Callable[[io.BytesIO], ImageFile.ImageFile]:
-    try:
-        from pillow_heif import HeifImageFile  # an optional extra
-    except ImportError:
-        raise ImageError(
-            f"{subject} is a HEIC photo, which needs one more package: "
-            "pip install pillow-heif, or save the photo as JPEG."
-        ) from None
-    return HeifImageFile
+def _count_gif_frames(data: bytes) -> int:
+    """How many pictures a GIF holds, by walking its blocks; 1,000 stands for any more.
+
+    Args:
+        data: The file's bytes; a broken file is counted as far as it goes.
+    """
+    frames, at = 0, 13 + _color_table(data, 10)
+    while at < len(data) and frames < MOST_FRAMES:
+        if data[at] == 0x2C:  # a picture: position and size, maybe colours, code size, data
+            frames += 1
+            at = _skip_blocks(data, at + 11 + _color_table(data, at + 9))
+        elif data[at] == 0x21:  # an extension
+            at = _skip_blocks(data, at + 2)
+        else:  # the trailer, or junk
+            break
+    return frames
 
 
-def _heif_size(subject: str, _: bytes) -> None:
-    """Not told without a decoder; but whether there is one can be told at once."""
-    _heif_opener(subject)
+def _color_table(data: bytes, at: int) -> int:
+    """Bytes of the colour table that the flags at a position announce."""
+    if at >= len(data) or not data[at] & 0x80:
+        return 0
+    return 3 << ((data[at] & 7) + 1)
+
+
+def _skip_blocks(data: bytes, at: int) -> int:
+    """The position after a chain of length-prefixed blocks."""
+    while at < len(data) and data[at]:
+        at += data[at] + 1
+    return at + 1
 
 
 # The plugins are called by what the bytes are, so that no other of Pillow's is ever reached; nor
@@ -194,11 +157,4 @@ _READERS: dict[str, Callable[[str, bytes, float | None], Loaded]] = {
     "HEIF": _read_heif,
     "BMP": lambda subject, data, _: Loaded(BmpReader(subject, data).load(), []),
     "TIFF": _read_tiff,
-}
-# What reads a header far enough to refuse a kind that is not read: (width, height), or None.
-_SIZES: dict[str, Callable[[str, bytes], tuple[int, int] | None]] = {
-    "JPEG": jpeg_size,
-    "HEIF": _heif_size,
-    "BMP": lambda subject, data: BmpReader(subject, data).size,
-    "TIFF": tiff_size,
 }
