@@ -1,4 +1,4 @@
-"""From a file's bytes to its pixels: what is the same in this process and in a sandbox."""
+"""Decode a file's bytes to pixels; runs in the sandboxed process, or in this one."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,16 +7,16 @@ import numpy as np
 
 from segmentation.errors import ImageError
 from segmentation.images.color import to_rgb
-from segmentation.images.decoding.readers import read_picture
+from segmentation.images.decoding.readers import READERS
 from segmentation.images.formats.decoder_errors import image_errors
 from segmentation.images.formats.png_chunks import open_png
 
 
 class Decoded(NamedTuple):
-    """A file's picture."""
+    """A decoded file."""
 
-    pixels: np.ndarray  # uint8: (H, W, 3) RGB, or what was asked of a PNG
-    notes: tuple[str, ...] = ()  # for the person
+    pixels: np.ndarray  # uint8: (H, W, 3) RGB, or the stored values of a PNG
+    notes: tuple[str, ...] = ()  # for the user
 
 
 def decode(
@@ -29,20 +29,20 @@ def decode(
     """Decode a file whose header has passed `check_header`.
 
     Args:
-        subject: How a message calls the file.
-        kind: What `check_header` calls it.
+        subject: The file's name in messages.
+        kind: Its format, as `check_header` returns it.
         data: The file's bytes.
-        max_megapixels: The largest picture to decode, in millions of pixels; None for no limit.
-        modes: Empty for a picture to look at; else the stored numbers of a PNG in one of these
-            modes are wanted.
+        max_megapixels: The largest image to decode, in millions of pixels; None for no limit.
+        modes: Empty for an image to look at; otherwise the file must be a PNG in one of these
+            modes, and its stored values are returned.
 
     Raises:
-        ImageError: Whatever is wrong with the file, for a person.
+        ImageError: Whatever is wrong with the file, for the user.
     """
     with image_errors(subject):
         if modes:
             return Decoded(_png_values(subject, data, modes))
-        image, notes, extent = read_picture(subject, kind, data, max_megapixels)
+        image, notes, extent = READERS[kind](subject, data, max_megapixels)
         upright = to_rgb(image, extent)
         return Decoded(upright.pixels, (*notes, *upright.notes))
 

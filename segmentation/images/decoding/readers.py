@@ -1,4 +1,4 @@
-"""From a file's bytes to its loaded picture: a reader for each format, told apart by content."""
+"""Decode a file's bytes with the reader of its format."""
 
 import io
 from collections.abc import Callable
@@ -20,59 +20,43 @@ from segmentation.images.formats.png_chunks import load_png, open_png
 from segmentation.images.formats.tiff import TiffReader
 from segmentation.images.hdr_metadata import as_srgb, box_codes
 
-# Counting stops here.
-MOST_FRAMES = 1000
+MAX_FRAMES = 1000
+"""Counting stops here."""
 
 
 class Loaded(NamedTuple):
-    """A decoded picture, as the file stores it."""
+    """A decoded image, as the file stores it."""
 
     image: Image.Image
-    notes: list[str]  # for the person
+    notes: list[str]  # for the user
     extent: tuple[int, int, int, int] | None = None  # left, top, right, bottom; None: all of it
 
 
-def read_picture(subject: str, kind: str, data: bytes, max_megapixels: float | None) -> Loaded:
-    """Decode a file's picture, once its header has passed `check_header`.
+def frame_notes(count: int, shown: int = 0) -> list[str]:
+    """Return the note for an image with more frames than the one that is shown.
 
     Args:
-        subject: How a message calls the file.
-        kind: What `check_header` calls it.
-        data: The file's bytes.
-        max_megapixels: As `check_header`.
-
-    Raises:
-        ImageError: As `check_header`; or the file is cut short or damaged.
-        Exception: Whatever a decoder raises.
+        count: The number of frames; `MAX_FRAMES` stands for that many or more.
+        shown: Index of the frame that is shown.
     """
-    return _READERS[kind](subject, data, max_megapixels)
-
-
-def frame_notes(count: int, at: int = 0) -> list[str]:
-    """What to say where a picture has more frames than the one that is shown.
-
-    Args:
-        count: How many there are; `MOST_FRAMES` for at least as many.
-        at: Which one is shown, from 0.
-    """
-    frames = f"at least {count:,}" if count == MOST_FRAMES else f"{count:,}"
-    shown = f"frame {at + 1:,}" if at else "first"
-    return [f"animated: {shown} of {frames} frames shown"] if count > 1 else []
+    frames = f"at least {count:,}" if count == MAX_FRAMES else f"{count:,}"
+    name = f"frame {shown + 1:,}" if shown else "first"
+    return [f"animated: {name} of {frames} frames shown"] if count > 1 else []
 
 
 def _read_jpeg(subject: str, data: bytes, limit: float | None) -> Loaded:
-    whole = with_end(subject, data)
-    with JpegImagePlugin.JpegImageFile(io.BytesIO(whole)) as image:
-        check_size(subject, *image.size, limit)  # should Pillow see another one
+    data = with_end(subject, data)
+    with JpegImagePlugin.JpegImageFile(io.BytesIO(data)) as image:
+        check_size(subject, *image.size, limit)  # Pillow may read another size than `check_header`
         image.load()
-        check_end(subject, whole, image)
+        check_end(subject, data, image)
         return Loaded(image, [])
 
 
 def _read_png(subject: str, data: bytes, limit: float | None) -> Loaded:
     image, codes, notes = open_png(subject, data)
     check_size(subject, *image.size, limit)
-    frames = getattr(image, "n_frames", 1)  # as the header says
+    frames = getattr(image, "n_frames", 1)
     shown, more = as_srgb(load_png(image, data), codes)
     return Loaded(shown, [*frame_notes(frames), *notes, *more])
 
@@ -82,7 +66,7 @@ def _read_gif(subject: str, data: bytes, limit: float | None) -> Loaded:
     check_size(subject, *image.size, limit)
     extent = image.dispose_extent  # beyond its first frame, a GIF is transparent
     image.load()
-    # Pillow would parse all frames to count them, however many
+    # Pillow would parse all frames to count them
     return Loaded(image, frame_notes(_count_gif_frames(data)), extent=extent)
 
 
@@ -115,14 +99,13 @@ def _read_tiff(subject: str, data: bytes, limit: float | None) -> Loaded:
 
 
 def _count_gif_frames(data: bytes) -> int:
-    """How many pictures a GIF holds, by walking its blocks; 1,000 stands for any more.
+    """Count the frames of a GIF, up to `MAX_FRAMES`, without decoding any.
 
-    Args:
-        data: The file's bytes; a broken file is counted as far as it goes.
+    A broken file is counted as far as it goes.
     """
     frames, at = 0, 13 + _color_table(data, 10)
-    while at < len(data) and frames < MOST_FRAMES:
-        if data[at] == 0x2C:  # a picture: position and size, maybe colours, code size, data
+    while at < len(data) and frames < MAX_FRAMES:
+        if data[at] == 0x2C:  # image descriptor, colour table, code size, data
             frames += 1
             at = _skip_blocks(data, at + 11 + _color_table(data, at + 9))
         elif data[at] == 0x21:  # an extension
@@ -133,22 +116,22 @@ def _count_gif_frames(data: bytes) -> int:
 
 
 def _color_table(data: bytes, at: int) -> int:
-    """Bytes of the colour table that the flags at a position announce."""
+    """Return the size in bytes of the colour table that the flags at a position declare."""
     if at >= len(data) or not data[at] & 0x80:
         return 0
     return 3 << ((data[at] & 7) + 1)
 
 
 def _skip_blocks(data: bytes, at: int) -> int:
-    """The position after a chain of length-prefixed blocks."""
+    """Return the position after a chain of length-prefixed blocks."""
     while at < len(data) and data[at]:
         at += data[at] + 1
     return at + 1
 
 
-# The plugins are called by what the bytes are, so that no other of Pillow's is ever reached; nor
-# is `Image.open`, whose bomb check would answer before the limit here can.
-_READERS: dict[str, Callable[[str, bytes, float | None], Loaded]] = {
+# Pillow's plugins are called directly, so that no other one can be reached, and not through
+# `Image.open`, whose own limit of pixels would apply first.
+READERS: dict[str, Callable[[str, bytes, float | None], Loaded]] = {
     "JPEG": _read_jpeg,
     "PNG": _read_png,
     "WEBP": _read_webp,

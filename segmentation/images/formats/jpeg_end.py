@@ -30,14 +30,14 @@ _PADS = tuple(bytes([value]) * 64 for value in (0x00, 0x55, 0xAA, 0xFE))
 
 
 def with_end(subject: str, data: bytes) -> bytes:
-    """The JPEG with an end marker, where that is all it lacks.
+    """Return the JPEG with an end marker appended where only that is missing.
 
     Args:
-        subject: How a message calls the file.
+        subject: The file's name in messages.
         data: The file's bytes.
 
     Returns:
-        The same bytes where there is an end marker.
+        `data` itself if it has an end marker.
 
     Raises:
         ImageError: Pixels are missing.
@@ -56,15 +56,14 @@ def with_end(subject: str, data: bytes) -> bytes:
 
 
 def check_end(subject: str, data: bytes, image: Image.Image) -> None:
-    """Refuse a picture with an end marker but without its last pixels, as repair tools leave it.
+    """Refuse an image with an end marker but without its last pixels, as repair tools leave it.
 
-    Decoders fill what is missing with the gray of 128, so only pictures that end in it are looked
-    at more closely.
+    Decoders fill missing pixels with the gray of 128, so only images that end in it are examined.
 
     Args:
-        subject: How a message calls the file.
+        subject: The file's name in messages.
         data: The file's bytes, from `with_end`.
-        image: What they were decoded to.
+        image: The image decoded from them.
 
     Raises:
         ImageError: Pixels are missing.
@@ -80,9 +79,9 @@ def check_end(subject: str, data: bytes, image: Image.Image) -> None:
 
 
 def _without_filling(data: bytes) -> bytes:
-    """Coded pixels without the zeros of a file that was given its room first, and half a marker."""
+    """Strip the zeros of a file that was allocated before it was written, and half a marker."""
     body = data.rstrip(b"\0")
-    if len(data) - len(body) <= 2:  # so many may be pixels
+    if len(data) - len(body) <= 2:  # these may be coded pixels
         body = data
     elif body.endswith(b"\xff"):  # FF 00 is a coded byte
         body += b"\0"
@@ -90,7 +89,7 @@ def _without_filling(data: bytes) -> bytes:
 
 
 def _has_all_scans(segments: list[JpegSegment]) -> bool:
-    """Whether the scans bring every coefficient of every component to its last bit."""
+    """Return whether the scans hold every coefficient of every component to its last bit."""
     frames = [segment for segment in segments if segment.marker in JPEG_FRAMES]
     if len(frames) != 1 or len(frames[0].body) < 6:
         return False
@@ -112,20 +111,20 @@ def _has_all_scans(segments: list[JpegSegment]) -> bool:
 
 
 def _depends_on_more(body: bytes, last_scan: int) -> bool:
-    """Whether bits after the last ones there are would change the picture: then some are missing.
+    """Return whether bits appended to the file change the image: then some are missing.
 
-    A decoder stops reading at the last block, so that what follows a whole scan means nothing.
-    Where the file breaks off before a restart marker, it looks for that first.
+    A decoder stops reading at the last block and ignores what follows a complete scan. Where the
+    file breaks off before a restart marker, the decoder looks for that marker first.
     """
     restarts = _RESTART.findall(body, last_scan)
     number = (restarts[-1][1] + 1) % 8 if restarts else 0
     marker = bytes((0xFF, 0xD0 | number))
-    picture = _digest(body + _EOI)
-    return any(_digest(body + pad + marker + pad + _EOI) != picture for pad in _PADS)
+    digest = _digest(body + _EOI)
+    return any(_digest(body + pad + marker + pad + _EOI) != digest for pad in _PADS)
 
 
 def _digest(data: bytes) -> bytes:
-    """What tells a JPEG's pixels from others, strip by strip: one picture in memory at a time."""
+    """Hash a JPEG's pixels strip by strip, to hold one decoded image in memory at a time."""
     digest = hashlib.blake2b()
     with JpegImagePlugin.JpegImageFile(io.BytesIO(data)) as image:
         image.load()
