@@ -15,7 +15,7 @@ from page.service.labeling_service import LabelingService
 from page.service.result_cache import LabelResult
 from page.texts import size_text
 from segmentation import PixelwiseError
-from segmentation.models.card_figures import sizes_of
+from segmentation.models.card import sizes_of
 
 if TYPE_CHECKING:
     import torch

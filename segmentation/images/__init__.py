@@ -1,5 +1,5 @@
-"""From any picture file to a (H, W, 3) uint8 RGB array, and from class maps to PNG files.
+"""Decode image files to (H, W, 3) uint8 RGB arrays, and encode class maps as PNG files.
 
-`photo.py` is where a picture is opened; `formats/` has the readers of our own. Imports the colour
-tables and errors of `segmentation`, never a network.
+`photo.py` opens a photo; `formats/` has this project's own readers. Imports the colour tables and
+errors of `segmentation`, never a network.
 """

@@ -1,6 +1,6 @@
-"""From Pillow's many pixel modes to upright 8-bit RGB, strip by strip.
+"""Convert images of every Pillow mode to upright 8-bit RGB.
 
-Strips keep the memory beside the decoded image and the result near nothing.
+It works strip by strip, so that it needs little memory beyond the image and the result.
 """
 
 import io
@@ -10,36 +10,36 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageCms
 
-from segmentation.images.value_range import LIMITS, conventional_range
+from segmentation.images.value_range import LIMITS, conventional_range, stretched
 
 _STRIP_PIXELS = 1 << 18
 _ORIENTATION = 0x0112  # the EXIF tag
 
-# How a profile calls its colours -> the mode that Pillow's colour management takes.
+# Colour space of an ICC profile -> the mode for Pillow's colour management.
 _PROFILE_MODES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab ": "LAB"}
 
 
 class RgbImage(NamedTuple):
-    """What `to_rgb` makes of an image."""
+    """The result of `to_rgb`."""
 
     pixels: np.ndarray  # (H, W, 3) uint8 RGB, contiguous
-    notes: list[str]  # for the person
+    notes: list[str]  # for the user
 
 
 def to_rgb(image: Image.Image, extent: tuple[int, int, int, int] | None = None) -> RgbImage:
-    """Pixels as a screen would show them on white.
+    """Return an image's pixels as a screen shows them on white.
 
     EXIF orientation is applied, an embedded ICC profile converted to sRGB, transparency composited
-    over white, 16 bits scaled to 8. 32-bit integers and floats have no fixed range and find theirs,
-    with a note where that is a stretch; see `conventional_range`.
+    over white, 16 bits scaled to 8. 32-bit integers and floats have no fixed range; theirs comes
+    from `conventional_range`, with a note where values are stretched.
 
     Args:
         image: A loaded Pillow image of any mode; it is not changed.
-        extent: Left, top, right and bottom of what the image holds, where the rest of it is
-            transparent whatever its pixels say; None for all of it.
+        extent: Left, top, right and bottom of the opaque part, where the pixels outside it are
+            transparent whatever their values; None for all of the image.
 
     Returns:
-        The pixels and notes for the person.
+        The pixels and notes for the user.
     """
     notes: list[str] = []
     orientation = _orientation(image)
@@ -63,9 +63,9 @@ def to_rgb(image: Image.Image, extent: tuple[int, int, int, int] | None = None) 
 
 
 def load_webp(image: Image.Image) -> Image.Image:
-    """The first picture of a WebP, at most 12 bytes a pixel on the way instead of 16.
+    """Decode the first frame of a WebP with at most 12 bytes a pixel of memory instead of 16.
 
-    Pillow would copy what its decoder gives while the decoder still holds two canvases of its own.
+    Pillow would copy the frame while its decoder still holds two canvases.
     """
     decoder = getattr(image, "_decoder", None)
     if decoder is None:
@@ -93,13 +93,13 @@ def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
 def _orientation(image: Image.Image) -> int:
     try:
         value = image.getexif().get(_ORIENTATION, 1)
-    except Exception:  # broken metadata does not make a broken picture
+    except Exception:  # broken metadata does not spoil the image
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def _as_stored(upright: np.ndarray, orientation: int) -> np.ndarray:
-    """A view of the upright picture in the order in which the file stores its rows."""
+    """Return a view of the upright image in the order in which the file stores its rows."""
     turned = upright.swapaxes(0, 1) if orientation >= 5 else upright
     row_step = -1 if orientation in (3, 4, 6, 7) else 1
     column_step = -1 if orientation in (2, 3, 7, 8) else 1
@@ -113,11 +113,11 @@ _Converter = Callable[[Image.Image], tuple[Image.Image, np.ndarray | None]]
 def _depth_converter(image: Image.Image, notes: list[str]) -> _Converter:
     transparency = image.info.get("transparency")
     if image.mode.startswith("I;16"):
-        # Pillow's own conversion of 16-bit grays saturates at 255, and it knows no key colour.
+        # Pillow's own conversion of 16-bit grays saturates at 255 and ignores a key colour.
         return lambda strip: _from_16_bits(np.asarray(strip), transparency)
     if image.mode in ("I", "F"):
         low, high = _value_range(image, notes)
-        return lambda strip: (_stretch(np.asarray(strip), low, high), None)
+        return lambda strip: (Image.fromarray(stretched(np.asarray(strip), low, high)), None)
     if image.mode in ("1", "L") and isinstance(transparency, int):
         return lambda strip: _with_key(strip.convert("L"), transparency)
     if image.has_transparency_data:
@@ -138,7 +138,7 @@ def _split_alpha(strip: Image.Image) -> tuple[Image.Image, np.ndarray]:
 
 
 def _with_key(strip: Image.Image, key: int | tuple[int, ...]) -> tuple[Image.Image, np.ndarray]:
-    """One colour of the file means transparent."""
+    """Return the strip and an alpha of 0 where a pixel has the transparent key colour."""
     pixels = np.asarray(strip)
     clear = pixels == key if pixels.ndim == 2 else (pixels == key).all(-1)
     return strip, np.where(clear, 0, 255).astype(np.uint8)
@@ -155,7 +155,7 @@ def _from_16_bits(
 
 
 def _value_range(image: Image.Image, notes: list[str]) -> tuple[float, float]:
-    """Which values mean black and white in an image of mode I or F."""
+    """Return the values of black and white in an image of mode I or F."""
     low, high = np.inf, -np.inf
     for _, strip in _strips(image):
         values = np.asarray(strip)
@@ -163,20 +163,15 @@ def _value_range(image: Image.Image, notes: list[str]) -> tuple[float, float]:
         if values.size:
             low, high = min(low, float(values.min())), max(high, float(values.max()))
     if image.format == "PPM" and image.mode == "I":
-        return 0.0, 65535.0  # Pillow scales to this whatever the file's greatest value
-    found = conventional_range(low, high, LIMITS["f"] if image.mode == "F" else LIMITS["i"][:2])
-    notes += [found.note] if found.note else []
-    return found.low, found.high
-
-
-def _stretch(values: np.ndarray, low: float, high: float) -> Image.Image:
-    scaled = (values.astype(np.float64) - low) * (255 / (high - low or 1))
-    scaled = np.nan_to_num(scaled, nan=0.0, posinf=255.0, neginf=0.0)
-    return Image.fromarray(np.rint(scaled.clip(0, 255)).astype(np.uint8))
+        return 0.0, 65535.0  # Pillow scales every PPM to this
+    limits = LIMITS["f"] if image.mode == "F" else LIMITS["i"][:2]
+    low, high, note = conventional_range(low, high, limits)
+    notes += [note] if note else []
+    return low, high
 
 
 def _over_white(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """rint((a * rgb + (255 - a) * 255) / 255), exactly; 255 is odd, so there are no ties."""
+    """Return rint((a * rgb + (255 - a) * 255) / 255), exact: 255 is odd, so there are no ties."""
     weight = alpha.astype(np.uint16)[..., None]  # (rows, width, 1)
     mixed = weight * rgb  # (rows, width, 3) uint16, at most 65,152 in what follows
     mixed += (255 - weight) * 255 + 127
@@ -192,16 +187,12 @@ def _to_srgb(color: Image.Image, transform: ImageCms.ImageCmsTransform | None) -
 def _profile_transform(
     image: Image.Image, mode: str, notes: list[str]
 ) -> ImageCms.ImageCmsTransform | None:
-    """From the embedded profile to sRGB; None where there is nothing to convert."""
+    """Return the transform from the embedded profile to sRGB; None if nothing is to convert."""
     data = image.info.get("icc_profile")
     try:
-        if data:
-            source = ImageCms.getOpenProfile(io.BytesIO(data))
-            expected = _PROFILE_MODES.get(source.profile.xcolor_space)
-            if expected != mode:
-                notes.append("its colour profile is for another kind of picture and was ignored")
-                source = None
-        else:
+        source = ImageCms.getOpenProfile(io.BytesIO(data)) if data else None
+        if source is not None and _PROFILE_MODES.get(source.profile.xcolor_space) != mode:
+            notes.append("its colour profile is for another kind of picture and was ignored")
             source = None
         if source is None and mode == "LAB":
             source = ImageCms.createProfile("LAB")
@@ -215,7 +206,7 @@ def _profile_transform(
 
 
 def _is_identity(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
-    """Whether a profile is sRGB itself, whatever it is called: most pictures' is."""
+    """Return whether a transform changes nothing: most embedded profiles are sRGB."""
     if mode == "RGB":
         steps = np.arange(0, 256, 15, dtype=np.uint8)
         probe = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), -1).reshape(18, -1, 3)

@@ -1,6 +1,6 @@
-"""What a file is, by its content: the formats that are read, and the names of those that are not.
+"""Recognise a file's format by its content, read or not, and word the refusal.
 
-The signatures are those that each format's own specification gives.
+The signatures are those in each format's own specification.
 """
 
 import codecs
@@ -9,14 +9,14 @@ import struct
 ACCEPTED = "a JPEG, PNG, WebP, AVIF, GIF, HEIC, TIFF or BMP picture"
 
 READ = frozenset(("JPEG", "PNG", "WEBP", "AVIF", "GIF", "HEIF", "TIFF", "BMP"))
-"""The kinds that are read, as `sniff` calls them."""
+"""The formats that are read, as `sniff` returns them."""
 
 RAW = "a camera RAW file"
 
 _HEAD = 4096
 _BMP_HEADERS = (12, *range(16, 65), 108, 124)
 
-# What a file begins with -> what it is. The pictures that are opened bear Pillow's names.
+# First bytes of a file -> its format. Formats that are read have Pillow's names.
 _PICTURES = (
     (b"\xff\xd8\xff\xf7", "a JPEG-LS picture"),
     (b"\xff\xd8\xff", "JPEG"),
@@ -113,7 +113,7 @@ _OTHERS = (
     (b"bplist00", "a macOS property list"),
     (b"version https://git-lfs", "a Git LFS pointer"),
 )
-# The same, farther on in the file: (position, bytes, kind).
+# Bytes at another position: (position, bytes, format).
 _FARTHER = (
     (128, b"DICM", "a DICOM picture"),
     (344, b"n+1\0", "a NIfTI volume"),
@@ -128,7 +128,7 @@ _FARTHER = (
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _PNM = {b"1": "PBM", b"4": "PBM", b"2": "PGM", b"5": "PGM", b"3": "PPM", b"6": "PPM", b"7": "PAM"}
 
-# What a person can do, where it is more than dropping another picture.
+# Remedies other than choosing another file.
 _REMEDIES = {
     RAW: "export it as JPEG, with the camera's program or a photo editor, and drop that",
     "a Git LFS pointer": "the picture itself is fetched by `git lfs pull`",
@@ -139,14 +139,14 @@ _REMEDIES = {
 
 
 def sniff(data: bytes) -> str:
-    """What a file is, by its content.
+    """Return a file's format by its content.
 
     Args:
         data: The file's bytes, or at least the first 4,096.
 
     Returns:
-        Pillow's name of a format ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF"), or
-        words with an article for anything else ("a PDF document", "text").
+        Pillow's name of a format in `READ` ("JPEG", "WEBP"), or words for anything else, most with
+        an article ("a PDF document", "text").
     """
     head = bytes(data[:_HEAD])
     for prefix, kind in _PICTURES:
@@ -163,7 +163,7 @@ def sniff(data: bytes) -> str:
     for prefix, kind in (*_RAWS, *_OTHERS):
         if head.startswith(prefix):
             return kind
-    if head[:4] == b"\0\0\2\0":  # so may a Targa picture begin
+    if head[:4] == b"\0\0\2\0":  # a Targa image may begin so, too
         return _sniff_bare(data) or "a Windows cursor (CUR)"
     for at, part, kind in _FARTHER:
         if head[at : at + len(part)] == part:
@@ -180,11 +180,11 @@ _RIFF = {
 
 
 def refusal(subject: str, kind: str) -> str:
-    """The sentence about a file that is no picture to label.
+    """Return the message about a file of a format that is not read.
 
     Args:
-        subject: How a message calls the file.
-        kind: What `sniff` or a reader calls it, with an article.
+        subject: The file's name in messages.
+        kind: The format in words, from `sniff` or a reader.
     """
     for name, remedy in _REMEDIES.items():
         if kind.startswith(name):
@@ -193,7 +193,7 @@ def refusal(subject: str, kind: str) -> str:
 
 
 def _sniff_boxes(head: bytes) -> str:
-    """ISO base media: AVIF, HEIF and videos differ by the brands that the first box lists."""
+    """Tell AVIF, HEIF and videos apart by the brands in the first box (ISO/IEC 14496-12)."""
     end = min(int.from_bytes(head[:4], "big"), len(head))
     brands = [head[8:12], *(head[at : at + 4] for at in range(16, end - 3, 4))]
     if b"crx " in brands:
@@ -217,7 +217,7 @@ def _sniff_text(head: bytes) -> str | None:
         return "nothing but zeros"
     encoding = "utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
-        # Not final: the head may end within a character.
+        # Not final: the first bytes may end within a character.
         text = codecs.getincrementaldecoder(encoding)().decode(head)
     except UnicodeDecodeError:
         return None
@@ -232,14 +232,14 @@ def _sniff_text(head: bytes) -> str | None:
 
 
 def _sniff_bare(data: bytes) -> str | None:
-    """Formats without a signature, by a header that makes sense."""
+    """Recognise formats without a signature by a plausible header."""
     head = bytes(data[:128])
     if len(head) >= 18:
         _, has_map, kind = head[:3]
         width, height, depth, flags = struct.unpack_from("<HHBB", head, 12)
-        sound = width and height and depth in (8, 15, 16, 24, 32) and not flags & 0xC0
+        plausible = width and height and depth in (8, 15, 16, 24, 32) and not flags & 0xC0
         known = kind in (1, 2, 3, 9, 10, 11) and has_map == (kind in (1, 9))
-        if (sound and known) or bytes(data[-18:]) == b"TRUEVISION-XFILE.\0":
+        if (plausible and known) or bytes(data[-18:]) == b"TRUEVISION-XFILE.\0":
             return "a Targa picture (TGA)"
     pcx = len(head) == 128 and head[0] == 10 and head[1] in (0, 2, 3, 4, 5) and head[2] == 1
     if pcx and head[3] in (1, 2, 4, 8) and head[65] in (1, 2, 3, 4):

@@ -1,7 +1,7 @@
-"""Clips with more light or more colours than a screen's sRGB: what they are, and a table to sRGB.
+"""Recognise HDR and wide-gamut clips, and make the colour table that converts them to sRGB.
 
-Phones record HLG or PQ in BT.2020 primaries. Taken for sRGB they look pale, and the network sees
-the pale picture, too. FFmpeg's `lut3d`, which every build has, applies the table made here.
+Phones record HLG or PQ in BT.2020 primaries. Read as sRGB they look pale, to the network too.
+FFmpeg's `lut3d`, which every build has, applies the table.
 
 Sources: HLG and PQ, and the primaries of BT.2020: ITU-R BT.2100 and BT.2020; diffuse white at 203
 cd/m2, which is 75 % HLG and 58 % PQ: ITU-R BT.2408, 5.1; Display P3: SMPTE EG 432-1; sRGB: IEC
@@ -16,12 +16,12 @@ import numpy as np
 from segmentation.errors import VideoError
 
 POINTS = 65
-"""Of the table along each colour; FFmpeg interpolates. PQ's grays are then off by 1.2 of 255 at
-most, and by 4.7 with 33 points."""
+"""Points of the table along each colour; FFmpeg interpolates. With 65, PQ's grays are off by 1.2 of
+255 at most; with 33, by 4.7."""
 
 WHITE_NITS = 203.0
 KNEE = 0.9
-"""Light up to this share of white is kept; what is brighter is pressed into the rest."""
+"""Light up to this share of white stays; brighter light is compressed into the rest."""
 
 PQ, HLG = "smpte2084", "arib-std-b67"
 _NAMES = {PQ: "PQ", HLG: "HLG"}
@@ -50,20 +50,20 @@ _TO_XYZ = {
 
 
 class Colour(NamedTuple):
-    """How a clip's numbers mean colours, in FFmpeg's words; "unknown" where it does not tell."""
+    """A clip's colour space in FFmpeg's names; "unknown" where the clip does not name it."""
 
     matrix: str = "unknown"
     primaries: str = "unknown"
     transfer: str = "unknown"
     bits: int = 8
-    dolby: bool = False  # Dolby Vision that means nothing without Dolby's own data
+    dolby: bool = False  # Dolby Vision that cannot be shown without Dolby's own data
 
 
-UNTOLD = Colour()
+UNKNOWN_COLOUR = Colour()
 
 
 class Conversion(NamedTuple):
-    """From what to sRGB, and what a person should know about it."""
+    """The source of a conversion to sRGB, and a note for the user."""
 
     matrix: str
     primaries: str
@@ -71,7 +71,7 @@ class Conversion(NamedTuple):
     note: str
 
     def filters(self) -> list[str]:
-        """FFmpeg's, for the table in a file "to_srgb.cube" in its working folder."""
+        """Return FFmpeg's filters, which read "to_srgb.cube" in the working folder."""
         return [
             f"scale=in_color_matrix={self.matrix}:out_range=pc",
             "format=gbrp16le",
@@ -79,36 +79,35 @@ class Conversion(NamedTuple):
         ]
 
     def table(self) -> str:
-        """The table as a Cube file (Adobe's specification 1.0)."""
+        """Return the table as a Cube file (Adobe's specification 1.0)."""
         values = table_values(self.primaries, self.transfer)
         rows = "\n".join(f"{r:.5f} {g:.5f} {b:.5f}" for r, g, b in values.tolist())
         return f"LUT_3D_SIZE {POINTS}\n{rows}\n"
 
 
-def parse_colour(said: str, video: str) -> Colour:
-    """The colours, out of what FFmpeg prints of its input.
+def parse_colour(messages: str, video: str) -> Colour:
+    """Parse the colour space from what FFmpeg prints about its input.
 
     Args:
-        said: All of it.
-        video: The line of the picture's stream.
+        messages: All of the output.
+        video: The line of the video stream.
     """
-    found = re.search(r", (\w+)\(([^()]*)\)", video.partition(": Video: ")[2])
-    pixels = found[1] if found else ""
-    depth = re.search(r"p0?(10|12|14|16)(?:le|be)?$", pixels)
-    words = next((part for part in found[2].split(", ") if "/" in part), "") if found else ""
-    matrix, primaries, transfer = words.split("/") if words.count("/") == 2 else ["unknown"] * 3
-    dolby = re.search(r"DOVI configuration record:.* profile: 5\b", said) is not None
-    bits = int(depth[1]) if depth else 8
-    return Colour(matrix, primaries, transfer, bits, dolby)
+    match = re.search(r", (\w+)\(([^()]*)\)", video.partition(": Video: ")[2])
+    pixel_format, details = match.groups() if match else ("", "")
+    depth = re.search(r"p0?(10|12|14|16)(?:le|be)?$", pixel_format)
+    names = next((part for part in details.split(", ") if "/" in part), "")
+    matrix, primaries, transfer = names.split("/") if names.count("/") == 2 else ["unknown"] * 3
+    dolby = re.search(r"DOVI configuration record:.* profile: 5\b", messages) is not None
+    return Colour(matrix, primaries, transfer, int(depth[1]) if depth else 8, dolby)
 
 
 def conversion(colour: Colour) -> Conversion | None:
-    """How a clip's colours are converted; None where they are taken as they are.
+    """Return how a clip's colours are converted to sRGB; None where they need no conversion.
 
-    BT.2020 with 10 bits and no word of its curve is taken for HLG, as phones record it.
+    BT.2020 with 10 bits and an unknown transfer is taken for HLG, as phones record it.
 
     Raises:
-        VideoError: Colours of a kind that is not converted here.
+        VideoError: A colour space that cannot be converted.
     """
     wide = "bt2020" in (colour.primaries, colour.matrix[:6])
     transfer = colour.transfer
@@ -122,8 +121,8 @@ def conversion(colour: Colour) -> Conversion | None:
         )
     if transfer in _NAMES:
         primaries = colour.primaries if colour.primaries in _WIDE else "bt2020"
-        sure = "taken for HDR" if guessed else "HDR"
-        note = f"{sure} ({_NAMES[transfer]}), shown as SDR"
+        name = "taken for HDR" if guessed else "HDR"
+        note = f"{name} ({_NAMES[transfer]}), shown as SDR"
     elif wide or colour.primaries in _WIDE:
         primaries = "bt2020" if wide else colour.primaries
         note = f"its colours ({_WIDE[primaries]}) are shown as sRGB"
@@ -133,11 +132,11 @@ def conversion(colour: Colour) -> Conversion | None:
 
 
 def table_values(primaries: str, transfer: str) -> np.ndarray:
-    """A 3-D table from R'G'B' to sRGB, red changing quickest.
+    """Return a 3-D table from R'G'B' to sRGB, in which red changes quickest.
 
     Args:
         primaries: "bt2020", "smpte432" or "smpte431".
-        transfer: `PQ`, `HLG`, or another, which is taken as BT.2020's and kept.
+        transfer: `PQ` or `HLG`; any other is taken as BT.2020's and left as it is.
 
     Returns:
         (POINTS ** 3, 3) in 0 to 1.
@@ -148,15 +147,15 @@ def table_values(primaries: str, transfer: str) -> np.ndarray:
 
 
 def to_srgb(signal: np.ndarray, primaries: str, transfer: str) -> np.ndarray:
-    """R'G'B' as sRGB, both (N, 3) in 0 to 1."""
+    """Convert R'G'B' to sRGB, both (N, 3) in 0 to 1."""
     return encoded(shown_light(light_of(signal, transfer), primaries, transfer), transfer)
 
 
 def light_of(signal: np.ndarray, transfer: str) -> np.ndarray:
-    """Light of a signal in 0 to 1; diffuse white is 1.
+    """Convert a signal in 0 to 1 to linear light, in which diffuse white is 1.
 
-    HLG is taken as the light of the scene: its system gamma is 1 for a screen of 334 cd/m2
-    (BT.2100, note 5f), near what screens that show SDR have.
+    HLG is converted to the light of the scene: its system gamma is 1 for a screen of 334 cd/m2
+    (BT.2100, note 5f), about as bright as screens that show SDR.
     """
     if transfer == PQ:
         return _pq_nits(signal) / WHITE_NITS
@@ -166,24 +165,24 @@ def light_of(signal: np.ndarray, transfer: str) -> np.ndarray:
 
 
 def shown_light(light: np.ndarray, primaries: str, transfer: str) -> np.ndarray:
-    """Light in these primaries, (N, 3), as a screen's light in 0 to 1."""
+    """Convert linear light (N, 3) in these primaries to that of an sRGB screen, in 0 to 1."""
     source = np.array(_TO_XYZ["bt2020" if primaries == "bt2020" else "smpte432"])
     matrix = np.linalg.inv(np.array(_TO_XYZ["bt709"])) @ source
     light = np.maximum(light @ matrix.T.astype(light.dtype), 0)  # (N, 3)
     if transfer in _NAMES:
-        most = light.max(-1)
-        bright = most > KNEE
-        most = most[bright, None]
-        pressed = KNEE + (1 - KNEE) * (1 - np.exp((KNEE - most) / (1 - KNEE)))
-        light[bright] *= pressed / most
+        peak = light.max(-1)
+        bright = peak > KNEE
+        peak = peak[bright, None]
+        compressed = KNEE + (1 - KNEE) * (1 - np.exp((KNEE - peak) / (1 - KNEE)))
+        light[bright] *= compressed / peak
     return light.clip(0, 1)
 
 
 def encoded(light: np.ndarray, transfer: str) -> np.ndarray:
-    """A screen's light as its signal, both in 0 to 1."""
+    """Convert a screen's linear light to its signal, both in 0 to 1."""
     if transfer in _NAMES:
         return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-    # grays stay what they are, as in clips of BT.709
+    # the inverse of `light_of`, so that grays do not change, as in clips of BT.709
     return np.where(light < 0.018, 4.5 * light, 1.099 * light**0.45 - 0.099)
 
 

@@ -1,7 +1,7 @@
-"""Pictures whose file says that their numbers are HDR, or of wider colours, without a profile.
+"""Convert HDR and wide-gamut images that carry code points instead of a colour profile.
 
-PNG says so in a cICP chunk, AVIF and HEIC in a "colr" box of kind "nclx"; both hold the code points
-of ITU-T H.273. Cameras write such HEIC files (.hif), phones such AVIF files.
+PNG has them in a cICP chunk, AVIF and HEIC in a "colr" box of kind "nclx"; they are those of ITU-T
+H.273. Cameras write such HEIC files (.hif), phones such AVIF files.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ from PIL import Image
 from segmentation.images.hdr_color import (
     HLG,
     PQ,
-    UNTOLD,
+    UNKNOWN_COLOUR,
     conversion,
     encoded,
     light_of,
@@ -25,7 +25,7 @@ _STRIP_PIXELS = 1 << 18
 
 
 def box_codes(data: bytes) -> tuple[int, int] | None:
-    """Primaries and transfer that the header of an AVIF or HEIC names first; None for none."""
+    """Return the first primaries and transfer in the header of an AVIF or HEIC, or None."""
     at = data.find(_BOX, 0, _HEADER_BYTES) + len(_BOX)
     if at < len(_BOX) or at + 4 > len(data):
         return None
@@ -33,32 +33,32 @@ def box_codes(data: bytes) -> tuple[int, int] | None:
 
 
 def as_srgb(image: Image.Image, codes: tuple[int, int] | None) -> tuple[Image.Image, list[str]]:
-    """The picture as a screen shows it, and a note where that took a conversion.
+    """Return the image in sRGB, and a note if that took a conversion.
 
     Args:
-        image: Loaded. A colour profile says more than the codes, which then do not count.
+        image: Loaded. If it has a colour profile, the codes are ignored.
         codes: Primaries and transfer, as H.273 numbers them; None for none.
     """
     if codes is None or image.info.get("icc_profile"):
         return image, []
-    primaries = _PRIMARIES.get(codes[0], UNTOLD.primaries)
+    primaries = _PRIMARIES.get(codes[0], UNKNOWN_COLOUR.primaries)
     transfer = _TRANSFERS.get(codes[1], "other")
-    found = conversion(UNTOLD._replace(primaries=primaries, transfer=transfer))
-    if found is None:
+    to_srgb = conversion(UNKNOWN_COLOUR._replace(primaries=primaries, transfer=transfer))
+    if to_srgb is None:
         return image, []
     mode = "RGBA" if image.has_transparency_data else "RGB"
     shown = image.convert(mode)
-    shown.getexif().update(image.getexif())  # says which way is up
-    curve = light_of(np.arange(256) / 255, found.transfer).astype(np.float32)
+    shown.getexif().update(image.getexif())  # the orientation
+    curve = light_of(np.arange(256) / 255, to_srgb.transfer).astype(np.float32)
     steps = np.arange(1 << 16) / 0xFFFF
-    signal = np.rint(255 * encoded(steps, found.transfer)).astype(np.uint8)
+    signal = np.rint(255 * encoded(steps, to_srgb.transfer)).astype(np.uint8)
     rows = max(1, _STRIP_PIXELS // image.width)
     for top in range(0, image.height, rows):
         strip = shown.crop((0, top, image.width, min(top + rows, image.height)))
         pixels = np.array(strip)  # (rows, W, 3 or 4)
         light = curve[pixels[..., :3].reshape(-1, 3)]
-        light = shown_light(light, found.primaries, found.transfer)
+        light = shown_light(light, to_srgb.primaries, to_srgb.transfer)
         codes = signal[(light * 0xFFFF).astype(np.uint16)]
         pixels[..., :3] = codes.reshape(*pixels.shape[:2], 3)
         shown.paste(Image.fromarray(pixels), (0, top))
-    return shown, [found.note]
+    return shown, [to_srgb.note]

@@ -14,14 +14,14 @@ from segmentation.palette import check_class_map, check_palette
 
 
 def write_indexed_png(class_map: np.ndarray, palette: np.ndarray) -> bytes:
-    """An indexed PNG: pixel values are class indices, and any viewer shows the colours.
+    """Encode a class map as an indexed PNG, whose colours any viewer shows.
 
     Args:
         class_map: (H, W) of an integer dtype, indices below the palette's length.
         palette: (N, 3) uint8 RGB, N up to 256.
 
     Returns:
-        The file's bytes: 8 bits a pixel, palette complete, no metadata.
+        The file's bytes: 8 bits a pixel, a palette of 256 colours, no metadata.
 
     Raises:
         PaletteError: As `colorize`; or an empty class map.
@@ -31,7 +31,7 @@ def write_indexed_png(class_map: np.ndarray, palette: np.ndarray) -> bytes:
     if class_map.size == 0:
         raise PaletteError(f"An empty class map {class_map.shape} cannot be written as a PNG.")
     image = Image.fromarray(np.ascontiguousarray(class_map, np.uint8)).convert("P")
-    # Filled up to 256 entries so that Pillow writes 8 bits a pixel, whatever the palette's length.
+    # Padded to 256 entries so that Pillow writes 8 bits a pixel, whatever the palette's length.
     image.putpalette(np.pad(palette, ((0, 256 - len(palette)), (0, 0))).tobytes())
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
@@ -39,7 +39,7 @@ def write_indexed_png(class_map: np.ndarray, palette: np.ndarray) -> bytes:
 
 
 def read_indexed_png(source: str | os.PathLike | bytes) -> np.ndarray:
-    """Class indices of an indexed PNG, such as `write_indexed_png` or VOC's annotations.
+    """Return the class indices of an indexed PNG, such as `write_indexed_png`'s or VOC's.
 
     Args:
         source: The file's path or bytes.
@@ -56,11 +56,11 @@ def read_indexed_png(source: str | os.PathLike | bytes) -> np.ndarray:
 def open_png_values(
     source: str | os.PathLike | bytes, *modes: str, max_megapixels: float | None = 64.0
 ) -> np.ndarray:
-    """The numbers that a PNG stores, with no orientation, colour management or transparency.
+    """Return a PNG's stored values, without orientation, colour management or transparency.
 
     Args:
         source: A path, or a file's bytes.
-        *modes: Which are accepted: "P" for an indexed PNG, "RGB" and "RGBA" for 8 bits a channel.
+        *modes: Modes to accept: "P" for an indexed PNG, "RGB" and "RGBA" for 8 bits a channel.
         max_megapixels: As `open_photo`.
 
     Returns:
@@ -72,10 +72,6 @@ def open_png_values(
     subject, data = read_source(source, None, max_megapixels)
     kind = sniff(data)
     if kind != "PNG":
-        raise ImageError(f"{subject} is {_an(kind)}; a PNG with label indices is needed.")
+        name = f"a {kind} file" if kind.isupper() else kind  # formats come without an article
+        raise ImageError(f"{subject} is {name}; a PNG with label indices is needed.")
     return decoder.decode(subject, data, max_megapixels, modes).pixels
-
-
-def _an(kind: str) -> str:
-    """A kind from `sniff` as words: formats come without an article."""
-    return f"a {kind} file" if kind.isupper() else kind

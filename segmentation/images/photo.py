@@ -1,4 +1,4 @@
-"""The one door for pictures: anything a person drops in becomes (H, W, 3) uint8 RGB."""
+"""Decode any supported image to an (H, W, 3) uint8 RGB array."""
 
 import os
 from dataclasses import dataclass
@@ -8,23 +8,22 @@ from PIL import Image
 
 from segmentation.errors import ImageError
 from segmentation.images.color import to_rgb
-from segmentation.images.decoding.decode import only_image_errors
 from segmentation.images.decoding.decoder_process import decoder
-from segmentation.images.decoding.headers import check_size
-from segmentation.images.decoding.readers import check_head, frame_notes
-from segmentation.images.formats.jpeg_end import jpeg_size
+from segmentation.images.decoding.readers import frame_notes
+from segmentation.images.formats.decoder_errors import image_errors
+from segmentation.images.formats.headers import check_header, check_size
 from segmentation.images.formats.tiff import PAGES_NOTE
 from segmentation.images.source import read_source
 
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """A picture as the networks and the page take it.
+    """A decoded photo.
 
     Attributes:
-        image: (H, W, 3) uint8 RGB, upright, contiguous, nobody else's.
-        notes: What a person should know about how it was read, such as "animated: first of 12
-            frames shown"; empty as a rule.
+        image: (H, W, 3) uint8 RGB, upright, contiguous, not shared with the caller's array.
+        notes: Notes for the user on how it was read, such as "animated: first of 12 frames shown";
+            mostly empty.
     """
 
     image: np.ndarray
@@ -32,42 +31,42 @@ class Photo:
 
     @property
     def nbytes(self) -> int:
-        """Bytes that keeping it costs."""
+        """Bytes of memory that the image takes."""
         return self.image.nbytes
 
 
 HEAD_BYTES = 1 << 16
-"""Of a file; the size of most pictures stands within."""
+"""Bytes that `check_photo` reads of a file; they hold the size of most images."""
 ImageSource = str | os.PathLike | bytes | Image.Image | np.ndarray | Photo
 
 
 def open_photo(
     source: ImageSource, *, max_bytes: int | None = None, max_megapixels: float | None = 64.0
 ) -> Photo:
-    """Read a picture: upright, in sRGB, over white, 8 bits a channel.
+    """Decode a photo: upright, in sRGB, over white, 8 bits a channel.
 
-    The format is told by the content and not by the name, and the size is read from the header
-    before anything is decoded.
+    The content decides the format, not the name. The size in the header is checked before anything
+    is decoded.
 
     Args:
         source: A path; a file's bytes; a Pillow image of any mode; an (H, W, 3) uint8 RGB array;
             or a `Photo`, which is returned as it is.
         max_bytes: The largest file to read; None for what `max_megapixels` of uncompressed 16-bit
             RGB would take.
-        max_megapixels: The largest picture to decode, in millions of pixels; None for no limit.
+        max_megapixels: The largest image to decode, in millions of pixels; None for no limit.
 
     Returns:
-        The picture and notes on how it was read.
+        The image and notes on how it was read.
 
     Raises:
-        ImageError: With a message for a person: what was found, and what to do.
+        ImageError: With a message for the user: what was found, and what to do.
     """
     if isinstance(source, Photo):
         return source
     if isinstance(source, np.ndarray):
         return Photo(_copy_array(source, max_megapixels))
     if isinstance(source, Image.Image):
-        with only_image_errors("This picture"):
+        with image_errors("This picture"):
             return _from_pillow(source, max_megapixels)
     if not isinstance(source, str | os.PathLike | bytes | bytearray | memoryview):
         raise ImageError(
@@ -81,10 +80,10 @@ def open_photo(
 def check_photo(
     source: ImageSource, *, max_bytes: int | None = None, max_megapixels: float | None = 64.0
 ) -> None:
-    """Raise what `open_photo` would of a file's kind and size, as far as its first bytes tell.
+    """Refuse a file whose first bytes show a format or size that `open_photo` would refuse.
 
     Args:
-        source: As `open_photo`; only a path and bytes are looked at.
+        source: As `open_photo`; only a path and bytes are checked.
         max_bytes: As `open_photo`.
         max_megapixels: As `open_photo`.
 
@@ -94,33 +93,28 @@ def check_photo(
     if not isinstance(source, str | os.PathLike | bytes):
         return
     subject, head = read_source(source, max_bytes, max_megapixels, HEAD_BYTES)
-    with only_image_errors(subject):
-        head = head[:HEAD_BYTES]
-        kind = check_head(subject, head, max_megapixels)
-        size = jpeg_size(subject, head) if kind == "JPEG" else None
-        if size and all(size):  # the frame header is within these bytes
-            check_size(subject, *size, max_megapixels)
+    check_header(subject, head[:HEAD_BYTES], max_megapixels, is_partial=True)
 
 
 def open_image(
     source: ImageSource, *, max_bytes: int | None = None, max_megapixels: float | None = 64.0
 ) -> np.ndarray:
-    """As `open_photo`, the picture alone: (H, W, 3) uint8 RGB."""
+    """Return only the image of `open_photo`: (H, W, 3) uint8 RGB."""
     return open_photo(source, max_bytes=max_bytes, max_megapixels=max_megapixels).image
 
 
 def _from_pillow(image: Image.Image, max_megapixels: float | None) -> Photo:
-    """The frame at which somebody's image stands; the image stays theirs, and at that frame."""
+    """Decode the current frame of the caller's image, which stays at that frame."""
     check_size("This picture", *image.size, max_megapixels)
-    at = image.tell()
-    first_of_gif = image.format == "GIF" and at == 0
+    frame = image.tell()
+    first_of_gif = image.format == "GIF" and frame == 0
     extent = getattr(image, "dispose_extent", None) if first_of_gif else None
     image.load()
     if image.format == "TIFF" and getattr(image, "is_animated", False):
-        notes = [f"several pages: page {at + 1} is shown" if at else PAGES_NOTE]
+        notes = [f"several pages: page {frame + 1} is shown" if frame else PAGES_NOTE]
     elif image.format in ("PNG", "WEBP", "AVIF"):
-        notes = frame_notes(getattr(image, "n_frames", 1), at)
-    else:  # Pillow would parse a whole GIF to count its frames
+        notes = frame_notes(getattr(image, "n_frames", 1), frame)
+    else:  # Pillow would parse all of a GIF to count its frames
         notes = []
     upright = to_rgb(image, extent)
     return Photo(upright.pixels, (*notes, *upright.notes))

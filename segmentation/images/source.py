@@ -1,4 +1,4 @@
-"""From a path or bytes to the bytes of one file, and how a message calls it."""
+"""Read one file's bytes from a path, and give it a name for messages."""
 
 import os
 import stat
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from segmentation.errors import ImageError
 
-# An uncompressed 16-bit RGB picture takes 6 bytes a pixel; a larger file holds something else.
+# An uncompressed 16-bit RGB image takes 6 bytes a pixel; a larger file holds something else.
 _BYTES_PER_PIXEL = 6
 _SPARE_BYTES = 1 << 20
 
@@ -17,13 +17,13 @@ def read_source(
     max_megapixels: float | None,
     first: int | None = None,
 ) -> tuple[str, bytes]:
-    """The bytes of one regular file, and how a message should call it.
+    """Return the bytes of one regular file, and its name for messages.
 
     Args:
         source: A path, or the bytes themselves.
-        max_bytes: The most bytes to accept, or None for what the megapixels could need.
+        max_bytes: The largest file to accept; None for what `max_megapixels` could need.
         max_megapixels: The limit that `max_bytes=None` is derived from; None for no limit.
-        first: How many bytes of a file to read at most; None for all of them.
+        first: Read at most this many bytes of a file; None for all of them.
 
     Returns:
         subject ("'cat.jpg'" or "This file"), data.
@@ -35,18 +35,22 @@ def read_source(
         max_bytes = int(max_megapixels * 1e6 * _BYTES_PER_PIXEL) + _SPARE_BYTES
     if isinstance(source, bytes | bytearray | memoryview):
         subject, data = "This file", bytes(source)
-        _check_bytes(subject, len(data), max_bytes)
     else:
         path = os.fsdecode(os.fspath(source))
         subject = display_filename(path)
         data = _read_path(path, subject, max_bytes, first)
+    if max_bytes is not None and len(data) > max_bytes:
+        raise _too_large(subject, len(data), max_bytes)
     if not data:
         raise ImageError(f"{subject} is empty.")
     return subject, data
 
 
 def display_filename(path: str) -> str:
-    """A file's name for a message: no folders, printable, safe in a page, 60 characters at most."""
+    """Return a file's name for a message, in quotes.
+
+    It has no folders, only printable characters, none that HTML interprets, and 60 at most.
+    """
     name = Path(path).name or path
     safe = "".join(c if c.isprintable() and c not in "<>&\"'`" else "?" for c in name[-1000:])
     if len(safe) > 60:
@@ -64,7 +68,9 @@ def _read_path(path: str, subject: str, max_bytes: int | None, first: int | None
     for name in ("O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "O_BINARY"):
         flags |= getattr(os, name, 0)
     try:
-        _check_regular(os.stat(path), subject)
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            raise _not_a_file(subject, status)
         descriptor = os.open(path, flags)
     except FileNotFoundError:
         hint = " Download the picture first." if "://" in path else ""
@@ -76,24 +82,22 @@ def _read_path(path: str, subject: str, max_bytes: int | None, first: int | None
         raise ImageError(f"{subject} cannot be opened: {reason.lower()}.") from None
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(file.fileno())
-        _check_regular(status, subject)  # again: the path may name another file by now
-        _check_bytes(subject, status.st_size, max_bytes)
+        if not stat.S_ISREG(status.st_mode):  # the path may name another file by now
+            raise _not_a_file(subject, status)
+        if max_bytes is not None and status.st_size > max_bytes:
+            raise _too_large(subject, status.st_size, max_bytes)
         # One byte more than the size at opening, in case the file is growing.
-        data = file.read(status.st_size + 1 if first is None else first)
-    _check_bytes(subject, len(data), max_bytes)
-    return data
+        return file.read(status.st_size + 1 if first is None else first)
 
 
-def _check_regular(status: os.stat_result, subject: str) -> None:
+def _not_a_file(subject: str, status: os.stat_result) -> ImageError:
     if stat.S_ISDIR(status.st_mode):
-        raise ImageError(f"{subject} is a folder: name a picture file in it.")
-    if not stat.S_ISREG(status.st_mode):
-        raise ImageError(f"{subject} is a device or a pipe, not a picture file.")
+        return ImageError(f"{subject} is a folder: name a picture file in it.")
+    return ImageError(f"{subject} is a device or a pipe, not a picture file.")
 
 
-def _check_bytes(subject: str, size: int, max_bytes: int | None) -> None:
-    if max_bytes is not None and size > max_bytes:
-        raise ImageError(
-            f"{subject} has {size / 1e6:,.1f} MB; the limit is {max_bytes / 1e6:,.1f} MB. "
-            "Save it smaller."
-        )
+def _too_large(subject: str, size: int, max_bytes: int) -> ImageError:
+    return ImageError(
+        f"{subject} has {size / 1e6:,.1f} MB; the limit is {max_bytes / 1e6:,.1f} MB. "
+        "Save it smaller."
+    )

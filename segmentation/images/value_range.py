@@ -1,17 +1,19 @@
-"""Which numbers mean black and white, where a file's type alone does not tell."""
+"""The values of black and white in images whose type does not fix them."""
 
 from typing import NamedTuple
 
+import numpy as np
+
 LIMITS = {"f": (1.0, 255.0), "i": (255.0, 65535.0, float(2**32 - 1), float(2**64 - 1))}
-"""What the greatest value of a picture may be by convention: floats ("f"), whole numbers ("i")."""
+"""Conventional greatest values of an image, rising: of floats ("f") and whole numbers ("i")."""
 
 DARK = 0.25
-"""A picture whose greatest value is below this share of its limit uses less than the limit: 14 bits
-or less of 16, or reflectances of some thousands."""
+"""An image whose greatest value is below this share of its limit has a smaller range: 14 bits or
+less of 16, or reflectances of some thousands."""
 
 
 class ValueRange(NamedTuple):
-    """What is shown as black and as white, and what a person should know about it."""
+    """The values that are shown as black and as white, and a note for the user."""
 
     low: float
     high: float
@@ -19,16 +21,16 @@ class ValueRange(NamedTuple):
 
 
 def conventional_range(low: float, high: float, limits: tuple[float, ...]) -> ValueRange:
-    """The range of a picture of whole numbers without a fixed one, or of floats.
+    """Return the range of an image of floats, or of whole numbers without a fixed range.
 
     Args:
         low: The least finite value.
-        high: The greatest finite value; less than `low` where there is none.
-        limits: The conventions, rising, of which the first that holds all values is taken.
+        high: The greatest finite value; less than `low` if there is none.
+        limits: Conventional greatest values, rising; the first that holds all values is used.
 
     Returns:
-        0 and the limit; or, with a note, the values' own range where they are negative or beyond
-        all limits, and 0 and the greatest where that is below `DARK` of a limit but the first.
+        0 and the limit. With a note: the values' own range where they are negative or beyond all
+        limits; 0 and the greatest value where that is below `DARK` of a limit other than the first.
     """
     if low > high:
         return ValueRange(0.0, 1.0, None)
@@ -38,6 +40,13 @@ def conventional_range(low: float, high: float, limits: tuple[float, ...]) -> Va
     if 0 < high < DARK * limit and limit != limits[0]:
         return ValueRange(0.0, high, _note(0, high))
     return ValueRange(0.0, limit, None)
+
+
+def stretched(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Return rint(255 * (value - low) / (high - low)) within 0 to 255 as uint8; NaN becomes 0."""
+    scaled = (values.astype(np.float64) - low) * (255 / (high - low or 1))
+    scaled = np.nan_to_num(scaled, nan=0.0, posinf=255.0, neginf=0.0)
+    return np.rint(scaled.clip(0, 255)).astype(np.uint8)
 
 
 def _note(low: float, high: float) -> str:

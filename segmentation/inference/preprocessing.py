@@ -48,17 +48,21 @@ def network_size(model: Model, natural: tuple[int, int]) -> tuple[int, int]:
     short, long = min(natural), max(natural)
     scale = min(1.0, MAX_ASPECT * short / long)
     scale = min(scale, (MAX_PIXELS / (short * long * scale**2)) ** 0.5 * scale)
-    sides = model.sides
     if scale < 1:
         # the longer side reaches its bound, the shorter follows as far as a network can see
         natural = tuple(max(MIN_SIDE, round(side * scale)) for side in natural)
     if model.square:
         natural = (short, short)
-    return sides[0].nearest(natural[0]), sides[1].nearest(natural[1])
+    if model.sides is None:
+        return natural
+    height, width = model.sides
+    return height.nearest(natural[0]), width.nearest(natural[1])
 
 
 def shape_note(model: Model) -> str:
     """What a person should know of the sizes that a model takes; mostly empty."""
+    if model.sides is None:
+        return ""
     height, width = model.sides
     if height.step and width.step:
         return "every photo is squeezed to a square for it." if model.square else ""

@@ -19,8 +19,8 @@ from segmentation.inference.precision import checked_precision
 from segmentation.inference.preprocessing import checked_size, network_size, preset_size, shape_note
 from segmentation.inference.result import Segmentation
 from segmentation.inference.sharper import mean_logits, sharper_size
-from segmentation.models.card import ModelCard, color_note
-from segmentation.models.card_figures import Size, sizes_of
+from segmentation.models.card import ModelCard, color_note, sizes_of
+from segmentation.models.card_figures import Size
 from segmentation.models.download import Progress
 from segmentation.models.exported.program import ProgramNetwork
 from segmentation.models.loader import Model, load_model

@@ -21,6 +21,11 @@ MIN_SIZE, MAX_SIZE = 32, 2048  # shorter side that a network may be shown, in pi
 MAX_TEXT = 1000
 
 
+def sizes_of(size: Size) -> tuple[int | None, ...]:
+    """Return the single sizes of a `Size`."""
+    return size if isinstance(size, tuple) else (size,)
+
+
 @dataclass(frozen=True)
 class ModelCard:
     """What a model says about itself.

@@ -14,11 +14,6 @@ Size = int | tuple[int, ...] | None
 at each and the probabilities are averaged."""
 
 
-def sizes_of(size: Size) -> tuple[int | None, ...]:
-    """The sizes one by one."""
-    return size if isinstance(size, tuple) else (size,)
-
-
 @dataclass(frozen=True)
 class ClassFigure:
     """How well one class was found.

@@ -42,7 +42,7 @@ class Model:
         card: categories, preprocessing, source.
         transforms: PIL image or (3, H, W) uint8 tensor to (3, h, w) float32, as published.
         device: where the network is.
-        sides: which heights and widths the network takes.
+        sides: which heights and widths a program takes; None for a network that takes any.
         square: height and width must be equal.
     """
 
@@ -51,7 +51,7 @@ class Model:
     card: ModelCard
     transforms: Callable[[Image.Image | Tensor], Tensor]
     device: torch.device
-    sides: tuple[SizeRange, SizeRange] = (SizeRange(), SizeRange())
+    sides: tuple[SizeRange, SizeRange] | None = None
     square: bool = False
 
 

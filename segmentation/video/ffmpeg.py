@@ -21,7 +21,7 @@ from typing import IO
 import numpy as np
 
 from segmentation.errors import VideoError
-from segmentation.images.hdr_color import UNTOLD, Colour, parse_colour
+from segmentation.images.hdr_color import UNKNOWN_COLOUR, Colour, parse_colour
 
 STALL_SECONDS = 60.0
 """A child that reads and writes nothing for this long is killed."""
@@ -57,7 +57,7 @@ class ClipInfo:
     width: int
     fps: float | None
     sound: str | None
-    colour: Colour = UNTOLD
+    colour: Colour = UNKNOWN_COLOUR
 
 
 def find_ffmpeg() -> str:

@@ -1,5 +1,5 @@
-"""From a file's bytes to its pixels, on Linux in a process that can do nothing else.
+"""Decode a file's bytes to pixels, on Linux in a sandboxed process.
 
-`decoder_process.py` hands files to it, `decoder_child.py` runs in it, `sandbox.py` takes its rights
-away. Imports `images.formats`, `images.color` and Pillow.
+`decoder_process.py` sends files to the process, `decoder_child.py` runs in it, `sandbox.py` drops
+its rights. Imports `images.formats`, `images.color` and Pillow.
 """

@@ -1,23 +1,22 @@
-"""From a file's bytes to its pixels: what is the same in this process and in a sandbox."""
+"""Decode a file's bytes to pixels; runs in the sandboxed process, or in this one."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from segmentation.errors import ImageError
 from segmentation.images.color import to_rgb
-from segmentation.images.decoding.readers import read_picture
+from segmentation.images.decoding.readers import READERS
+from segmentation.images.formats.decoder_errors import image_errors
 from segmentation.images.formats.png_chunks import open_png
 
 
 class Decoded(NamedTuple):
-    """A file's picture."""
+    """A decoded file."""
 
-    pixels: np.ndarray  # uint8: (H, W, 3) RGB, or what was asked of a PNG
-    notes: tuple[str, ...] = ()  # for the person
+    pixels: np.ndarray  # uint8: (H, W, 3) RGB, or the stored values of a PNG
+    notes: tuple[str, ...] = ()  # for the user
 
 
 def decode(
@@ -27,23 +26,23 @@ def decode(
     max_megapixels: float | None,
     modes: Sequence[str] = (),
 ) -> Decoded:
-    """Decode a file whose header has passed `check_file`.
+    """Decode a file whose header has passed `check_header`.
 
     Args:
-        subject: How a message calls the file.
-        kind: What `check_file` calls it.
+        subject: The file's name in messages.
+        kind: Its format, as `check_header` returns it.
         data: The file's bytes.
-        max_megapixels: The largest picture to decode, in millions of pixels; None for no limit.
-        modes: Empty for a picture to look at; else the stored numbers of a PNG in one of these
-            modes are wanted.
+        max_megapixels: The largest image to decode, in millions of pixels; None for no limit.
+        modes: Empty for an image to look at; otherwise the file must be a PNG in one of these
+            modes, and its stored values are returned.
 
     Raises:
-        ImageError: Whatever is wrong with the file, for a person.
+        ImageError: Whatever is wrong with the file, for the user.
     """
-    with only_image_errors(subject):
+    with image_errors(subject):
         if modes:
             return Decoded(_png_values(subject, data, modes))
-        image, notes, extent = read_picture(subject, kind, data, max_megapixels)
+        image, notes, extent = READERS[kind](subject, data, max_megapixels)
         upright = to_rgb(image, extent)
         return Decoded(upright.pixels, (*notes, *upright.notes))
 
@@ -57,30 +56,3 @@ def _png_values(subject: str, data: bytes, modes: Sequence[str]) -> np.ndarray:
         )
     image.load()
     return np.array(image)
-
-
-@contextmanager
-def only_image_errors(subject: str) -> Iterator[None]:
-    """Whatever a decoder raises on a bad file leaves here as an `ImageError` with a message."""
-    try:
-        yield
-    except ImageError:
-        raise
-    except MemoryError as error:
-        raise ImageError(f"{subject} needs more memory than there is: make it smaller.") from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        # Only where the limit here was raised beyond Pillow's, which some decoders ask again.
-        most = (Image.MAX_IMAGE_PIXELS or 0) * 2 / 1e6
-        raise ImageError(
-            f"{subject} has more pixels than Pillow decodes ({most:.0f} megapixels): "
-            "make it smaller first."
-        ) from error
-    except Exception as error:
-        if isinstance(error, EOFError) or "truncated" in str(error).lower():
-            raise ImageError(
-                f"{subject} is cut short: it ends before the picture does. Copy it again."
-            ) from error
-        raise ImageError(
-            f"{subject} cannot be decoded: it is damaged, or of a rare kind. "
-            "Open it in an image editor and save it as PNG or JPEG."
-        ) from error

@@ -1,6 +1,7 @@
-"""The other side of `image_child`: hands it files, and believes nothing that comes back.
+"""Decode files in a sandboxed process, and check everything that it returns.
 
-Linux only. Elsewhere, or where no such process can be started, files are decoded in this one.
+The process runs `decoder_child`. Linux only: elsewhere, and where no such process can be started,
+files are decoded in this one.
 """
 
 import atexit
@@ -18,23 +19,23 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from segmentation.errors import ImageError
-from segmentation.images.decoding.decode import Decoded, decode, only_image_errors
-from segmentation.images.decoding.readers import check_file
+from segmentation.images.decoding.decode import Decoded, decode
+from segmentation.images.formats.headers import check_header
 
 log = logging.getLogger(__name__)
 
-# The least that a picture may take, and what its pixels add; see SECURITY.md.
+# What every image may take, and what its pixels and bytes add; see SECURITY.md.
 SECONDS, SECONDS_PER_MEGAPIXEL = 3, 0.25
 MEMORY, MEMORY_PER_PIXEL, MEMORY_PER_BYTE = 128 << 20, 20, 4
-_WAIT = 4  # times the seconds, on a machine that is busy with other things
+_WALL_TIME = 4  # times the processor time, for a machine that is busy
 _START_SECONDS = 60
-_MOST_TEXT = 4000
+_MAX_TEXT = 4000
 _REMEDY = "Open it in an image editor and save it as PNG or JPEG."
 _SCRIPT = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from segmentation.images.decoding.decoder_child import serve; serve(int(sys.argv[2]))"
 )
-# A fork's memory is all new, and costs time page by page: it is taken 2 MB at a time and kept.
+# All memory of a fork is new, and each page costs time: it is taken 2 MB at a time and reused.
 _MALLOC = ":".join(
     f"glibc.malloc.{name}"
     for name in (
@@ -44,56 +45,61 @@ _MALLOC = ":".join(
         "top_pad=4194304",
     )
 )
-_KEPT_SETTINGS = ("LD_", "LC_", "LANG", "PATH", "PYTHONHOME")
+_INHERITED_VARIABLES = ("LD_", "LC_", "LANG", "PATH", "PYTHONHOME")
 
 
 class _Limits(NamedTuple):
     seconds: int  # of processor time
     memory: int  # bytes
 
-    @classmethod
-    def of(cls, pixels: int, size: int) -> "_Limits":
-        """What no usual picture of so many pixels, in a file of this size, needs."""
-        seconds = round(SECONDS + SECONDS_PER_MEGAPIXEL * pixels / 1e6)
-        return cls(seconds, MEMORY + MEMORY_PER_PIXEL * pixels + MEMORY_PER_BYTE * size)
+    def message(self, subject: str, died: str) -> str:
+        """Return the message for a fork that died; `died` is one of `decoder_child`'s words."""
+        if died == "killed":
+            return f"{subject} was not decoded: something ended its decoder. Try again."
+        if died == "late":
+            cost = f"takes more than {self.seconds} seconds to decode"
+        elif died == "memory":
+            cost = f"takes more than {self.memory / 1e6:,.0f} MB of memory to decode"
+        else:
+            return f"{subject} cannot be decoded: it is damaged. {_REMEDY}"
+        return f"{subject} {cost}, which no usual picture of its size does. {_REMEDY}"
 
 
 class _Child:
-    """One started process."""
+    """The started process."""
 
     def __init__(self) -> None:
-        self.owner, self.up = os.getpid(), False
+        self.owner, self.is_up = os.getpid(), False
         self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         path = [str(Path(__file__).parents[3]), *(part for part in sys.path if part)]
-        settings = {k: v for k, v in os.environ.items() if k.startswith(_KEPT_SETTINGS)}
+        variables = {k: v for k, v in os.environ.items() if k.startswith(_INHERITED_VARIABLES)}
         with theirs:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", _SCRIPT, json.dumps(path), str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                env={**settings, "OPENBLAS_NUM_THREADS": "1", "GLIBC_TUNABLES": _MALLOC},
+                env={**variables, "OPENBLAS_NUM_THREADS": "1", "GLIBC_TUNABLES": _MALLOC},
                 pass_fds=[theirs.fileno()],
-                start_new_session=True,  # Ctrl-C is for the one that asks
+                start_new_session=True,  # Ctrl-C is for this process only
             )
 
     def wait(self) -> bool:
-        """Wait until it is up, and tell whether it is."""
-        if not self.up:
-            self.channel.settimeout(_START_SECONDS)
-            with contextlib.suppress(OSError):
-                self.up = self.channel.recv(16) == b"ready"
-        return self.up
+        """Wait until the process is up; return False if it ended or took too long."""
+        self.channel.settimeout(_START_SECONDS)
+        with contextlib.suppress(OSError):
+            self.is_up = self.channel.recv(16) == b"ready"
+        return self.is_up
 
-    def ask(self, request: dict[str, Any]) -> socket.socket:
-        """A connection to a fork that has this request; hung up where the process has ended."""
+    def connect(self, request: dict[str, Any]) -> socket.socket:
+        """Return a connection to a fork with this request; closed where the process has ended."""
         mine, theirs = socket.socketpair()
         with theirs, contextlib.suppress(OSError):
             socket.send_fds(self.channel, [json.dumps(request).encode()], [theirs.fileno()])
         return mine
 
     def end(self) -> None:
-        """End it; in a fork of the process that started it, leave it alone."""
+        """End the process; in a fork of the process that started it, only close the channel."""
         self.channel.close()
         if self.owner == os.getpid():
             self.process.kill()
@@ -104,7 +110,7 @@ class Decoder:
     """Decodes files in a process of its own, which starts when it is first needed.
 
     Attributes:
-        apart: Whether that is so; where it is False, files are decoded in this process.
+        apart: Whether there can be such a process; False decodes files in this one.
     """
 
     def __init__(self) -> None:
@@ -114,9 +120,10 @@ class Decoder:
         self.apart = sys.platform == "linux"
 
     def start(self) -> None:
-        """Start the process, where there is none, without waiting until it is up."""
+        """Start the process if it is not running, without waiting until it is up."""
         with self._lock, contextlib.suppress(OSError):
-            self._begin()
+            if self._child is None or self._child.owner != os.getpid():
+                self._begin()
 
     @property
     def pid(self) -> int | None:
@@ -124,7 +131,7 @@ class Decoder:
         return self._child.process.pid if self._child else None
 
     def stop(self) -> None:
-        """End the process, where there is one; the next file starts another."""
+        """End the process if it is running; the next file starts another."""
         with self._lock:
             if self._child:
                 self._child.end()
@@ -133,54 +140,58 @@ class Decoder:
     def decode(
         self, subject: str, data: bytes, max_megapixels: float | None, modes: tuple[str, ...] = ()
     ) -> Decoded:
-        """Decode a file where nothing else can be done, within a time and memory of its size.
+        """Decode a file in the sandbox, within time and memory in proportion to its size.
 
         Args:
-            subject: How a message calls the file.
+            subject: The file's name in messages.
             data: The file's bytes.
-            max_megapixels: The largest picture to decode, in millions of pixels. None for no
-                limit, which leaves none to time and memory either: it is decoded in this process.
-            modes: See `image_decode.decode`.
+            max_megapixels: The largest image to decode, in millions of pixels. None for no limit,
+                which bounds neither time nor memory: the file is then decoded in this process.
+            modes: See `decode.decode`.
 
         Raises:
-            ImageError: Whatever is wrong with the file, for a person.
+            ImageError: Whatever is wrong with the file, for the user.
         """
-        with only_image_errors(subject):
-            kind, size = check_file(subject, data, max_megapixels)
-        asked = {"subject": subject, "kind": kind, "max_megapixels": max_megapixels, "modes": modes}
+        kind, size = check_header(subject, data, max_megapixels)
+        args = {"subject": subject, "kind": kind, "max_megapixels": max_megapixels, "modes": modes}
         if max_megapixels is None or not self.apart:
-            return decode(data=data, **asked)
-        most = int(max_megapixels * 1e6)
-        limits = _Limits.of(size[0] * size[1] if size else most, len(data))
-        request = {**asked, **limits._asdict(), "wait": _WAIT * limits.seconds, "size": len(data)}
-        for _ in range(2):  # should something have killed the process: a file cannot
+            return decode(data=data, **args)
+        max_pixels = int(max_megapixels * 1e6)
+        pixels = size[0] * size[1] if size else max_pixels
+        limits = _Limits(
+            seconds=round(SECONDS + SECONDS_PER_MEGAPIXEL * pixels / 1e6),
+            memory=MEMORY + MEMORY_PER_PIXEL * pixels + MEMORY_PER_BYTE * len(data),
+        )
+        wait = _WALL_TIME * limits.seconds
+        request = {**args, **limits._asdict(), "wait": wait, "size": len(data)}
+        for _ in range(2):  # again if something killed the process, which a file cannot
             child = self._running()
             if child is None:
-                return decode(data=data, **asked)
-            with contextlib.closing(child.ask(request)) as answers:
+                return decode(data=data, **args)
+            with contextlib.closing(child.connect(request)) as connection:
                 with contextlib.suppress(OSError):  # a fork that died has not read all
-                    answers.sendall(data)
-                with answers.makefile("rb") as file:
-                    told = file.readline(_MOST_TEXT)
-                    if told:
-                        return _believed(subject, told, file, limits, most)
-            self._forget(child)
-        raise ImageError(_reason(subject, {"died": "killed"}, limits))
+                    connection.sendall(data)
+                with connection.makefile("rb") as file:
+                    header = file.readline(_MAX_TEXT)
+                    if header:
+                        return _read_result(subject, header, file, limits, max_pixels)
+            self._discard(child)
+        raise ImageError(limits.message(subject, "killed"))
 
-    def _begin(self) -> _Child:
-        if self._child and self._child.owner != os.getpid():
-            self._child = None  # that of the process of which this one is a fork
-        if self._child is None:
-            self._child = _Child()
-            atexit.register(self._child.end)
-        return self._child
+    def _begin(self) -> None:
+        # A child of another owner belongs to the process that this one is a fork of.
+        self._child = None
+        self._child = _Child()
+        atexit.register(self._child.end)
 
     def _running(self) -> _Child | None:
-        """The process; None where there cannot be one."""
+        """Return the process once it is up, started if need be; None where there cannot be one."""
         with self._lock:
             try:
-                child = self._begin()
-                if child.wait():
+                if self._child is None or self._child.owner != os.getpid():
+                    self._begin()
+                child = self._child
+                if child.is_up or child.wait():
                     self._has_worked = True
                     return child
                 child.end()
@@ -193,7 +204,7 @@ class Decoder:
             log.warning("pictures are decoded in this process, without limits: none other starts")
             return None
 
-    def _forget(self, child: _Child) -> None:
+    def _discard(self, child: _Child) -> None:
         with self._lock:
             child.end()
             if self._child is child:
@@ -201,19 +212,34 @@ class Decoder:
 
 
 decoder = Decoder()
-"""This process's own."""
+"""The decoder of this process."""
 
 
-def _believed(subject: str, told: bytes, file: BinaryIO, limits: _Limits, most: int) -> Decoded:
-    """The picture that an answer tells of, whatever else it may say; its pixels follow."""
+def _read_result(
+    subject: str, header: bytes, file: BinaryIO, limits: _Limits, max_pixels: int
+) -> Decoded:
+    """Return the image in a fork's response, trusting nothing in it.
+
+    Args:
+        subject: The file's name in messages.
+        header: A line of JSON, as `decoder_child` writes it.
+        file: Holds the pixels.
+        limits: Of the fork.
+        max_pixels: The largest image to accept.
+
+    Raises:
+        ImageError: The response's own message, or that the response is invalid.
+    """
     try:
-        answer = json.loads(told)
-        if "shape" not in answer:
-            raise ImageError(_reason(subject, answer, limits))
-        height, width, *rest = map(int, answer["shape"])
-        notes = tuple(map(_text, answer["notes"]))
-        sound = min(height, width) > 0 and height * width <= most
-        if not sound or rest not in ([], [3], [4]):
+        response = json.loads(header)
+        if "shape" not in response:
+            died = response.get("died")
+            raise ImageError(
+                limits.message(subject, died) if died else _checked_text(response["error"])
+            )
+        height, width, *rest = map(int, response["shape"])
+        notes = tuple(map(_checked_text, response["notes"]))
+        if min(height, width) <= 0 or height * width > max_pixels or rest not in ([], [3], [4]):
             raise ValueError
         pixels = np.empty((height, width, *rest), np.uint8)
         if file.readinto(memoryview(pixels).cast("B")) != pixels.nbytes:
@@ -223,22 +249,7 @@ def _believed(subject: str, told: bytes, file: BinaryIO, limits: _Limits, most: 
     return Decoded(pixels, notes)
 
 
-def _reason(subject: str, told: dict[str, Any], limits: _Limits) -> str:
-    died = told.get("died")
-    if died == "late":
-        cost = f"takes more than {limits.seconds} seconds to decode"
-    elif died == "memory":
-        cost = f"takes more than {limits.memory / 1e6:,.0f} MB of memory to decode"
-    elif died == "killed":
-        return f"{subject} was not decoded: something ended its decoder. Try again."
-    elif died:
-        return f"{subject} cannot be decoded: it is damaged. {_REMEDY}"
-    else:
-        return _text(told["error"])
-    return f"{subject} {cost}, which no usual picture of its size does. {_REMEDY}"
-
-
-def _text(said: Any) -> str:
-    if not isinstance(said, str) or not said.isprintable() or len(said) > _MOST_TEXT:
+def _checked_text(value: Any) -> str:
+    if not isinstance(value, str) or not value.isprintable() or len(value) > _MAX_TEXT:
         raise ValueError
-    return said
+    return value

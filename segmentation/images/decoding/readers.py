@@ -1,4 +1,4 @@
-"""From a file's bytes to its loaded picture: a reader for each format, told apart by content."""
+"""Decode a file's bytes with the reader of its format."""
 
 import io
 from collections.abc import Callable
@@ -8,124 +8,55 @@ from PIL import (
     AvifImagePlugin,
     GifImagePlugin,
     Image,
-    ImageFile,
     JpegImagePlugin,
     WebPImagePlugin,
 )
 
-from segmentation.errors import ImageError
 from segmentation.images.color import load_webp
-from segmentation.images.decoding.headers import (
-    MOST_FRAMES,
-    check_size,
-    count_gif_frames,
-    header_size,
-)
-from segmentation.images.file_types import refusal, sniff
 from segmentation.images.formats.bmp import BmpReader
-from segmentation.images.formats.jpeg_end import check_end, jpeg_size, with_end
+from segmentation.images.formats.headers import check_size, heif_opener
+from segmentation.images.formats.jpeg_end import check_end, with_end
 from segmentation.images.formats.png_chunks import load_png, open_png
 from segmentation.images.formats.tiff import TiffReader
-from segmentation.images.formats.tiff_tags import tiff_size
 from segmentation.images.hdr_metadata import as_srgb, box_codes
+
+MAX_FRAMES = 1000
+"""Counting stops here."""
 
 
 class Loaded(NamedTuple):
-    """A decoded picture, as the file stores it."""
+    """A decoded image, as the file stores it."""
 
     image: Image.Image
-    notes: list[str]  # for the person
+    notes: list[str]  # for the user
     extent: tuple[int, int, int, int] | None = None  # left, top, right, bottom; None: all of it
 
 
-def check_file(
-    subject: str, data: bytes, max_megapixels: float | None
-) -> tuple[str, tuple[int, int] | None]:
-    """Look at a file's header with no decoder.
+def frame_notes(count: int, shown: int = 0) -> list[str]:
+    """Return the note for an image with more frames than the one that is shown.
 
     Args:
-        subject: How a message calls the file.
-        data: The file's bytes.
-        max_megapixels: The largest picture to decode, in millions of pixels; None for no limit.
-
-    Returns:
-        What `sniff` calls it, and the (width, height) that it claims; None where only a decoder
-        can tell.
-
-    Raises:
-        ImageError: No picture that is read here, or one that is too large.
+        count: The number of frames; `MAX_FRAMES` stands for that many or more.
+        shown: Index of the frame that is shown.
     """
-    kind = check_head(subject, data, max_megapixels)
-    size = _SIZES[kind](subject, data) if kind in _SIZES else header_size(kind, data)
-    if size:
-        check_size(subject, *size, max_megapixels)
-    return kind, size
-
-
-def check_head(subject: str, data: bytes, max_megapixels: float | None) -> str:
-    """As `check_file`, as far as a file's first bytes tell: its kind, and the size of most kinds.
-
-    Args:
-        subject: How a message calls the file.
-        data: The file's bytes, or the first 4,096 of them at least.
-        max_megapixels: As `check_file`.
-
-    Returns:
-        What `sniff` calls it.
-
-    Raises:
-        ImageError: No picture that is read here, or one that is too large.
-    """
-    kind = sniff(data)
-    if kind not in _READERS:
-        raise ImageError(refusal(subject, kind))
-    size = header_size(kind, data)
-    if size:
-        check_size(subject, *size, max_megapixels)
-    return kind
-
-
-def read_picture(subject: str, kind: str, data: bytes, max_megapixels: float | None) -> Loaded:
-    """Decode a file's picture, once its header has passed `check_file`.
-
-    Args:
-        subject: How a message calls the file.
-        kind: What `check_file` calls it.
-        data: The file's bytes.
-        max_megapixels: As `check_file`.
-
-    Raises:
-        ImageError: As `check_file`; or the file is cut short or damaged.
-        Exception: Whatever a decoder raises.
-    """
-    return _READERS[kind](subject, data, max_megapixels)
-
-
-def frame_notes(count: int, at: int = 0) -> list[str]:
-    """What to say where a picture has more frames than the one that is shown.
-
-    Args:
-        count: How many there are; `MOST_FRAMES` for at least as many.
-        at: Which one is shown, from 0.
-    """
-    frames = f"at least {count:,}" if count == MOST_FRAMES else f"{count:,}"
-    shown = f"frame {at + 1:,}" if at else "first"
-    return [f"animated: {shown} of {frames} frames shown"] if count > 1 else []
+    frames = f"at least {count:,}" if count == MAX_FRAMES else f"{count:,}"
+    name = f"frame {shown + 1:,}" if shown else "first"
+    return [f"animated: {name} of {frames} frames shown"] if count > 1 else []
 
 
 def _read_jpeg(subject: str, data: bytes, limit: float | None) -> Loaded:
-    whole = with_end(subject, data)
-    with JpegImagePlugin.JpegImageFile(io.BytesIO(whole)) as image:
-        check_size(subject, *image.size, limit)  # should Pillow see another one
+    data = with_end(subject, data)
+    with JpegImagePlugin.JpegImageFile(io.BytesIO(data)) as image:
+        check_size(subject, *image.size, limit)  # Pillow may read another size than `check_header`
         image.load()
-        check_end(subject, whole, image)
+        check_end(subject, data, image)
         return Loaded(image, [])
 
 
 def _read_png(subject: str, data: bytes, limit: float | None) -> Loaded:
     image, codes, notes = open_png(subject, data)
     check_size(subject, *image.size, limit)
-    frames = getattr(image, "n_frames", 1)  # as the header says
+    frames = getattr(image, "n_frames", 1)
     shown, more = as_srgb(load_png(image, data), codes)
     return Loaded(shown, [*frame_notes(frames), *notes, *more])
 
@@ -135,8 +66,8 @@ def _read_gif(subject: str, data: bytes, limit: float | None) -> Loaded:
     check_size(subject, *image.size, limit)
     extent = image.dispose_extent  # beyond its first frame, a GIF is transparent
     image.load()
-    # Pillow would parse all frames to count them, however many
-    return Loaded(image, frame_notes(count_gif_frames(data)), extent=extent)
+    # Pillow would parse all frames to count them
+    return Loaded(image, frame_notes(_count_gif_frames(data)), extent=extent)
 
 
 def _read_webp(subject: str, data: bytes, limit: float | None) -> Loaded:
@@ -155,7 +86,7 @@ def _read_avif(subject: str, data: bytes, limit: float | None) -> Loaded:
 
 
 def _read_heif(subject: str, data: bytes, limit: float | None) -> Loaded:
-    image = _heif_opener(subject)(io.BytesIO(data))
+    image = heif_opener(subject)(io.BytesIO(data))
     check_size(subject, *image.size, limit)
     image.load()
     return Loaded(*as_srgb(image, box_codes(data)))
@@ -167,25 +98,40 @@ def _read_tiff(subject: str, data: bytes, limit: float | None) -> Loaded:
     return Loaded(*reader.load())
 
 
-def _heif_opener(subject: str) -> Callable[[io.BytesIO], ImageFile.ImageFile]:
-    try:
-        from pillow_heif import HeifImageFile  # an optional extra
-    except ImportError:
-        raise ImageError(
-            f"{subject} is a HEIC photo, which needs one more package: "
-            "pip install pillow-heif, or save the photo as JPEG."
-        ) from None
-    return HeifImageFile
+def _count_gif_frames(data: bytes) -> int:
+    """Count the frames of a GIF, up to `MAX_FRAMES`, without decoding any.
+
+    A broken file is counted as far as it goes.
+    """
+    frames, at = 0, 13 + _color_table(data, 10)
+    while at < len(data) and frames < MAX_FRAMES:
+        if data[at] == 0x2C:  # image descriptor, colour table, code size, data
+            frames += 1
+            at = _skip_blocks(data, at + 11 + _color_table(data, at + 9))
+        elif data[at] == 0x21:  # an extension
+            at = _skip_blocks(data, at + 2)
+        else:  # the trailer, or junk
+            break
+    return frames
 
 
-def _heif_size(subject: str, _: bytes) -> None:
-    """Not told without a decoder; but whether there is one can be told at once."""
-    _heif_opener(subject)
+def _color_table(data: bytes, at: int) -> int:
+    """Return the size in bytes of the colour table that the flags at a position declare."""
+    if at >= len(data) or not data[at] & 0x80:
+        return 0
+    return 3 << ((data[at] & 7) + 1)
 
 
-# The plugins are called by what the bytes are, so that no other of Pillow's is ever reached; nor
-# is `Image.open`, whose bomb check would answer before the limit here can.
-_READERS: dict[str, Callable[[str, bytes, float | None], Loaded]] = {
+def _skip_blocks(data: bytes, at: int) -> int:
+    """Return the position after a chain of length-prefixed blocks."""
+    while at < len(data) and data[at]:
+        at += data[at] + 1
+    return at + 1
+
+
+# Pillow's plugins are called directly, so that no other one can be reached, and not through
+# `Image.open`, whose own limit of pixels would apply first.
+READERS: dict[str, Callable[[str, bytes, float | None], Loaded]] = {
     "JPEG": _read_jpeg,
     "PNG": _read_png,
     "WEBP": _read_webp,
@@ -194,11 +140,4 @@ _READERS: dict[str, Callable[[str, bytes, float | None], Loaded]] = {
     "HEIF": _read_heif,
     "BMP": lambda subject, data, _: Loaded(BmpReader(subject, data).load(), []),
     "TIFF": _read_tiff,
-}
-# What reads a header far enough to refuse a kind that is not read: (width, height), or None.
-_SIZES: dict[str, Callable[[str, bytes], tuple[int, int] | None]] = {
-    "JPEG": jpeg_size,
-    "HEIF": _heif_size,
-    "BMP": lambda subject, data: BmpReader(subject, data).size,
-    "TIFF": tiff_size,
 }

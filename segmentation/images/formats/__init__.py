@@ -1,5 +1,5 @@
-"""Readers for files that general decoders get wrong: BMP, TIFF, odd PNG and JPEG files.
+"""Header checks, and readers for files that general decoders get wrong: BMP, TIFF, PNG, JPEG.
 
-Each module takes bytes and returns samples, or raises an `ImageError` that names what it found.
-Imports `segmentation.errors` and its neighbours only.
+Each reader takes bytes and returns samples, or raises an `ImageError` that names what it found.
+Imports `segmentation.errors`, `images.file_types` and `images.value_range` only.
 """

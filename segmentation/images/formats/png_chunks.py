@@ -1,8 +1,8 @@
-"""PNGs as browsers read them: what the pixels do not need cannot spoil them.
+"""Open PNGs as browsers do: a damaged chunk that the pixels do not need is no error.
 
 Pillow stops at a wrong checksum, at a short chunk and at megabytes of text, wherever they are. So
-it is handed the chunks that make the picture, and no other. Chunks: the PNG specification, third
-edition, sections 5 and 11.
+it gets only the chunks that make the image. Chunks: the PNG specification, third edition, sections
+5 and 11.
 """
 
 import io
@@ -15,12 +15,12 @@ from PIL import Image, PngImagePlugin
 
 from segmentation.errors import ImageError
 
-MOST_PROFILE_BYTES = 4_000_000
-"""A larger colour profile is left out; those of presses have up to 3 MB."""
+MAX_PROFILE_BYTES = 4_000_000
+"""A larger colour profile is ignored; those of printing presses have up to 3 MB."""
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CRITICAL = (b"IHDR", b"PLTE", b"IDAT")
-_KEPT = (b"tRNS", b"eXIf", b"acTL", b"fcTL")
+_USED = (b"tRNS", b"eXIf", b"acTL", b"fcTL")
 _STRIP_ROWS = 64
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a colour type
 
@@ -30,18 +30,18 @@ class OpenPng(NamedTuple):
 
     image: PngImagePlugin.PngImageFile
     codes: tuple[int, int] | None  # primaries and transfer, as H.273 numbers them
-    notes: list[str]  # for the person
+    notes: list[str]  # for the user
 
 
 def open_png(subject: str, data: bytes) -> OpenPng:
-    """Open a PNG with what its picture needs.
+    """Open a PNG with only the chunks that its image needs.
 
     Args:
-        subject: How a message calls the file.
+        subject: The file's name in messages.
         data: The file's bytes.
 
     Raises:
-        ImageError: The pixels' own chunks are damaged, or the file is of a kind that is not read.
+        ImageError: A chunk with pixels is damaged, or the file is of a kind that is not read.
     """
     parts, profile, codes, colors = [_SIGNATURE], None, None, -1
     notes: list[str] = []
@@ -54,30 +54,30 @@ def open_png(subject: str, data: bytes) -> OpenPng:
             )
         if kind == b"PLTE":
             colors = size // 3
-        whole = _is_whole(data, kind, at, size)
-        if kind == b"PLTE" and not whole and data[25] != 3:
-            continue  # a suggestion, where pixels are no indices
+        intact = _is_intact(data, kind, at, size)
+        if kind == b"PLTE" and not intact and data[25] != 3:
+            continue  # only a suggestion where pixels are not indices
         if kind in _CRITICAL:
-            if not whole and at + size + 4 <= len(data):
+            if not intact and at + size + 4 <= len(data):
                 name = kind.decode()
                 raise ImageError(
                     f"{subject} is damaged: its {name} chunk has a wrong checksum. Copy it again."
                 )
             parts.append(data[at - 8 : at + size + 4])
-        elif whole and kind == b"cICP" and size == 4:
+        elif intact and kind == b"cICP" and size == 4:
             codes = body[0], body[1]
-        elif whole and kind == b"iCCP":
+        elif intact and kind == b"iCCP":
             profile, notes = _profile(body)
-        elif whole and kind in _KEPT and _fits(kind, body, data, colors):
+        elif intact and kind in _USED and _fits(kind, body, data, colors):
             parts.append(data[at - 8 : at + size + 4])
     image = PngImagePlugin.PngImageFile(io.BytesIO(b"".join(parts)))
-    if profile and codes is None:  # the codes count before a profile (11.3.2)
+    if profile and codes is None:  # cICP takes precedence over a profile (11.3.2)
         image.info["icc_profile"] = profile
     return OpenPng(image, codes, notes)
 
 
 def load_png(image: PngImagePlugin.PngImageFile, data: bytes) -> Image.Image:
-    """The loaded picture, with a key colour that fits its pixels.
+    """Load the image, with a key colour scaled as its pixels are.
 
     Args:
         image: From `open_png`.
@@ -94,24 +94,24 @@ def load_png(image: PngImagePlugin.PngImageFile, data: bytes) -> Image.Image:
 
 
 def _chunks(data: bytes) -> list[tuple[bytes, int, int]]:
-    """Each chunk's kind, where its content begins, and how long it says that is."""
-    found, at = [], len(_SIGNATURE)
+    """Return each chunk's type, the position of its content, and the length that it declares."""
+    chunks, at = [], len(_SIGNATURE)
     while at + 8 <= len(data):
         size, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
-        found.append((kind, at + 8, size))
+        chunks.append((kind, at + 8, size))
         if kind == b"IEND":
             break
         at += 12 + size
-    return found
+    return chunks
 
 
-def _is_whole(data: bytes, kind: bytes, at: int, size: int) -> bool:
+def _is_intact(data: bytes, kind: bytes, at: int, size: int) -> bool:
     end = at + size
     return data[end : end + 4] == struct.pack(">I", zlib.crc32(data[at:end], zlib.crc32(kind)))
 
 
 def _fits(kind: bytes, body: bytes, data: bytes, colors: int) -> bool:
-    """Whether a chunk has the length that its kind needs."""
+    """Return whether a chunk has the length that its type needs."""
     if kind == b"tRNS":
         if data[25] == 3:
             return 0 < len(body) <= colors
@@ -120,23 +120,23 @@ def _fits(kind: bytes, body: bytes, data: bytes, colors: int) -> bool:
 
 
 def _profile(body: bytes) -> tuple[bytes | None, list[str]]:
-    """A colour profile, unpacked to a bound; and a note where there is none to use."""
+    """Decompress a colour profile; return None and a note if it is broken or too large."""
     packed = body.partition(b"\0")[2][1:]
     unpacking = zlib.decompressobj()
     try:
-        profile = unpacking.decompress(packed, MOST_PROFILE_BYTES)
+        profile = unpacking.decompress(packed, MAX_PROFILE_BYTES)
     except zlib.error:
         return None, ["its colour profile is broken and was ignored"]
     if unpacking.unconsumed_tail:
-        most = MOST_PROFILE_BYTES / 1e6
-        return None, [f"its colour profile has more than {most:g} MB and was ignored"]
+        limit = MAX_PROFILE_BYTES / 1e6
+        return None, [f"its colour profile has more than {limit:g} MB and was ignored"]
     return profile, []
 
 
 def _with_16_bit_key(image: PngImagePlugin.PngImageFile, key: tuple[int, ...]) -> Image.Image:
-    """RGBA: only pixels with all 16 bits of the key colour are transparent.
+    """Return RGBA in which only pixels with all 16 bits of the key colour are transparent.
 
-    Pillow keeps the high bytes. Taken as little-endian, the low ones are what it keeps.
+    Pillow decodes only the high bytes. Decoding the file as little-endian gives the low ones.
     """
     low = PngImagePlugin.PngImageFile(io.BytesIO(image.fp.getvalue()))
     low.tile = [tile._replace(args="RGB;16L") for tile in low.tile]

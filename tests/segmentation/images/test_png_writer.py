@@ -1,4 +1,4 @@
-"""Our own PNG writer, read back by others."""
+"""The PNG of label maps, read back by others."""
 
 import io
 import struct
@@ -8,17 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segmentation.images import png_writer
-from segmentation.images.png_writer import write_png
+from segmentation.images import label_png
+from segmentation.images.label_png import write_png
 
 
 def written(pixels: np.ndarray, **options) -> bytes:
     """The PNG of (H, W, 3) uint8."""
-
-    def paint(top, bottom, target):
-        target[...] = pixels[top:bottom]
-
-    return write_png(*pixels.shape[:2], paint, **{"level": 1, **options})
+    channels = [pixels[..., index] for index in range(pixels.shape[2])]
+    return write_png(channels, **{"level": 1, **options})
 
 
 def chunks(data: bytes) -> list[tuple[bytes, bytes]]:
@@ -38,7 +35,7 @@ def chunks(data: bytes) -> list[tuple[bytes, bytes]]:
 @pytest.mark.parametrize("strip", [1, 1000, 1 << 20])
 @pytest.mark.parametrize("threads", [1, 3])
 def test_pillow_reads_every_pixel(monkeypatch, rng, size, strip, threads):
-    monkeypatch.setattr(png_writer, "STRIP_VALUES", strip)
+    monkeypatch.setattr(label_png, "STRIP_BYTES", strip)
     pixels = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
     image = Image.open(io.BytesIO(written(pixels, threads=threads)))
     assert (image.format, image.mode, image.size) == ("PNG", "RGB", size[::-1])
@@ -47,7 +44,7 @@ def test_pillow_reads_every_pixel(monkeypatch, rng, size, strip, threads):
 
 @pytest.mark.parametrize("level", [1, 4, 9])
 def test_the_strips_are_one_zlib_stream_with_its_checksum(monkeypatch, rng, level):
-    monkeypatch.setattr(png_writer, "STRIP_VALUES", 3000)
+    monkeypatch.setattr(label_png, "STRIP_BYTES", 3000)
     pixels = rng.integers(0, 3, (101, 99, 3), dtype=np.uint8)
     (_, header), (kind, body), end = chunks(written(pixels, level=level, threads=2))
     assert (kind, end) == (b"IDAT", (b"IEND", b""))
@@ -63,16 +60,15 @@ def test_the_strips_are_one_zlib_stream_with_its_checksum(monkeypatch, rng, leve
 
 def test_strips_and_threads_change_no_pixel_of_a_flat_picture(monkeypatch):
     """Checksums of long runs of zeros and of 255 do not overflow."""
-    monkeypatch.setattr(png_writer, "STRIP_VALUES", 1 << 16)
+    monkeypatch.setattr(label_png, "STRIP_BYTES", 1 << 16)
     for value in (0, 255):
         pixels = np.full((1000, 700, 3), value, np.uint8)
         image = Image.open(io.BytesIO(written(pixels, threads=2)))
         np.testing.assert_array_equal(np.asarray(image), pixels)
 
 
-def test_a_failing_painter_is_heard():
-    def paint(top, bottom, target):
-        raise ValueError("no paint")
-
-    with pytest.raises(ValueError, match="no paint"):
-        write_png(10, 10, paint, level=1)
+def test_floats_are_rounded_to_steps_of_255(monkeypatch):
+    monkeypatch.setattr(label_png, "STRIP_BYTES", 1)
+    shares = np.array([[0, 0.25], [0.5, 1]], np.float32)
+    image = Image.open(io.BytesIO(write_png([shares] * 3, level=1, threads=2)))
+    assert np.asarray(image)[..., 1].tolist() == [[0, 64], [128, 255]]

@@ -25,7 +25,8 @@ from segmentation.errors import ModelError
 from segmentation.export.records import result_facts
 from segmentation.inference.segmenter import Segmenter
 from segmentation.inference.sharper import mean_logits, sharper_size
-from segmentation.models.card_figures import Figures, sizes_of
+from segmentation.models.card import sizes_of
+from segmentation.models.card_figures import Figures
 from segmentation.models.registry import embedded_card
 
 
