@@ -15,6 +15,7 @@ class (least ambiguous sets: Sadinle, Lei, Wasserman, arXiv 1609.00451). Where n
 the set has the two likeliest classes: such a pixel is unsure as well.
 """
 
+import functools
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -43,13 +44,6 @@ class InterpolationIndices(NamedTuple):
         return InterpolationIndices(*(array[positions] for array in self))
 
 
-class _Sets(NamedTuple):
-    """The map of set sizes to fill, (H, W) uint8, and the probability that makes a member."""
-
-    sizes: np.ndarray
-    threshold: float
-
-
 def decide(logits: torch.Tensor, size: tuple[int, int]) -> Decision:
     """Upsample logits to the photo and decide each pixel.
 
@@ -63,14 +57,8 @@ def decide(logits: torch.Tensor, size: tuple[int, int]) -> Decision:
             2e-6.
         runner_up: (H, W) uint8, the class with the second largest logit.
     """
-    out = empty_decision(size)
-    _decide_all(_values(logits), out)
-    return out
-
-
-def empty_decision(size: tuple[int, int]) -> Decision:
-    """Room for what `decide` returns of a photo of (H, W) pixels, not filled."""
-    return np.empty(size, np.uint8), np.empty(size, np.float32), np.empty(size, np.uint8)
+    class_map, confidence, runner_up, _ = _decide_all(logits, size)
+    return class_map, confidence, runner_up
 
 
 def decide_with_sets(
@@ -87,10 +75,7 @@ def decide_with_sets(
         class_map, confidence and runner_up as `decide` gives them, and (H, W) uint8, the size of
         each pixel's set; see `set_sizes`.
     """
-    out = empty_decision(size)
-    sets = _Sets(np.empty(size, np.uint8), threshold)
-    _decide_all(_values(logits), out, sets)
-    return *out, sets.sizes
+    return _decide_all(logits, size, threshold)
 
 
 def pixel_logits(logits: torch.Tensor, size: tuple[int, int], y: int, x: int) -> np.ndarray:
@@ -105,7 +90,7 @@ def pixel_logits(logits: torch.Tensor, size: tuple[int, int], y: int, x: int) ->
     Returns:
         (C,) float32; its largest entry is the class that `decide` gave the pixel.
     """
-    source = _values(logits)
+    source = _to_numpy(logits)
     rows = interpolation_indices(source.shape[1], size[0]).part(slice(y, y + 1))
     columns = interpolation_indices(source.shape[2], size[1]).part(slice(x, x + 1))
     wide = _upsample_columns(source[:, rows.left[0] : rows.right[0] + 1], columns)  # (C, 1..2, 1)
@@ -134,46 +119,48 @@ def argmax_first(values: np.ndarray, best: np.ndarray) -> np.ndarray:
     return np.subtract(np.uint8(255), equal.max(axis=0))
 
 
-def _values(logits: torch.Tensor) -> np.ndarray:
-    # Contiguous, as networks that work in channels_last hand their logits over so.
+def _to_numpy(logits: torch.Tensor) -> np.ndarray:
+    # Contiguous, because networks that compute in channels_last return their logits in that order.
     return np.ascontiguousarray(logits.detach().float().cpu().numpy())
 
 
-def _decide_all(source: np.ndarray, out: Decision, sets: _Sets | None = None) -> None:
-    """Fill all maps from (C, h, w) logits, in blocks of rows, several at a time."""
-    height, width = out[0].shape
+def _decide_all(
+    logits: torch.Tensor, size: tuple[int, int], threshold: float | None = None
+) -> DecisionWithSets:
+    """Fill all maps of a photo in blocks of rows, several blocks at a time."""
+    height, width = size
+    source = _to_numpy(logits)  # (C, h, w)
     rows = interpolation_indices(source.shape[1], height)
     columns = interpolation_indices(source.shape[2], width)
     strip = max(1, STRIP_VALUES // (len(source) * width))  # rows of the photo
     block = strip * BLOCK_STRIPS
-    starts = range(0, height, block)
-
-    def work(top: int) -> None:
-        part = slice(top, min(top + block, height))
-        _decide_block(source, rows, columns, part, strip, out, sets)
-
-    threads = min(MAX_THREADS, torch.get_num_threads(), len(starts))
+    types = (np.uint8, np.float32, np.uint8, np.uint8)
+    maps = tuple(np.empty(size, dtype) for dtype in types)
+    decide_block = functools.partial(_decide_block, source, rows, columns, strip, maps, threshold)
+    parts = [slice(top, min(top + block, height)) for top in range(0, height, block)]
+    threads = min(MAX_THREADS, torch.get_num_threads(), len(parts))
     if threads == 1:
-        for top in starts:
-            work(top)
+        for part in parts:
+            decide_block(part)
     else:
         with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(work, starts))
+            list(pool.map(decide_block, parts))
+    return maps
 
 
 def _decide_block(
     source: np.ndarray,
     rows: InterpolationIndices,
     columns: InterpolationIndices,
-    block: slice,
     strip: int,
-    out: Decision,
-    sets: _Sets | None,
+    maps: DecisionWithSets,
+    threshold: float | None,
+    block: slice,
 ) -> None:
-    """Fill some rows of class map, confidence and runner-up, and of set sizes where wanted."""
+    """Fill a block of rows of class map, confidence and runner-up; set sizes with a threshold."""
     first, last = rows.left[block.start], rows.right[block.stop - 1]
     wide = _upsample_columns(source[:, first : last + 1], columns)  # (C, m, W)
-    class_map, confidence, runner_up = out
+    class_map, confidence, runner_up, sizes = maps
     for start in range(block.start, block.stop, strip):
         part = slice(start, min(start + strip, block.stop))
         values = _upsample_rows(wide, rows.part(part), first)  # (C, n, W)
@@ -186,8 +173,8 @@ def _decide_block(
         np.exp(values, out=values)
         total = values.sum(axis=0)
         np.reciprocal(total, out=confidence[part])
-        if sets is not None:
-            sets.sizes[part] = set_sizes(values, total, sets.threshold)
+        if threshold is not None:
+            sizes[part] = set_sizes(values, total, threshold)
 
 
 def _upsample_columns(source: np.ndarray, columns: InterpolationIndices) -> np.ndarray:

@@ -47,6 +47,7 @@ class Segmenter:
 
     Attributes:
         model: the loaded model.
+        card: what the model's card says: categories, colours, preprocessing, figures.
         size: shorter side in pixels that `predict` shows it by default; None for its own.
         note: as given, that it takes pictures of one size only, that classes share a colour, or
             that this machine cannot compute in the precision asked for; mostly empty.
@@ -69,6 +70,7 @@ class Segmenter:
         compiled: bool = False,
     ) -> None:
         self.model = model
+        self.card: ModelCard = model.card
         self.size = checked_size(size)
         self.exact = exact
         # on a CPU one photo keeps every core busy (benchmarks/README.md); an exported program may
@@ -85,11 +87,6 @@ class Segmenter:
     def precision(self) -> str:
         """What the network computes in: "float32", "bfloat16" or "float16"."""
         return self._runner.precision
-
-    @property
-    def card(self) -> ModelCard:
-        """What the model says about itself."""
-        return self.model.card
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -194,7 +191,7 @@ class Segmenter:
             seconds: spent so far.
         """
         start = time.perf_counter()
-        logits = mean_logits(parts)  # (C, h, w)
+        logits = parts[0] if len(parts) == 1 else mean_logits(parts)  # (C, h, w)
         figures = self.model.card.figures_at(shown)
         threshold = figures.set_threshold if figures else None
         sizes = None
@@ -211,7 +208,7 @@ class Segmenter:
             model=self.model.name,
             device=str(self.model.device),
             seconds=seconds + time.perf_counter() - start,
-            precision=self.precision,
+            precision=self._runner.precision,
             set_sizes=sizes,
             set_threshold=threshold,
         )
