@@ -73,6 +73,7 @@ class Segmenter:
         self.card: ModelCard = model.card
         self.size = checked_size(size)
         self.exact = exact
+        self._set_thresholds: dict[Size, float | None] = {}
         # on a CPU one photo keeps every core busy (benchmarks/README.md); an exported program may
         # take one photo at a time alone
         self.supports_batching = model.device.type == "cuda" and not isinstance(
@@ -131,7 +132,7 @@ class Segmenter:
         photos = [open_photo(image) for image in images]
         parts: list[list[Tensor]] = [[] for _ in photos]
         seconds = [0.0] * len(photos)
-        for shown in sizes_of(size):
+        for shown in size if isinstance(size, tuple) else (size,):
             for index, (logits, taken) in enumerate(self._run(photos, shown)):
                 parts[index].append(logits)
                 seconds[index] += taken
@@ -192,9 +193,10 @@ class Segmenter:
         """
         start = time.perf_counter()
         logits = parts[0] if len(parts) == 1 else mean_logits(parts)  # (C, h, w)
-        figures = self.model.card.figures_at(shown)
-        threshold = figures.set_threshold if figures else None
-        sizes = None
+        if shown not in self._set_thresholds:
+            figures = self.card.figures_at(shown)
+            self._set_thresholds[shown] = figures.set_threshold if figures else None
+        threshold, sizes = self._set_thresholds[shown], None
         if threshold is None:
             class_map, confidence, runner_up = decide(logits, size)
         else:
