@@ -1,5 +1,6 @@
 """The endpoints for programs: `/segment`, `/probabilities` and `/compare`; see docs/api.md."""
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -64,7 +65,7 @@ class Api(BaseHandlers):
 
         def use(answer: LabelResult) -> tuple[str, str, Facts]:
             overlay = blend(answer.photo.image, _colors(answer), texts.API_ALPHA)
-            facts = {**result_facts(answer.result), "notes": list(answer.notes)}
+            facts = {**result_facts(answer.result), "notes": list(texts.notes(answer))}
             return self._labels(answer), self.file(png(overlay), "overlay.png"), facts
 
         return self._finish(
@@ -92,7 +93,8 @@ class Api(BaseHandlers):
                 pixel_record,  # a forward pass has imported torch by now
             )
 
-            return {**pixel_record(answer.result, _whole(y), _whole(x)), "notes": [*answer.notes]}
+            record = pixel_record(answer.result, _whole(y), _whole(x))
+            return {**record, "notes": [*texts.notes(answer)]}
 
         return self._finish(
             lambda progress: self._ask(image, model, request, progress, use), request
@@ -128,9 +130,13 @@ class Api(BaseHandlers):
         Raises:
             gr.Error: with that sentence.
         """
+        session = getattr(request, "session_hash", None)
+        has_left = functools.partial(self.sessions.has_disconnected, session)
         try:
             with self.service.scheduler.join():
-                return run_to_completion(work, **self.limits(request))
+                return run_to_completion(
+                    work, seconds=self.service.time_limit, is_cancelled=has_left
+                )
         except CancelledError:
             raise gr.Error("You have left.", print_exception=False) from None
         except QueueFullError as error:
@@ -160,8 +166,9 @@ class Api(BaseHandlers):
             return use(answer)
 
     def _labels(self, answer: LabelResult) -> str:
-        """The label map's file: an indexed PNG."""
-        return self.file(write_indexed_png(answer.result.class_map, answer.palette), "labels.png")
+        """Write the label map as an indexed PNG and return its path."""
+        labels = write_indexed_png(answer.result.class_map, answer.card.palette_array)
+        return self.file(labels, "labels.png")
 
     def _one(self, answer: LabelResult) -> "_Side":
         """What is kept of one model's answer while the other one works: a byte a pixel."""
@@ -169,7 +176,8 @@ class Api(BaseHandlers):
 
         result = answer.result
         facts = {**model_record(result), **how_good(answer.card, answer.request.size)}
-        return _Side(self._labels(answer), result.class_map, result.categories, facts, answer.notes)
+        notes = texts.notes(answer)
+        return _Side(self._labels(answer), result.class_map, result.categories, facts, notes)
 
 
 class _Side:
@@ -214,7 +222,7 @@ def _compared(first: _Side, second: _Side) -> tuple[np.ndarray, Facts]:
 
 
 def _colors(answer: LabelResult) -> np.ndarray:
-    return colorize(answer.result.class_map, answer.palette)
+    return colorize(answer.result.class_map, answer.card.palette_array)
 
 
 def _whole(value: float | None) -> Any:

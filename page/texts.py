@@ -1,15 +1,17 @@
-"""What the page says, in one place."""
+"""The page's texts."""
 
 import functools
 import html
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from page.service.background import Stage
+from page.service.models.downloads import Download
+from page.service.queue.scheduler import QueuePosition
 
 if TYPE_CHECKING:
-    from page.service.models.downloads import Download
-    from page.service.queue.scheduler import QueuePosition
     from page.service.result_cache import LabelResult
     from segmentation import ModelCard
     from segmentation.models.card_figures import Size
@@ -76,9 +78,22 @@ def too_long(seconds: float) -> str:
     )
 
 
-def step_text(step: "QueuePosition | str") -> str:
-    """What is happening to a photo, as the page says it."""
-    return step if isinstance(step, str) else place(*step)
+STAGES = {
+    "waiting": "Another photo is being labelled, yours is next …",
+    "loading": "Reading the weights of {model} …",
+    "reading": "Reading the photo …",
+    "labelling": "Labelling every pixel …",
+}
+"""The state of a `Stage` -> its text."""
+
+
+def step_text(step: Any) -> str:
+    """Return the text for a reported step; see `page.service.background.Report`."""
+    if isinstance(step, QueuePosition):
+        return place(*step)
+    if isinstance(step, Stage):
+        return STAGES[step.state].format(model=step.model)
+    return download_text(step) if isinstance(step, Download) else step
 
 
 SEVERAL_NONE = '<p role="status">Choose some photos first.</p>'
@@ -177,19 +192,28 @@ def model_label(name: str, ready: bool) -> str:
     return " · ".join(parts)
 
 
+def notes(answer: "LabelResult") -> tuple[str, ...]:
+    """Return what the visitor should know of a result, a sentence each."""
+    request = answer.request
+    if not request.is_fallback:
+        return tuple(answer.photo.notes)
+    absent = f"{request.requested_model} is not on this machine yet, so the small built-in model"
+    return (*answer.photo.notes, f"{absent} answers.")
+
+
 def run_facts(answer: "LabelResult") -> str:
-    """Which model and device answered, how long it took, and what else to know; HTML."""
-    result = answer.result
+    """Return the model, device, size and seconds of a result, and its notes; HTML."""
+    result, size = answer.result, answer.request.size
     height, width = result.class_map.shape
-    sharper = (
-        f" at {size_text(answer.request.size)}" if isinstance(answer.request.size, tuple) else ""
-    )
+    sharper = f" at {size_text(size)}" if isinstance(size, tuple) else ""
     facts = (
         f"<strong>{html.escape(result.model)}</strong> on {html.escape(result.device)} in "
         f"{result.precision}{sharper} · {height} × {width} px · {result.seconds:.2f} s"
     )
-    notes = [*answer.notes, *built_in_note(answer)]
-    return "<br>".join([facts, *(html.escape(note) for note in notes)])
+    sentences = [*notes(answer)]
+    if result.model == EMBEDDED:
+        sentences.append(built_in_note(answer.card, size))
+    return "<br>".join([facts, *map(html.escape, sentences)])
 
 
 def size_text(size: "Size") -> str:
@@ -198,15 +222,9 @@ def size_text(size: "Size") -> str:
     return f"{' and '.join(map(str, sizes))} px"
 
 
-def built_in_note(answer: "LabelResult") -> list[str]:
-    """What the built-in model is, what it knows and how good it is, where it labelled the photo."""
-    is_built_in = answer.result.model == EMBEDDED
-    return [_model_note(answer.card, answer.request.size)] if is_built_in else []
-
-
 @functools.lru_cache(maxsize=16)
-def _model_note(card: "ModelCard", size: "Size") -> str:
-    """All of it from the model's card, and the figures only at the size that they hold at."""
+def built_in_note(card: "ModelCard", size: "Size") -> str:
+    """Return what the built-in model is, and its figures if they were measured at this size."""
     from segmentation.models.knowledge import calibration_sentence, knowledge_sentence
 
     figures = card.figures_at(size)
@@ -222,18 +240,28 @@ def _model_note(card: "ModelCard", size: "Size") -> str:
     return " ".join(filter(None, parts))
 
 
-def download_note(download: "Download") -> str:
-    """How a model's weights are doing, while another one answers; HTML."""
-    said = html.escape(error_text(download.sentence()))
+def download_text(download: Download) -> str:
+    """Return how far a download is."""
+    if download.error:
+        return str(download.error)
+    if download.ended:
+        return f"The weights of {download.name} are here."
+    total = f" of {download.total / 1e6:.0f}" if download.total else ""
+    return f"Downloading the weights of {download.name}: {download.done / 1e6:.0f}{total} MB …"
+
+
+def download_note(download: Download) -> str:
+    """Return how far a download is while another model labels, or why it has failed; HTML."""
+    text = html.escape(error_text(download_text(download)))
     if not download.error:
-        return said
+        return text
     return (
         f"The weights of {html.escape(download.name)} could not be fetched."
-        f"<details><summary>Why, and what to do</summary>{said}</details>"
+        f"<details><summary>Why, and what to do</summary>{text}</details>"
     )
 
 
-def run_again(download: "Download") -> str:
+def run_again(download: Download) -> str:
     """What the button below the note offers."""
     if download.error:
         return f"Try again to fetch {download.name}"

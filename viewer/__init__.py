@@ -6,6 +6,14 @@
 
 from viewer.component import LabelViewer, NoStub, PixelBars
 from viewer.live import LiveView
-from viewer.payload import build_value, pixel_value
+from viewer.payload import build_value, keep_file, pixel_value
 
-__all__ = ["LabelViewer", "LiveView", "NoStub", "PixelBars", "build_value", "pixel_value"]
+__all__ = [
+    "LabelViewer",
+    "LiveView",
+    "NoStub",
+    "PixelBars",
+    "build_value",
+    "keep_file",
+    "pixel_value",
+]

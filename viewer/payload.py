@@ -2,15 +2,18 @@
 
 import functools
 import io
+import os
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from gradio.processing_utils import hash_bytes
 from PIL import Image
 
 from segmentation.categories import display_name
 from segmentation.images.label_png import encode_label_map
 from segmentation.palette import safe_palette, voc_palette
-from viewer.files import keep_file
 
 if TYPE_CHECKING:
     from segmentation.inference.result import Segmentation
@@ -55,13 +58,18 @@ def build_value(
         result.class_map, result.confidence, result.runner_up, result.set_sizes
     )
     own = palette if palette is not None else getattr(result, "palette", VOC_PALETTE)
+    files = {}
+    for name, data in {"photo.jpg": encode_photo(image), "labels.png": labels}.items():
+        path = str(keep_file(data, name, cache))
+        # the form of a file to which Gradio adds an address
+        files[name] = {"path": path, "orig_name": name, "meta": {"_type": "gradio.FileData"}}
     return {
         "id": key,
-        "photo": _file(encode_photo(image), "photo.jpg", cache),
-        "labels": _file(labels, "labels.png", cache),
+        "photo": files["photo.jpg"],
+        "labels": files["labels.png"],
         "height": height,
         "width": width,
-        "categories": describe_categories(result.categories, own),
+        "categories": [*_described(result.categories, own[: len(result.categories)].tobytes())],
         "palette": "VOC" if np.array_equal(own, VOC_PALETTE) else "Model’s own",
         "model": result.model,
         "device": result.device,
@@ -72,18 +80,18 @@ def build_value(
 
 
 def describe_categories(categories: tuple[str, ...], own: np.ndarray) -> list[dict[str, Any]]:
-    """Index, shown name, raw name and both colours ("#rrggbb") of every category.
+    """Return index, shown name, raw name and both colours ("#rrggbb") of every category.
 
     Args:
         categories: raw names, at most 256.
         own: (N, 3) uint8 with N at least their number.
     """
-    return [dict(one) for one in _described(categories, own[: len(categories)].tobytes())]
+    return [dict(category) for category in _described(categories, own[: len(categories)].tobytes())]
 
 
 @functools.lru_cache(maxsize=16)
 def _described(categories: tuple[str, ...], colors: bytes) -> tuple[dict[str, Any], ...]:
-    """See `describe_categories`; built once for a model."""
+    """See `describe_categories`; built once for a model, and not to be changed."""
     safe = safe_palette()
     return tuple(
         {
@@ -151,7 +159,29 @@ def pixel_value(
     }
 
 
-def _file(data: bytes, name: str, cache: str) -> dict[str, Any]:
-    """A file in Gradio's cache, in the form that Gradio gives an address to."""
-    path = str(keep_file(data, name, cache))
-    return {"path": path, "orig_name": name, "meta": {"_type": "gradio.FileData"}}
+def keep_file(data: bytes, name: str, cache: str) -> Path:
+    """Write a file where Gradio serves it, atomically, and return its path.
+
+    Files of equal content and name are one file. Gradio's own `save_bytes_to_cache` writes it again
+    in place, so that a download that runs meanwhile gets nothing.
+
+    Args:
+        data: its content.
+        name: its name.
+        cache: Gradio's folder (`Blocks.GRADIO_CACHE`).
+
+    Raises:
+        OSError: it cannot be written; nothing of it is left.
+    """
+    path = Path(cache, hash_bytes(data), name)
+    Path(cache).mkdir(mode=0o700, exist_ok=True, parents=True)
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    handle, partial = tempfile.mkstemp(dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.replace(partial, path)
+    except BaseException:  # such as a full disk
+        Path(partial).unlink(missing_ok=True)
+        raise
+    return path.resolve()

@@ -7,8 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from viewer import NoStub
-from viewer.files import keep_file
+from viewer import NoStub, keep_file
 
 
 class PhotoInput(gr.Image, metaclass=NoStub):

@@ -1,4 +1,4 @@
-"""Work that reports on its way, may be stopped between two steps, and may not last for ever."""
+"""Run a function in a thread with progress, cancellation and a deadline."""
 
 import contextvars
 import logging
@@ -7,8 +7,10 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from page.service.errors import CancelledError, DeadlineError
 
@@ -18,55 +20,68 @@ TICK_SECONDS = 0.5
 log = logging.getLogger(__name__)
 
 
-def _nowhere(step: Any, fraction: float | None) -> None:
-    """Tell nobody."""
+class Stage(NamedTuple):
+    """What is happening to a photo while it is not in the queue; `page.texts` words it.
 
-
-def _never() -> bool:
-    return False
-
-
-class Progress:
-    """What work calls to say how far it is.
-
-    Args:
-        notify: takes what is happening (a sentence, or a `line.QueuePosition`) and the fraction
-            done, or None where that is not known.
-        stopped: whether nobody waits for the work any more.
+    Attributes:
+        state: "waiting" (another photo is being prepared), "loading" (of a model), "reading" or
+            "labelling" (of the photo).
+        model: name of the model that is being loaded.
     """
 
-    def __init__(
-        self,
-        notify: Callable[[Any, float | None], object] = _nowhere,
-        stopped: Callable[[], bool] = _never,
-    ) -> None:
-        self._notify = notify
-        self._stopped = stopped
-        self._began = time.monotonic()
-        self._paused_seconds = 0.0
-        self._paused_since: float | None = None
+    state: Literal["waiting", "loading", "reading", "labelling"]
+    model: str = ""
+
+
+class Report(NamedTuple):
+    """One step of running work.
+
+    Attributes:
+        step: a `Stage`, a `QueuePosition`, a `Download`, or a sentence.
+        fraction: the part that is done, 0 to 1; None where that is not known.
+    """
+
+    step: Any
+    fraction: float | None = None
+
+
+@dataclass
+class Progress:
+    """Callable through which work reports its steps and is cancelled.
+
+    Attributes:
+        notify: receives each step and the fraction done; see `Report`.
+        stopped: returns whether the work is cancelled.
+    """
+
+    notify: Callable[[Any, float | None], object] = lambda step, fraction: None
+    stopped: Callable[[], bool] = lambda: False
+    _started_at: float = field(default_factory=time.monotonic, init=False)
+    _paused_seconds: float = field(default=0.0, init=False)
+    _paused_since: float | None = field(default=None, init=False)
 
     def __call__(self, step: Any, fraction: float | None = None) -> None:
-        """Tell what is happening, and the fraction done where it is known.
+        """Report a step, and the fraction done where it is known.
 
         Raises:
-            CancelledError: see `check`.
+            CancelledError: the work is cancelled.
         """
-        self.check()
-        self._notify(step, fraction)
+        if self.stopped():
+            raise CancelledError
+        self.notify(step, fraction)
 
     def check(self) -> None:
-        """Go on only where somebody still waits.
+        """Do nothing, unless the work is cancelled.
 
         Raises:
-            CancelledError: nobody does.
+            CancelledError: the work is cancelled.
         """
-        if self._stopped():
+        if self.stopped():
             raise CancelledError
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """While the block runs, the work waits for others: that time is not counted as its own."""
+        """Stop the deadline's clock while the block runs, because the work waits for others."""
         since = self._paused_since = time.monotonic()
         try:
             yield
@@ -75,101 +90,101 @@ class Progress:
             self._paused_since = None
 
     def time_left(self, seconds: float | None) -> float:
-        """Of so many seconds for the work itself, those that are left; infinite without a limit."""
+        """Return how many of `seconds` are left for the work itself; infinity for None."""
         if seconds is None:
             return math.inf
-        now = self._paused_since or time.monotonic()  # the clock stands while the work waits
-        return self._began + self._paused_seconds + seconds - now
+        now = self._paused_since or time.monotonic()
+        return self._started_at + self._paused_seconds + seconds - now
 
 
 NO_PROGRESS = Progress()
-"""Progress that nobody is told of."""
+"""Reports nothing and is never cancelled."""
 
 
 def run_with_progress(
     work: Callable[[Progress], T],
     *,
     seconds: float | None = None,
-    is_cancelled: Callable[[], bool] = _never,
-) -> Iterator[tuple[str, float | None] | T | None]:
-    """Run `work` in a thread and yield what it reports, then what it returns.
+    is_cancelled: Callable[[], bool] = lambda: False,
+) -> Iterator[Report | T | None]:
+    """Run `work` in a thread; yield its reports and then its result.
 
-    Closing the generator stops the work at its next step, and so do the two limits. A step that
-    is under way, such as a forward pass, ends first, but nobody waits for it.
+    Closing the generator, the deadline and `is_cancelled` stop the work at its next report. A
+    step that is running, such as a forward pass, ends first, but the caller does not wait for it.
 
     Args:
-        work: takes what it calls on its way: (what is happening, fraction done or None).
-        seconds: how long it may take, or None; what it waits for others is not counted.
-        is_cancelled: whether the one who asked has left.
+        work: is called with the `Progress` to report to.
+        seconds: the deadline, without the time in `Progress.paused`; None for none.
+        is_cancelled: returns whether the visitor has left or has stopped the run.
 
     Yields:
-        (what is happening, fraction) for each step, None twice a second without one, the result.
+        A `Report` for each step, None after each half second without one, at last the result.
 
     Raises:
         DeadlineError: it took more than `seconds`.
-        CancelledError: the one who asked has left.
-        Whatever `work` raises.
+        CancelledError: `is_cancelled` has returned True.
+        Exception: whatever `work` raises.
     """
-    reports: queue.Queue[tuple[str, float | None] | None] = queue.Queue()
-    outcome: list[T] = []
-    failure: list[BaseException] = []
+    reports: queue.Queue[Report | None] = queue.Queue()
+    result: Future[T] = Future()
     stop = threading.Event()
-    progress = Progress(lambda text, fraction: reports.put((text, fraction)), stop.is_set)
+    progress = Progress(lambda *step: reports.put(Report(*step)), stop.is_set)
 
     def run() -> None:
         try:
-            outcome.append(work(progress))
+            result.set_result(work(progress))
         except BaseException as error:  # raised again below, in the caller's thread
-            failure.append(error)
+            result.set_exception(error)
         finally:
             reports.put(None)
 
-    # with what Gradio knows of the request: ZeroGPU asks whose quota it is
+    # ZeroGPU finds the visitor's quota through Gradio's context variables.
     context = contextvars.copy_context()
     threading.Thread(target=context.run, args=(run,), name="work", daemon=True).start()
     try:
         while True:
             left = progress.time_left(seconds)
             try:
-                step = reports.get(timeout=min(TICK_SECONDS, max(left, 0.001)))
-                if step is None:
+                report = reports.get(timeout=min(TICK_SECONDS, max(left, 0.001)))
+                if report is None:
                     break
             except queue.Empty:
-                step = None
+                report = None
             if progress.time_left(seconds) < 0:
                 raise DeadlineError(seconds)
             if is_cancelled():
                 raise CancelledError
-            yield step
+            yield report
     finally:
         stop.set()
-    if failure:
-        raise failure[0]
-    yield outcome[0]
+    yield result.result()
 
 
 def run_to_completion(
     work: Callable[[Progress], T],
     *,
     seconds: float | None = None,
-    is_cancelled: Callable[[], bool] = _never,
+    is_cancelled: Callable[[], bool] = lambda: False,
 ) -> T:
-    """As `run_with_progress`, for who wants the result alone."""
+    """Run `work` as `run_with_progress` does and return its result."""
     *_, result = run_with_progress(work, seconds=seconds, is_cancelled=is_cancelled)
     return result
 
 
 @contextmanager
-def acquire_with_progress(lock: threading.Lock, progress: Progress, text: str) -> Iterator[None]:
-    """Hold a lock; while it is another's, progress so, and leave where nobody waits any more.
+def acquire_with_progress(lock: threading.Lock, progress: Progress, step: Any) -> Iterator[None]:
+    """Hold a lock while the block runs.
 
     Args:
-        lock: what to hold.
-        progress: see above.
-        text: what to progress.
+        lock: the lock.
+        progress: receives `step` twice a second while another thread holds the lock.
+        step: see `Report`.
+
+    Raises:
+        CancelledError: the work was cancelled while it waited.
     """
     while not lock.acquire(timeout=TICK_SECONDS):
-        progress(text, None)
+        progress(step)
     try:
         yield
     finally:
@@ -177,7 +192,7 @@ def acquire_with_progress(lock: threading.Lock, progress: Progress, text: str) -
 
 
 def free_memory() -> None:
-    """Give back what a failed forward pass has left, on the CPU and on a GPU."""
+    """Release memory that a failed forward pass has left on the CPU and on a GPU."""
     import gc
     import sys
 
@@ -186,5 +201,5 @@ def free_memory() -> None:
     if torch is not None and torch.cuda.is_initialized():
         try:
             torch.cuda.empty_cache()
-        except RuntimeError as error:  # the device itself is in trouble
-            log.warning("the GPU's memory cannot be given back: %s", error)
+        except RuntimeError as error:  # the device itself has failed
+            log.warning("the GPU's memory cannot be released: %s", error)

@@ -1,26 +1,37 @@
-"""A dictionary that never grows beyond its bounds: those used least lately leave first."""
+"""A cache for threads, bounded in items, bytes and age: the least recently used leave first."""
 
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 
+@dataclass
+class _Entry(Generic[V]):
+    value: V
+    used_at: float
+    nbytes: int
+    owner: str
+
+
 class BoundedCache(Generic[K, V]):
-    """Keeps the values used last, for threads that share it.
+    """A cache of the most recently used values, shared by threads.
 
     Args:
-        max_items: how many are kept; None for any number.
-        max_bytes: how many bytes (`value.nbytes`) are kept; the last value stays whatever it takes.
-        ttl: seconds after its last use that a value is kept, where `evict_expired` is called.
-        exempt: keys whose values stay, and do not count.
+        max_items: number of values; None for no limit.
+        max_bytes: sum of `value.nbytes`; None for no limit. The newest value stays, whatever its
+            size.
+        ttl: seconds since its last use after which `evict_expired` evicts a value.
+        exempt: keys whose values are never evicted and do not count.
+        max_items_each: number of values of one owner; None for no limit.
 
     Attributes:
-        max_items, max_bytes: as given; the next `put` keeps to what is set here.
+        max_items, max_bytes, max_items_each: as given; a change applies from the next `put`.
     """
 
     def __init__(
@@ -29,81 +40,84 @@ class BoundedCache(Generic[K, V]):
         max_bytes: int | None = None,
         ttl: float | None = None,
         exempt: Collection[K] = (),
+        max_items_each: int | None = None,
     ) -> None:
         self.max_items = max_items
         self.max_bytes = max_bytes
-        self._ttl = ttl
+        self.max_items_each = max_items_each
+        self._ttl = ttl or 0.0
         self._exempt = exempt
-        self._values: OrderedDict[K, tuple[V, float]] = OrderedDict()  # with the time of last use
+        self._entries: OrderedDict[K, _Entry[V]] = OrderedDict()
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        """How many values are kept."""
-        return len(self._values)
+        """Return the number of values."""
+        return len(self._entries)
 
     def __contains__(self, key: object) -> bool:
-        """Whether a value is kept; that is no use of it."""
-        return key in self._values
+        """Return whether a value is cached, without counting this as a use."""
+        return key in self._entries
 
     def __iter__(self) -> Iterator[K]:
-        """The keys, the one used last at the end."""
+        """Yield the keys, the most recently used last."""
         with self._lock:
-            return iter(list(self._values))
+            return iter(list(self._entries))
 
     def values(self) -> list[V]:
-        """The values, the one used last at the end."""
+        """Return the values, the most recently used last."""
         with self._lock:
-            return [value for value, _ in self._values.values()]
+            return [entry.value for entry in self._entries.values()]
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all values."""
-        return sum(_size(value) for value in self.values())
+        """Bytes of all values; 0 where `max_bytes` is None."""
+        with self._lock:
+            return sum(entry.nbytes for entry in self._entries.values())
 
     def get(self, key: K, default: Any = None) -> V | Any:
-        """The value, while it is kept; it counts as used now."""
+        """Return a cached value and mark it as used, or return `default`."""
         with self._lock:
-            if key not in self._values:
+            entry = self._entries.get(key)
+            if entry is None:
                 return default
-            value, _ = self._values[key]
-            self._values[key] = value, time.monotonic()
-            self._values.move_to_end(key)
-            return value
+            entry.used_at = time.monotonic()
+            self._entries.move_to_end(key)
+            return entry.value
 
-    def put(self, key: K, value: V) -> None:
-        """Keep a value, and let others go where there are too many."""
+    def put(self, key: K, value: V, owner: str = "") -> None:
+        """Cache a value and evict others beyond the limits.
+
+        Args:
+            key: replaces an earlier value of this key.
+            value: has `nbytes` where `max_bytes` is set.
+            owner: whose `max_items_each` it counts for; "" for no owner.
+        """
+        nbytes = 0 if self.max_bytes is None else value.nbytes
         with self._lock:
-            self._values[key] = value, time.monotonic()
-            self._values.move_to_end(key)
-            counted = {k: v for k, (v, _) in self._values.items() if k not in self._exempt}
-            total = 0 if self.max_bytes is None else sum(map(_size, counted.values()))
-            for old in list(counted)[:-1]:
-                crowded = self.max_items is not None and len(counted) > self.max_items
-                if not crowded and (self.max_bytes is None or total <= self.max_bytes):
+            self._entries[key] = _Entry(value, time.monotonic(), nbytes, owner)
+            self._entries.move_to_end(key)
+            if owner and self.max_items_each is not None:
+                own = [k for k, entry in self._entries.items() if entry.owner == owner]
+                for surplus in own[: -self.max_items_each]:
+                    del self._entries[surplus]
+            counted = {k: e.nbytes for k, e in self._entries.items() if k not in self._exempt}
+            for oldest in list(counted)[:-1]:
+                too_many = self.max_items is not None and len(counted) > self.max_items
+                too_large = self.max_bytes is not None and sum(counted.values()) > self.max_bytes
+                if not (too_many or too_large):
                     break
-                del self._values[old]
-                gone = counted.pop(old)
-                total -= 0 if self.max_bytes is None else _size(gone)
+                del self._entries[oldest], counted[oldest]
 
-    def discard(self, key: K) -> None:
-        """Let a value go, if it is kept."""
+    def expire(self, owner: str, seconds: float) -> None:
+        """Let an owner's values expire in so many seconds, unless they are used again."""
         with self._lock:
-            self._values.pop(key, None)
-
-    def expire(self, which: Callable[[V], bool], seconds: float) -> None:
-        """Keep some values for so many seconds only, unless they are used again."""
-        with self._lock:
-            for key, (value, _) in self._values.items():
-                if which(value):
-                    self._values[key] = value, time.monotonic() - (self._ttl or 0.0) + seconds
+            for entry in self._entries.values():
+                if entry.owner == owner:
+                    entry.used_at = time.monotonic() - self._ttl + seconds
 
     def evict_expired(self) -> None:
-        """Let the values go that nobody has used for `ttl` seconds."""
+        """Evict the values that were not used for `ttl` seconds."""
         with self._lock:
-            limit = time.monotonic() - (self._ttl or 0.0)
-            for key in [key for key, (_, used) in self._values.items() if used < limit]:
-                del self._values[key]
-
-
-def _size(value: Any) -> int:
-    return value.nbytes
+            limit = time.monotonic() - self._ttl
+            for key in [key for key, entry in self._entries.items() if entry.used_at < limit]:
+                del self._entries[key]

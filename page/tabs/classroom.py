@@ -19,8 +19,7 @@ from page.tabs.examples import offered
 from page.theme import read_static
 from segmentation import PixelwiseError, display_name
 from segmentation.explain.perturbations import PERTURBATIONS
-from viewer import PixelBars, pixel_value
-from viewer.files import keep_file
+from viewer import PixelBars, keep_file, pixel_value
 
 HEAVY: dict[str, Any] = {**QUIETLY, "concurrency_id": "classroom", "concurrency_limit": 1}
 """One heavy view at a time; the service lets a visitor's photo in between two of its steps."""

@@ -15,12 +15,13 @@ import gradio as gr
 
 from page import live_texts as words
 from page.service import error_log, error_messages
-from page.service.background import Progress, acquire_with_progress, run_with_progress
+from page.service.background import Progress, Report, acquire_with_progress, run_with_progress
 from page.service.errors import CancelledError
 from page.service.labeling_service import LabelingService
 from page.service.models.model_pool import EMBEDDED
 from page.service.queue.sessions import Sessions
 from page.tabs.cancel_registry import CancelRegistry
+from page.texts import step_text
 from segmentation import PixelwiseError
 
 if TYPE_CHECKING:
@@ -138,8 +139,9 @@ class ClipJobs:
             is_cancelled=lambda: stop.is_set() or self.sessions.has_disconnected(session),
         )
         for step in steps:
-            if isinstance(step, tuple) and isinstance(step[0], str):
-                yield words.status(step[0], step[1], busy=True), gr.skip()
+            if isinstance(step, Report):
+                text = step_text(step.step)
+                yield words.status(text, step.fraction, busy=True), gr.skip()
             elif step is not None:
                 clip, name, instead_of = step
                 told = words.clip_done(

@@ -17,7 +17,7 @@ import gradio as gr
 from page import texts
 from page.gradio_internals import hash_file
 from page.handlers import BaseHandlers, png
-from page.service.background import Progress, run_with_progress
+from page.service.background import Progress, Report, run_with_progress
 from page.service.errors import CancelledError
 from page.service.labeling_service import LabelingService
 from page.service.queue.sessions import Sessions
@@ -183,29 +183,31 @@ class PhotoBatch(BaseHandlers):
         Raises:
             CancelledError: the visitor has left, or has had enough.
         """
-        limits = self.limits(request)
-        left = limits["is_cancelled"]
-        limits["is_cancelled"] = lambda: run.stop.is_set() or left()
+        session = getattr(request, "session_hash", None)
+
+        def is_cancelled() -> bool:
+            return run.stop.is_set() or self.sessions.has_disconnected(session)
 
         def work(progress: Progress) -> _Done:
             from segmentation.export.contact_sheet import caption, thumbnail
             from segmentation.export.zip_archive import pack
 
             with self.service.label(path, model, size, progress=progress) as answer:
-                image, result, palette = answer.photo.image, answer.result, answer.palette
+                image, result = answer.photo.image, answer.result
+                palette = answer.card.palette_array
                 small = png(thumbnail(image, result.class_map, palette))
-                packed = pack(image, result, palette, answer.notes)
+                packed = pack(image, result, palette, texts.notes(answer))
                 return _Done(caption(result), self.file(small, "overlay.png"), packed)
 
         touched = 0.0
-        for step in run_with_progress(work, **limits):
+        for step in run_with_progress(
+            work, seconds=self.service.time_limit, is_cancelled=is_cancelled
+        ):
             if time.monotonic() - touched > TOUCH_SECONDS:
                 _keep_young([path, *(other for other, _ in waiting)])
                 touched = time.monotonic()
-            if isinstance(step, _Done):
-                yield step
-            elif step is not None:
-                yield texts.step_text(step[0])
+            if step is not None:
+                yield texts.step_text(step.step) if isinstance(step, Report) else step
 
     def _kept(self, file: BinaryIO) -> str:
         """A finished ZIP's path, where visitors may fetch it and Gradio makes no copy of it."""

@@ -22,6 +22,7 @@ from helpers import tiny
 from page.options import Options
 from page.service.background import CancelledError, Progress
 from page.service.labeling_service import LabelingService
+from page.texts import step_text
 from segmentation import ImageError, ModelError, Photo, PixelwiseError
 
 
@@ -273,7 +274,7 @@ def test_pauses_double_up_to_a_limit():
 def test_the_engine_answers_as_it_does_locally(make, settings):
     remote, _, _ = make(LostError("gone"))
     said: list[str] = []
-    progress = Progress(lambda text, fraction: said.append(text))
+    progress = Progress(lambda step, fraction: said.append(step_text(step)))
     photo = Photo(tiny.photo())
     there = LabelingService(settings.page, remote).segment(photo, progress=progress)
     here = LabelingService(settings.page).segment(photo)

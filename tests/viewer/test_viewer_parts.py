@@ -19,9 +19,8 @@ from segmentation.errors import PixelwiseError
 from segmentation.images.label_png import decode_label_map
 from segmentation.images.photo import open_photo
 from segmentation.palette import safe_palette, voc_palette
-from viewer import LabelViewer, PixelBars, build_value, pixel_value
+from viewer import LabelViewer, PixelBars, build_value, keep_file, pixel_value
 from viewer.component import BARS_SCRIPTS, SCRIPTS, STATIC, STYLES, join_scripts, read_static
-from viewer.files import keep_file
 from viewer.live import LIVE_SCRIPTS
 from viewer.payload import encode_photo
 

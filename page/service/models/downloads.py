@@ -1,4 +1,4 @@
-"""Weights that are fetched while somebody waits, or while another model answers."""
+"""Downloads of model weights, in the background or while a visitor waits."""
 
 import logging
 import threading
@@ -8,20 +8,21 @@ from dataclasses import dataclass, field
 
 from page.requests.locality import asked_at_home
 
-AGAIN_SECONDS = 60.0
+RETRY_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
 
 
 @dataclass
 class Download:
-    """One model's weights on their way.
+    """The state of one model's download; `page.texts.download_text` words it.
 
     Attributes:
         name: the model.
-        done, total: bytes so far and in all; total is None until the server says it.
+        done: bytes so far.
+        total: bytes in all; None until the server sends it.
         error: why it failed, or None.
-        finished: set when it has ended, well or not.
+        finished: set when it has ended, also when it has failed.
     """
 
     name: str
@@ -29,65 +30,56 @@ class Download:
     total: int | None = None
     error: Exception | None = None
     finished: threading.Event = field(default_factory=threading.Event)
-    began: float = field(default_factory=time.monotonic)
+    started_at: float = field(default_factory=time.monotonic)
 
     @property
-    def may_be_tried_again(self) -> bool:
-        """Whether a failed one may be started anew: a stranger has to let a minute pass."""
-        late = time.monotonic() - self.began > AGAIN_SECONDS
+    def may_be_retried(self) -> bool:
+        """Whether it has ended and may start again: for visitors elsewhere after a minute."""
+        late = time.monotonic() - self.started_at > RETRY_SECONDS
         return self.ended and (late or asked_at_home())
 
     @property
     def fraction(self) -> float | None:
-        """How far it is, from 0 to 1, where that is known."""
+        """The part that is done, 0 to 1, or None where that is not known."""
         return min(self.done / self.total, 1.0) if self.total else None
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will happen."""
+        """Whether it has ended, also when it has failed."""
         return self.finished.is_set()
-
-    def sentence(self) -> str:
-        """How far it is, in words."""
-        if self.error:
-            return str(self.error)
-        if self.ended:
-            return f"The weights of {self.name} are here."
-        total = f" of {self.total / 1e6:.0f}" if self.total else ""
-        return f"Downloading the weights of {self.name}: {self.done / 1e6:.0f}{total} MB …"
 
 
 class Downloads:
-    """Fetches each model's weights at most once at a time, in the background."""
+    """Downloads the weights of several models in the background, each once at a time."""
 
     def __init__(self) -> None:
-        self._running: dict[str, Download] = {}
+        self._latest: dict[str, Download] = {}
         self._lock = threading.Lock()
 
     def get(self, name: str) -> Download | None:
-        """The latest download of this model, running or ended."""
+        """Return the latest download of a model's weights, running or ended."""
         with self._lock:
-            return self._running.get(name)
+            return self._latest.get(name)
 
     def start(self, name: str) -> Download:
-        """Begin to fetch a model's weights, unless that is under way; a failed one starts anew."""
+        """Return the download of a model's weights; start one, if none is running or done."""
         with self._lock:
-            download = self._running.get(name)
-            if download and not (download.error and download.may_be_tried_again):
+            download = self._latest.get(name)
+            if download and not (download.error and download.may_be_retried):
                 return download
-            download = self._running[name] = Download(name)
+            download = self._latest[name] = Download(name)
         threading.Thread(target=_fetch, args=(download,), name=f"fetch-{name}", daemon=True).start()
         return download
 
-    def wait(self, name: str, progress: Callable[[str, float | None], None]) -> None:
-        """Fetch a model's weights and progress on the way.
+    def wait(self, name: str, progress: Callable[[Download, float | None], None]) -> None:
+        """Download a model's weights and report four times a second.
 
         Raises:
-            WeightsError: they cannot be had.
+            WeightsError: the download has failed.
         """
         download = self.start(name)
         while not download.finished.wait(0.25):
-            progress(download.sentence(), download.fraction)
+            progress(download, download.fraction)
         if download.error:
             raise download.error
 
@@ -100,7 +92,7 @@ def _fetch(download: Download) -> None:
 
     try:
         fetch_weights(MODELS[download.name], progress)
-    except Exception as error:  # handed to the one who waits; a thread has nobody to raise to
+    except Exception as error:  # raised again in `wait`
         download.error = error
         log.warning("the weights of %s could not be fetched: %s", download.name, error)
     finally:

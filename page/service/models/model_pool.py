@@ -1,4 +1,4 @@
-"""What labels photos: networks in this process, or anything that looks the same to the page."""
+"""The models that a page offers: networks in this process, or an interface to other machines."""
 
 import logging
 import threading
@@ -6,30 +6,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from page.options import Options
-from page.service.background import NO_PROGRESS, Progress, acquire_with_progress
+from page.service.background import NO_PROGRESS, Progress, Stage, acquire_with_progress
 from page.service.bounded_cache import BoundedCache
 
 if TYPE_CHECKING:
     from segmentation import ModelCard, Photo, Segmentation, Segmenter
 
 EMBEDDED = "embedded"
-MAX_LOADED = 2  # large networks kept in memory; the ResNet-101 is 240 MB
+MAX_LOADED = 2  # large networks in memory; the ResNet-101 takes 240 MB
 LIGHTWEIGHT_MODELS = (EMBEDDED, "lraspp_mobilenet_v3_large", "deeplabv3_mobilenet_v3_large")
-"""Networks of 45 MB at most, quick enough for moving pictures: they stay loaded."""
-BEING_LOADED = "Another photo is being labelled, yours is next …"
+"""Networks of 45 MB at most, fast enough for a camera; once loaded they stay in memory."""
 log = logging.getLogger(__name__)
 
 
 class Predictor(Protocol):
-    """What the page needs of a `segmentation.Segmenter`.
-
-    Attributes:
-        card: what the model says about itself; it must be right after the first answer.
-    """
+    """The part of `segmentation.Segmenter` that the page uses."""
 
     @property
     def card(self) -> "ModelCard":
-        """What the model says about itself."""
+        """The model's card; correct once `predict` has returned."""
 
     def predict(self, image: "Photo", *, size: int | None = None) -> "Segmentation":
         """Label a photo; see `segmentation.Segmenter.predict`."""
@@ -39,9 +34,8 @@ class ModelPool(Protocol):
     """All models that a page offers.
 
     Attributes:
-        max_concurrency: how many photos may be at work at once.
-        in_process: whether the networks that label are the ones that `network` hands out.
-        default: the model that a visitor finds chosen.
+        max_concurrency: how many photos may be labelled at once.
+        in_process: whether photos are labelled by the networks that `network` returns.
     """
 
     max_concurrency: int
@@ -49,33 +43,33 @@ class ModelPool(Protocol):
 
     @property
     def default(self) -> str:
-        """The model that a visitor finds chosen."""
+        """The model that is chosen when the page opens."""
 
     def names(self) -> list[str]:
-        """The models a visitor may choose, the default first."""
+        """Return all models, the default first; the list does not change."""
 
     def is_ready(self, name: str) -> bool:
-        """Whether a model can answer without a download."""
+        """Return whether a model needs no download."""
 
     def is_loaded(self, name: str) -> bool:
-        """Whether `segmenter` will return at once."""
+        """Return whether `segmenter` returns at once."""
 
     def segmenter(self, name: str, progress: Progress = NO_PROGRESS) -> Predictor:
-        """What labels photos with a model, for one turn at the network."""
+        """Return what labels photos, for one slot at the network."""
 
     def network(self, name: str, progress: Progress = NO_PROGRESS) -> "Segmenter":
-        """A model in this process, for those who look inside a network (the classroom)."""
+        """Return a model in this process, for the classroom, which inspects networks."""
 
 
 class LocalModelPool:
-    """Networks in this process, read when they are first asked for; see `ModelPool`.
+    """Networks in this process, each loaded at its first use; see `ModelPool`.
 
     Args:
         options: the page's settings.
-        device: where networks are loaded; None means the options' device.
+        device: where networks are loaded; None for the options' device.
 
     Attributes:
-        loaded: the models in memory, the one used last at the end.
+        loaded: the models in memory, the most recently used last.
     """
 
     max_concurrency = 1
@@ -91,54 +85,54 @@ class LocalModelPool:
 
     @property
     def default(self) -> str:
-        """The model that a visitor finds chosen."""
+        """See `ModelPool`."""
         from segmentation import default_model
 
         return self.options.model or default_model(self.device)
 
     def names(self) -> list[str]:
-        """The models a visitor may choose, the default first."""
+        """See `ModelPool`."""
         from segmentation import MODELS, has_embedded
 
         names = [name for name, spec in MODELS.items() if spec.url]
         if has_embedded():
             names.append(EMBEDDED)
-        return [self.default, *(name for name in names if name != self.default)]
+        return list(dict.fromkeys([self.default, *names]))
 
     def is_ready(self, name: str) -> bool:
-        """Whether a model can answer without a download."""
+        """See `ModelPool`."""
         from segmentation import MODELS, find_weights
 
-        if name in self.loaded or name == EMBEDDED or name not in MODELS:
+        if name == EMBEDDED or name not in MODELS or self.is_loaded(name):
             return True
         if self.options.weights and name == self.options.model:
             return True
         return find_weights(MODELS[name]) is not None
 
     def is_loaded(self, name: str) -> bool:
-        """Whether a model is in memory."""
-        return name in self.loaded
+        """See `ModelPool`."""
+        return self.loaded.get(name) is not None
 
     def segmenter(self, name: str, progress: Progress = NO_PROGRESS) -> "Segmenter":
-        """The loaded model, fetched and read at the first call."""
-        if (found := self.loaded.get(name)) is not None:
-            return found
-        with acquire_with_progress(self._loading, progress, BEING_LOADED):
-            if (found := self.loaded.get(name)) is not None:
-                return found
-            progress(f"Reading the weights of {Path(name).stem} …", None)
-            from segmentation import load  # and torch with it: seconds at the first call
+        """Return a model, loaded at the first call."""
+        if (segmenter := self.loaded.get(name)) is not None:
+            return segmenter
+        with acquire_with_progress(self._loading, progress, Stage("waiting")):
+            if (segmenter := self.loaded.get(name)) is not None:
+                return segmenter
+            progress(Stage("loading", Path(name).stem))
+            from segmentation import load  # imports torch, which takes seconds
 
-            found = load(
+            segmenter = load(
                 name,
                 device=self.device,
                 weights=self.options.weights if name == self.options.model else None,
                 precision=self.options.precision,
                 compiled=self.options.compile,
             )
-            if note := getattr(found, "note", ""):
+            if note := getattr(segmenter, "note", ""):
                 log.warning("%s: %s", Path(name).stem, note)
-            self.loaded.put(name, found)
-            return found
+            self.loaded.put(name, segmenter)
+            return segmenter
 
     network = segmenter

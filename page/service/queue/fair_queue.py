@@ -1,16 +1,16 @@
-"""In which order those who wait are served, and how long each is expected to take; no threads.
+"""A fair queue and an estimate of durations; no threads, no clock of its own.
 
-First come, first served within a model; between models the network's time is shared. Each model
-has a clock of the seconds that its photos have had, and the model whose clock is furthest behind
-is next. A model that comes anew begins at the clock of the photo at work: it neither saves up time
-nor is kept waiting. This is stride scheduling (Waldspurger and Weihl, 1995) with measured seconds
-as the charge, in effect the start-time fair queueing of Goyal, Vin and Cheng (1996), and it bounds
-everybody's waiting: with k models waiting, before one's turn there is the work of one's own model
-ahead, at most as much of each other model, and at most one photo more of each.
+Requests for one model are served in order of arrival. Between models the network's time is shared:
+each model has a clock, the seconds that its photos have taken, and the model whose clock is
+furthest behind is next. A model that joins the queue starts at the clock of the request that was
+started last, so it neither saves up time nor has to catch up. This is stride scheduling
+(Waldspurger and Weihl, 1995) with measured seconds as the charge, in effect the start-time fair
+queueing of Goyal, Vin and Cheng (1996). It bounds every wait: with k models queued, a request waits
+for the work of its own model ahead of it, at most as much of each other model, and at most one more
+photo of each.
 
-Where several are served at once, a model that comes anew begins at the clock of the photo that was
-called last: SFQ(D) of Jin, Chase and Kaur (2004), where the seconds of two models that wait differ
-by at most D + 1 photos of each, D being served at once.
+Where D requests run at once, this is SFQ(D) of Jin, Chase and Kaur (2004): the seconds of two
+queued models differ by at most D + 1 photos of each.
 """
 
 import heapq
@@ -19,22 +19,20 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Generic, Protocol, TypeVar
 
-from page.service.bounded_cache import BoundedCache
-
-MAX_LEARNT = 256
+MAX_DURATIONS = 256
 UNKNOWN_SECONDS = 1.0
-"""What a photo is charged in advance where nothing is known of its model yet."""
+"""Charged in advance for a photo whose model and size were not measured yet."""
 
 
 class Schedulable(Protocol):
-    """What can be put in order.
+    """A request that can be queued.
 
     Attributes:
-        model: whose photos share a clock.
-        size: photos of one model and size are expected to take equally long.
-        enqueued_at: when it came, by `time.monotonic`.
-        charged: seconds that its model was charged when it was served.
-        counts_in_position: it is a photo, as those are that people wait with.
+        model: the model, whose requests share a clock.
+        size: requests of one model and size are expected to take equally long.
+        enqueued_at: when it was queued, by `time.monotonic`.
+        charged: seconds that its model was charged for it.
+        counts_in_position: whether it counts in the positions that visitors see; photos do.
     """
 
     model: str
@@ -48,96 +46,99 @@ T = TypeVar("T", bound=Schedulable)
 
 
 class DurationEstimator:
-    """How long photos take, learnt from those that were served: means that forget slowly.
+    """Exponentially weighted means of measured durations.
 
     Attributes:
-        mean: seconds of a photo, whatever its model; None before the first one.
+        mean: seconds of a photo of any model; None before the first one.
     """
 
     def __init__(self) -> None:
-        self._means: BoundedCache[tuple[str, int | None], float] = BoundedCache(MAX_LEARNT)
+        self._means: dict[tuple[str, int | None], float] = {}  # the last recorded at the end
         self.mean: float | None = None
 
     def __len__(self) -> int:
-        """Of how many models and sizes the seconds are known."""
+        """Return the number of models and sizes whose duration is known."""
         return len(self._means)
 
     def record(self, model: str, size: int | None, seconds: float, *, photo: bool = True) -> None:
-        """Note how long one took; `mean` is of photos alone."""
-        before = self._means.get((model, size), seconds)
-        self._means.put((model, size), before + 0.2 * (seconds - before))
+        """Record a duration; `mean` is of photos alone."""
+        before = self._means.pop((model, size), seconds)
+        self._means[model, size] = before + 0.2 * (seconds - before)
+        if len(self._means) > MAX_DURATIONS:
+            del self._means[next(iter(self._means))]
         if photo:
             before = seconds if self.mean is None else self.mean
             self.mean = before + 0.2 * (seconds - before)
 
-    def expected(self, one: Schedulable, unknown: float | None = None) -> float | None:
-        """Seconds that one will take; `unknown` where none of its model and size was served yet."""
-        return self._means.get((one.model, one.size), unknown)
+    def expected(self, item: Schedulable, unknown: float | None = None) -> float | None:
+        """Return the expected seconds, or `unknown` where its model and size were not measured."""
+        return self._means.get((item.model, item.size), unknown)
 
 
 class FairQueue(Generic[T]):
-    """Those who wait.
+    """Queued requests, served fairly between models.
 
     Args:
-        durations: how long each is expected to take.
+        durations: expected durations.
     """
 
     def __init__(self, durations: DurationEstimator) -> None:
         self.durations = durations
         self._waiting: dict[str, deque[T]] = {}
         self._clocks: dict[str, float] = {}
-        self._now = 0.0  # the clock of the model called last, before it was charged
+        self._now = 0.0  # the clock of the model started last, before it was charged
+        self._running = 0
 
     def __len__(self) -> int:
-        """How many wait."""
+        """Return the number of queued requests."""
         return sum(map(len, self._waiting.values()))
 
-    def __contains__(self, one: T) -> bool:
-        """Whether one waits."""
-        return one in self._waiting.get(one.model, ())
+    def __contains__(self, item: T) -> bool:
+        """Return whether a request is queued."""
+        return item in self._waiting.get(item.model, ())
 
-    def add(self, one: T) -> None:
-        """Let one wait, behind those of its model."""
-        if one.model not in self._waiting:
-            self._waiting[one.model] = deque()
-            self._clocks[one.model] = max(self._clocks.get(one.model, 0.0), self._now)
-        self._waiting[one.model].append(one)
+    def add(self, item: T) -> None:
+        """Queue a request behind those of its model."""
+        if not self._waiting and not self._running:
+            self._clocks.clear()
+            self._now = 0.0
+        if item.model not in self._waiting:
+            self._waiting[item.model] = deque()
+            self._clocks[item.model] = max(self._clocks.get(item.model, 0.0), self._now)
+        self._waiting[item.model].append(item)
 
-    def remove(self, one: T) -> None:
-        """Let one go who is not to be served, if it waits."""
-        waiting = self._waiting.get(one.model)
-        if waiting and one in waiting:
-            waiting.remove(one)
+    def remove(self, item: T) -> None:
+        """Remove a request, if it is queued."""
+        waiting = self._waiting.get(item.model)
+        if waiting and item in waiting:
+            waiting.remove(item)
             if not waiting:
-                del self._waiting[one.model]
+                del self._waiting[item.model]
 
     def pop(self) -> T | None:
-        """Serve the next one and charge its model what it is expected to take."""
+        """Start the next request and charge its model the expected seconds."""
         if not self._waiting:
             return None
-        # the clock, and where two are even, who came first
+        # between equal clocks, the first to arrive
         first = {name: (self._clocks[name], q[0].enqueued_at) for name, q in self._waiting.items()}
         model = min(first, key=first.__getitem__)
         self._now = self._clocks[model]
-        one = self._waiting[model].popleft()
+        item = self._waiting[model].popleft()
         if not self._waiting[model]:
             del self._waiting[model]
-        one.charged = self.durations.expected(one, UNKNOWN_SECONDS)
-        self._clocks[model] += one.charged
-        return one
+        item.charged = self.durations.expected(item, UNKNOWN_SECONDS)
+        self._clocks[model] += item.charged
+        self._running += 1
+        return item
 
-    def charge_actual(self, one: T, seconds: float) -> None:
-        """Charge a model for what one took, once that is known, and not for what was expected."""
-        self._clocks[one.model] += seconds - one.charged
-        one.charged = seconds
-
-    def reset_clocks(self) -> None:
-        """Begin anew, when nobody waits and nobody is at work."""
-        self._clocks.clear()
-        self._now = 0.0
+    def finish(self, item: T, seconds: float) -> None:
+        """Replace a started request's expected seconds with the actual ones."""
+        self._running -= 1
+        self._clocks[item.model] += seconds - item.charged
+        item.charged = seconds
 
     def in_order(self) -> list[T]:
-        """Those who wait, as their turns will come if nobody else does."""
+        """Return the queued requests in the order in which they start if no other comes."""
         clocks = {model: self._clocks[model] for model in self._waiting}
         taken = dict.fromkeys(clocks, 0)
         order: list[T] = []
@@ -155,20 +156,20 @@ class FairQueue(Generic[T]):
 def start_times(
     remaining_times: Iterable[float | None], expected: Iterable[float | None]
 ) -> list[float | None]:
-    """When those who wait will begin, each where a place at the network is free first.
+    """Return in how many seconds each queued request starts, in the slot that is free first.
 
     Args:
-        remaining_times: seconds until each place is free; None where that is not known.
-        expected: seconds that each of those who wait will take, in their order; None if unknown.
+        remaining_times: seconds until each slot is free; None where that is not known.
+        expected: seconds that each queued request takes, in order; None where that is not known.
 
     Returns:
-        Seconds until each one's turn, None where that cannot be told.
+        Seconds for each request, None where that is not known.
     """
-    free = [math.inf if rest is None else rest for rest in remaining_times]
+    free = [math.inf if seconds is None else seconds for seconds in remaining_times]
     heapq.heapify(free)
-    begins: list[float | None] = []
+    starts: list[float | None] = []
     for seconds in expected:
-        begin = heapq.heappop(free)
-        begins.append(None if math.isinf(begin) else begin)
-        heapq.heappush(free, math.inf if seconds is None else begin + seconds)
-    return begins
+        start = heapq.heappop(free)
+        starts.append(None if math.isinf(start) else start)
+        heapq.heappush(free, math.inf if seconds is None else start + seconds)
+    return starts

@@ -1,11 +1,10 @@
-"""Who may use the network, and when: calls are let in or refused, and have their turns in order.
+"""Admission to the queue and slots at the network, for threads.
 
-`join` lets a call in, and is the one place that refuses one; `slot` is a turn at the network. Who
-is next is told by `fair.FairQueue`. A call waits in a thread that holds the photo's file name and
-nothing else: it is decoded when its turn has come, so a long queue costs little memory.
+`Scheduler.join` admits a call or refuses it, and nothing else refuses one. `Scheduler.slot` waits
+for a slot; `fair_queue.FairQueue` has the order. A queued call is a thread that holds the photo's
+path: the photo is decoded once the request has its slot, so a long queue takes little memory.
 
-Photos go one by one. Where other machines do the work, as many turns run at once as they can take
-(`max_concurrency`).
+Where other machines label, `max_concurrency` slots are used at once.
 """
 
 import math
@@ -21,19 +20,19 @@ from page.service.errors import QueueFullError, QueueTimeoutError, ShuttingDownE
 from page.service.queue.fair_queue import UNKNOWN_SECONDS, DurationEstimator, FairQueue, start_times
 
 RECOUNT_SECONDS = 5.0
-"""How long a position and its seconds stand while nobody moves: a text that changes each second is
-no calm one, and a screen reader would speak it each time."""
+"""Seconds that a position stays the same while no request starts or leaves: a screen reader would
+read a text that changes every second each time."""
 FIRST_TICK_SECONDS = 0.02
-"""A shorter wait is not worth a sentence."""
+"""Waits shorter than this are not reported."""
 
 
 class QueuePosition(NamedTuple):
-    """Where one who waits stands.
+    """A request's position in the queue.
 
     Attributes:
-        number: 1 is next.
-        seconds: until the turn, where that can be told.
-        loading: what takes its time meanwhile is a model, and not a photo.
+        number: 1 for the next request.
+        seconds: until it starts; None where that is not known.
+        loading: whether only models are being loaded meanwhile, and no photo is labelled.
     """
 
     number: int
@@ -43,15 +42,16 @@ class QueuePosition(NamedTuple):
 
 @dataclass(eq=False)
 class QueuedRequest:
-    """One who waits for a turn, or has it.
+    """A request that waits for a slot or has one.
 
     Attributes:
-        model, size, enqueued_at, charged, counts_in_position: see `fair.Schedulable`.
-        request: what is to be done.
-        loading: what takes its time is the model and not a photo.
-        has_waited: the turn did not come at once.
-        started_event: set when its turn has come, or never will.
-        started_at: when its turn began; `timed_from` is later where the model had to be loaded.
+        model, size, enqueued_at, charged, counts_in_position: see `fair_queue.Schedulable`.
+        request: what the caller of `Scheduler.slot` has passed.
+        loading: whether the model is being loaded.
+        has_waited: whether it did not start at once.
+        started_event: set when it starts, and when the scheduler is closed.
+        started_at: when it started.
+        timed_from: `started_at`, or when the model was loaded.
     """
 
     model: str
@@ -68,7 +68,7 @@ class QueuedRequest:
 
     @contextmanager
     def loading_model(self) -> Iterator[None]:
-        """While the block runs, time passes that the next photo of this model will not take."""
+        """Leave the time of the block out of the recorded duration."""
         self.loading = True
         try:
             yield
@@ -78,12 +78,12 @@ class QueuedRequest:
 
 
 class Scheduler:
-    """Who is at work and who waits.
+    """The running requests and the queued ones.
 
     Args:
-        time_limit: seconds that one may wait for a turn.
-        max_concurrency: how many turns may run at once.
-        max_queue: how many calls may wait, beside those that have a turn.
+        time_limit: seconds that a request may be queued.
+        max_concurrency: number of slots.
+        max_queue: how many calls may be queued, beside those that have a slot.
     """
 
     def __init__(
@@ -98,26 +98,26 @@ class Scheduler:
         self._running: list[QueuedRequest] = []
         self._joined = 0
         self._positions: dict[QueuedRequest, tuple[int, float | None]] = {}
-        self._counted = -math.inf
+        self._counted_at = -math.inf
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        """How many wait for a turn."""
+        """Return the number of queued requests."""
         with self._lock:
             return len(self._queue)
 
     @property
     def running(self) -> int:
-        """How many have their turn."""
+        """The number of requests that have a slot."""
         return len(self._running)
 
     @contextmanager
     def join(self) -> Iterator[None]:
-        """Let a call in, for as long as the block runs; it may take one turn after another.
+        """Admit a call while the block runs; it may use one slot after another.
 
         Raises:
-            QueueFullError: as many wait as may; nothing has been done for this call.
-            ShuttingDownError: the page is being closed.
+            QueueFullError: the queue is full; nothing was done for this call.
+            ShuttingDownError: the scheduler is closed.
         """
         with self._lock:
             if self.closed:
@@ -142,77 +142,69 @@ class Scheduler:
         record_duration: bool = True,
         counts_in_position: bool = True,
     ) -> Iterator[QueuedRequest]:
-        """Wait for a turn, and have it while the block runs.
+        """Wait for a slot and hold it while the block runs.
 
         Args:
-            model: whose photos share the network's time; see `fair.Schedulable`.
-            size: what else a photo's seconds depend on.
-            progress: is told the `QueuePosition` whenever it changes.
+            model: whose requests share the network's time; see `fair_queue.Schedulable`.
+            size: requests of one model and size are expected to take equally long.
+            progress: receives the `QueuePosition` when it changes.
             request: see `QueuedRequest`.
-            record_duration: where the block ends well, the next one is expected to take as long.
-            counts_in_position: others have no number that people are told.
-
-        Yields:
-            What has the turn.
+            record_duration: whether to learn from the block's duration, if it does not fail.
+            counts_in_position: whether it counts in the positions that visitors see.
 
         Raises:
-            QueueTimeoutError: the turn did not come in time.
-            ShuttingDownError: the page is being closed.
-            CancelledError: nobody waits for this any more.
+            QueueTimeoutError: no slot was free in time.
+            ShuttingDownError: the scheduler is closed.
+            CancelledError: the request was cancelled while it was queued.
         """
         queued = QueuedRequest(model, size, request, counts_in_position)
-        ended_well = False
+        succeeded = False
         try:
-            self._enqueue(queued)
+            with self._lock:
+                if self.closed:
+                    raise ShuttingDownError
+                self._queue.add(queued)
+                self._start_next()
             if not queued.started_event.is_set():
                 queued.has_waited = True
                 with progress.paused():
                     self._wait(queued, progress)
             yield queued
-            ended_well = True
+            succeeded = True
         finally:
-            self._leave(queued, record_duration and ended_well)
+            self._leave(queued, record_duration and succeeded)
 
     def record_duration(self, model: str, size: int | None, seconds: float) -> None:
-        """Note how long a photo took."""
+        """Record how long a photo took."""
         with self._lock:
             self._durations.record(model, size, seconds)
 
     def estimated_wait(self, waiting: int = 0) -> int | None:
-        """Seconds until all who wait are done, where that can be told.
+        """Return the seconds until all queued requests are done, or None where that is not known.
 
         Args:
-            waiting: how many wait, where some are not in line for a turn yet.
+            waiting: how many wait, where some were admitted and are not queued yet.
         """
         with self._lock:
             return self._estimate(waiting)
 
     def files(self) -> set[str]:
-        """The photos that are still to be read, as far as they are files."""
+        """Return the paths of photos that are queued or running."""
         with self._lock:
             queued = [*self._queue.in_order(), *self._running]
-        sources = (getattr(one.request, "source", None) for one in queued)
+        sources = (getattr(item.request, "source", None) for item in queued)
         return {source for source in sources if isinstance(source, str)}
 
     def close(self) -> None:
-        """Send away those who wait and those who come; whoever is at work may end."""
+        """Refuse queued and new requests; running ones go on."""
         with self._lock:
             self.closed = True
             for queued in self._queue.in_order():
                 self._queue.remove(queued)
                 queued.started_event.set()
 
-    def _enqueue(self, queued: QueuedRequest) -> None:
-        with self._lock:
-            if self.closed:
-                raise ShuttingDownError
-            if not self._running:
-                self._queue.reset_clocks()
-            self._queue.add(queued)
-            self._start_next()
-
     def _start_next(self) -> None:
-        self._counted = -math.inf
+        self._counted_at = -math.inf
         while not self.closed and len(self._running) < self.max_concurrency:
             queued = self._queue.pop()
             if queued is None:
@@ -222,19 +214,19 @@ class Scheduler:
             queued.started_event.set()
 
     def _wait(self, queued: QueuedRequest, progress: Progress) -> None:
-        told = None
-        while not queued.started_event.wait(TICK_SECONDS if told else FIRST_TICK_SECONDS):
+        reported = None
+        while not queued.started_event.wait(TICK_SECONDS if reported else FIRST_TICK_SECONDS):
             progress.check()
-            self._check_patience(queued)
+            self._check_timeout(queued)
             position = self._position(queued)
-            if position and position != told:
+            if position and position != reported:
                 progress(position)
-                told = position
+                reported = position
         with self._lock:
             if queued not in self._running:
                 raise ShuttingDownError
 
-    def _check_patience(self, queued: QueuedRequest) -> None:
+    def _check_timeout(self, queued: QueuedRequest) -> None:
         waited = time.monotonic() - queued.enqueued_at
         with self._lock:
             if waited > self.time_limit and queued in self._queue:
@@ -242,44 +234,44 @@ class Scheduler:
                 raise QueueTimeoutError(waited, waiting, self._estimate(waiting))
 
     def _position(self, queued: QueuedRequest) -> QueuePosition | None:
-        """Where one stands; None where the turn has come."""
+        """Return a request's position, or None where it has started."""
         with self._lock:
-            if time.monotonic() - self._counted > RECOUNT_SECONDS:
+            if time.monotonic() - self._counted_at > RECOUNT_SECONDS:
                 self._positions = self._count()
-                self._counted = time.monotonic()
+                self._counted_at = time.monotonic()
             if queued not in self._positions:
                 return None
-            loading = bool(self._running) and all(one.loading for one in self._running)
+            loading = bool(self._running) and all(item.loading for item in self._running)
             return QueuePosition(*self._positions[queued], loading)
 
     def _count(self) -> dict[QueuedRequest, tuple[int, float | None]]:
-        """Each one's number, and the seconds until its turn, where they are known."""
+        """Return each queued request's number, and the seconds until it starts, where known."""
         waiting = self._queue.in_order()
-        begins = start_times(self._remaining_times(), map(self._durations.expected, waiting))
+        starts = start_times(self._remaining_times(), map(self._durations.expected, waiting))
         positions: dict[QueuedRequest, tuple[int, float | None]] = {}
         number = 0
-        for queued, begin in zip(waiting, begins, strict=True):
+        for queued, start in zip(waiting, starts, strict=True):
             number += queued.counts_in_position
-            positions[queued] = (max(1, number), begin)
+            positions[queued] = (max(1, number), start)
         return positions
 
     def _remaining_times(self) -> list[float | None]:
-        """Seconds until each place at the network is free, where they are known."""
-        rests: list[float | None] = []
-        for one in self._running:
-            expected = self._durations.expected(one)
-            if one.loading or expected is None:
-                rests.append(None)
+        """Return the seconds until each slot is free, where they are known."""
+        times: list[float | None] = []
+        for item in self._running:
+            expected = self._durations.expected(item)
+            if item.loading or expected is None:
+                times.append(None)
             else:
-                rests.append(max(0.0, expected - (time.monotonic() - one.timed_from)))
-        return rests + [0.0] * (self.max_concurrency - len(rests))
+                times.append(max(0.0, expected - (time.monotonic() - item.timed_from)))
+        return times + [0.0] * (self.max_concurrency - len(times))
 
     def _estimate(self, waiting: int) -> int | None:
         if self._durations.mean is None:
             return None
         queued = self._queue.in_order()
-        total = sum(rest or 0.0 for rest in self._remaining_times())
-        total += sum(self._durations.expected(one, UNKNOWN_SECONDS) for one in queued)
+        total = sum(seconds or 0.0 for seconds in self._remaining_times())
+        total += sum(self._durations.expected(item, UNKNOWN_SECONDS) for item in queued)
         total += max(0, waiting - len(queued)) * self._durations.mean
         return max(1, math.ceil(total / self.max_concurrency))
 
@@ -288,7 +280,7 @@ class Scheduler:
             if queued in self._running:
                 self._running.remove(queued)
                 now = time.monotonic()
-                self._queue.charge_actual(queued, now - queued.started_at)
+                self._queue.finish(queued, now - queued.started_at)
                 if record_duration:
                     seconds, photo = now - queued.timed_from, queued.counts_in_position
                     self._durations.record(queued.model, queued.size, seconds, photo=photo)

@@ -1,4 +1,4 @@
-"""Who is connected and who has left, and the answers that nobody comes for any more."""
+"""Which visitors are connected, and which have left."""
 
 import threading
 import time
@@ -13,28 +13,28 @@ if TYPE_CHECKING:
     import gradio as gr
 
 AWAY_SECONDS = 3.0
-"""A page closes its connection between two questions; after so long it has left."""
+"""A page closes its connection between two requests; after so long without one it has left."""
 UNHEARD_SECONDS = 600.0
-"""How long an answer is kept for a visitor who does not listen."""
+"""How long Gradio's finished responses are kept for a visitor without a connection."""
 MAX_LEFT, LEFT_SECONDS = 2000, 240.0
-"""Beyond so many, those who left so long ago are forgotten."""
+"""With more sessions than this, those that left so long ago are forgotten."""
 
 
 class Sessions:
-    """The visitors, by their session's name, as far as the server must know them."""
+    """The connections of visitors, by session."""
 
     def __init__(self) -> None:
         self._open: Counter[str] = Counter()
-        self._left: dict[str, float] = {}
-        self._unheard: dict[str, float] = {}
+        self._left_at: dict[str, float] = {}
+        self._idle_since: dict[str, float] = {}
         self._lock = threading.Lock()
 
     @contextmanager
     def connected(self, session: str) -> Iterator[None]:
-        """For as long as a visitor's page listens for answers."""
+        """Count a connection on which a visitor's page receives responses, while the block runs."""
         with self._lock:
             self._open[session] += 1
-            self._left.pop(session, None)
+            self._left_at.pop(session, None)
         try:
             yield
         finally:
@@ -42,55 +42,55 @@ class Sessions:
                 self._open[session] -= 1
                 if self._open[session] <= 0:
                     del self._open[session]
-                    self._left[session] = time.monotonic()
+                    self._left_at[session] = time.monotonic()
                     self._forget()
 
     def is_connected(self, session: str) -> bool:
-        """Whether a visitor's page listens for answers now."""
+        """Return whether a visitor's page has a connection now."""
         with self._lock:
             return self._open.get(session, 0) > 0
 
     def touch(self, session: object) -> None:
-        """A visitor asks for something: whatever was before, they are here."""
+        """Note a request of a visitor, who has not left, then."""
         with self._lock:
-            self._left.pop(str(session), None)
+            self._left_at.pop(str(session), None)
 
     def has_disconnected(self, session: str | None) -> bool:
-        """Whether a visitor's page has listened since it asked, and has not for some seconds.
+        """Return whether a visitor's page had a connection and has had none for some seconds.
 
-        A page closes its connection between two questions, so a moment proves nothing; and a
-        program may ask first and listen later.
+        A page closes its connection between two requests, so a moment proves nothing; and a
+        program may call first and connect later.
         """
         with self._lock:
-            since = self._left.get(session or "")
+            since = self._left_at.get(session or "")
             return since is not None and time.monotonic() - since > AWAY_SECONDS
 
     def drop_unheard(self, demo: "gr.Blocks") -> None:
-        """Forget finished answers of visitors who have not listened for some minutes.
+        """Delete finished responses of visitors without a connection for some minutes.
 
-        Gradio would keep them for ever. To be called now and then, on the event loop.
+        Gradio would keep them for ever. Must be called repeatedly, on the event loop.
 
         Args:
             demo: the page.
         """
         now = time.monotonic()
-        idle = {one for one in answered_sessions(demo) if not self.is_connected(one)}
-        self._unheard = {session: self._unheard.get(session, now) for session in idle}
-        for session, since in list(self._unheard.items()):
+        idle = {name for name in answered_sessions(demo) if not self.is_connected(name)}
+        self._idle_since = {session: self._idle_since.get(session, now) for session in idle}
+        for session, since in list(self._idle_since.items()):
             if now - since >= UNHEARD_SECONDS:
                 drop_answers(demo, session)
-                del self._unheard[session]
+                del self._idle_since[session]
 
     def _forget(self) -> None:
-        if len(self._left) > MAX_LEFT:
+        if len(self._left_at) > MAX_LEFT:
             limit = time.monotonic() - LEFT_SECONDS
-            self._left = {who: at for who, at in self._left.items() if at > limit}
+            self._left_at = {name: at for name, at in self._left_at.items() if at > limit}
 
 
 def session_of(request: "gr.Request | None") -> str:
-    """The visitor who asks, for whom the answer is remembered.
+    """Return the session whose results are cached.
 
-    "" for a call without a session of its own: Gradio makes one up, and nobody comes back with it.
+    "" for a call without a session of its own: Gradio makes one up, and no later call has it.
     """
     if request is None or "/call/" in request.request.scope["path"]:
         return ""

@@ -20,7 +20,7 @@ from helpers.sockets import ask
 from page.requests.uploads import FILES_AT_ONCE
 from page.storage.temp_files import disk_use
 from page.storage.temp_folder import LOCK, VARIABLE, own_folder
-from viewer.files import keep_file
+from viewer import keep_file
 
 CONTENT = bytes(range(256)) * 8
 OURS = {

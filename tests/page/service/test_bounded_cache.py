@@ -44,13 +44,13 @@ def test_bytes_are_bounded_and_the_last_one_stays_whatever_it_takes():
 def test_values_that_nobody_uses_expire(clock):
     cache = BoundedCache(ttl=60.0)
     cache.put("a", 1)
-    cache.put("b", 2)
+    cache.put("b", 2, owner="ben")
     clock[0] += 59
     assert cache.get("b") == 2
     clock[0] += 2
     cache.evict_expired()
     assert list(cache) == ["b"]
-    cache.expire(lambda value: value == 2, 5.0)
+    cache.expire("ben", 5.0)
     clock[0] += 6
     cache.evict_expired()
     assert len(cache) == 0
@@ -61,9 +61,13 @@ def test_exempt_keys_stay_and_do_not_count():
     for name in ("small", "large", "larger"):
         cache.put(name, name)
     assert list(cache) == ["small", "larger"]
-    cache.discard("small")
-    cache.discard("nobody")
-    assert list(cache) == ["larger"]
+
+
+def test_an_owner_has_so_many_and_nobody_elses_leave():
+    cache = BoundedCache(max_items=4, max_items_each=2)
+    for name, owner in zip("abcdef", ["ana", "ben", "ana", "ana", "", ""], strict=True):
+        cache.put(name, name, owner)
+    assert list(cache) == ["c", "d", "e", "f"]
 
 
 def test_threads_share_it_within_its_bounds():

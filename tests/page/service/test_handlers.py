@@ -32,7 +32,7 @@ def test_no_photo_empties_the_page(handlers):
     ((value, facts, key, note, offer, timer),) = handlers.label(None, "", 0)
     assert (value, facts, key, note) == (None, "", "", "")
     assert offer["visible"] is False
-    assert timer.active is False
+    assert timer["active"] is False
 
 
 def test_a_photo_gives_steps_and_then_the_value(handlers, photo_file):
@@ -109,11 +109,11 @@ def test_the_offer_appears_when_the_better_model_is_ready(
     note, offer, timer = last[3:]
     assert note == "Downloading the weights of fcn_resnet50: 0 MB …"
     assert offer["visible"] is False
-    assert timer.active is True
+    assert timer["active"] is True
     assert "fcn_resnet50 is not on this machine yet" in last[1]
     go.set()
     assert service.downloads.get("fcn_resnet50").finished.wait(5)
     note, offer, timer = handlers.watch_download("fcn_resnet50")
     assert offer["visible"] is True
     assert offer["value"] == "Run this photo again with fcn_resnet50"
-    assert timer.active is False
+    assert timer["active"] is False

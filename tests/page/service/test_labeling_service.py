@@ -11,6 +11,7 @@ from helpers import tiny
 from page.options import Options
 from page.service.background import Progress, run_with_progress
 from page.service.labeling_service import EMBEDDED, LabelingService
+from page.texts import download_text, notes, step_text
 from segmentation import ImageError, ModelError, WeightsError, open_photo
 from segmentation.images.photo import check_photo
 
@@ -43,7 +44,9 @@ def test_a_photo_is_labelled_by_the_chosen_program(service):
 
 def test_reports_say_what_is_happening(service):
     said = []
-    service.segment(png(tiny.photo()), progress=Progress(lambda text, fraction: said.append(text)))
+    service.segment(
+        png(tiny.photo()), progress=Progress(lambda step, _: said.append(step_text(step)))
+    )
     assert said == [
         "Reading the weights of colour_net …",
         "Reading the photo …",
@@ -112,12 +115,12 @@ def test_the_built_in_model_answers_while_weights_arrive(no_weights):
     assert answer.request.is_fallback
     assert answer.request.requested_model == "deeplabv3_resnet50"
     assert list(service.pool.loaded) == [EMBEDDED]
-    assert "deeplabv3_resnet50 is not on this machine yet" in answer.notes[0]
+    assert "deeplabv3_resnet50 is not on this machine yet" in notes(answer)[0]
     download = service.downloads.get("deeplabv3_resnet50")
     assert not download.finished.is_set()
     go.set()
     assert download.finished.wait(5)
-    assert download.sentence() == "The weights of deeplabv3_resnet50 are here."
+    assert download_text(download) == "The weights of deeplabv3_resnet50 are here."
 
 
 def test_without_a_stand_in_the_download_is_awaited_and_reported(no_weights):
@@ -125,9 +128,9 @@ def test_without_a_stand_in_the_download_is_awaited_and_reported(no_weights):
     service = LabelingService(Options(model="deeplabv3_resnet50"))
     said = []
 
-    def progress(text, fraction):
-        said.append((text, fraction))
-        if "MB" in text:
+    def progress(step, fraction):
+        said.append((step_text(step), fraction))
+        if "MB" in said[-1][0]:
             go.set()
 
     answer = service.segment(
