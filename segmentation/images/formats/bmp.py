@@ -129,9 +129,8 @@ class BmpReader:
             return None
         kind, at, size = struct.unpack_from("<56x4s48x4xII", self._data, _DIB)
         at += _DIB
-        return (
-            self._data[at : at + size] if kind == b"DEBM" and size else None
-        )  # PROFILE_EMBEDDED is "MBED" in big-endian order
+        # "MBED" (PROFILE_EMBEDDED) in little-endian order
+        return self._data[at : at + size] if kind == b"DEBM" and size else None
 
 
 def unpack_runs(data: bytes, size: tuple[int, int], nibbles: bool, subject: str) -> bytearray:

@@ -21,13 +21,8 @@ _UNREAD_COMPRESSIONS = {6: "old-style JPEG", 50001: "WebP", 34887: "LERC", 34892
 _UNREAD_COMPRESSIONS |= dict.fromkeys((33003, 33004, 33005, 34712), "JPEG 2000")
 _UNREAD_COMPRESSIONS |= dict.fromkeys((50002, 52546), "JPEG XL")
 _UNREAD_COMPRESSIONS |= {32766: "NeXT", 32809: "ThunderScan", 34676: "LogLuv", 34677: "LogLuv"}
-_UNREAD_COMPRESSIONS |= {
-    22610: "JPEG XR",
-    34661: "JBIG",
-    9: "JBIG",
-    10: "JBIG",
-    33007: "Nikon JPEG",
-}
+_UNREAD_COMPRESSIONS |= dict.fromkeys((9, 10, 34661), "JBIG")
+_UNREAD_COMPRESSIONS |= {22610: "JPEG XR", 33007: "Nikon JPEG"}
 _RAW_PHOTOMETRICS = (32803, 34892)  # a sensor's mosaic, a sensor's linear values
 # Nikon NEF, Sony ARW, packed sensor values, Samsung SRW, Pentax PEF, Kodak
 _RAW_COMPRESSIONS = (34713, 32767, 32769, 32770, 65535, 65000)
