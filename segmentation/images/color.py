@@ -52,7 +52,11 @@ def to_rgb(image: Image.Image, extent: tuple[int, int, int, int] | None = None) 
         color, alpha = to_8_bits(strip)
         if top == 0:
             transform = _profile_transform(image, color.mode, notes)
-        rgb = np.asarray(_to_srgb(color, transform))  # (rows, width, 3)
+        if transform is not None:
+            color = ImageCms.applyTransform(color, transform)
+        elif color.mode != "RGB":
+            color = color.convert("RGB")
+        rgb = np.asarray(color)  # (rows, width, 3)
         if alpha is not None:
             rgb = _over_white(rgb, alpha)
         stored[top : top + len(rgb)] = rgb
@@ -176,12 +180,6 @@ def _over_white(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     mixed = weight * rgb  # (rows, width, 3) uint16, at most 65,152 in what follows
     mixed += (255 - weight) * 255 + 127
     return (mixed + 1 + (mixed >> 8)) >> 8  # mixed // 255 for all values up to 65,534
-
-
-def _to_srgb(color: Image.Image, transform: ImageCms.ImageCmsTransform | None) -> Image.Image:
-    if transform is not None:
-        return ImageCms.applyTransform(color, transform)
-    return color if color.mode == "RGB" else color.convert("RGB")
 
 
 def _profile_transform(

@@ -171,31 +171,35 @@ def _through_libtiff(
 
     Where the width allows it, four bytes make a pixel, as Pillow limits the number of pixels.
     """
-    count, depth = len(parts), 1 if (size[0] | (tile or size)[0]) % 4 else 4
-    fields: list[tuple[int, int, list[int]]] = [
-        (tag.WIDTH, 4, [size[0] // depth]),
-        (tag.HEIGHT, 4, [size[1]]),
-        (tag.COMPRESSION, 3, [compression]),
-        (tag.PHOTOMETRIC, 3, [1 if depth == 1 else 5]),
-        (tag.SAMPLES, 3, [depth]),
-    ]
+    depth = 1 if (size[0] | (tile or size)[0]) % 4 else 4
+    lengths = list(map(len, parts))
+    starts = np.cumsum([8, *lengths])[:-1].tolist()  # behind the file's header
+    fields = {
+        tag.WIDTH: [size[0] // depth],
+        tag.HEIGHT: [size[1]],
+        tag.BITS: [8] * depth,
+        tag.COMPRESSION: [compression],
+        tag.PHOTOMETRIC: [1 if depth == 1 else 5],
+        tag.SAMPLES: [depth],
+    }
     if tile:
-        fields += [(tag.TILE_WIDTH, 4, [tile[0] // depth]), (tag.TILE_HEIGHT, 4, [tile[1]])]
+        fields |= {tag.TILE_WIDTH: [tile[0] // depth], tag.TILE_HEIGHT: [tile[1]]}
+        fields |= {tag.TILES: starts, tag.TILE_BYTES: lengths}
     else:
-        fields += [(tag.ROWS, 4, [rows])]
-    list_tags = (tag.TILES, tag.TILE_BYTES) if tile else (tag.STRIPS, tag.STRIP_BYTES)
-    bits_at = 8 + 2 + 12 * (len(fields) + 3) + 4
-    lists_at = bits_at + 8
-    starts = np.cumsum([lists_at + 8 * count, *map(len, parts)])[:count].tolist()
-    lists = struct.pack(f"<4H{2 * count}I", 8, 8, 8, 8, *starts, *map(len, parts))
-    fields += [(tag.BITS, 3, [8] * depth)]
-    fields += [(list_tags[0], 4, starts), (list_tags[1], 4, list(map(len, parts)))]
-    body = struct.pack("<H", len(fields))
-    for number, kind, values in sorted(fields):
-        at = {tag.BITS: bits_at, list_tags[1]: lists_at + 4 * count}.get(number, lists_at)
-        value = values[0] if len(values) == 1 else at
-        body += struct.pack("<HHII", number, kind, len(values), value)
-    file = b"".join([b"II*\0\x08\0\0\0", body, bytes(4), lists, *parts])
+        fields |= {tag.ROWS: [rows], tag.STRIPS: starts, tag.STRIP_BYTES: lengths}
+    directory_at = 8 + sum(lengths)
+    lists_at = directory_at + 2 + 12 * len(fields) + 4
+    entries, lists = struct.pack("<H", len(fields)), b""
+    for number, values in sorted(fields.items()):
+        packed = struct.pack(f"<{len(values)}I", *values)
+        entries += struct.pack("<HHI", number, 4, len(values))  # 4: 32-bit numbers
+        if len(values) == 1:
+            entries += packed
+        else:
+            entries += struct.pack("<I", lists_at + len(lists))
+            lists += packed
+    header = struct.pack("<4sI", b"II*\0", directory_at)
+    file = b"".join([header, *parts, entries, bytes(4), lists])
     with TiffImagePlugin.TiffImageFile(io.BytesIO(file)) as image:
         image.load()
         return image

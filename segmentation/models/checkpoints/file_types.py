@@ -1,5 +1,6 @@
 """Recognise files that hold no PyTorch weights, so that error messages can name them."""
 
+import contextlib
 import re
 import tarfile
 import zipfile
@@ -131,9 +132,7 @@ def _onnx_kind(head: bytes, path: Path) -> str | None:
 
 
 def _tar_kind(path: Path) -> str | None:
-    try:
+    with contextlib.suppress(OSError):
         if tarfile.is_tarfile(path):
             return "a tar archive: unpack it"
-    except OSError:
-        pass
     return None

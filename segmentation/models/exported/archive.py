@@ -29,8 +29,11 @@ MAX_EXPRESSION = 1000  # characters of one symbolic size
 
 GRAPH = "models/model.json"
 CARD = "extra/model.json"
-WEIGHTS = ("data/weights/", "data/weights/model_weights_config.json")
-CONSTANTS = ("data/constants/", "data/constants/model_constants_config.json")
+# Folders of tensors and their tables.
+_TENSORS = (
+    ("data/weights/", "data/weights/model_weights_config.json"),
+    ("data/constants/", "data/constants/model_constants_config.json"),
+)
 
 _PATH = re.compile(r"\w+(\.\w+)*|", re.ASCII)  # of a parameter in its module
 _NAME = re.compile(r"[A-Za-z_]\w*|", re.ASCII)  # of a variable in the code that torch generates
@@ -99,15 +102,12 @@ class Archive:
         return self._reader.archive_file.get_record_size(name)
 
 
-def rewrite(archive: Archive, target: BinaryIO) -> dict[str, Any]:
+def rewrite(archive: Archive, target: BinaryIO) -> None:
     """Write the checked parts of an archive to `target`, as an archive that is safe to load.
 
     Args:
         archive: The user's archive.
         target: An empty, seekable binary file.
-
-    Returns:
-        The checked graph, as JSON values.
 
     Raises:
         ModelError: A part is missing, or holds something that a network does not need.
@@ -120,28 +120,24 @@ def rewrite(archive: Archive, target: BinaryIO) -> dict[str, Any]:
     graph = archive.read_json(GRAPH, MAX_GRAPH_BYTES)
     check_graph_size(graph)
     graph = _checked_value(graph)
-    payloads = {name: _payloads(archive, *where) for name, where in _PARTS.items()}
+    tables = [_checked_tensors(archive, folder, config) for folder, config in _TENSORS]
     with PT2ArchiveWriter(target) as writer:
         writer.write_string(GRAPH, json.dumps(graph))
         writer.write_bytes("data/sample_inputs/model.pt", b"")
-        for (folder, config), content in zip(_PARTS.values(), payloads.values(), strict=True):
-            writer.write_string(config, json.dumps(content))
-            for part in sorted({entry["path_name"] for entry in content["config"].values()}):
+        for (folder, config), table in zip(_TENSORS, tables, strict=True):
+            writer.write_string(config, json.dumps(table))
+            for part in sorted({entry["path_name"] for entry in table["config"].values()}):
                 data = archive.read(folder + part, archive.size(folder + part))
                 writer.write_bytes(folder + part, data)
     target.seek(0)
-    return graph
 
 
-_PARTS = {"weights": WEIGHTS, "constants": CONSTANTS}
-
-
-def _payloads(archive: Archive, folder: str, config_name: str) -> dict[str, Any]:
+def _checked_tensors(archive: Archive, folder: str, config: str) -> dict[str, Any]:
     """Return the table of tensors, each of them plain bytes that exist in its part."""
-    content = archive.read_json(config_name, MAX_GRAPH_BYTES)
+    content = archive.read_json(config, MAX_GRAPH_BYTES)
     entries = content.get("config") if isinstance(content, dict) else None
     if not isinstance(entries, dict):
-        raise ModelError(f"its part {config_name!r} has no table of tensors")
+        raise ModelError(f"its part {config!r} has no table of tensors")
     part_bytes: dict[str, int] = {}
     for name, entry in entries.items():
         meta = entry.get("tensor_meta") if isinstance(entry, dict) else None
