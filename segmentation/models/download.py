@@ -73,8 +73,6 @@ def _receive(url: str, write: Callable[[bytes], object], progress: Progress) -> 
                 if time.monotonic() - shown > 0.1:
                     progress(done, total)
                     shown = time.monotonic()
-    except _NetworkError as error:
-        raise WeightsError(str(error)) from error
     except urllib.error.HTTPError as error:
         raise WeightsError(f"the server answered {error.code} ({error.reason})") from error
     except (urllib.error.URLError, http.client.HTTPException) as error:
@@ -87,19 +85,16 @@ def _receive(url: str, write: Callable[[bytes], object], progress: Progress) -> 
     return digest.hexdigest()
 
 
-class _NetworkError(Exception):
-    """Reading failed; another type than writing's OSError."""
-
-
 def _read(response: http.client.HTTPResponse) -> bytes:
+    """Read a chunk; its errors are no `OSError`, which means that the file cannot be written."""
     try:
         return response.read(CHUNK_BYTES)
     except TimeoutError as error:
-        raise _NetworkError(f"nothing arrived for {TIMEOUT_SECONDS:.0f} s; try again") from error
+        raise WeightsError(f"nothing arrived for {TIMEOUT_SECONDS:.0f} s; try again") from error
     except http.client.IncompleteRead as error:
-        raise _NetworkError(f"the connection ended early ({error}); try again") from error
+        raise WeightsError(f"the connection ended early ({error}); try again") from error
     except OSError as error:
-        raise _NetworkError(f"the connection broke ({error.strerror or error})") from error
+        raise WeightsError(f"the connection broke ({error.strerror or error})") from error
 
 
 def _remove_stale(target: Path) -> None:

@@ -1,5 +1,6 @@
 """The named models, and their facts that need no loading."""
 
+import contextlib
 import difflib
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,8 +131,12 @@ def find_local_weights(name: str) -> Path | None:
 def unknown_model_message(name: str) -> str:
     """Return the message for a name that is not in `MODELS`."""
     if Path(name).exists():
+        kind = None
+        with contextlib.suppress(OSError):
+            kind = name_kind(Path(name))
+        found = f" ({kind})" if kind else ""
         return (
-            f"{name!r} is no model{_kind_of(Path(name))}: a file of your own must be an exported "
+            f"{name!r} is no model{found}: a file of your own must be an exported "
             "program (.pt2), or weights for a model of that list (--model NAME --weights FILE)"
         )
     close = difflib.get_close_matches(name, MODELS, n=1)
@@ -140,11 +145,3 @@ def unknown_model_message(name: str) -> str:
         f"there is no model {name[:100]!r}: {hint}known are {', '.join(MODELS)}, or the path of a "
         ".pt2 file"
     )
-
-
-def _kind_of(path: Path) -> str:
-    try:
-        kind = name_kind(path)
-    except OSError:
-        return ""
-    return f" ({kind})" if kind else ""

@@ -13,7 +13,7 @@ import sys
 import zipfile
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
@@ -27,17 +27,10 @@ from segmentation.progress import Bar
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from segmentation.models.registry import ModelSpec
+
 FOLDER_VARIABLE = "PIXELWISE_WEIGHTS"
 log = logging.getLogger(__name__)
-
-
-class Published(Protocol):
-    """The attributes needed to find a model's weights; `ModelSpec` has them."""
-
-    name: str
-    file: str | None
-    url: str | None
-    bytes: int | None
 
 
 def weights_folder() -> Path | None:
@@ -69,7 +62,7 @@ def hub_cache_dir() -> Path:
     return Path(home).expanduser() / "hub" / "checkpoints"
 
 
-def find_weights(spec: Published) -> Path | None:
+def find_weights(spec: "ModelSpec") -> Path | None:
     """Return the local file of a model's weights, without opening it; None if there is none.
 
     Args:
@@ -89,7 +82,7 @@ def find_weights(spec: Published) -> Path | None:
     return None
 
 
-def fetch_weights(spec: Published, progress: Progress | None = None) -> Path:
+def fetch_weights(spec: "ModelSpec", progress: Progress | None = None) -> Path:
     """Return the file of a model's weights with a correct hash, downloaded if it is missing.
 
     A broken file in torch's cache is removed and downloaded again; one in the user's own folder is
@@ -246,7 +239,7 @@ def differences(
     return phrases
 
 
-def _not_found(spec: Published, reason: str) -> str:
+def _not_found(spec: "ModelSpec", reason: str) -> str:
     """Return the message for missing weights: the file, the places, the address, the remedy."""
     folder = os.environ.get(FOLDER_VARIABLE)
     places = [f"{FOLDER_VARIABLE} ({folder or 'not set'})", f"torch's cache ({hub_cache_dir()})"]

@@ -81,7 +81,7 @@ class TiffReader:
                 f"{self._subject} is damaged, or cut short: its pixels ({name} compression) "
                 "cannot be unpacked. Copy it again."
             ) from error
-        image.getexif()[_ORIENTATION] = facts.directory.one(tag.ORIENTATION, 1)
+        image.getexif()[_ORIENTATION] = facts.directory.number(tag.ORIENTATION, 1)
         profile = facts.directory.raw(tag.PROFILE)
         if profile:
             image.info["icc_profile"] = profile
@@ -133,7 +133,7 @@ class TiffReader:
         limit = float(2**facts.bits - 1)
         if facts.format == UINT and facts.bits <= 8:
             return ValueRange(0.0, limit, None)
-        declared = max(facts.directory.many(tag.MAX_VALUE)[: facts.colors], default=0)
+        declared = max(facts.directory.numbers(tag.MAX_VALUE)[: facts.colors], default=0)
         enough = DARK * limit if facts.format == UINT and not declared else np.inf
         low, high = self._extremes(enough)
         if facts.format == UINT and 0 < declared < limit and high <= declared:
@@ -170,7 +170,7 @@ def _nodata(facts: Facts) -> float | None:
 
 def _color_map(facts: Facts) -> np.ndarray:
     """Return (256, 3) uint8; colours that the file lacks are black."""
-    values = np.array(facts.directory.many(tag.COLOR_MAP), np.uint16)
+    values = np.array(facts.directory.numbers(tag.COLOR_MAP), np.uint16)
     values = values[: len(values) // 3 * 3].reshape(3, -1).T[:256]
     # 16 bits by the standard; old writers stored 8. libtiff makes the same distinction.
     colors = values >> 8 if values.max() >= 256 else values

@@ -73,10 +73,10 @@ def _layout(subject: str, data: bytes, facts: Facts) -> _Layout:
     directory, samples = facts.directory, 1 if facts.planar else facts.samples
     tiled = tag.TILES in directory.tags
     if tiled:
-        columns, rows = directory.one(tag.TILE_WIDTH, 0), directory.one(tag.TILE_HEIGHT, 0)
+        columns, rows = directory.number(tag.TILE_WIDTH, 0), directory.number(tag.TILE_HEIGHT, 0)
         offsets, counts = directory.tags[tag.TILES], directory.tags.get(tag.TILE_BYTES)
     else:
-        columns, rows = facts.width, min(directory.one(tag.ROWS, facts.height), facts.height)
+        columns, rows = facts.width, min(directory.number(tag.ROWS, facts.height), facts.height)
         offsets, counts = directory.tags.get(tag.STRIPS), directory.tags.get(tag.STRIP_BYTES)
     if not rows or not columns or offsets is None or not len(offsets):
         raise ImageError(f"{subject} is a damaged TIFF: it has no strips or tiles.")
@@ -136,7 +136,7 @@ def _unpacked(
     row_bytes = _row_bytes(facts, layout.columns, layout.samples)
     offsets, counts = layout.offsets[chunks].tolist(), layout.counts[chunks].tolist()
     tiled, down = tag.TILES in facts.directory.tags, len(offsets) // layout.across
-    is_reversed = facts.directory.one(tag.FILL_ORDER, 1) == 2
+    is_reversed = facts.directory.number(tag.FILL_ORDER, 1) == 2
     if facts.compression not in NONE:
         size = (row_bytes * layout.across, down * layout.rows) if tiled else (row_bytes, rows)
         tile = (row_bytes, layout.rows) if tiled else None
@@ -208,7 +208,7 @@ def _through_libtiff(
 def _samples(raw: np.ndarray, facts: Facts, layout: _Layout) -> np.ndarray:
     """Convert bytes (rows, across, bytes) to numbers (rows, across, columns, samples)."""
     shape = (*raw.shape[:2], layout.columns, layout.samples)
-    predictor = facts.directory.one(tag.PREDICTOR, 1)
+    predictor = facts.directory.number(tag.PREDICTOR, 1)
     if facts.compression in (*NONE, 32773):
         predictor = 1
     if facts.bits not in (8, 16, 32, 64):

@@ -78,18 +78,18 @@ def read_facts(subject: str, data: bytes) -> Facts:
             f"{subject} is cut short: a part of its directory is missing. Copy it again."
         )
     _refuse_raw(subject, data, directory)
-    samples = directory.one(tag.SAMPLES, 1)
-    extras = directory.many(tag.EXTRAS)
+    samples = directory.number(tag.SAMPLES, 1)
+    extras = directory.numbers(tag.EXTRAS)
     facts = Facts(
         directory=directory,
-        width=directory.one(tag.WIDTH, 0),
-        height=directory.one(tag.HEIGHT, 0),
-        bits=directory.one(tag.BITS, 1),
-        format=directory.one(tag.FORMAT, UINT) if directory.one(tag.FORMAT, 1) != 4 else UINT,
+        width=directory.number(tag.WIDTH, 0),
+        height=directory.number(tag.HEIGHT, 0),
+        bits=directory.number(tag.BITS, 1),
+        format=directory.number(tag.FORMAT, UINT) if directory.number(tag.FORMAT, 1) != 4 else UINT,
         samples=samples,
-        photometric=directory.one(tag.PHOTOMETRIC, -1),
-        compression=directory.one(tag.COMPRESSION, 1),
-        planar=directory.one(tag.PLANAR, 1) == 2 and samples > 1,
+        photometric=directory.number(tag.PHOTOMETRIC, -1),
+        compression=directory.number(tag.COMPRESSION, 1),
+        planar=directory.number(tag.PLANAR, 1) == 2 and samples > 1,
         alpha=extras[0] if extras and extras[0] in (1, 2) else 0,
         pages=_has_pages(data, directory),
     )
@@ -119,12 +119,12 @@ def _unread_kind(facts: Facts) -> str | None:
         return (
             f"of {name} samples that are not JPEG-compressed" if name == "YCbCr" else f"of {name}"
         )
-    if len(set(directory.many(tag.BITS))) > 1 or len(set(directory.many(tag.FORMAT))) > 1:
-        return f"of samples with different depths ({directory.many(tag.BITS)} bits)"
+    if len(set(directory.numbers(tag.BITS))) > 1 or len(set(directory.numbers(tag.FORMAT))) > 1:
+        return f"of samples with different depths ({directory.numbers(tag.BITS)} bits)"
     if facts.bits not in _DEPTHS.get(facts.format, ()):
         kind = _FORMATS.get(facts.format, "complex ")
         return f"of {kind}{facts.bits}-bit samples"
-    if directory.one(tag.DEPTH, 1) != 1:
+    if directory.number(tag.DEPTH, 1) != 1:
         return "of a volume"
     if not 1 <= facts.samples <= _MAX_SAMPLES:
         return f"of {facts.samples:,} bands (samples a pixel)"
@@ -145,11 +145,13 @@ def _unread_colors(facts: Facts) -> str | None:
         return f"of {_FORMATS[facts.format]}{bits}-bit samples where white is zero"
     if facts.alpha and not unsigned and facts.format != FLOAT:
         return f"of signed {bits}-bit samples with alpha"
-    if kind == PALETTE and (not unsigned or bits > 8 or extra or not facts.directory.many(320)):
+    if kind == PALETTE and (
+        not unsigned or bits > 8 or extra or not facts.directory.numbers(tag.COLOR_MAP)
+    ):
         return f"of a palette with {bits}-bit indices and {extra} extra samples"
     if kind == CMYK and (not unsigned or bits not in (8, 16) or extra):
         return f"of {bits}-bit CMYK with {extra} extra samples"
-    if kind == CMYK and facts.directory.one(tag.INKS, 1) != 1:
+    if kind == CMYK and facts.directory.number(tag.INKS, 1) != 1:
         return "of inks other than CMYK"
     if kind == CIELAB and (not unsigned or bits != 8 or extra):
         return f"of {bits}-bit L*a*b* with {extra} extra samples"
@@ -171,7 +173,7 @@ def _unread_coding(facts: Facts) -> str | None:
             f"of {facts.samples} {bits}-bit samples (photometric {facts.photometric}"
             f"{', plane by plane' * facts.planar}) with JPEG compression"
         )
-    predictor = directory.one(tag.PREDICTOR, 1)
+    predictor = directory.number(tag.PREDICTOR, 1)
     if facts.compression in (5, 8, 32946, 34925, 50000) and (
         predictor not in (1, 2, 3)
         or (predictor == 2 and (facts.format == FLOAT or bits not in (8, 16, 32, 64)))
@@ -179,7 +181,7 @@ def _unread_coding(facts: Facts) -> str | None:
     ):
         return f"of {bits}-bit samples with predictor {predictor}"
     plain = facts.compression in CCITT or (bilevel and facts.compression in NONE)
-    if directory.one(tag.FILL_ORDER, 1) == 2 and not plain:
+    if directory.number(tag.FILL_ORDER, 1) == 2 and not plain:
         return f"of {bits}-bit samples whose bits are in reversed order (fill order 2)"
     return None
 
@@ -190,15 +192,15 @@ def _refuse_raw(subject: str, data: bytes, directory: Directory) -> None:
     name = next((name for start, name in _MAKES.items() if make.startswith(start)), "TIFF")
     if tag.DNG in directory.tags:
         raise ImageError(refusal(subject, f"{RAW} (DNG)"))
-    others = [*directory.many(tag.SUB_DIRECTORIES)[:8], directory.next_at]
+    others = [*directory.numbers(tag.SUB_DIRECTORIES)[:8], directory.next_at]
     for each in [directory, *_directories(data, others)]:
-        is_raw = each.one(tag.PHOTOMETRIC, -1) in _RAW_PHOTOMETRICS
-        if is_raw or each.one(tag.COMPRESSION, 1) in _RAW_COMPRESSIONS:
+        is_raw = each.number(tag.PHOTOMETRIC, -1) in _RAW_PHOTOMETRICS
+        if is_raw or each.number(tag.COMPRESSION, 1) in _RAW_COMPRESSIONS:
             raise ImageError(refusal(subject, f"{RAW} ({name})"))
-    size = directory.one(tag.WIDTH, 0) * directory.one(tag.HEIGHT, 0)
-    reduced = directory.one(tag.SUBFILE, 0) & 1
+    size = directory.number(tag.WIDTH, 0) * directory.number(tag.HEIGHT, 0)
+    reduced = directory.number(tag.SUBFILE, 0) & 1
     for each in _directories(data, others):
-        if reduced and each.one(tag.WIDTH, 0) * each.one(tag.HEIGHT, 0) > size:
+        if reduced and each.number(tag.WIDTH, 0) * each.number(tag.HEIGHT, 0) > size:
             _refuse(subject, "whose first picture is a thumbnail of another one")
 
 
@@ -214,4 +216,4 @@ def _directories(data: bytes, offsets: list[int]) -> list[Directory]:
 def _has_pages(data: bytes, directory: Directory) -> bool:
     """Return whether the next directory is a page: neither a smaller copy nor a mask."""
     following = _directories(data, [directory.next_at])
-    return bool(following) and not following[0].one(tag.SUBFILE, 0) & 5
+    return bool(following) and not following[0].number(tag.SUBFILE, 0) & 5

@@ -37,12 +37,12 @@ class Directory(NamedTuple):
     next_at: int
     cut: bool
 
-    def one(self, tag: int, default: int) -> int:
+    def number(self, tag: int, default: int) -> int:
         """Return a field's first value."""
         values = self.tags.get(tag)
         return default if values is None or not len(values) else int(values[0])
 
-    def many(self, tag: int) -> tuple[int, ...]:
+    def numbers(self, tag: int) -> tuple[int, ...]:
         """Return all of a field's values."""
         values = self.tags.get(tag)
         return () if values is None else tuple(values.tolist())
@@ -71,7 +71,7 @@ def tiff_size(_: str, data: bytes) -> tuple[int, int] | None:
     except struct.error:
         return None
     known = {WIDTH, HEIGHT} <= directory.tags.keys()
-    return (directory.one(WIDTH, 0), directory.one(HEIGHT, 0)) if known else None
+    return (directory.number(WIDTH, 0), directory.number(HEIGHT, 0)) if known else None
 
 
 def read_directory(data: bytes, at: int) -> Directory:

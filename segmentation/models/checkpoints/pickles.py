@@ -67,14 +67,9 @@ class _Placeholder(dict[Any, Any]):
         return _Placeholder()
 
     def append(self, _: Any) -> None:
-        """Ignore a list item."""
+        """Ignore an item of a list or set."""
 
-    def extend(self, _: Any) -> None:
-        """Ignore a list item."""
-
-    def add(self, _: Any) -> None:
-        """Ignore a set item."""
-
+    extend = add = append
     __hash__ = object.__hash__
     __eq__ = object.__eq__
 

@@ -119,8 +119,11 @@ def rewrite(archive: Archive, target: BinaryIO) -> None:
             )
     graph = archive.read_json(GRAPH, MAX_GRAPH_BYTES)
     check_graph_size(graph)
-    graph = _checked_value(graph)
-    tables = [_checked_tensors(archive, folder, config) for folder, config in _TENSORS]
+    try:
+        graph = _checked(graph)
+        tables = [_checked_tensors(archive, folder, config) for folder, config in _TENSORS]
+    except RecursionError as error:
+        raise ModelError("its graph is nested too deeply") from error
     with PT2ArchiveWriter(target) as writer:
         writer.write_string(GRAPH, json.dumps(graph))
         writer.write_bytes("data/sample_inputs/model.pt", b"")
@@ -151,15 +154,7 @@ def _checked_tensors(archive: Archive, folder: str, config: str) -> dict[str, An
             raise ModelError(f"its tensor {name[:80]!r} has a name or place that is not allowed")
         part_bytes[path] = archive.size(folder + path)
     check_parts(entries, part_bytes)
-    return _checked_value(content)
-
-
-def _checked_value(value: Any) -> Any:
-    """Return `_checked(value)`, or an error for JSON nested more deeply than Python's stack."""
-    try:
-        return _checked(value)
-    except RecursionError as error:
-        raise ModelError("its graph is nested too deeply") from error
+    return _checked(content)
 
 
 def _checked(value: Any, key: str = "") -> Any:

@@ -69,16 +69,6 @@ class Program:
     square: bool
 
 
-def read_card(path: str | os.PathLike[str]) -> ModelCard:
-    """Read only the card of a `.pt2` file.
-
-    Raises:
-        ModelError: No such file, no archive, no card, or a card with a wrong field.
-    """
-    with _opened(path) as file:
-        return _card(Archive(file))
-
-
 def load_program(path: str | os.PathLike[str], device: torch.device) -> Program:
     """Load a `.pt2` file: its card first, then its rebuilt archive.
 
