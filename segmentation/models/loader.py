@@ -9,8 +9,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from torchvision.models import WeightsEnum, get_model, get_model_weights
-from torchvision.transforms._presets import SemanticSegmentation
+from torchvision.models import get_model, get_model_weights
 
 from segmentation.devices import pick_device
 from segmentation.errors import ModelError, PixelwiseError, WeightsError
@@ -86,7 +85,11 @@ def load_model(
     if is_program(name_or_path):
         if weights is not None:
             raise ModelError(f"{name_or_path} carries its own weights: leave out weights={weights}")
-        return _load_program(name_or_path, target)
+        program = load_program(name_or_path, target)
+        card, sides = program.card, program.sides
+        return Model(
+            card.name, program.network, card, card.transforms(), target, sides, program.square
+        )
     name = os.fspath(name_or_path)
     if name not in MODELS:
         raise ModelError(unknown_model_message(name))
@@ -96,13 +99,6 @@ def load_model(
         return _load_embedded(target)
     path = fetch_weights(MODELS[name], progress) if weights is None else Path(weights).expanduser()
     return _load_named(name, path, target, verified=weights is None)
-
-
-def _load_program(path: str | os.PathLike[str], device: torch.device) -> Model:
-    program = load_program(path, device)
-    card = program.card
-    network, transforms = program.network, card.transforms()
-    return Model(card.name, network, card, transforms, device, program.sides, program.square)
 
 
 def _load_named(name: str, path: Path, device: torch.device, *, verified: bool) -> Model:
@@ -144,8 +140,9 @@ def _on_meta(build: Callable[[], nn.Module]) -> nn.Module:
         return build()
 
 
-def _published_card(name: str, weights: WeightsEnum) -> ModelCard:
-    transforms: SemanticSegmentation = weights.transforms()
+def _published_card(name: str) -> ModelCard:
+    weights = get_model_weights(name).DEFAULT
+    transforms = weights.transforms()
     return ModelCard(
         name=name,
         categories=tuple(weights.meta["categories"]),
@@ -171,9 +168,8 @@ def _measured_figures(name: str, categories: tuple[str, ...]) -> Figures | None:
 def _preset(name: str, path: Path) -> ModelCard:
     """Return the card of a network without a card file: torchvision's, or VOC's classes."""
     if MODELS[name].url:
-        return _published_card(name, get_model_weights(name).DEFAULT)
-    voc = "lraspp_mobilenet_v3_large"  # any model trained on VOC's classes
-    card = _published_card(voc, get_model_weights(voc).DEFAULT)
+        return _published_card(name)
+    card = _published_card("lraspp_mobilenet_v3_large")  # or any other of VOC's classes
     return ModelCard(name, card.categories, "voc", card.resize, card.mean, card.std, str(path))
 
 

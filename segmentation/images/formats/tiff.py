@@ -12,7 +12,7 @@ from PIL import Image, TiffImagePlugin
 
 from segmentation.errors import ImageError
 from segmentation.images.formats import tiff_tags as tag
-from segmentation.images.formats.tiff_samples import check_extent, sample_blocks
+from segmentation.images.formats.tiff_samples import chunk_layout, sample_blocks
 from segmentation.images.formats.tiff_support import (
     BYTES,
     CCITT,
@@ -68,7 +68,7 @@ class TiffReader:
         """
         facts = self._facts
         notes = [PAGES_NOTE] if facts.pages else []
-        check_extent(self._subject, self._data, facts)
+        chunk_layout(self._subject, self._data, facts)  # refuses a file that is cut short
         if facts.compression in (*CCITT, *JPEG):
             with TiffImagePlugin.TiffImageFile(io.BytesIO(self._data)) as image:
                 image.load()  # applies the orientation, too

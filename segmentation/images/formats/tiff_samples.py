@@ -22,7 +22,7 @@ _GROUP_BYTES = 4 << 20
 _KINDS = {UINT: "u", 2: "i", FLOAT: "f"}
 
 
-class _Layout(NamedTuple):
+class Layout(NamedTuple):
     """The grid of chunks (strips or tiles) of one plane."""
 
     rows: int  # of a chunk
@@ -50,26 +50,23 @@ def sample_blocks(subject: str, data: bytes, facts: Facts) -> Iterator[tuple[int
         ImageError: The file is cut short, or its strips or tiles are impossible.
         OSError: libtiff cannot unpack one.
     """
-    layout = _layout(subject, data, facts)
+    layout = chunk_layout(subject, data, facts)
     planes = [_plane_blocks(data, facts, layout, plane) for plane in _planes(facts)]
     for blocks in zip(*planes, strict=True):
-        top = blocks[0][0]
-        yield (
-            top,
-            np.concatenate([block for _, block in blocks], -1) if planes[1:] else blocks[0][1],
-        )
-
-
-def check_extent(subject: str, data: bytes, facts: Facts) -> None:
-    """Refuse a file that ends before its pixels do, as `sample_blocks` would."""
-    _layout(subject, data, facts)
+        tops, parts = zip(*blocks, strict=True)
+        yield tops[0], np.concatenate(parts, -1) if parts[1:] else parts[0]
 
 
 def _planes(facts: Facts) -> range:
     return range(facts.samples if facts.planar else 1)
 
 
-def _layout(subject: str, data: bytes, facts: Facts) -> _Layout:
+def chunk_layout(subject: str, data: bytes, facts: Facts) -> Layout:
+    """Return the grid of strips or tiles.
+
+    Raises:
+        ImageError: The file is cut short, or its strips or tiles are impossible.
+    """
     directory, samples = facts.directory, 1 if facts.planar else facts.samples
     tiled = tag.TILES in directory.tags
     if tiled:
@@ -98,7 +95,7 @@ def _layout(subject: str, data: bytes, facts: Facts) -> _Layout:
         raise ImageError(f"{subject} is a TIFF some of whose strips or tiles are left out.")
     if (offsets + counts > len(data)).any():
         raise ImageError(f"{subject} is cut short: it ends before its pixels do. Copy it again.")
-    return _Layout(rows, columns, across, down, samples, offsets, counts)
+    return Layout(rows, columns, across, down, samples, offsets, counts)
 
 
 def _row_bytes(facts: Facts, columns: int, samples: int) -> int:
@@ -106,7 +103,7 @@ def _row_bytes(facts: Facts, columns: int, samples: int) -> int:
 
 
 def _plane_blocks(
-    data: bytes, facts: Facts, layout: _Layout, plane: int
+    data: bytes, facts: Facts, layout: Layout, plane: int
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yield one plane: rows of whole chunks, or of parts of large uncompressed chunks."""
     row_bytes = _row_bytes(facts, layout.columns, layout.samples)
@@ -127,7 +124,7 @@ def _plane_blocks(
 
 
 def _unpacked(
-    data: bytes, facts: Facts, layout: _Layout, chunks: slice, rows: int
+    data: bytes, facts: Facts, layout: Layout, chunks: slice, rows: int
 ) -> Callable[[int, int], np.ndarray]:
     """Return a function from a first and a last row to the bytes of these chunks.
 
@@ -205,7 +202,7 @@ def _through_libtiff(
         return image
 
 
-def _samples(raw: np.ndarray, facts: Facts, layout: _Layout) -> np.ndarray:
+def _samples(raw: np.ndarray, facts: Facts, layout: Layout) -> np.ndarray:
     """Convert bytes (rows, across, bytes) to numbers (rows, across, columns, samples)."""
     shape = (*raw.shape[:2], layout.columns, layout.samples)
     predictor = facts.directory.number(tag.PREDICTOR, 1)
