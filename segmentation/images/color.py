@@ -5,7 +5,6 @@ It works strip by strip, so that it needs little memory beyond the image and the
 
 import io
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageCms
@@ -19,14 +18,9 @@ _ORIENTATION = 0x0112  # the EXIF tag
 _PROFILE_MODES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab ": "LAB"}
 
 
-class RgbImage(NamedTuple):
-    """The result of `to_rgb`."""
-
-    pixels: np.ndarray  # (H, W, 3) uint8 RGB, contiguous
-    notes: list[str]  # for the user
-
-
-def to_rgb(image: Image.Image, extent: tuple[int, int, int, int] | None = None) -> RgbImage:
+def to_rgb(
+    image: Image.Image, extent: tuple[int, int, int, int] | None = None
+) -> tuple[np.ndarray, list[str]]:
     """Return an image's pixels as a screen shows them on white.
 
     EXIF orientation is applied, an embedded ICC profile converted to sRGB, transparency composited
@@ -39,7 +33,7 @@ def to_rgb(image: Image.Image, extent: tuple[int, int, int, int] | None = None) 
             transparent whatever their values; None for all of the image.
 
     Returns:
-        The pixels and notes for the user.
+        Pixels (H, W, 3) uint8 RGB, contiguous; and notes for the user.
     """
     notes: list[str] = []
     orientation = _orientation(image)
@@ -52,14 +46,18 @@ def to_rgb(image: Image.Image, extent: tuple[int, int, int, int] | None = None) 
         color, alpha = to_8_bits(strip)
         if top == 0:
             transform = _profile_transform(image, color.mode, notes)
-        rgb = np.asarray(_to_srgb(color, transform))  # (rows, width, 3)
+        if transform is not None:
+            color = ImageCms.applyTransform(color, transform)
+        elif color.mode != "RGB":
+            color = color.convert("RGB")
+        rgb = np.asarray(color)  # (rows, width, 3)
         if alpha is not None:
             rgb = _over_white(rgb, alpha)
         stored[top : top + len(rgb)] = rgb
     if extent is not None:
         left, top, right, bottom = extent
         stored[:top], stored[bottom:], stored[:, :left], stored[:, right:] = [255] * 4
-    return RgbImage(upright, notes)
+    return upright, notes
 
 
 def load_webp(image: Image.Image) -> Image.Image:
@@ -176,12 +174,6 @@ def _over_white(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     mixed = weight * rgb  # (rows, width, 3) uint16, at most 65,152 in what follows
     mixed += (255 - weight) * 255 + 127
     return (mixed + 1 + (mixed >> 8)) >> 8  # mixed // 255 for all values up to 65,534
-
-
-def _to_srgb(color: Image.Image, transform: ImageCms.ImageCmsTransform | None) -> Image.Image:
-    if transform is not None:
-        return ImageCms.applyTransform(color, transform)
-    return color if color.mode == "RGB" else color.convert("RGB")
 
 
 def _profile_transform(

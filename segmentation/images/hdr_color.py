@@ -80,7 +80,10 @@ class Conversion(NamedTuple):
 
     def table(self) -> str:
         """Return the table as a Cube file (Adobe's specification 1.0)."""
-        values = table_values(self.primaries, self.transfer)
+        steps = np.linspace(0, 1, POINTS)
+        blue, green, red = np.meshgrid(steps, steps, steps, indexing="ij")
+        signal = np.stack([red, green, blue], -1).reshape(-1, 3)  # red changes quickest
+        values = to_srgb(signal, self.primaries, self.transfer)  # (POINTS ** 3, 3)
         rows = "\n".join(f"{r:.5f} {g:.5f} {b:.5f}" for r, g, b in values.tolist())
         return f"LUT_3D_SIZE {POINTS}\n{rows}\n"
 
@@ -131,23 +134,14 @@ def conversion(colour: Colour) -> Conversion | None:
     return Conversion(_MATRICES.get(colour.matrix, "bt2020"), primaries, transfer, note)
 
 
-def table_values(primaries: str, transfer: str) -> np.ndarray:
-    """Return a 3-D table from R'G'B' to sRGB, in which red changes quickest.
+def to_srgb(signal: np.ndarray, primaries: str, transfer: str) -> np.ndarray:
+    """Convert R'G'B' to sRGB, both (N, 3) in 0 to 1.
 
     Args:
+        signal: R'G'B'.
         primaries: "bt2020", "smpte432" or "smpte431".
         transfer: `PQ` or `HLG`; any other is taken as BT.2020's and left as it is.
-
-    Returns:
-        (POINTS ** 3, 3) in 0 to 1.
     """
-    steps = np.linspace(0, 1, POINTS)
-    blue, green, red = np.meshgrid(steps, steps, steps, indexing="ij")
-    return to_srgb(np.stack([red, green, blue], -1).reshape(-1, 3), primaries, transfer)
-
-
-def to_srgb(signal: np.ndarray, primaries: str, transfer: str) -> np.ndarray:
-    """Convert R'G'B' to sRGB, both (N, 3) in 0 to 1."""
     return encoded(shown_light(light_of(signal, transfer), primaries, transfer), transfer)
 
 

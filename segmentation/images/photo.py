@@ -116,8 +116,8 @@ def _from_pillow(image: Image.Image, max_megapixels: float | None) -> Photo:
         notes = frame_notes(getattr(image, "n_frames", 1), frame)
     else:  # Pillow would parse all of a GIF to count its frames
         notes = []
-    upright = to_rgb(image, extent)
-    return Photo(upright.pixels, (*notes, *upright.notes))
+    pixels, more = to_rgb(image, extent)
+    return Photo(pixels, (*notes, *more))
 
 
 def _copy_array(array: np.ndarray, max_megapixels: float | None) -> np.ndarray:

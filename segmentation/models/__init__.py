@@ -1,5 +1,5 @@
-"""A model is a network with its weights and its card: found, fetched, checked and loaded here.
+"""Find, download, check and load models: a network with its weights and its card.
 
-`registry.py` has the names, `card.py` the categories and preprocessing, `loader.py` puts the parts
-together. Imports `networks` and what lies below it.
+`registry.py` has the names, `card.py` the categories and preprocessing, `loader.py` assembles a
+model. Imports `networks` and lower packages.
 """

@@ -1,4 +1,4 @@
-"""A model's card: its categories, its preprocessing, and where it comes from."""
+"""A model's card: its categories, its preprocessing and its source."""
 
 import functools
 import json
@@ -17,7 +17,7 @@ from segmentation.palette import palette_from_card
 if TYPE_CHECKING:
     from torchvision.transforms._presets import SemanticSegmentation
 
-MIN_SIZE, MAX_SIZE = 32, 2048  # shorter side that a network may be shown, in pixels
+MIN_SIZE, MAX_SIZE = 32, 2048  # shorter side of a network's input, in pixels
 MAX_TEXT = 1000
 
 
@@ -28,22 +28,22 @@ def sizes_of(size: Size) -> tuple[int | None, ...]:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a model says about itself.
+    """A model's description of itself.
 
     Attributes:
-        name: how it is called.
+        name: The model's name.
         categories: C class names by index, C from 2 to 256.
         palette: "voc", "safe", or RGB triples, one a class.
-        resize: the shorter side it wants to see, in pixels.
-        mean: of red, green, blue, in [0, 1] pixel units.
-        std: the same, all larger than 0.
-        source: where it comes from.
-        license: under which terms.
-        parameters: how many numbers it has learned, or None.
-        miou: mean intersection over union over all classes in percent, or None.
-        measured_on: the photos that `miou` was measured on, in words; empty without it.
-        figures: what was measured of the model, or None.
-        sharper: the same with the probabilities of several sizes averaged, where that was measured.
+        resize: Shorter side of the network's input, in pixels.
+        mean: Of red, green, blue, in [0, 1] pixel units.
+        std: The same, all larger than 0.
+        source: The origin of the weights.
+        license: Their license.
+        parameters: The number of learned parameters, or None.
+        miou: Mean intersection over union over all classes in percent, or None.
+        measured_on: The name of the photos that `miou` was measured on; empty without it.
+        figures: Measurements of the model, or None.
+        sharper: Measurements with the probabilities of several sizes averaged, or None.
     """
 
     name: str
@@ -62,40 +62,41 @@ class ModelCard:
 
     @functools.cached_property
     def palette_array(self) -> np.ndarray:
-        """(256, 3) uint8 RGB, the colours of `palette`; read-only."""
+        """Return the colours of `palette`: (256, 3) uint8 RGB, read-only."""
         colors = palette_from_card(self.palette, len(self.categories))
         colors.setflags(write=False)
         return colors
 
     def figures_at(self, size: Size) -> Figures | None:
-        """The figures, where they were measured at that size.
+        """Return the measurements at this size; None without any.
 
         Args:
-            size: shorter side in pixels that the network is shown; None for the card's own.
+            size: Shorter side of the network's input in pixels; None for the card's own.
         """
-        known = [one for one in (self.figures, self.sharper) if one is not None]
-        return next((one for one in known if one.size == (size or self.resize)), None)
+        size = size or self.resize
+        measured = (self.figures, self.sharper)
+        return next((figures for figures in measured if figures and figures.size == size), None)
 
     def quality_at(self, size: Size) -> tuple[float, str] | None:
-        """Mean IoU in percent and what it was measured on, where it was measured at that size.
+        """Return mean IoU in percent and the photos of its measurement; None at other sizes.
 
         Args:
-            size: as for `figures_at`.
+            size: As for `figures_at`.
         """
-        if self.sharper is not None and size == self.sharper.size:
-            found = self.sharper
-            return None if found.miou is None else (100 * found.miou, found.measured_on)
+        sharper = self.sharper
+        if sharper is not None and size == sharper.size:
+            return None if sharper.miou is None else (100 * sharper.miou, sharper.measured_on)
         measured = self.figures.size if self.figures is not None else self.resize
         if self.miou is None or measured != (size or self.resize):
             return None
         return self.miou, self.measured_on
 
     def transforms(self, size: int | None = None, *, resize: bool = True) -> "SemanticSegmentation":
-        """Torchvision's own preset with this card's numbers.
+        """Return torchvision's own preset with this card's numbers.
 
         Args:
-            size: shorter side in pixels instead of the card's.
-            resize: False leaves the picture's size alone.
+            size: Shorter side in pixels instead of the card's.
+            resize: False keeps the image's size.
 
         Returns:
             PIL image to (3, h, w) float32, normalised.
@@ -111,7 +112,7 @@ def parse_card(data: bytes | str) -> ModelCard:
     """Read and check a card in JSON.
 
     Raises:
-        ModelError: it is no JSON object, or the named field is missing or wrong.
+        ModelError: It is no JSON object, or the named field is missing or wrong.
     """
     return check_card(parse_fields(data))
 
@@ -169,17 +170,17 @@ def check_card(fields: Mapping[str, Any]) -> ModelCard:
 
 def _categories(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list | tuple) or not 2 <= len(value) <= 256:
-        found = f"{len(value)} of them" if isinstance(value, list | tuple) else repr(value)[:80]
+        is_list = isinstance(value, list | tuple)
+        found = f"{len(value)} of them" if is_list else repr(value)[:80]
         hint = ""
-        if isinstance(value, list | tuple) and len(value) == 1:
+        if is_list and len(value) == 1:
             hint = ". A network of one channel has two: what its zero means comes first"
         raise ModelError(
             f"the card's categories must be a list of 2 to 256 names; found {found}{hint}"
         )
     first: dict[str, int] = {}
     for index, name in enumerate(value):
-        good = isinstance(name, str) and name.strip() and len(name) <= 100 and name.isprintable()
-        if not good:
+        if not (isinstance(name, str) and name.strip() and len(name) <= 100 and name.isprintable()):
             raise ModelError(
                 f"category {index} of the card is {name!r:.80}, not a name of 1 to 100 letters"
             )
@@ -198,20 +199,17 @@ def _check_unit(mean: tuple[float, ...], std: tuple[float, ...]) -> None:
     A network trained on pixels from 0 to 255 has a std of 1/255. No std is smaller.
     """
     if max(map(abs, mean)) > 1 or max(std) > 4:
+        divided = [[round(value / 255, 4) for value in values] for values in (mean, std)]
         raise ModelError(
             f"the card's mean {list(mean)} and std {list(std)} are not of pixels in [0, 1]: if "
-            f"they are of 0 to 255, divide by 255, which makes mean {_divided(mean)} and std "
-            f"{_divided(std)}"
+            f"they are of 0 to 255, divide by 255, which makes mean {divided[0]} and std "
+            f"{divided[1]}"
         )
     if min(std) < 1 / 512:
         raise ModelError(
             f"the card's std is {list(std)}: for pixels in [0, 1] it is 1/255 at least, which is "
             "that of a network trained on pixels from 0 to 255"
         )
-
-
-def _divided(values: tuple[float, ...]) -> list[float]:
-    return [round(value / 255, 4) for value in values]
 
 
 def color_note(card: ModelCard) -> str:

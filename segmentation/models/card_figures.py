@@ -1,4 +1,4 @@
-"""How good a model was on validation photos, as its card says it."""
+"""The accuracy of a model on validation photos, as its card states it."""
 
 import math
 from collections.abc import Mapping
@@ -10,17 +10,17 @@ from segmentation.errors import ModelError
 MAX_NAME = 200
 
 Size = int | tuple[int, ...] | None
-"""Shorter side in pixels that a network is shown; None for its own. For several, the network runs
-at each and the probabilities are averaged."""
+"""Shorter side of a network's input in pixels; None for the card's own. With several sizes, the
+network runs at each and the probabilities are averaged."""
 
 
 @dataclass(frozen=True)
 class ClassFigure:
-    """How well one class was found.
+    """The accuracy of one class.
 
     Attributes:
-        iou: intersection over union over all photos, in [0, 1].
-        photos: how many photos show the class.
+        iou: Intersection over union over all photos, in [0, 1].
+        photos: The number of photos that show the class.
     """
 
     iou: float
@@ -32,9 +32,9 @@ class Bin:
     """Pixels of about the same confidence.
 
     Attributes:
-        share: of all pixels, in [0, 1].
-        confidence: their mean confidence, in [0, 1].
-        accuracy: share of them that are labelled right, in [0, 1].
+        share: Their share of all pixels, in [0, 1].
+        confidence: Their mean confidence, in [0, 1].
+        accuracy: Share of them that are labelled correctly, in [0, 1].
     """
 
     share: float
@@ -44,23 +44,23 @@ class Bin:
 
 @dataclass(frozen=True)
 class Figures:
-    """What was measured of a model, with photos and size; `training.evaluate` measures it.
+    """Measurements of a model, made by `training.evaluate`.
 
     Attributes:
-        photos: number of photos.
-        data: what the photos are, in words.
-        size: shorter side in pixels that the network was shown, or several whose probabilities
-            were averaged; the figures hold at this size only.
-        miou: mean IoU over all classes, in [0, 1]; None where the photos do not show them all.
-        pixel_accuracy: share of the pixels that are labelled right, in [0, 1].
-        classes: raw class name to its figures, for each class that the photos show.
-        calibration_error: expected calibration error in [0, 1], or None.
-        temperature: what logits should be divided by for the best calibration, or None.
-        bins: accuracy by confidence, from low to high; empty where not measured.
-        set_threshold: probability from which a class belongs to a pixel's set, or None; see
+        photos: The number of photos.
+        data: The name of the photos.
+        size: Shorter side of the network's input in pixels, or several whose probabilities were
+            averaged; the figures hold at this size only.
+        miou: Mean IoU over all classes, in [0, 1]; None where the photos do not show them all.
+        pixel_accuracy: Share of the pixels that are labelled correctly, in [0, 1].
+        classes: Raw class name to its figures, for each class that the photos show.
+        calibration_error: Expected calibration error in [0, 1], or None.
+        temperature: Divisor of the logits for the best calibration, or None.
+        bins: Accuracy by confidence, from low to high; empty where not measured.
+        set_threshold: Probability from which a class belongs to a pixel's set, or None; see
             `inference/postprocessing.py`.
-        set_level: how often such a set should hold the true class, in (0, 1), or None.
-        set_coverage: how often it did on photos that the threshold was not drawn from, or None.
+        set_level: How often such a set should hold the true class, in (0, 1), or None.
+        set_coverage: How often it did on photos that were not used for the threshold, or None.
     """
 
     photos: int
@@ -78,7 +78,7 @@ class Figures:
 
     @property
     def measured_on(self) -> str:
-        """The photos and the size in words: "334 photos of PASCAL VOC at 192 px"."""
+        """Return photos and size as text: "334 photos of PASCAL VOC at 192 px"."""
         sizes = self.size if isinstance(self.size, tuple) else (self.size,)
         shown = " and ".join(str(size) for size in sizes)
         return f"{self.photos} photos of {self.data} at {shown} px"
@@ -88,11 +88,11 @@ def parse_figures(value: Any, categories: tuple[str, ...]) -> Figures | None:
     """Read and check the figures of a card.
 
     Args:
-        value: the card's field "figures", as `training.evaluate --json` writes it, or None.
-        categories: the card's class names.
+        value: The card's field "figures", as `training.evaluate --json` writes it, or None.
+        categories: The card's class names.
 
     Raises:
-        ModelError: a field is missing or out of range.
+        ModelError: A field is missing or out of range.
     """
     if value is None:
         return None
@@ -116,7 +116,7 @@ def parse_figures(value: Any, categories: tuple[str, ...]) -> Figures | None:
 
 
 def _size(value: Any) -> int | tuple[int, ...]:
-    """A size in pixels, or a list of several."""
+    """Check a size in pixels, or a list of several."""
     several = isinstance(value, list | tuple) and len(value) > 1
     sizes = tuple(value) if several else (value,)
     if len(sizes) > 8 or any(type(size) is not int or not 1 <= size <= 10**5 for size in sizes):
@@ -139,8 +139,8 @@ class _Reader:
         value = self.value.get(name)
         if value is None:
             return None
-        good = isinstance(value, int | float) and not isinstance(value, bool)
-        if not good or not math.isfinite(value) or not low <= value <= high:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or not math.isfinite(value) or not low <= value <= high:
             raise ModelError(
                 f"the card's {self.where}.{name} is {value!r:.80}, not a number from {low:g} to "
                 f"{high:g}"
@@ -160,12 +160,11 @@ class _Reader:
 
 
 def _name_of_data(value: Any) -> str:
-    """What the photos are: a text, or the names of their folders."""
+    """Return the name of the photos: a text, or the joined names of their folders."""
     names = [value] if isinstance(value, str) else value
-    good = isinstance(names, list | tuple) and all(
-        isinstance(name, str) and len(name) <= MAX_NAME and (name.isprintable()) for name in names
-    )
-    if not good or not all(names):
+    if not isinstance(names, list | tuple) or not all(
+        isinstance(name, str) and 0 < len(name) <= MAX_NAME and name.isprintable() for name in names
+    ):
         raise ModelError(
             f"the card's figures.data is {value!r:.80}: name the photos in at most {MAX_NAME} "
             "letters"
@@ -176,7 +175,7 @@ def _name_of_data(value: Any) -> str:
 def _classes(value: Any, categories: tuple[str, ...]) -> dict[str, ClassFigure]:
     if not isinstance(value, Mapping):
         raise ModelError(f"the card's figures.classes is {value!r:.80}, not an object")
-    found = {}
+    figures = {}
     for name, row in value.items():
         if name not in categories:
             raise ModelError(f"the card's figures.classes names {name!r:.80}, which is no category")
@@ -184,14 +183,14 @@ def _classes(value: Any, categories: tuple[str, ...]) -> dict[str, ClassFigure]:
         iou = read.share("iou")
         if iou is None:
             raise ModelError(f"the card's figures.classes.{name} lacks the field 'iou'")
-        found[name] = ClassFigure(iou, read.count("photos"))
-    return found
+        figures[name] = ClassFigure(iou, read.count("photos"))
+    return figures
 
 
 def _bins(value: Any) -> tuple[Bin, ...]:
     if not isinstance(value, list | tuple) or len(value) > 1000:
         raise ModelError(f"the card's figures.calibration.bins is {value!r:.80}, not a list")
-    found = []
+    bins = []
     for row in value:
         read = _Reader(row, "figures.calibration.bins")
         numbers = [read.share(name) for name in ("share", "confidence", "accuracy")]
@@ -200,5 +199,5 @@ def _bins(value: Any) -> tuple[Bin, ...]:
                 f"a row of the card's figures.calibration.bins is {row!r:.80}: it needs share, "
                 "confidence and accuracy"
             )
-        found.append(Bin(*numbers))
-    return tuple(found)
+        bins.append(Bin(*numbers))
+    return tuple(bins)

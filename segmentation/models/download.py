@@ -1,4 +1,4 @@
-"""One file from the network, whole or not at all."""
+"""Download one file atomically."""
 
 import contextlib
 import hashlib
@@ -24,24 +24,24 @@ MAX_BYTES = 4 << 30
 def download(
     url: str, target: Path, *, expected: str | None = None, progress: Progress | None = None
 ) -> None:
-    """Fetch `url` into `target`, which appears only when it is whole and its hash is right.
+    """Download `url` to `target`, which appears only when it is complete and its hash is correct.
 
-    Until then the bytes lie in `.<name>.<random>.part` beside it. What a killed process left
-    behind is removed by the next download, a day later.
+    Until then the bytes are in `.<name>.<random>.part` beside it. A later download removes such a
+    file of a killed process once it is a day old.
 
     Args:
         url: http or https.
-        target: the file; its folder exists.
-        expected: hexadecimal beginning of the SHA-256, or None.
-        progress: called with (bytes done, bytes in all or None), at most ten times a second.
+        target: The file; its folder exists.
+        expected: Hexadecimal beginning of the SHA-256, or None.
+        progress: Called with (bytes done, total bytes or None), at most ten times a second.
 
     Raises:
-        WeightsError: no answer, an error page, too few bytes, or a wrong hash.
-        OSError: the file cannot be written.
+        WeightsError: No response, an error page, too few bytes, or a wrong hash.
+        OSError: The file cannot be written.
     """
     _remove_stale(target)
     with partial_file(target.parent, f".{target.name}.") as (file, part):
-        digest = _receive(url, file.write, progress or _nothing)
+        digest = _receive(url, file.write, progress or (lambda done, total: None))
         file.flush()
         os.fsync(file.fileno())
         file.close()
@@ -56,15 +56,15 @@ def download(
 
 
 def _receive(url: str, write: Callable[[bytes], object], progress: Progress) -> str:
-    """Read the whole answer, chunk by chunk, and return its SHA-256."""
+    """Read the response chunk by chunk and return its SHA-256."""
     digest = hashlib.sha256()
     done, shown = 0, 0.0
     request = urllib.request.Request(url, headers={"User-Agent": "pixelwise"})
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
-            length = answer.headers.get("Content-Length")
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
+            length = response.headers.get("Content-Length")
             total = int(length) if length and length.isdigit() else None
-            while chunk := _read(answer):
+            while chunk := _read(response):
                 write(chunk)
                 digest.update(chunk)
                 done += len(chunk)
@@ -73,8 +73,6 @@ def _receive(url: str, write: Callable[[bytes], object], progress: Progress) -> 
                 if time.monotonic() - shown > 0.1:
                     progress(done, total)
                     shown = time.monotonic()
-    except _NetworkError as error:
-        raise WeightsError(str(error)) from error
     except urllib.error.HTTPError as error:
         raise WeightsError(f"the server answered {error.code} ({error.reason})") from error
     except (urllib.error.URLError, http.client.HTTPException) as error:
@@ -87,19 +85,16 @@ def _receive(url: str, write: Callable[[bytes], object], progress: Progress) -> 
     return digest.hexdigest()
 
 
-class _NetworkError(Exception):
-    """Reading failed; kept apart from writing, which raises OSError too."""
-
-
-def _read(answer: http.client.HTTPResponse) -> bytes:
+def _read(response: http.client.HTTPResponse) -> bytes:
+    """Read a chunk; its errors are no `OSError`, which means that the file cannot be written."""
     try:
-        return answer.read(CHUNK_BYTES)
+        return response.read(CHUNK_BYTES)
     except TimeoutError as error:
-        raise _NetworkError(f"nothing arrived for {TIMEOUT_SECONDS:.0f} s; try again") from error
+        raise WeightsError(f"nothing arrived for {TIMEOUT_SECONDS:.0f} s; try again") from error
     except http.client.IncompleteRead as error:
-        raise _NetworkError(f"the connection ended early ({error}); try again") from error
+        raise WeightsError(f"the connection ended early ({error}); try again") from error
     except OSError as error:
-        raise _NetworkError(f"the connection broke ({error.strerror or error})") from error
+        raise WeightsError(f"the connection broke ({error.strerror or error})") from error
 
 
 def _remove_stale(target: Path) -> None:
@@ -107,7 +102,3 @@ def _remove_stale(target: Path) -> None:
         with contextlib.suppress(OSError):
             if time.time() - old.stat().st_mtime > STALE_SECONDS:
                 old.unlink()
-
-
-def _nothing(done: int, total: int | None) -> None:
-    """A progress report that goes nowhere."""

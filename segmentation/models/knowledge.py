@@ -1,4 +1,4 @@
-"""What a model knows, in words made from its card's figures, by one rule for every model."""
+"""Describe how good a model is in sentences made from its card's figures."""
 
 from collections.abc import Sequence
 
@@ -6,27 +6,27 @@ from segmentation.categories import BACKGROUND_NAMES, plural_name
 from segmentation.models.card_figures import Figures
 
 GOOD_IOU, WEAK_IOU = 0.6, 0.3
-"""Above the one a model is good at a class, below the other it hardly knows it."""
+"""Above the first IoU a model is good at a class; below the second it hardly knows it."""
 
 LEAST_PHOTOS = 5
-"""Of a class that fewer photos show, nothing is said: one photo moves its IoU by 0.2."""
+"""A class in fewer photos is not mentioned: one photo moves its IoU by 0.2."""
 
 SURE = 0.9
-"""The confidence whose meaning `calibration_sentence` tells."""
+"""The confidence that `calibration_sentence` explains."""
 
 
 def good_at(figures: Figures) -> list[str]:
-    """Raw names of the classes that the model is good at, the best first; background left out."""
-    return [name for name, iou in _judged(figures) if iou > GOOD_IOU]
+    """Return the raw names of classes that the model is good at, the best first, no background."""
+    return [name for name, iou in _class_ious(figures) if iou > GOOD_IOU]
 
 
 def hardly_knows(figures: Figures) -> list[str]:
-    """Raw names of the classes that the model hardly knows, the worst first."""
-    return [name for name, iou in reversed(_judged(figures)) if iou < WEAK_IOU]
+    """Return the raw names of classes that the model hardly knows, the worst first."""
+    return [name for name, iou in reversed(_class_ious(figures)) if iou < WEAK_IOU]
 
 
 def knowledge_sentence(figures: Figures) -> str:
-    """What the model is good at and what it hardly knows, in one sentence; empty without figures.
+    """Return which classes the model is good at and hardly knows; empty without figures.
 
     >>> knowledge_sentence(figures)
     "Good at: cats, trains and dogs; hardly knows: bottles and chairs."
@@ -41,11 +41,11 @@ def knowledge_sentence(figures: Figures) -> str:
 
 
 def calibration_sentence(figures: Figures) -> str:
-    """What the model's confidence is worth, in one sentence; empty where it was not measured."""
-    near = [one for one in figures.bins if abs(one.confidence - SURE) <= 0.05]
+    """Return how often a confidence of about 90 % is right; empty where it was not measured."""
+    near = [row for row in figures.bins if abs(row.confidence - SURE) <= 0.05]
     if not near:
         return ""
-    bin_ = max(near, key=lambda one: one.share)
+    bin_ = max(near, key=lambda row: row.share)
     return (
         f"When it says {100 * bin_.confidence:.0f} %, it is right "
         f"{100 * bin_.accuracy:.0f} times in 100."
@@ -53,12 +53,12 @@ def calibration_sentence(figures: Figures) -> str:
 
 
 def in_words(names: Sequence[str]) -> str:
-    """A list as a person says it: "a", "a and b", "a, b and c"."""
+    """Join names to "a", "a and b" or "a, b and c"."""
     return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
-def _judged(figures: Figures) -> list[tuple[str, float]]:
-    """Name and IoU of each class that enough photos show, the best first."""
+def _class_ious(figures: Figures) -> list[tuple[str, float]]:
+    """Return name and IoU of each class in at least `LEAST_PHOTOS` photos, the best first."""
     rows = [
         (name, row.iou)
         for name, row in figures.classes.items()

@@ -1,4 +1,4 @@
-"""The models by name, and how one is loaded: network, card and preprocessing together."""
+"""Load a model: network, card and preprocessing."""
 
 import json
 import os
@@ -9,8 +9,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from torchvision.models import WeightsEnum, get_model, get_model_weights
-from torchvision.transforms._presets import SemanticSegmentation
+from torchvision.models import get_model, get_model_weights
 
 from segmentation.devices import pick_device
 from segmentation.errors import ModelError, PixelwiseError, WeightsError
@@ -34,16 +33,16 @@ from segmentation.networks.build import build_network
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A network that is ready to answer.
+    """A loaded model.
 
     Attributes:
-        name: key in `MODELS`, or the name on a `.pt2` file's card.
-        network: in eval mode on `device`; batch (1, 3, h, w) float32 to {"out": (1, C, h', w')}.
-        card: categories, preprocessing, source.
+        name: Key in `MODELS`, or the name on a `.pt2` file's card.
+        network: In eval mode on `device`; batch (1, 3, h, w) float32 to {"out": (1, C, h', w')}.
+        card: Categories, preprocessing, source.
         transforms: PIL image or (3, H, W) uint8 tensor to (3, h, w) float32, as published.
-        device: where the network is.
-        sides: which heights and widths a program takes; None for a network that takes any.
-        square: height and width must be equal.
+        device: The network's device.
+        sides: Heights and widths that a program accepts; None for a network that accepts any.
+        square: Whether height and width must be equal.
     """
 
     name: str
@@ -56,7 +55,7 @@ class Model:
 
 
 def is_program(name: str | os.PathLike[str]) -> bool:
-    """Whether a model's name is the path of an exported program."""
+    """Return whether a model's name is the path of an exported program."""
     return Path(name).suffix.lower() == ".pt2"
 
 
@@ -67,18 +66,18 @@ def load_model(
     weights: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> Model:
-    """Load a model with its weights; a network without fitting weights is never returned.
+    """Load a model with its weights, or raise an error where they do not fit its network.
 
     Args:
-        name_or_path: a name in `MODELS`, or the path of a `.pt2` file.
-        device: see `pick_device`.
-        weights: a state dict to use instead of the published one (`.pth`).
-        progress: called with (bytes done, bytes in all or None) while weights download.
+        name_or_path: A name in `MODELS`, or the path of a `.pt2` file.
+        device: See `pick_device`.
+        weights: A state dict to use instead of the published one (`.pth`).
+        progress: Called with (bytes done, total bytes or None) while weights download.
 
     Raises:
-        ModelError: no such model, or its file or card is not usable.
-        WeightsError: its weights cannot be had, are broken, or do not fit.
-        DeviceError: no such device here.
+        ModelError: No such model, or its file or card is not usable.
+        WeightsError: Its weights are missing, broken, or do not fit.
+        DeviceError: The device is not available.
     """
     if not isinstance(name_or_path, str | os.PathLike):
         raise ModelError(f"a model is named by text or a path, not by {name_or_path!r:.60}")
@@ -86,7 +85,11 @@ def load_model(
     if is_program(name_or_path):
         if weights is not None:
             raise ModelError(f"{name_or_path} carries its own weights: leave out weights={weights}")
-        return _load_program(name_or_path, target)
+        program = load_program(name_or_path, target)
+        card, sides = program.card, program.sides
+        return Model(
+            card.name, program.network, card, card.transforms(), target, sides, program.square
+        )
     name = os.fspath(name_or_path)
     if name not in MODELS:
         raise ModelError(unknown_model_message(name))
@@ -98,15 +101,8 @@ def load_model(
     return _load_named(name, path, target, verified=weights is None)
 
 
-def _load_program(path: str | os.PathLike[str], device: torch.device) -> Model:
-    program = load_program(path, device)
-    card = program.card
-    network, transforms = program.network, card.transforms()
-    return Model(card.name, network, card, transforms, device, program.sides, program.square)
-
-
 def _load_named(name: str, path: Path, device: torch.device, *, verified: bool) -> Model:
-    """A network of the catalogue with the weights of a file, checked already or not."""
+    """Load a named network with the weights of a file; `verified` if its hash was checked."""
     preset = _preset(name, path)
     if MODELS[name].url and not verified:  # other weights than those that were measured
         preset = replace(preset, source=str(path), miou=None, measured_on="", figures=None)
@@ -133,19 +129,20 @@ def _load_embedded(device: torch.device) -> Model:
 
 
 def _build_published(name: str, num_classes: int) -> nn.Module:
-    """The network as its published weights know it: with the auxiliary head, where it has one."""
+    """Build the network of the published weights: with the auxiliary head, if it has one."""
     options = {} if name.startswith("lraspp") else {"aux_loss": True}
     return get_model(name, weights=None, weights_backbone=None, num_classes=num_classes, **options)
 
 
 def _on_meta(build: Callable[[], nn.Module]) -> nn.Module:
-    """Build without memory or random numbers: every tensor comes from the file."""
+    """Build without allocating or initialising: every tensor comes from the file."""
     with torch.device("meta"):
         return build()
 
 
-def _published_card(name: str, weights: WeightsEnum) -> ModelCard:
-    transforms: SemanticSegmentation = weights.transforms()
+def _published_card(name: str) -> ModelCard:
+    weights = get_model_weights(name).DEFAULT
+    transforms = weights.transforms()
     return ModelCard(
         name=name,
         categories=tuple(weights.meta["categories"]),
@@ -163,19 +160,17 @@ def _published_card(name: str, weights: WeightsEnum) -> ModelCard:
 
 
 def _measured_figures(name: str, categories: tuple[str, ...]) -> Figures | None:
-    """What was measured of published weights with this project's photos, where that was done."""
+    """Return this project's measurements of published weights, or None."""
     path = FIGURES_FOLDER / f"{name}.json"
     return parse_figures(json.loads(path.read_bytes()), categories) if path.is_file() else None
 
 
 def _preset(name: str, path: Path) -> ModelCard:
-    """The card of a network without a card file: torchvision's, or VOC's classes."""
+    """Return the card of a network without a card file: torchvision's, or VOC's classes."""
     if MODELS[name].url:
-        return _published_card(name, get_model_weights(name).DEFAULT)
-    like = _published_card(
-        "lraspp_mobilenet_v3_large", get_model_weights("lraspp_mobilenet_v3_large").DEFAULT
-    )
-    return ModelCard(name, like.categories, "voc", like.resize, like.mean, like.std, str(path))
+        return _published_card(name)
+    card = _published_card("lraspp_mobilenet_v3_large")  # or any other of VOC's classes
+    return ModelCard(name, card.categories, "voc", card.resize, card.mean, card.std, str(path))
 
 
 def _card_beside(path: Path, preset: ModelCard) -> ModelCard | None:
@@ -195,13 +190,13 @@ def _card_beside(path: Path, preset: ModelCard) -> ModelCard | None:
 
 
 def _fill(network: nn.Module, state: dict[str, Tensor], path: Path, name: str) -> None:
-    """Give a network its weights, all of them, or refuse with the first keys that differ."""
+    """Assign all of a network's weights, or raise an error with the first keys that differ."""
     expected = network.state_dict()
     _widen(state, expected)
     if hasattr(network, "aux_classifier") and not _has_auxiliary_head(state, expected):
-        network.aux_classifier = None  # a network trained without it answers just as well
+        network.aux_classifier = None  # only training uses it
         expected = network.state_dict()
-    # batch norm counts its training steps for training alone; old files lack the count
+    # only training uses batch norm's count of steps; old files lack it
     wrong = differences(expected, state, ignore=lambda key: key.endswith("num_batches_tracked"))
     if wrong:
         more = f"; and {len(wrong) - 3} more" if len(wrong) > 3 else ""
@@ -226,7 +221,7 @@ def _widen(state: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
 
 
 def _has_auxiliary_head(state: dict[str, Tensor], expected: dict[str, Tensor]) -> bool:
-    """Whether the file has an auxiliary head. Removes one with another number of classes."""
+    """Return whether the file has an auxiliary head; remove one with other classes."""
     keys = [key for key in state if key.startswith("aux_classifier.")]
     if any(key in expected and state[key].shape != expected[key].shape for key in keys):
         for key in keys:
@@ -242,10 +237,10 @@ def _remedy(state: dict[str, Tensor], expected: dict[str, Tensor], path: Path) -
     heads = all(state[key].shape[1:] == expected[key].shape[1:] for key in odd)
     if not (odd and heads and len(ends) == 1 and state.keys() >= set(expected)):
         return "Name the model that they were trained for"
-    ((given, wanted),) = ends
+    ((given, needed),) = ends
     beside = path.with_suffix(".json")
     if beside.is_file():
-        return f"They tell {given} classes apart, but the card {beside} lists {wanted}: correct it"
+        return f"They tell {given} classes apart, but the card {beside} lists {needed}: correct it"
     return (
         f"They tell {given} classes apart: list those, in order, in a card {beside.name} beside "
         'the file, such as {"categories": ["background", ...]}, or name the model that they were '
@@ -258,7 +253,7 @@ def _ready(network: nn.Module, device: torch.device) -> nn.Module:
 
 
 def count_parameters(name: str) -> int | None:
-    """How many parameters a named model has, without loading it; None if that is not known.
+    """Return the number of a named model's parameters without loading it; None if unknown.
 
     For published models it is the published number (their auxiliary head included).
     """

@@ -1,7 +1,7 @@
-"""Weights on disk: found, fetched, checked by the hash in their name, and read as data only.
+"""Find or download weights, check them by the hash in their name, and read them as data only.
 
-Looked up in order: a path the person names, the folder in `PIXELWISE_WEIGHTS`, torch's hub cache,
-the download. A download is written to a file of its own, checked, and only then given its name.
+Search order: the user's path, the folder in `PIXELWISE_WEIGHTS`, torch's hub cache, the download. A
+download is written to a temporary file, checked, and then renamed.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ import sys
 import zipfile
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
@@ -27,24 +27,17 @@ from segmentation.progress import Bar
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from segmentation.models.registry import ModelSpec
+
 FOLDER_VARIABLE = "PIXELWISE_WEIGHTS"
 log = logging.getLogger(__name__)
 
 
-class Published(Protocol):
-    """What is needed to find a model's weights; `models.ModelSpec` has it."""
-
-    name: str
-    file: str | None
-    url: str | None
-    bytes: int | None
-
-
 def weights_folder() -> Path | None:
-    """The person's own folder of weights, from the environment.
+    """Return the user's own folder of weights, from the environment.
 
     Raises:
-        WeightsError: the variable is set, but there is no such folder.
+        WeightsError: The variable is set, but there is no such folder.
     """
     value = os.environ.get(FOLDER_VARIABLE)
     if not value:
@@ -59,25 +52,25 @@ def weights_folder() -> Path | None:
 
 
 def hub_cache_dir() -> Path:
-    """Where torch.hub keeps downloads (`TORCH_HOME` moves it); it need not exist yet."""
+    """Return torch.hub's folder of downloads (`TORCH_HOME` moves it); it may not exist yet."""
     get_dir = getattr(sys.modules.get("torch.hub"), "get_dir", None)
     if get_dir is not None:
         return Path(get_dir()) / "checkpoints"
-    # As `torch.hub.get_dir` has it, without the second that importing torch takes.
+    # The same as `torch.hub.get_dir`, without the second that importing torch takes.
     cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
     home = os.environ.get("TORCH_HOME", os.path.join(cache, "torch"))
     return Path(home).expanduser() / "hub" / "checkpoints"
 
 
-def find_weights(spec: Published) -> Path | None:
-    """The file that would be used, without network and without reading it; None if none is here.
+def find_weights(spec: "ModelSpec") -> Path | None:
+    """Return the local file of a model's weights, without opening it; None if there is none.
 
     Args:
-        spec: the model; its published file name is looked for, and `<name>.pth` in the folder of
+        spec: The model. Its published file name is searched for, and `<name>.pth` in the folder of
             `PIXELWISE_WEIGHTS`.
 
     Raises:
-        WeightsError: `PIXELWISE_WEIGHTS` names no folder.
+        WeightsError: `PIXELWISE_WEIGHTS` is not a folder.
     """
     folder = weights_folder()
     names = [name for name in (spec.file, f"{spec.name}.pth") if name]
@@ -89,28 +82,28 @@ def find_weights(spec: Published) -> Path | None:
     return None
 
 
-def fetch_weights(spec: Published, progress: Progress | None = None) -> Path:
-    """The model's weights as a file whose hash is right, downloaded where they are not here.
+def fetch_weights(spec: "ModelSpec", progress: Progress | None = None) -> Path:
+    """Return the file of a model's weights with a correct hash, downloaded if it is missing.
 
-    A broken file in torch's cache is removed and fetched again; one in the person's own folder is
-    refused and left alone. Processes and threads that ask at the same time download once.
+    A broken file in torch's cache is removed and downloaded again; one in the user's own folder is
+    refused and not changed. Concurrent processes and threads download a file once.
 
     Args:
-        spec: the model.
-        progress: called with (bytes done, bytes in all or None); by default a line on a terminal.
+        spec: The model.
+        progress: Called with (bytes done, total bytes or None); by default a bar on a terminal.
 
     Raises:
-        WeightsError: the weights cannot be had; the message says where they were looked for.
+        WeightsError: There are no weights; the message lists the places that were searched.
     """
     cached = hub_cache_dir() / spec.file if spec.file else None
-    found = find_weights(spec)
-    if found is not None and found != cached:
-        check_hash(found)
-        return found
+    local = find_weights(spec)
+    if local is not None and local != cached:
+        check_hash(local)
+        return local
     if cached is None or not spec.url:
-        raise WeightsError(_nowhere(spec, "nobody has published any"))
-    if found is not None and has_right_hash(found):
-        return found
+        raise WeightsError(_not_found(spec, "nobody has published any"))
+    if local is not None and has_right_hash(local):
+        return local
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(cached.with_name(f".{cached.name}.lock")):
@@ -124,23 +117,23 @@ def fetch_weights(spec: Published, progress: Progress | None = None) -> Path:
                 expected = hash_in_name(cached)
                 download(spec.url, cached, expected=expected, progress=progress or bar)
     except WeightsError as error:
-        raise WeightsError(_nowhere(spec, str(error))) from error
+        raise WeightsError(_not_found(spec, str(error))) from error
     except OSError as error:
-        raise WeightsError(_nowhere(spec, f"cannot write there: {_reason(error)}")) from error
+        raise WeightsError(_not_found(spec, f"cannot write there: {_reason(error)}")) from error
     return cached
 
 
 def hash_in_name(path: Path) -> str | None:
-    """The beginning of the file's SHA-256 that its name carries, such as `586e9e4e`."""
+    """Return the beginning of the SHA-256 in a file's name, such as `586e9e4e`, or None."""
     match = re.search(r"-([0-9a-f]{8,64})\.[^.]+$", path.name)
     return match.group(1) if match else None
 
 
 def has_right_hash(path: Path) -> bool:
-    """Whether the file is what its name says; true where the name carries no hash.
+    """Return whether a file has the hash in its name; True for a name without a hash.
 
     Raises:
-        WeightsError: the file cannot be read.
+        WeightsError: The file cannot be read.
     """
     expected = hash_in_name(path)
     if expected is None:
@@ -153,10 +146,10 @@ def has_right_hash(path: Path) -> bool:
 
 
 def check_hash(path: Path) -> None:
-    """Refuse a file of the person's own that is not what its name says; it is left where it is.
+    """Refuse a user's file that does not have the hash in its name; the file is not changed.
 
     Raises:
-        WeightsError: wrong hash, or the file cannot be read.
+        WeightsError: Wrong hash, or the file cannot be read.
     """
     if not has_right_hash(path):
         kind = f" (it is {kind})" if (kind := name_kind(path)) else ""
@@ -169,20 +162,20 @@ def check_hash(path: Path) -> None:
 def read_state_dict(
     path: Path, *, verified: bool = False, expected: Collection[str] | None = None
 ) -> "dict[str, Tensor]":
-    """Read a state dict as data (`weights_only=True`): nothing in the file is ever run.
+    """Read a state dict as data (`weights_only=True`): no code in the file is run.
 
     Accepts checkpoints of training scripts: removes wrappers such as "model" or "state_dict" and
     the prefixes of DataParallel, Lightning, torch.compile and averaged models, and ignores
     settings, dates, paths and NumPy scalars beside the weights (see `pickles` and `unwrap`).
 
     Args:
-        path: the file.
-        verified: its hash was checked just now.
-        expected: parameter names of the network that will be filled; they select among several
+        path: The file.
+        verified: Its hash has just been checked.
+        expected: Parameter names of the network that will be filled; they select among several
             state dicts. None if they are unknown.
 
     Raises:
-        WeightsError: there is no such file, it is broken, or it is no state dict.
+        WeightsError: There is no such file, it is broken, or it is no state dict.
     """
     if not path.is_file():
         hint = "it is a folder, name the file in it" if path.is_dir() else "check the path"
@@ -192,9 +185,8 @@ def read_state_dict(
     _check_kind(path)
     if hash_in_name(path) is None and zipfile.is_zipfile(path) and (problem := zip_error(path)):
         raise WeightsError(f"{path} cannot be used: {problem}. Fetch or save it again")
-    from segmentation.models.checkpoints.reader import (
-        load_data,  # and torch with it: seconds at the first call
-    )
+    # Imports torch, which takes seconds.
+    from segmentation.models.checkpoints.reader import load_data
     from segmentation.models.checkpoints.unwrap import is_usable, network_state
 
     loaded = load_data(path)
@@ -214,7 +206,7 @@ def _check_kind(path: Path) -> None:
     """Refuse other kinds of files by name.
 
     Raises:
-        WeightsError: the file is of another kind, or cannot be read.
+        WeightsError: The file is of another kind, or cannot be read.
     """
     try:
         kind = name_kind(path)
@@ -230,37 +222,37 @@ def differences(
     *,
     ignore: Callable[[str], bool],
 ) -> list[str]:
-    """How a state dict differs from the network's: one phrase a key, in the network's order.
+    """List how a state dict differs from a network's: one phrase a key, in the network's order.
 
     Args:
-        expected: the network's state dict.
-        given: the file's.
-        ignore: keys that may be missing.
+        expected: The network's state dict.
+        given: The file's.
+        ignore: Returns True for keys that may be missing.
     """
-    found = [f"missing {key}" for key in expected if key not in given and not ignore(key)]
-    found += [f"unexpected {plain(key, 100)}" for key in given if key not in expected]
-    found += [
+    phrases = [f"missing {key}" for key in expected if key not in given and not ignore(key)]
+    phrases += [f"unexpected {plain(key, 100)}" for key in given if key not in expected]
+    phrases += [
         f"{key} is {tuple(given[key].shape)} where the model has {tuple(value.shape)}"
         for key, value in expected.items()
         if key in given and given[key].shape != value.shape
     ]
-    return found
+    return phrases
 
 
-def _nowhere(spec: Published, why: str) -> str:
-    """The message for weights that cannot be had: the file, the places, the address, the remedy."""
+def _not_found(spec: "ModelSpec", reason: str) -> str:
+    """Return the message for missing weights: the file, the places, the address, the remedy."""
     folder = os.environ.get(FOLDER_VARIABLE)
     places = [f"{FOLDER_VARIABLE} ({folder or 'not set'})", f"torch's cache ({hub_cache_dir()})"]
     if not spec.url:
         return (
-            f"no weights for {spec.name}: {why}. Train some and name them (weights=FILE, "
+            f"no weights for {spec.name}: {reason}. Train some and name them (weights=FILE, "
             f"--weights FILE), or put them into {FOLDER_VARIABLE} as {spec.name}.pth. "
             f"Looked in: {'; '.join(places)}"
         )
     size = f" ({spec.bytes / 1e6:.0f} MB)" if spec.bytes else ""
     return (
         f"no weights for {spec.name}: the file {spec.file}{size} was looked for in "
-        f"{'; '.join(places)}; the download from {spec.url} failed: {why}. "
+        f"{'; '.join(places)}; the download from {spec.url} failed: {reason}. "
         f"Fetch that address on a machine with a network, put the file into a folder and set "
         f"{FOLDER_VARIABLE} to it, or use the built-in model (--model embedded)"
     )

@@ -1,5 +1,5 @@
-"""Networks as `nn.Module`s with random weights: DeepLabV3+ and U-Net, and torchvision's by name.
+"""Networks as `nn.Module`s with random weights: DeepLabV3+, U-Net and torchvision's.
 
-`build.py` makes one by its name. A network knows its layers and nothing else: no weights, no
-photos, no categories. Imports `segmentation.errors`.
+`build.py` builds a network by name. Networks are independent of weights, photos and categories.
+Imports `segmentation.errors`.
 """

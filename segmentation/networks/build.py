@@ -1,4 +1,4 @@
-"""Every network of the project by name, with random weights."""
+"""Build every network of the project by name, with random weights."""
 
 from collections.abc import Callable
 from functools import partial
@@ -12,7 +12,7 @@ from segmentation.networks.deeplabv3plus import (
     deeplabv3plus_resnet18,
     deeplabv3plus_resnet101,
 )
-from segmentation.networks.unet import unet
+from segmentation.networks.unet import UNet
 
 TORCHVISION_NETWORKS = (
     "deeplabv3_resnet101",
@@ -25,19 +25,18 @@ TORCHVISION_NETWORKS = (
 
 
 def _zoo_network(name: str, num_classes: int) -> nn.Module:
-    """One of torchvision's networks, without any weights, not even its backbone's."""
-    build = getattr(zoo, name)
-    return build(weights=None, weights_backbone=None, num_classes=num_classes)
+    """Build one of torchvision's networks, whose backbone has no weights either."""
+    return getattr(zoo, name)(weights=None, weights_backbone=None, num_classes=num_classes)
 
 
 NETWORKS: dict[str, Callable[[int], nn.Module]] = {
     "deeplabv3plus_resnet18": deeplabv3plus_resnet18,
     "deeplabv3plus_resnet101": deeplabv3plus_resnet101,
     "deeplabv3plus_mobilenet_v3_large": deeplabv3plus_mobilenet_v3_large,
-    "unet": unet,
+    "unet": UNet,
     **{name: partial(_zoo_network, name) for name in TORCHVISION_NETWORKS},
 }
-"""Name to what builds the network for a number of classes."""
+"""Name to a function that builds the network for a number of classes."""
 
 
 def build_network(name: str, num_classes: int = 21) -> nn.Module:
@@ -45,7 +44,7 @@ def build_network(name: str, num_classes: int = 21) -> nn.Module:
 
     Args:
         name: A key of `NETWORKS`.
-        num_classes: Classes to tell apart.
+        num_classes: The number of classes.
 
     Returns:
         A network whose forward turns (N, 3, H, W) into {"out": logits (N, num_classes, H, W)}.

@@ -1,15 +1,16 @@
 """The article's DeepLabV3+, layer for layer, in PyTorch.
 
-`DeepLabV3Plus` is an encoder that gives two feature maps (stride 4 and stride 16), and a head that
-turns them into logits: atrous spatial pyramid pooling, a decoder with a skip, squeeze-and-excite.
+`DeepLabV3Plus` is an encoder that computes two feature maps (stride 4 and stride 16), and a head
+that turns them into logits: atrous spatial pyramid pooling, a decoder with a skip,
+squeeze-and-excite.
 
 Sources: DeepLabV3 (Chen et al. 2017, arXiv 1706.05587), DeepLabV3+ (Chen et al. 2018, arXiv
 1802.02611), squeeze-and-excitation (Hu et al. 2017, arXiv 1709.01507).
 
-Which layer is which in the article's Keras code, in the order that code makes them (K is a
-kernel's side):
+The layers in the article's Keras code, in the order in which it creates them (K is a kernel's
+side):
 
-| here (with `separable=False`) | Keras                                                   |
+| PyTorch (`separable=False`)   | Keras                                                   |
 |-------------------------------|---------------------------------------------------------|
 | `aspp.pooling.1`, `.2`        | Conv2D(256, K=1) after AveragePooling2D, with its norm  |
 | `aspp.convs.0.0`, `.0.1`      | Conv2D(256, K=1), norm                                  |
@@ -26,16 +27,16 @@ kernel's side):
 
 "norm" is BatchNormalization; a ReLU follows each. The pairs of Dense are squeeze-and-excite.
 
-Keras keeps kernels as (height, width, in, out): `keras.transpose(3, 2, 0, 1)` is the weight here;
-a Dense kernel is (in, out): its transpose is the weight here. Concatenations keep the article's
+Keras stores kernels as (height, width, in, out): `keras.transpose(3, 2, 0, 1)` is the weight in
+PyTorch. A Dense kernel is (in, out): its transpose is the weight. Concatenations have the article's
 order: image pooling, 1 x 1, then the rates (torchvision's ASPP puts the pooling last); ASPP first,
 then the skip.
 
-One thing is computed in another order: the article upsamples 256 channels by 4 and then
-classifies, here the 1 x 1 classifier comes first. Bilinear weights add up to one, so the two
-commute (up to float rounding), and the upsampling handles `num_classes` channels instead of 256.
-With weights copied in the order of the table, Keras 3.15 (torch backend) and this head gave logits
-that differ by 4e-7 at most.
+One step is in another order: the article upsamples 256 channels by 4 and then classifies; this code
+applies the 1 x 1 classifier first. Bilinear weights add up to one, so the two commute (up to float
+rounding), and the upsampling handles `num_classes` channels instead of 256. With weights copied in
+the order of the table, the logits of Keras 3.15 (torch backend) and of this head differ by 4e-7 at
+most.
 """
 
 from collections.abc import Sequence
@@ -46,30 +47,11 @@ from torch import Tensor, nn
 
 from segmentation.networks.encoder import Encoder
 from segmentation.networks.layers import (
-    ALIGN_CORNERS,
-    BATCH_NORM_EPSILON,
-    DepthwiseConv2d,
     SqueezeExcite,
     conv_norm_relu,
     initialise,
     resize_bilinear,
 )
-
-__all__ = [
-    "ALIGN_CORNERS",
-    "ARTICLE_TAPS",
-    "ASPP",
-    "BATCH_NORM_EPSILON",
-    "LOW_LEVEL_PROJECTION",
-    "DeepLabV3Plus",
-    "DeepLabV3PlusHead",
-    "DepthwiseConv2d",
-    "Encoder",
-    "SqueezeExcite",
-    "deeplabv3plus_mobilenet_v3_large",
-    "deeplabv3plus_resnet18",
-    "deeplabv3plus_resnet101",
-]
 
 LOW_LEVEL_PROJECTION = 48
 """Channels of the skip after its 1 x 1 convolution (arXiv 1802.02611, table 1)."""
@@ -79,7 +61,7 @@ ARTICLE_TAPS = {"low_level": "layer1.1", "high_level": "layer3.5"}
 
 
 class ASPP(nn.Module):
-    """Atrous spatial pyramid pooling: one map seen whole, point by point, and at several rates.
+    """Atrous spatial pyramid pooling: image pooling, 1 x 1 and 3 x 3 convolutions at several rates.
 
     Args:
         in_channels: Channels of the features.
@@ -125,7 +107,7 @@ class DeepLabV3PlusHead(nn.Module):
     Args:
         low_level_channels: Channels of the stride-4 features.
         high_level_channels: Channels of the stride-16 features.
-        num_classes: Classes to tell apart.
+        num_classes: The number of classes.
         channels: Channels of the ASPP and the decoder.
         atrous_rates: Rates of the ASPP's 3 x 3 branches.
         separable: Atrous separable convolutions in ASPP and decoder.
@@ -174,18 +156,18 @@ class DeepLabV3PlusHead(nn.Module):
         return resize_bilinear(logits, (4 * height, 4 * width) if size is None else size)
 
     def coarse_logits(self, low_level: Tensor, high_level: Tensor) -> Tensor:
-        """The logits as computed, at the size of `low_level`: (N, num_classes, h, w)."""
+        """Return logits at the size of `low_level`: (N, num_classes, h, w)."""
         context = resize_bilinear(self.aspp(high_level), low_level.shape[-2:])
         joined = torch.cat([context, self.low_level_project(low_level)], dim=1)
         return self.classifier(self.decoder(joined))
 
 
 class DeepLabV3Plus(nn.Module):
-    """The whole network: an encoder and the article's head.
+    """An encoder and the article's head.
 
     Args:
-        encoder: Gives (low_level, high_level) features and tells their channels.
-        num_classes: Classes to tell apart.
+        encoder: Computes (low_level, high_level) features; its attributes are their channels.
+        num_classes: The number of classes.
         channels: Channels of the head.
         separable: Atrous separable convolutions in the head.
     """
@@ -214,9 +196,9 @@ class DeepLabV3Plus(nn.Module):
         return {"out": self.head(low_level, high_level, size=batch.shape[-2:])}
 
     def coarse_logits(self, batch: Tensor) -> Tensor:
-        """Logits (N, num_classes, about H / 4, about W / 4), before the last upsampling.
+        """Return logits (N, num_classes, about H / 4, about W / 4), before the last upsampling.
 
-        Training compares here: the last upsampling holds nothing that could be learnt.
+        Training compares these: the last upsampling has no parameters.
         """
         return self.head.coarse_logits(*self.encoder(batch))
 
@@ -224,15 +206,15 @@ class DeepLabV3Plus(nn.Module):
 def deeplabv3plus_resnet101(
     num_classes: int = 21, *, low_level: str = "layer1", high_level: str = "layer3"
 ) -> DeepLabV3Plus:
-    """The article's network with random weights.
+    """Build the article's network with random weights.
 
     The article's code taps `conv4_block6_out`: in a ResNet-50 the end of the third stage, in a
-    ResNet-101 the sixth of its 23 blocks. The default here is the paper's: the ends of the first
-    and third stages. The article's own taps are `deeplabv3plus_resnet101(**ARTICLE_TAPS)`. Both
-    have 256 and 1024 channels.
+    ResNet-101 the sixth of its 23 blocks. The default is the paper's: the ends of the first and
+    third stages. The article's own taps are `deeplabv3plus_resnet101(**ARTICLE_TAPS)`. Both have
+    256 and 1024 channels.
 
     Torchvision's ResNet strides in a block's 3 x 3 convolution, Keras's in its first 1 x 1, so an
-    encoder's weights cannot go from one to the other; the head's can.
+    encoder's weights cannot be copied from one to the other; the head's can.
     """
     network = torchvision.models.resnet101(weights=None)
     return DeepLabV3Plus(
@@ -240,23 +222,15 @@ def deeplabv3plus_resnet101(
     )
 
 
-def deeplabv3plus_resnet18(
-    num_classes: int = 21, *, low_level: str = "layer1", high_level: str = "layer3"
-) -> DeepLabV3Plus:
-    """A small one for CPUs: ResNet-18, a separable head of 128 channels, 3.1 million parameters."""
-    encoder = Encoder(
-        torchvision.models.resnet18(weights=None), low_level=low_level, high_level=high_level
-    )
+def deeplabv3plus_resnet18(num_classes: int = 21) -> DeepLabV3Plus:
+    """Build a small network for CPUs, 3.1 million parameters: ResNet-18, separable head."""
+    network = torchvision.models.resnet18(weights=None)
+    encoder = Encoder(network, low_level="layer1", high_level="layer3")
     return DeepLabV3Plus(encoder, num_classes=num_classes, channels=128, separable=True)
 
 
-def deeplabv3plus_mobilenet_v3_large(
-    num_classes: int = 21, *, low_level: str = "features.3", high_level: str = "features.12"
-) -> DeepLabV3Plus:
-    """A small one for phones: MobileNetV3-Large up to the end of stride 16, a separable head."""
-    encoder = Encoder(
-        torchvision.models.mobilenet_v3_large(weights=None),
-        low_level=low_level,
-        high_level=high_level,
-    )
+def deeplabv3plus_mobilenet_v3_large(num_classes: int = 21) -> DeepLabV3Plus:
+    """Build a small network for phones: MobileNetV3-Large up to stride 16, separable head."""
+    network = torchvision.models.mobilenet_v3_large(weights=None)
+    encoder = Encoder(network, low_level="features.3", high_level="features.12")
     return DeepLabV3Plus(encoder, num_classes=num_classes, channels=128, separable=True)

@@ -1,4 +1,4 @@
-"""Classification networks as encoders: the first part of one, with two taps."""
+"""Encoders made of the first layers of classification networks, with two taps."""
 
 from collections import OrderedDict
 
@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 
 class Encoder(nn.Module):
-    """The first part of a classification network, up to a tap, with a second tap on the way.
+    """The first layers of a classification network, up to the high-level tap.
 
-    A tap names a stage ("layer3": its end) or a block of it ("layer3.5": the sixth). What comes
-    after the high-level tap is left out. Names in the state dict are those of the network itself.
+    A tap names a stage ("layer3": its end) or a block of it ("layer3.5": the sixth). Layers after
+    the high-level tap are dropped. Names in the state dict are those of the network itself.
 
     Args:
         network: A network whose children run one after the other (torchvision's ResNet,
@@ -39,7 +39,7 @@ class Encoder(nn.Module):
         self.low_level_channels, self.high_level_channels = (m.shape[1] for m in maps)
 
     def _steps(self) -> list[tuple[str, nn.Module | None]]:
-        """Name and module of each step; the end of a stage is a name without a module."""
+        """Return name and module of each step; the end of a stage is a name without a module."""
         steps: list[tuple[str, nn.Module | None]] = []
         for name, stage in self.named_children():
             if isinstance(stage, nn.Sequential):
@@ -50,19 +50,19 @@ class Encoder(nn.Module):
         return steps
 
     def forward(self, batch: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the low-level and high-level features of a batch (N, 3, H, W)."""
-        found = {}
+        """Compute the low-level and high-level features of a batch (N, 3, H, W)."""
+        maps = {}
         features = batch
         for name, module in self._steps():
             if module is not None:
                 features = module(features)
-            found[name] = features
+            maps[name] = features
         low_level, high_level = self.taps
-        return found[low_level], found[high_level]
+        return maps[low_level], maps[high_level]
 
 
 def _cut(stage: nn.Module, last: str, tap: str) -> nn.Sequential:
-    """The blocks of a stage up to the one named `last`."""
+    """Return the blocks of a stage up to `last`."""
     blocks = OrderedDict(stage.named_children())
     if last not in blocks:
         raise ValueError(f"no tap {tap!r}: the stage has {len(blocks)} blocks, counted from 0")

@@ -1,4 +1,4 @@
-"""What the article's head is made of: its convolutions, squeeze-and-excite, its conventions."""
+"""Layers and conventions of the article's head: convolutions, squeeze-and-excite, resizing."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ ALIGN_CORNERS = False
 
 
 def resize_bilinear(features: Tensor, size: Sequence[int]) -> Tensor:
-    """Resample features (N, C, h, w) to `size` (height, width), the head's corner convention."""
+    """Resample features (N, C, h, w) to `size` (height, width) by `ALIGN_CORNERS`."""
     return F.interpolate(features, size=size, mode="bilinear", align_corners=ALIGN_CORNERS)
 
 
@@ -34,8 +34,8 @@ class DepthwiseConv2d(nn.Conv2d):
         """Convolve features (N, channels, h, w)."""
         if self.training and self.dilation[0] >= max(features.shape[-2:]):
             # On a map this small all taps but the centre's read padding. Training crops often are
-            # so small, and this is ten times faster on CPUs. Only there: an exported program must
-            # not choose by size.
+            # so small, and this is ten times faster on CPUs. Only in training: an exported program
+            # must not depend on the size.
             return features * self.weight[:, 0, 1, 1, None, None].to(features.dtype)
         return super().forward(features)
 
@@ -48,7 +48,7 @@ def conv_norm_relu(
     rate: int = 1,
     separable: bool = False,
 ) -> nn.Sequential:
-    """A convolution without bias that keeps the size, batch norm, ReLU.
+    """Build a convolution without bias that keeps the size, batch norm and ReLU.
 
     Args:
         in_channels: Channels in.
@@ -70,7 +70,7 @@ def conv_norm_relu(
 
 
 class SqueezeExcite(nn.Module):
-    """Weigh each channel by what the whole map holds: pool, Dense ReLU, Dense sigmoid, multiply.
+    """Weigh each channel by its mean: pool, Dense ReLU, Dense sigmoid, multiply.
 
     Args:
         channels: Channels in and out.
@@ -92,7 +92,7 @@ class SqueezeExcite(nn.Module):
 
 
 def initialise(head: nn.Module) -> None:
-    """He initialisation for what a ReLU follows, as the encoders do; the rest as torch does."""
+    """Apply He initialisation to layers before a ReLU, as in the encoders; torch's to the rest."""
     for module in head.modules():
         if isinstance(module, nn.Conv2d) and module.bias is None:
             mode = "fan_out" if module.groups == 1 else "fan_in"  # fan_out ignores the groups
@@ -103,10 +103,10 @@ def initialise(head: nn.Module) -> None:
 
 @torch.no_grad()
 def _keep_centre(module: DepthwiseConv2d) -> None:
-    """Start an atrous kernel from its centre tap alone.
+    """Set all taps of an atrous kernel but the centre's to 0.
 
-    Small crops never reach the outer taps of a high rate, so those would stay at their random
-    values, and be noise on the first larger photo.
+    Small training crops never reach the outer taps of a high rate. Those would keep their random
+    values and add noise to larger photos.
     """
     centre = torch.zeros_like(module.weight)
     centre[:, :, 1, 1] = 1.0

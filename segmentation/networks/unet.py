@@ -2,13 +2,13 @@
 
 Ronneberger, Fischer & Brox, "U-Net: Convolutional Networks for Biomedical Image Segmentation"
 (arXiv 1505.04597): a contracting path of double 3 x 3 convolutions and 2 x 2 max pooling, 64 to
-1024 channels, and an expanding path of 2 x 2 up-convolutions that joins what the contracting path
-saw at each size.
+1024 channels, and an expanding path of 2 x 2 up-convolutions that joins the contracting path's
+features of each size.
 
-The article's convolutions have no padding and lose a border, so that its output is smaller than its
-input. Here they are padded, so that sizes match. The pooling halves four times, so a photo whose
-sides are no multiples of 16 is continued to one by its last row and column, and the logits are cut
-to its size. As in the article there is no batch norm, unless asked for.
+The article's convolutions have no padding, so that its output is smaller than its input. These are
+padded, so that sizes match. The pooling halves four times, so photos are extended to multiples of
+16 by repeating the last row and column, and the logits are cut to the photo's size. As in the
+article there is no batch norm by default.
 """
 
 import itertools
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 
 def double_conv(in_channels: int, out_channels: int, *, batch_norm: bool) -> nn.Sequential:
-    """Two 3 x 3 convolutions that keep the size, each with a ReLU."""
+    """Build two 3 x 3 convolutions that keep the size, each with a ReLU."""
     layers: list[nn.Module] = []
     for channels in (in_channels, out_channels):
         layers.append(nn.Conv2d(channels, out_channels, 3, padding=1, bias=not batch_norm))
@@ -34,7 +34,7 @@ class UNet(nn.Module):
     """The 2015 network, 31 million parameters with its own channels.
 
     Args:
-        num_classes: Classes to tell apart.
+        num_classes: The number of classes.
         channels: Channels at each size, from the finest to the coarsest.
         batch_norm: Put a batch norm after each convolution; the article has none.
     """
@@ -63,7 +63,7 @@ class UNet(nn.Module):
         self._initialise()
 
     def _initialise(self) -> None:
-        """Gaussian weights of deviation sqrt(2 / incoming nodes): the article, section 3."""
+        """Draw Gaussian weights of deviation sqrt(2 / incoming nodes): the article, section 3."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
@@ -74,7 +74,8 @@ class UNet(nn.Module):
         """Turn a normalised batch (N, 3, H, W) into {"out": logits (N, num_classes, H, W)}."""
         height, width = batch.shape[-2:]
         step = 2 ** len(self.up)
-        features = _take(batch, _round_up(height, step), _round_up(width, step))
+        padded = ((length + step - 1) // step * step for length in (height, width))
+        features = _take(batch, *padded)
         skips: list[Tensor] = []
         for block in self.contracting:
             if skips:
@@ -87,23 +88,13 @@ class UNet(nn.Module):
         return {"out": _take(self.classifier(features), height, width)}
 
 
-def _round_up(length: int, step: int) -> int:
-    """The next multiple of `step`."""
-    return (length + step - 1) // step * step
-
-
 def _take(features: Tensor, height: int, width: int) -> Tensor:
-    """Features (N, C, h, w) cut, or their last row and column repeated, to (N, C, height, width).
+    """Cut features (N, C, h, w), or repeat their last row and column, to (N, C, height, width).
 
-    By index, since slices and padding would tie an exported program to sizes like the example's.
+    Indexing is used since slices and padding would tie an exported program to the example's sizes.
     """
     rows, columns = (
         torch.arange(length, device=features.device).clamp(max=present - 1)
         for length, present in zip((height, width), features.shape[-2:], strict=True)
     )
     return features.index_select(2, rows).index_select(3, columns)
-
-
-def unet(num_classes: int = 21) -> UNet:
-    """The 2015 network with random weights."""
-    return UNet(num_classes)

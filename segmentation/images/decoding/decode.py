@@ -43,8 +43,8 @@ def decode(
         if modes:
             return Decoded(_png_values(subject, data, modes))
         image, notes, extent = READERS[kind](subject, data, max_megapixels)
-        upright = to_rgb(image, extent)
-        return Decoded(upright.pixels, (*notes, *upright.notes))
+        pixels, more = to_rgb(image, extent)
+        return Decoded(pixels, (*notes, *more))
 
 
 def _png_values(subject: str, data: bytes, modes: Sequence[str]) -> np.ndarray:

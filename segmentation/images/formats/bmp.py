@@ -1,7 +1,7 @@
-"""BMP files, decoded here: run lengths and bit masks are where general decoders lose their place.
+"""A BMP reader: general decoders get run lengths and bit masks wrong.
 
-Rows are unpacked by Pillow's raw decoder. Fields: Microsoft's BITMAPFILEHEADER, BITMAPINFOHEADER
-and BITMAPV5HEADER; OS/2's older ones have the same at their places, or less.
+Pillow's raw decoder unpacks the rows. Fields: Microsoft's BITMAPFILEHEADER, BITMAPINFOHEADER and
+BITMAPV5HEADER; OS/2's older headers have the same fields at these offsets, or fewer.
 """
 
 import struct
@@ -13,7 +13,7 @@ from PIL import Image
 from segmentation.errors import ImageError
 
 _RGB, _RLE8, _RLE4, _MASKS, _JPEG, _PNG, _ALPHA_MASKS = range(7)
-_DIB = 14  # where the second header begins, whose first field is its size
+_DIB = 14  # offset of the second header, whose first field is its size
 _MASKS_AT = _DIB + 40
 _INDEXED = {1: "P;1", 2: "P;2", 4: "P;4", 8: "P"}
 _BITS = (*_INDEXED, 16, 24, 32)
@@ -27,24 +27,24 @@ class _Header(NamedTuple):
     top_down: bool
     bits: int
     compression: int
-    colors: int  # in the palette; 0 stands for all that the bits can tell apart
+    colors: int  # in the palette; 0 for as many as the bits allow
     masks: tuple[int, ...]  # red, green, blue, alpha
     palette_at: int
     entry: int  # bytes of a palette entry
 
 
 class BmpReader:
-    """A BMP whose header was read.
+    """A BMP file with a parsed header.
 
     Args:
-        subject: How a message calls the file.
+        subject: The file's name in messages.
         data: The file's bytes.
 
     Attributes:
         size: (width, height).
 
     Raises:
-        ImageError: A BMP of a kind that is not read, named; or one without its header.
+        ImageError: A kind of BMP that is not read, by name; or a header that is cut short.
     """
 
     def __init__(self, subject: str, data: bytes) -> None:
@@ -52,12 +52,12 @@ class BmpReader:
         self._header = header = _read_header(subject, data)
         self.size = header.width, header.height
         (self._pixels_at,) = struct.unpack_from("<I", data, 10)
-        if self._pixels_at < header.palette_at:  # some writers leave it out
+        if self._pixels_at < header.palette_at:  # some writers leave the offset out
             colors = (header.colors or 1 << header.bits) if header.bits <= 8 else header.colors
             self._pixels_at = header.palette_at + colors * header.entry
 
     def load(self) -> Image.Image:
-        """The picture, of mode P, RGB or RGBA.
+        """Decode the image, to mode P, RGB or RGBA.
 
         Raises:
             ImageError: The file is cut short or damaged.
@@ -85,19 +85,19 @@ class BmpReader:
         return (self._header.width * self._header.bits + 31) // 32 * 4
 
     def _stored(self) -> memoryview | bytes:
-        """The rows as the file stores them; the last one's padding may be missing."""
+        """Return the rows as stored; only the padding of the last one may be missing."""
         header, stored = self._header, memoryview(self._data)[self._pixels_at :]
-        whole = self._stride * header.height
-        if len(stored) < whole - self._stride + (header.width * header.bits + 7) // 8:
+        size = self._stride * header.height
+        if len(stored) < size - self._stride + (header.width * header.bits + 7) // 8:
             raise ImageError(f"{self._subject} is cut short: rows are missing. Copy it again.")
-        return stored[:whole] if len(stored) >= whole else bytes(stored).ljust(whole, b"\0")
+        return stored[:size] if len(stored) >= size else bytes(stored).ljust(size, b"\0")
 
     def _rows(self, mode: str, raw_mode: str) -> Image.Image:
         step = 1 if self._header.top_down else -1
         return Image.frombytes(mode, self.size, self._stored(), "raw", raw_mode, self._stride, step)
 
     def _palette(self) -> bytes:
-        """256 colours; those that the file does not give are black, as in browsers."""
+        """Return 256 colours; those that the file lacks are black, as in browsers."""
         header = self._header
         room = max(0, self._pixels_at - header.palette_at) // header.entry
         count = min(header.colors or 256, 1 << header.bits, room)
@@ -107,7 +107,7 @@ class BmpReader:
         return colors.tobytes()
 
     def _masked(self) -> Image.Image:
-        """Pixels of 16 or 32 bits, of which masks say which belong to which colour."""
+        """Decode pixels of 16 or 32 bits, in which bit masks mark the channels."""
         header, stored = self._header, self._stored()
         values = np.frombuffer(stored, f"<u{header.bits // 8}").reshape(header.height, -1)
         if not header.top_down:
@@ -120,32 +120,33 @@ class BmpReader:
             bands = np.stack([_scaled(strip, mask) for mask in masks], -1)  # (rows, width, 3 or 4)
             opaque |= len(masks) == 4 and bool(bands[..., 3].any())
             image.paste(Image.fromarray(bands), (0, top))
-        # where alpha is 0 everywhere its writer did not mean it: programs show the colours
+        # an alpha of 0 everywhere is not meant: other programs show the colours
         return image if opaque or len(masks) == 3 else image.convert("RGB")
 
     def _profile(self) -> bytes | None:
-        """The embedded colour profile of a BITMAPV5HEADER."""
+        """Return the embedded colour profile of a BITMAPV5HEADER."""
         if int.from_bytes(self._data[_DIB : _DIB + 4], "little") != 124:
             return None
         kind, at, size = struct.unpack_from("<56x4s48x4xII", self._data, _DIB)
         at += _DIB
-        return self._data[at : at + size] if kind == b"DEBM" and size else None  # MBED, turned
+        # "MBED" (PROFILE_EMBEDDED) in little-endian order
+        return self._data[at : at + size] if kind == b"DEBM" and size else None
 
 
 def unpack_runs(data: bytes, size: tuple[int, int], nibbles: bool, subject: str) -> bytearray:
-    """Run lengths as indices.
+    """Decompress run lengths (RLE4, RLE8) to palette indices.
 
     Args:
         data: Pairs of a count and a value, or escapes.
-        size: (width, height) of the picture.
+        size: (width, height) of the image.
         nibbles: Two indices a byte (RLE4) instead of one (RLE8).
-        subject: How a message calls the file.
+        subject: The file's name in messages.
 
     Returns:
-        An index a byte, row by row in the file's order; skipped ones are 0.
+        One byte an index, row by row in the file's order; skipped pixels are 0.
 
     Raises:
-        ImageError: The data ends before the picture does, or goes on beyond it.
+        ImageError: The data ends before the image does, or continues beyond it.
     """
     width, height = size
     indices = bytearray(width * height)
@@ -156,7 +157,7 @@ def unpack_runs(data: bytes, size: tuple[int, int], nibbles: bool, subject: str)
         if count == 0 and value == 0:  # end of the row
             x, y = 0, y + 1
             continue
-        if count == 0 and value == 1:  # end of the picture
+        if count == 0 and value == 1:  # end of the image
             return indices
         if count == 0 and value == 2:  # a jump
             x, y, at = x + data[at : at + 1][0], y + data[at + 1 : at + 2][0], at + 2
@@ -164,7 +165,7 @@ def unpack_runs(data: bytes, size: tuple[int, int], nibbles: bool, subject: str)
         if count:
             run = bytes((value >> 4, value & 15)) * 128 if nibbles else bytes((value,)) * count
             run = run[:count]
-        else:  # as many indices as they are, in whole pairs of bytes
+        else:  # uncompressed indices, padded to an even number of bytes
             used = (value + 1) // 2 if nibbles else value
             run = data[at : at + used]
             if len(run) < used:
@@ -174,8 +175,8 @@ def unpack_runs(data: bytes, size: tuple[int, int], nibbles: bool, subject: str)
                 run = bytes(half for pair in run for half in (pair >> 4, pair & 15))[:value]
         if y >= height:
             raise ImageError(f"{subject} is damaged: its run lengths go beyond its last row.")
-        kept = run[: max(0, width - x)]  # writers may pad rows
-        indices[y * width + x : y * width + x + len(kept)] = kept
+        visible = run[: max(0, width - x)]  # writers may pad rows
+        indices[y * width + x : y * width + x + len(visible)] = visible
         x += len(run)
     if y >= height or (y == height - 1 and x >= width):
         return indices
@@ -183,14 +184,14 @@ def unpack_runs(data: bytes, size: tuple[int, int], nibbles: bool, subject: str)
 
 
 def _scaled(values: np.ndarray, mask: int) -> np.ndarray:
-    """The bits of a mask as 0 to 255: rint(255 * value / greatest)."""
+    """Return the bits of a mask scaled to 0 to 255: rint(255 * value / greatest)."""
     if not mask:
         return np.zeros(values.shape, np.uint8)
     shift = (mask & -mask).bit_length() - 1
-    most = mask >> shift
+    greatest = mask >> shift
     part = (values & mask) >> shift
-    if most != 255:
-        part = (part.astype(np.uint64) * 255 + most // 2) // most
+    if greatest != 255:
+        part = (part.astype(np.uint64) * 255 + greatest // 2) // greatest
     return part.astype(np.uint8)
 
 
@@ -206,12 +207,12 @@ def _read_header(subject: str, data: bytes) -> _Header:
         compression = struct.unpack_from("<I", data, _DIB + 16)[0] if size >= 20 else _RGB
         colors = struct.unpack_from("<I", data, _DIB + 32)[0] if size >= 36 else 0
         masks, end = _read_masks(data, size, bits, compression)
-        size_of = (width, abs(height), height < 0)
-        header = _Header(*size_of, bits, compression, colors, masks, end, 4)
-    odd = _oddity(header, size)
-    if odd:
+        shape = (width, abs(height), height < 0)
+        header = _Header(*shape, bits, compression, colors, masks, end, 4)
+    kind = _unread_kind(header, size)
+    if kind:
         raise ImageError(
-            f"{subject} is {odd}, which is not read here. "
+            f"{subject} is {kind}, which is not read here. "
             "Open it in an image editor and save it as PNG or as a 24-bit BMP."
         )
     if header.bits in _DEFAULT_MASKS and header.compression == _RGB:
@@ -220,7 +221,7 @@ def _read_header(subject: str, data: bytes) -> _Header:
 
 
 def _read_masks(data: bytes, size: int, bits: int, compression: int) -> tuple[tuple[int, ...], int]:
-    """Red, green, blue and alpha, and where the palette begins."""
+    """Return the masks of red, green, blue and alpha, and the offset of the palette."""
     end = _DIB + size
     if compression not in (_MASKS, _ALPHA_MASKS) or bits not in _DEFAULT_MASKS:
         return (), end
@@ -230,8 +231,8 @@ def _read_masks(data: bytes, size: int, bits: int, compression: int) -> tuple[tu
     return (*struct.unpack_from(f"<{count}I", data, _MASKS_AT), 0)[:4], end
 
 
-def _oddity(header: _Header, size: int) -> str | None:
-    """What keeps a BMP from being read, with an article."""
+def _unread_kind(header: _Header, size: int) -> str | None:
+    """Return the kind of a BMP that is not read, with an article; None for one that is."""
     bits, compression = header.bits, header.compression
     if compression == _JPEG and bits != 24:
         return "a BMP with a JPEG inside (BI_JPEG compression)"
@@ -239,8 +240,8 @@ def _oddity(header: _Header, size: int) -> str | None:
         return "a BMP with a PNG inside (BI_PNG compression)"
     if bits not in _BITS:
         return f"a BMP of {bits}-bit pixels"
-    fitting = {_RGB: _BITS, _RLE8: (8,), _RLE4: (4,), _MASKS: (16, 32), _ALPHA_MASKS: (16, 32)}
-    if bits not in fitting.get(compression, ()):
+    depths = {_RGB: _BITS, _RLE8: (8,), _RLE4: (4,), _MASKS: (16, 32), _ALPHA_MASKS: (16, 32)}
+    if bits not in depths.get(compression, ()):
         return f"a BMP of {bits}-bit pixels with compression {compression}"
     if compression in (_RLE4, _RLE8) and header.top_down:
         return "a BMP of run lengths from the top down"

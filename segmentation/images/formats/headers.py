@@ -23,13 +23,8 @@ JPEG_SCAN, JPEG_END = 0xDA, 0xD9
 JPEG_FRAMES = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0), 0xF7)
 _JPEG_WITHOUT_LENGTH = (0x01, *range(0xD0, 0xD9))
 _UNREAD_JPEGS = {
-    0xC5: "a hierarchical JPEG",
-    0xC6: "a hierarchical JPEG",
-    0xC7: "a hierarchical JPEG",
+    **dict.fromkeys((0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF), "a hierarchical JPEG"),
     0xCB: "a lossless JPEG with arithmetic coding",
-    0xCD: "a hierarchical JPEG",
-    0xCE: "a hierarchical JPEG",
-    0xCF: "a hierarchical JPEG",
     0xF7: "a JPEG-LS picture",
 }
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xff]")

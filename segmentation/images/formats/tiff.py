@@ -1,7 +1,7 @@
-"""TIFF files: the samples of `tiff_samples` as a picture that a screen can show.
+"""A TIFF reader: turn the samples of `tiff_samples` into an image that a screen can show.
 
-What is not read is refused by name (`tiff_facts`); what would be nearly black is stretched, with a
-note. JPEG and fax compression, which decide themselves what they hold, are left to Pillow.
+`tiff_support` refuses kinds that are not read, by name. An image that would be nearly black is
+stretched, with a note. Pillow decodes JPEG and fax compression, which fix what the samples mean.
 """
 
 import io
@@ -12,7 +12,7 @@ from PIL import Image, TiffImagePlugin
 
 from segmentation.errors import ImageError
 from segmentation.images.formats import tiff_tags as tag
-from segmentation.images.formats.tiff_samples import check_extent, sample_blocks
+from segmentation.images.formats.tiff_samples import chunk_layout, sample_blocks
 from segmentation.images.formats.tiff_support import (
     BYTES,
     CCITT,
@@ -26,7 +26,13 @@ from segmentation.images.formats.tiff_support import (
     Facts,
     read_facts,
 )
-from segmentation.images.value_range import DARK, LIMITS, ValueRange, conventional_range
+from segmentation.images.value_range import (
+    DARK,
+    LIMITS,
+    ValueRange,
+    conventional_range,
+    stretched,
+)
 
 PAGES_NOTE = "several pages: the first is shown"
 
@@ -36,17 +42,17 @@ _ALPHA_MODES = {("L", 1): "La", ("L", 2): "LA", ("RGB", 1): "RGBa", ("RGB", 2): 
 
 
 class TiffReader:
-    """A TIFF whose first directory was read.
+    """A TIFF file with a parsed first directory.
 
     Args:
-        subject: How a message calls the file.
+        subject: The file's name in messages.
         data: The file's bytes.
 
     Attributes:
         size: (width, height) as stored.
 
     Raises:
-        ImageError: A TIFF of a kind that is not read, named.
+        ImageError: A kind of TIFF that is not read, by name.
     """
 
     def __init__(self, subject: str, data: bytes) -> None:
@@ -55,17 +61,17 @@ class TiffReader:
         self.size = facts.width, facts.height
 
     def load(self) -> tuple[Image.Image, list[str]]:
-        """The first picture, its orientation as EXIF, and notes for the person.
+        """Decode the first image, with its orientation as EXIF, and notes for the user.
 
         Raises:
             ImageError: The file is cut short or damaged.
         """
         facts = self._facts
         notes = [PAGES_NOTE] if facts.pages else []
-        check_extent(self._subject, self._data, facts)
+        chunk_layout(self._subject, self._data, facts)  # refuses a file that is cut short
         if facts.compression in (*CCITT, *JPEG):
             with TiffImagePlugin.TiffImageFile(io.BytesIO(self._data)) as image:
-                image.load()  # turns it, too
+                image.load()  # applies the orientation, too
                 return image, notes
         try:
             image = self._painted(notes)
@@ -75,7 +81,7 @@ class TiffReader:
                 f"{self._subject} is damaged, or cut short: its pixels ({name} compression) "
                 "cannot be unpacked. Copy it again."
             ) from error
-        image.getexif()[_ORIENTATION] = facts.directory.one(tag.ORIENTATION, 1)
+        image.getexif()[_ORIENTATION] = facts.directory.number(tag.ORIENTATION, 1)
         profile = facts.directory.raw(tag.PROFILE)
         if profile:
             image.info["icc_profile"] = profile
@@ -92,7 +98,7 @@ class TiffReader:
         return image
 
     def _converter(self, notes: list[str]) -> tuple[str, Callable[[np.ndarray], np.ndarray]]:
-        """Pillow's mode, and what makes its channels of (rows, W, samples)."""
+        """Return Pillow's mode, and a function from (rows, W, samples) to its channels."""
         facts = self._facts
         if facts.photometric == PALETTE:
             colors = _color_map(facts)
@@ -105,8 +111,8 @@ class TiffReader:
             mode, used = _ALPHA_MODES[mode, facts.alpha], facts.colors + 1
         if facts.colors == 3 and (facts.photometric != 2 or facts.samples > used):
             notes.append(f"{facts.samples} bands: the first three are shown as red, green, blue")
-        whole = float(2**facts.bits - 1) if facts.format == UINT else 1.0
-        shown = ValueRange(0.0, whole, None) if facts.photometric == CMYK else self._range()
+        opaque = float(2**facts.bits - 1) if facts.format == UINT else 1.0
+        shown = ValueRange(0.0, opaque, None) if facts.photometric == CMYK else self._range()
         if shown.note:
             notes.append(shown.note)
 
@@ -116,32 +122,28 @@ class TiffReader:
                 color = 255 - color
             if used == facts.colors:
                 return color
-            alpha = _scaled(block[..., facts.colors : used], 0.0, whole)
+            alpha = _scaled(block[..., facts.colors : used], 0.0, opaque)
             return np.concatenate([color, alpha], -1)
 
         return mode, to_8_bits
 
     def _range(self) -> ValueRange:
-        """Black and white: fixed for few bits, told by the file, or found in its values."""
+        """Return black and white: fixed for few bits, from a field, or from the values."""
         facts = self._facts
-        most = float(2**facts.bits - 1)
+        limit = float(2**facts.bits - 1)
         if facts.format == UINT and facts.bits <= 8:
-            return ValueRange(0.0, most, None)
-        told = max(facts.directory.many(tag.MOST_VALUE)[: facts.colors], default=0)
-        low, high = self._extremes(DARK * most if facts.format == UINT and not told else np.inf)
-        if facts.format == UINT and 0 < told < most and high <= told:
-            return ValueRange(0.0, float(told), None)
+            return ValueRange(0.0, limit, None)
+        declared = max(facts.directory.numbers(tag.MAX_VALUE)[: facts.colors], default=0)
+        enough = DARK * limit if facts.format == UINT and not declared else np.inf
+        low, high = self._extremes(enough)
+        if facts.format == UINT and 0 < declared < limit and high <= declared:
+            return ValueRange(0.0, float(declared), None)
         if facts.format == UINT and facts.bits <= 16:
-            return conventional_range(low, high, (0.0, most))
-        limits = LIMITS["f" if facts.format == FLOAT else "i"]
-        if facts.format == UINT:
-            return conventional_range(low, high, limits)
-        if facts.format == FLOAT:
-            return conventional_range(low, high, limits)
-        return conventional_range(min(low, -1.0) if low < 0 else low, high, limits)
+            return conventional_range(low, high, (0.0, limit))
+        return conventional_range(low, high, LIMITS["f" if facts.format == FLOAT else "i"])
 
     def _extremes(self, enough: float) -> tuple[float, float]:
-        """The least and greatest finite colour value; the search ends at one of `enough`."""
+        """Return the least and greatest finite colour value, or stop at the first of `enough`."""
         facts, low, high = self._facts, np.inf, -np.inf
         nodata = _nodata(facts)
         for _, block in sample_blocks(self._subject, self._data, facts):
@@ -158,7 +160,7 @@ class TiffReader:
 
 
 def _nodata(facts: Facts) -> float | None:
-    """The value that GDAL's field says stands for no measurement."""
+    """Return the value in GDAL's field that stands for no measurement."""
     text = facts.directory.raw(tag.NODATA).rstrip(b"\0 ")
     try:
         return float(text) if text else None
@@ -167,23 +169,21 @@ def _nodata(facts: Facts) -> float | None:
 
 
 def _color_map(facts: Facts) -> np.ndarray:
-    """(256, 3) uint8; colours that the file does not give are black."""
-    values = np.array(facts.directory.many(tag.COLOR_MAP), np.uint16)
+    """Return (256, 3) uint8; colours that the file lacks are black."""
+    values = np.array(facts.directory.numbers(tag.COLOR_MAP), np.uint16)
     values = values[: len(values) // 3 * 3].reshape(3, -1).T[:256]
-    # 16 bits by the standard; old writers gave 8, which libtiff tells apart in the same way
+    # 16 bits by the standard; old writers stored 8. libtiff makes the same distinction.
     colors = values >> 8 if values.max() >= 256 else values
     return np.pad(colors.astype(np.uint8), ((0, 256 - len(colors)), (0, 0)))
 
 
 def _scaled(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """rint(255 * (value - low) / (high - low)) within 0 to 255, uint8; no number becomes 0."""
+    """Return the same as `stretched`, by a table for small whole numbers."""
     if values.dtype == np.uint8 and (low, high) == (0.0, 255.0):
         return values
     if values.dtype.kind == "u" and values.dtype.itemsize <= 2 and low == 0:
-        most = int(high)
-        numbers = np.arange(most + 1, dtype=np.uint32)
-        table = ((numbers * 255 + most // 2) // most).astype(np.uint8)
+        limit = int(high)
+        numbers = np.arange(limit + 1, dtype=np.uint32)
+        table = ((numbers * 255 + limit // 2) // limit).astype(np.uint8)
         return np.take(table, values, mode="clip")
-    scaled = (values.astype(np.float64) - low) * (255 / (high - low or 1))
-    scaled = np.nan_to_num(scaled, nan=0.0, posinf=255.0, neginf=0.0)
-    return np.rint(scaled.clip(0, 255)).astype(np.uint8)
+    return stretched(values, low, high)

@@ -1,9 +1,9 @@
-"""The numbers that a TIFF stores, row by row, as libtiff unpacks them and nobody interprets them.
+"""Read a TIFF's samples row by row, unpacked by libtiff and not interpreted.
 
-Pillow's own table of TIFF modes leaves out half of what a file can be, so only its decompression is
-used: each group of strips or tiles is handed to it as a gray picture of bytes. Byte order,
-predictors and packed bits are undone here (TIFF 6.0, sections 7, 14 and 15; predictor 3: Adobe
-Photoshop TIFF Technical Note 3).
+Pillow's table of TIFF modes lacks half of what a file can be, so only its decompression is used: it
+gets each group of strips or tiles as a gray image of bytes. This module undoes byte order,
+predictors and packed bits (TIFF 6.0, sections 7, 14 and 15; predictor 3: Adobe Photoshop TIFF
+Technical Note 3).
 """
 
 import io
@@ -22,61 +22,58 @@ _GROUP_BYTES = 4 << 20
 _KINDS = {UINT: "u", 2: "i", FLOAT: "f"}
 
 
-class _Layout(NamedTuple):
-    """How the chunks (strips or tiles) of one plane lie."""
+class Layout(NamedTuple):
+    """The grid of chunks (strips or tiles) of one plane."""
 
     rows: int  # of a chunk
     columns: int  # of a chunk, in pixels
-    across: int  # chunks beside each other
-    down: int
-    samples: int  # a pixel
+    across: int  # chunks in a row
+    down: int  # rows of chunks
+    samples: int  # per pixel
     offsets: np.ndarray  # of all planes
     counts: np.ndarray
 
 
 def sample_blocks(subject: str, data: bytes, facts: Facts) -> Iterator[tuple[int, np.ndarray]]:
-    """The samples from top to bottom, some megabytes at a time.
+    """Yield the samples from top to bottom, some megabytes at a time.
 
     Args:
-        subject: How a message calls the file.
+        subject: The file's name in messages.
         data: The file's bytes.
-        facts: Of its first picture.
+        facts: The layout of its first image.
 
     Yields:
-        The first row's number, and (rows, W, samples) of the file's own type; depths that no type
-        has come as uint8 or uint16.
+        The first row's number, and (rows, W, samples) of the file's own type; uint8 or uint16 for
+        bit depths without a type.
 
     Raises:
-        ImageError: The file is cut short, or its strips or tiles cannot be.
+        ImageError: The file is cut short, or its strips or tiles are impossible.
         OSError: libtiff cannot unpack one.
     """
-    layout = _layout(subject, data, facts)
+    layout = chunk_layout(subject, data, facts)
     planes = [_plane_blocks(data, facts, layout, plane) for plane in _planes(facts)]
     for blocks in zip(*planes, strict=True):
-        top = blocks[0][0]
-        yield (
-            top,
-            np.concatenate([block for _, block in blocks], -1) if planes[1:] else blocks[0][1],
-        )
-
-
-def check_extent(subject: str, data: bytes, facts: Facts) -> None:
-    """Raise what `sample_blocks` would of a file that ends before its pixels do."""
-    _layout(subject, data, facts)
+        tops, parts = zip(*blocks, strict=True)
+        yield tops[0], np.concatenate(parts, -1) if parts[1:] else parts[0]
 
 
 def _planes(facts: Facts) -> range:
     return range(facts.samples if facts.planar else 1)
 
 
-def _layout(subject: str, data: bytes, facts: Facts) -> _Layout:
+def chunk_layout(subject: str, data: bytes, facts: Facts) -> Layout:
+    """Return the grid of strips or tiles.
+
+    Raises:
+        ImageError: The file is cut short, or its strips or tiles are impossible.
+    """
     directory, samples = facts.directory, 1 if facts.planar else facts.samples
     tiled = tag.TILES in directory.tags
     if tiled:
-        columns, rows = directory.one(tag.TILE_WIDTH, 0), directory.one(tag.TILE_HEIGHT, 0)
+        columns, rows = directory.number(tag.TILE_WIDTH, 0), directory.number(tag.TILE_HEIGHT, 0)
         offsets, counts = directory.tags[tag.TILES], directory.tags.get(tag.TILE_BYTES)
     else:
-        columns, rows = facts.width, min(directory.one(tag.ROWS, facts.height), facts.height)
+        columns, rows = facts.width, min(directory.number(tag.ROWS, facts.height), facts.height)
         offsets, counts = directory.tags.get(tag.STRIPS), directory.tags.get(tag.STRIP_BYTES)
     if not rows or not columns or offsets is None or not len(offsets):
         raise ImageError(f"{subject} is a damaged TIFF: it has no strips or tiles.")
@@ -89,7 +86,7 @@ def _layout(subject: str, data: bytes, facts: Facts) -> _Layout:
     if counts is None or len(offsets) < needed or len(counts) < needed:
         raise ImageError(f"{subject} is a damaged TIFF: strips or tiles are missing in its list.")
     offsets, counts = offsets[:needed].astype(np.int64), counts[:needed].astype(np.int64)
-    if plain:  # libtiff, too, knows better than the numbers that some writers give
+    if plain:  # computed, as libtiff does: some writers store wrong ones
         last = facts.height - (down - 1) * rows
         counts = np.full(needed, rows * row_bytes)
         if not tiled:
@@ -98,7 +95,7 @@ def _layout(subject: str, data: bytes, facts: Facts) -> _Layout:
         raise ImageError(f"{subject} is a TIFF some of whose strips or tiles are left out.")
     if (offsets + counts > len(data)).any():
         raise ImageError(f"{subject} is cut short: it ends before its pixels do. Copy it again.")
-    return _Layout(rows, columns, across, down, samples, offsets, counts)
+    return Layout(rows, columns, across, down, samples, offsets, counts)
 
 
 def _row_bytes(facts: Facts, columns: int, samples: int) -> int:
@@ -106,17 +103,17 @@ def _row_bytes(facts: Facts, columns: int, samples: int) -> int:
 
 
 def _plane_blocks(
-    data: bytes, facts: Facts, layout: _Layout, plane: int
+    data: bytes, facts: Facts, layout: Layout, plane: int
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """One plane: rows of whole chunks, and of a chunk's part where it is large and not packed."""
+    """Yield one plane: rows of whole chunks, or of parts of large uncompressed chunks."""
     row_bytes = _row_bytes(facts, layout.columns, layout.samples)
     first = plane * layout.across * layout.down
-    whole = max(1, _GROUP_BYTES // (layout.rows * row_bytes * layout.across))
-    for line in range(0, layout.down, whole):
-        lines = min(whole, layout.down - line)
-        chunks = slice(first + line * layout.across, first + (line + lines) * layout.across)
-        top = line * layout.rows
-        rows = min(lines * layout.rows, facts.height - top)
+    group = max(1, _GROUP_BYTES // (layout.rows * row_bytes * layout.across))
+    for start in range(0, layout.down, group):
+        count = min(group, layout.down - start)
+        chunks = slice(first + start * layout.across, first + (start + count) * layout.across)
+        top = start * layout.rows
+        rows = min(count * layout.rows, facts.height - top)
         rows_of = _unpacked(data, facts, layout, chunks, rows)
         step = max(1, _GROUP_BYTES // (row_bytes * layout.across))
         for at in range(0, rows, step):
@@ -127,18 +124,18 @@ def _plane_blocks(
 
 
 def _unpacked(
-    data: bytes, facts: Facts, layout: _Layout, chunks: slice, rows: int
+    data: bytes, facts: Facts, layout: Layout, chunks: slice, rows: int
 ) -> Callable[[int, int], np.ndarray]:
-    """What these chunks hold: a function from a first row and a last one to their bytes.
+    """Return a function from a first and a last row to the bytes of these chunks.
 
-    It gives (rows, across, bytes of a chunk's row) uint8.
+    Its result is (rows, across, bytes of a chunk's row) uint8.
     """
     row_bytes = _row_bytes(facts, layout.columns, layout.samples)
     offsets, counts = layout.offsets[chunks].tolist(), layout.counts[chunks].tolist()
-    tiled, lines = tag.TILES in facts.directory.tags, len(offsets) // layout.across
-    turned = facts.directory.one(tag.FILL_ORDER, 1) == 2
+    tiled, down = tag.TILES in facts.directory.tags, len(offsets) // layout.across
+    is_reversed = facts.directory.number(tag.FILL_ORDER, 1) == 2
     if facts.compression not in NONE:
-        size = (row_bytes * layout.across, lines * layout.rows) if tiled else (row_bytes, rows)
+        size = (row_bytes * layout.across, down * layout.rows) if tiled else (row_bytes, rows)
         tile = (row_bytes, layout.rows) if tiled else None
         parts = [data[at : at + count] for at, count in zip(offsets, counts, strict=True)]
         image = _through_libtiff(parts, facts.compression, size, layout.rows, tile)
@@ -152,11 +149,12 @@ def _unpacked(
         np.frombuffer(data, np.uint8, count, at).reshape(-1, row_bytes)
         for at, count in zip(offsets, counts, strict=True)
     ]
-    whole = stored[0] if len(stored) == 1 else np.concatenate(stored)  # chunk by chunk
+    pixels = stored[0] if len(stored) == 1 else np.concatenate(stored)  # chunk by chunk
     if tiled:
-        whole = whole.reshape(lines, layout.across, layout.rows, row_bytes).swapaxes(1, 2)
-    whole = whole.reshape(-1, layout.across, row_bytes)
-    return lambda first, last: _reversed_bits(whole[first:last]) if turned else whole[first:last]
+        pixels = pixels.reshape(down, layout.across, layout.rows, row_bytes).swapaxes(1, 2)
+    pixels = pixels.reshape(-1, layout.across, row_bytes)
+    reorder = _reversed_bits if is_reversed else lambda part: part
+    return lambda first, last: reorder(pixels[first:last])
 
 
 def _through_libtiff(
@@ -166,44 +164,48 @@ def _through_libtiff(
     rows: int,
     tile: tuple[int, int] | None,
 ) -> Image.Image:
-    """A TIFF of bytes, (width, height), built of packed strips or tiles, and decoded.
+    """Decode packed strips or tiles through a TIFF of gray bytes of (width, height) `size`.
 
-    Four bytes make a pixel where that comes out even, as Pillow bounds the pixels.
+    Where the width allows it, four bytes make a pixel, as Pillow limits the number of pixels.
     """
-    count, depth = len(parts), 1 if (size[0] | (tile or size)[0]) % 4 else 4
-    fields: list[tuple[int, int, list[int]]] = [
-        (tag.WIDTH, 4, [size[0] // depth]),
-        (tag.HEIGHT, 4, [size[1]]),
-        (tag.COMPRESSION, 3, [compression]),
-        (tag.PHOTOMETRIC, 3, [1 if depth == 1 else 5]),
-        (tag.SAMPLES, 3, [depth]),
-    ]
+    depth = 1 if (size[0] | (tile or size)[0]) % 4 else 4
+    lengths = list(map(len, parts))
+    starts = np.cumsum([8, *lengths])[:-1].tolist()  # behind the file's header
+    fields = {
+        tag.WIDTH: [size[0] // depth],
+        tag.HEIGHT: [size[1]],
+        tag.BITS: [8] * depth,
+        tag.COMPRESSION: [compression],
+        tag.PHOTOMETRIC: [1 if depth == 1 else 5],
+        tag.SAMPLES: [depth],
+    }
     if tile:
-        fields += [(tag.TILE_WIDTH, 4, [tile[0] // depth]), (tag.TILE_HEIGHT, 4, [tile[1]])]
+        fields |= {tag.TILE_WIDTH: [tile[0] // depth], tag.TILE_HEIGHT: [tile[1]]}
+        fields |= {tag.TILES: starts, tag.TILE_BYTES: lengths}
     else:
-        fields += [(tag.ROWS, 4, [rows])]
-    places = (tag.TILES, tag.TILE_BYTES) if tile else (tag.STRIPS, tag.STRIP_BYTES)
-    bits_at = 8 + 2 + 12 * (len(fields) + 3) + 4
-    lists_at = bits_at + 8
-    starts = np.cumsum([lists_at + 8 * count, *map(len, parts)])[:count].tolist()
-    lists = struct.pack(f"<4H{2 * count}I", 8, 8, 8, 8, *starts, *map(len, parts))
-    fields += [(tag.BITS, 3, [8] * depth)]
-    fields += [(places[0], 4, starts), (places[1], 4, list(map(len, parts)))]
-    body = struct.pack("<H", len(fields))
-    for number, kind, values in sorted(fields):
-        at = {tag.BITS: bits_at, places[1]: lists_at + 4 * count}.get(number, lists_at)
-        value = values[0] if len(values) == 1 else at
-        body += struct.pack("<HHII", number, kind, len(values), value)
-    file = b"".join([b"II*\0\x08\0\0\0", body, bytes(4), lists, *parts])
+        fields |= {tag.ROWS: [rows], tag.STRIPS: starts, tag.STRIP_BYTES: lengths}
+    directory_at = 8 + sum(lengths)
+    lists_at = directory_at + 2 + 12 * len(fields) + 4
+    entries, lists = struct.pack("<H", len(fields)), b""
+    for number, values in sorted(fields.items()):
+        packed = struct.pack(f"<{len(values)}I", *values)
+        entries += struct.pack("<HHI", number, 4, len(values))  # 4: 32-bit numbers
+        if len(values) == 1:
+            entries += packed
+        else:
+            entries += struct.pack("<I", lists_at + len(lists))
+            lists += packed
+    header = struct.pack("<4sI", b"II*\0", directory_at)
+    file = b"".join([header, *parts, entries, bytes(4), lists])
     with TiffImagePlugin.TiffImageFile(io.BytesIO(file)) as image:
         image.load()
         return image
 
 
-def _samples(raw: np.ndarray, facts: Facts, layout: _Layout) -> np.ndarray:
-    """Bytes (rows, across, bytes) as numbers (rows, across, columns, samples)."""
+def _samples(raw: np.ndarray, facts: Facts, layout: Layout) -> np.ndarray:
+    """Convert bytes (rows, across, bytes) to numbers (rows, across, columns, samples)."""
     shape = (*raw.shape[:2], layout.columns, layout.samples)
-    predictor = facts.directory.one(tag.PREDICTOR, 1)
+    predictor = facts.directory.number(tag.PREDICTOR, 1)
     if facts.compression in (*NONE, 32773):
         predictor = 1
     if facts.bits not in (8, 16, 32, 64):
@@ -212,8 +214,8 @@ def _samples(raw: np.ndarray, facts: Facts, layout: _Layout) -> np.ndarray:
     if predictor == 3:
         steps = raw.reshape(*raw.shape[:2], -1, layout.samples)
         summed = np.cumsum(steps, 2, np.uint8).reshape(*raw.shape[:2], size, -1)
-        turned = np.ascontiguousarray(summed.swapaxes(2, 3))  # bytes of a number, highest first
-        return turned.view(f">f{size}").reshape(shape)
+        numbers = np.ascontiguousarray(summed.swapaxes(2, 3))  # their bytes, highest first
+        return numbers.view(f">f{size}").reshape(shape)
     dtype = np.dtype(f"{facts.directory.order}{_KINDS[facts.format]}{size}")
     numbers = np.ascontiguousarray(raw).view(dtype).reshape(shape)
     if predictor == 2:
@@ -223,7 +225,7 @@ def _samples(raw: np.ndarray, facts: Facts, layout: _Layout) -> np.ndarray:
 
 
 def _unpacked_bits(raw: np.ndarray, bits: int, count: int) -> np.ndarray:
-    """Numbers of any few bits, highest first, that a row packs without gaps."""
+    """Unpack numbers of 1 to 16 bits, highest bit first, from rows without gaps."""
     ones = np.unpackbits(raw, axis=-1)[..., : count * bits].reshape(*raw.shape[:2], count, bits)
     numbers = np.zeros(ones.shape[:-1], np.uint8 if bits <= 8 else np.uint16)
     for bit in range(bits):

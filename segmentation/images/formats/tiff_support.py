@@ -1,5 +1,6 @@
-"""Which TIFFs are read, and what those that are not have: the facts that decide it."""
+"""Decide which TIFFs are read, and name what keeps the others from it."""
 
+import contextlib
 import struct
 from typing import NamedTuple, NoReturn
 
@@ -14,16 +15,17 @@ CIELAB = 8
 NONE, CCITT, JPEG = (1,), (2, 3, 4), (7,)
 BYTES = {1: "", 5: "LZW", 8: "Deflate", 32946: "Deflate", 32773: "PackBits"}
 BYTES |= {34925: "LZMA", 50000: "Zstandard"}
-"""Compressions of bytes, whatever they mean."""
+"""Compressions that do not depend on what the bytes mean."""
 
-_OTHERS = {6: "old-style JPEG", 50001: "WebP", 34887: "LERC", 34892: "lossy JPEG"}
-_OTHERS |= dict.fromkeys((33003, 33004, 33005, 34712), "JPEG 2000")
-_OTHERS |= dict.fromkeys((50002, 52546), "JPEG XL")
-_OTHERS |= {32766: "NeXT", 32809: "ThunderScan", 34676: "LogLuv", 34677: "LogLuv"}
-_OTHERS |= {22610: "JPEG XR", 34661: "JBIG", 9: "JBIG", 10: "JBIG", 33007: "Nikon JPEG"}
-_RAW_PHOTOMETRICS = {32803: "a sensor's mosaic", 34892: "a sensor's linear values"}
-_RAW_COMPRESSIONS = {34713: "Nikon NEF", 32767: "Sony ARW", 32769: "packed sensor values"}
-_RAW_COMPRESSIONS |= {32770: "Samsung SRW", 65535: "Pentax PEF", 65000: "Kodak"}
+_UNREAD_COMPRESSIONS = {6: "old-style JPEG", 50001: "WebP", 34887: "LERC", 34892: "lossy JPEG"}
+_UNREAD_COMPRESSIONS |= dict.fromkeys((33003, 33004, 33005, 34712), "JPEG 2000")
+_UNREAD_COMPRESSIONS |= dict.fromkeys((50002, 52546), "JPEG XL")
+_UNREAD_COMPRESSIONS |= {32766: "NeXT", 32809: "ThunderScan", 34676: "LogLuv", 34677: "LogLuv"}
+_UNREAD_COMPRESSIONS |= dict.fromkeys((9, 10, 34661), "JBIG")
+_UNREAD_COMPRESSIONS |= {22610: "JPEG XR", 33007: "Nikon JPEG"}
+_RAW_PHOTOMETRICS = (32803, 34892)  # a sensor's mosaic, a sensor's linear values
+# Nikon NEF, Sony ARW, packed sensor values, Samsung SRW, Pentax PEF, Kodak
+_RAW_COMPRESSIONS = (34713, 32767, 32769, 32770, 65535, 65000)
 _MAKES = {b"NIKON": "Nikon NEF", b"SONY": "Sony ARW", b"CANON": "Canon", b"PENTAX": "Pentax PEF"}
 _MAKES |= {b"SAMSUNG": "Samsung SRW", b"HASSELBLAD": "Hasselblad 3FR", b"EASTMAN KODAK": "Kodak"}
 _PHOTOMETRICS = {MASK: "a transparency mask", YCBCR: "YCbCr"}
@@ -32,40 +34,40 @@ _PHOTOMETRICS |= {32844: "LogL", 32845: "LogLuv", 51177: "a depth map", 52527: "
 _FORMATS = {UINT: "", INT: "signed ", FLOAT: "float "}
 _DEPTHS = {UINT: (*range(1, 17), 32, 64), INT: (8, 16, 32, 64), FLOAT: (16, 32, 64)}
 _COLORS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, PALETTE: 1, CMYK: 4, CIELAB: 3}
-_MOST_SAMPLES = 16
+_MAX_SAMPLES = 16
 
 
 class Facts(NamedTuple):
-    """What the first picture of a TIFF is made of."""
+    """The layout of a TIFF's first image."""
 
     directory: Directory
     width: int  # as stored
     height: int
     bits: int
     format: int  # UINT, INT or FLOAT
-    samples: int  # a pixel, extra ones included
+    samples: int  # per pixel, extra ones included
     photometric: int
     compression: int
     planar: bool
     alpha: int  # of the first extra sample: 0 none, 1 premultiplied, 2 straight
-    pages: bool  # whether there are more pictures than this
+    pages: bool  # whether there are more images than this
 
     @property
     def colors(self) -> int:
-        """Samples of a pixel that make its colour; the ones behind them are extra."""
+        """The number of a pixel's samples that make its colour; those after them are extra."""
         bands = self.photometric == BLACK_IS_ZERO and self.samples - bool(self.alpha) >= 3
         return 3 if bands else _COLORS.get(self.photometric, self.samples)
 
 
 def read_facts(subject: str, data: bytes) -> Facts:
-    """The facts, of a TIFF that is read here.
+    """Return the layout of a TIFF that can be read.
 
     Args:
-        subject: How a message calls the file.
+        subject: The file's name in messages.
         data: The file's bytes.
 
     Raises:
-        ImageError: What was found, and what to do about it.
+        ImageError: A TIFF that is not read, with what was found and the remedy.
     """
     try:
         directory = first_directory(data)
@@ -76,39 +78,39 @@ def read_facts(subject: str, data: bytes) -> Facts:
             f"{subject} is cut short: a part of its directory is missing. Copy it again."
         )
     _refuse_raw(subject, data, directory)
-    samples = directory.one(tag.SAMPLES, 1)
-    extras = directory.many(tag.EXTRAS)
+    samples = directory.number(tag.SAMPLES, 1)
+    extras = directory.numbers(tag.EXTRAS)
     facts = Facts(
         directory=directory,
-        width=directory.one(tag.WIDTH, 0),
-        height=directory.one(tag.HEIGHT, 0),
-        bits=directory.one(tag.BITS, 1),
-        format=directory.one(tag.FORMAT, UINT) if directory.one(tag.FORMAT, 1) != 4 else UINT,
+        width=directory.number(tag.WIDTH, 0),
+        height=directory.number(tag.HEIGHT, 0),
+        bits=directory.number(tag.BITS, 1),
+        format=directory.number(tag.FORMAT, UINT) if directory.number(tag.FORMAT, 1) != 4 else UINT,
         samples=samples,
-        photometric=directory.one(tag.PHOTOMETRIC, -1),
-        compression=directory.one(tag.COMPRESSION, 1),
-        planar=directory.one(tag.PLANAR, 1) == 2 and samples > 1,
+        photometric=directory.number(tag.PHOTOMETRIC, -1),
+        compression=directory.number(tag.COMPRESSION, 1),
+        planar=directory.number(tag.PLANAR, 1) == 2 and samples > 1,
         alpha=extras[0] if extras and extras[0] in (1, 2) else 0,
         pages=_has_pages(data, directory),
     )
-    odd = _oddity(facts)
-    if odd:
-        _refuse(subject, odd)
+    reason = _unread_kind(facts)
+    if reason:
+        _refuse(subject, reason)
     return facts
 
 
-def _refuse(subject: str, odd: str) -> NoReturn:
+def _refuse(subject: str, reason: str) -> NoReturn:
     raise ImageError(
-        f"{subject} is a TIFF {odd}, which is not read here. "
+        f"{subject} is a TIFF {reason}, which is not read here. "
         "Save it as an 8-bit RGB TIFF, a PNG or a JPEG."
     )
 
 
-def _oddity(facts: Facts) -> str | None:
-    """What keeps a TIFF from being read."""
+def _unread_kind(facts: Facts) -> str | None:
+    """Return what keeps a TIFF from being read, or None."""
     directory = facts.directory
     if facts.compression not in (*NONE, *CCITT, *JPEG, *BYTES):
-        name = _OTHERS.get(facts.compression, f"number {facts.compression}")
+        name = _UNREAD_COMPRESSIONS.get(facts.compression, f"number {facts.compression}")
         return f"with {name} compression"
     if facts.photometric not in _COLORS and (facts.photometric, facts.compression) != (YCBCR, 7):
         if facts.photometric < 0:
@@ -117,21 +119,21 @@ def _oddity(facts: Facts) -> str | None:
         return (
             f"of {name} samples that are not JPEG-compressed" if name == "YCbCr" else f"of {name}"
         )
-    if len(set(directory.many(tag.BITS))) > 1 or len(set(directory.many(tag.FORMAT))) > 1:
-        return f"of samples with different depths ({directory.many(tag.BITS)} bits)"
+    if len(set(directory.numbers(tag.BITS))) > 1 or len(set(directory.numbers(tag.FORMAT))) > 1:
+        return f"of samples with different depths ({directory.numbers(tag.BITS)} bits)"
     if facts.bits not in _DEPTHS.get(facts.format, ()):
         kind = _FORMATS.get(facts.format, "complex ")
         return f"of {kind}{facts.bits}-bit samples"
-    if directory.one(tag.DEPTH, 1) != 1:
+    if directory.number(tag.DEPTH, 1) != 1:
         return "of a volume"
-    if not 1 <= facts.samples <= _MOST_SAMPLES:
+    if not 1 <= facts.samples <= _MAX_SAMPLES:
         return f"of {facts.samples:,} bands (samples a pixel)"
-    return _odd_colors(facts) or _odd_coding(facts)
+    return _unread_colors(facts) or _unread_coding(facts)
 
 
-def _odd_colors(facts: Facts) -> str | None:
+def _unread_colors(facts: Facts) -> str | None:
     kind, bits, extra = facts.photometric, facts.bits, facts.samples - facts.colors
-    whole_numbers = facts.format == UINT
+    unsigned = facts.format == UINT
     if extra < 0:
         return f"of {facts.samples} bands (samples a pixel) where {facts.colors} are needed"
     if kind in (WHITE_IS_ZERO, BLACK_IS_ZERO) and extra:
@@ -139,24 +141,24 @@ def _odd_colors(facts: Facts) -> str | None:
             return f"of {facts.samples} bands (samples a pixel), none of which is declared as alpha"
         if facts.colors == 3 and facts.samples - bool(facts.alpha) > 4:
             return f"of {facts.samples} bands (samples a pixel), of which no three are named as RGB"
-    if kind == WHITE_IS_ZERO and not whole_numbers:
+    if kind == WHITE_IS_ZERO and not unsigned:
         return f"of {_FORMATS[facts.format]}{bits}-bit samples where white is zero"
-    if facts.alpha and not whole_numbers and facts.format != FLOAT:
+    if facts.alpha and not unsigned and facts.format != FLOAT:
         return f"of signed {bits}-bit samples with alpha"
     if kind == PALETTE and (
-        not whole_numbers or bits > 8 or extra or not facts.directory.many(320)
+        not unsigned or bits > 8 or extra or not facts.directory.numbers(tag.COLOR_MAP)
     ):
         return f"of a palette with {bits}-bit indices and {extra} extra samples"
-    if kind == CMYK and (not whole_numbers or bits not in (8, 16) or extra):
+    if kind == CMYK and (not unsigned or bits not in (8, 16) or extra):
         return f"of {bits}-bit CMYK with {extra} extra samples"
-    if kind == CMYK and facts.directory.one(tag.INKS, 1) != 1:
+    if kind == CMYK and facts.directory.number(tag.INKS, 1) != 1:
         return "of inks other than CMYK"
-    if kind == CIELAB and (not whole_numbers or bits != 8 or extra):
+    if kind == CIELAB and (not unsigned or bits != 8 or extra):
         return f"of {bits}-bit L*a*b* with {extra} extra samples"
     return None
 
 
-def _odd_coding(facts: Facts) -> str | None:
+def _unread_coding(facts: Facts) -> str | None:
     directory, bits = facts.directory, facts.bits
     bilevel = facts.photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO) and facts.samples == bits == 1
     if facts.compression in CCITT and not bilevel:
@@ -171,7 +173,7 @@ def _odd_coding(facts: Facts) -> str | None:
             f"of {facts.samples} {bits}-bit samples (photometric {facts.photometric}"
             f"{', plane by plane' * facts.planar}) with JPEG compression"
         )
-    predictor = directory.one(tag.PREDICTOR, 1)
+    predictor = directory.number(tag.PREDICTOR, 1)
     if facts.compression in (5, 8, 32946, 34925, 50000) and (
         predictor not in (1, 2, 3)
         or (predictor == 2 and (facts.format == FLOAT or bits not in (8, 16, 32, 64)))
@@ -179,42 +181,39 @@ def _odd_coding(facts: Facts) -> str | None:
     ):
         return f"of {bits}-bit samples with predictor {predictor}"
     plain = facts.compression in CCITT or (bilevel and facts.compression in NONE)
-    if directory.one(tag.FILL_ORDER, 1) == 2 and not plain:
+    if directory.number(tag.FILL_ORDER, 1) == 2 and not plain:
         return f"of {bits}-bit samples whose bits are in reversed order (fill order 2)"
     return None
 
 
 def _refuse_raw(subject: str, data: bytes, directory: Directory) -> None:
-    """RAW files are TIFFs whose first picture is mostly a thumbnail."""
+    """Refuse camera RAW files, which are TIFFs whose first image is mostly a thumbnail."""
     make = directory.raw(tag.MAKE).upper()
     name = next((name for start, name in _MAKES.items() if make.startswith(start)), "TIFF")
     if tag.DNG in directory.tags:
         raise ImageError(refusal(subject, f"{RAW} (DNG)"))
-    others = [*directory.many(tag.SUB_DIRECTORIES)[:8], directory.next_at]
-    for one in [directory, *_directories(data, others)]:
-        kind = _RAW_PHOTOMETRICS.get(one.one(tag.PHOTOMETRIC, -1))
-        coded = _RAW_COMPRESSIONS.get(one.one(tag.COMPRESSION, 1))
-        if kind or coded:
+    others = [*directory.numbers(tag.SUB_DIRECTORIES)[:8], directory.next_at]
+    for each in [directory, *_directories(data, others)]:
+        is_raw = each.number(tag.PHOTOMETRIC, -1) in _RAW_PHOTOMETRICS
+        if is_raw or each.number(tag.COMPRESSION, 1) in _RAW_COMPRESSIONS:
             raise ImageError(refusal(subject, f"{RAW} ({name})"))
-    size = directory.one(tag.WIDTH, 0) * directory.one(tag.HEIGHT, 0)
-    reduced = directory.one(tag.SUBFILE, 0) & 1
-    for one in _directories(data, others):
-        if reduced and one.one(tag.WIDTH, 0) * one.one(tag.HEIGHT, 0) > size:
+    size = directory.number(tag.WIDTH, 0) * directory.number(tag.HEIGHT, 0)
+    reduced = directory.number(tag.SUBFILE, 0) & 1
+    for each in _directories(data, others):
+        if reduced and each.number(tag.WIDTH, 0) * each.number(tag.HEIGHT, 0) > size:
             _refuse(subject, "whose first picture is a thumbnail of another one")
 
 
-def _directories(data: bytes, places: list[int]) -> list[Directory]:
-    found = []
-    for at in places:
+def _directories(data: bytes, offsets: list[int]) -> list[Directory]:
+    directories = []
+    for at in offsets:
         if 0 < at < len(data):
-            try:
-                found.append(read_directory(data, at))
-            except struct.error:
-                continue
-    return found
+            with contextlib.suppress(struct.error):
+                directories.append(read_directory(data, at))
+    return directories
 
 
 def _has_pages(data: bytes, directory: Directory) -> bool:
-    """Whether the next directory is a page: no smaller copy, and no mask."""
+    """Return whether the next directory is a page: neither a smaller copy nor a mask."""
     following = _directories(data, [directory.next_at])
-    return bool(following) and not following[0].one(tag.SUBFILE, 0) & 5
+    return bool(following) and not following[0].number(tag.SUBFILE, 0) & 5

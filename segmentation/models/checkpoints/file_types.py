@@ -1,5 +1,6 @@
 """Recognise files that hold no PyTorch weights, so that error messages can name them."""
 
+import contextlib
 import re
 import tarfile
 import zipfile
@@ -10,7 +11,7 @@ _SAVE = "save network.state_dict() with torch.save"
 _EXPORT = "a network of another library cannot be read; rebuild it in PyTorch and " + _SAVE
 
 # first bytes of a file -> kind
-_BEGINNINGS: tuple[tuple[bytes, str], ...] = (
+_FIRST_BYTES: tuple[tuple[bytes, str], ...] = (
     (b"version https://git-lfs", "a Git LFS pointer, not the file: fetch it with git lfs pull"),
     (b"\x89HDF\r\n\x1a\n", f"an HDF5 file, as Keras writes (.h5): {_EXPORT}"),
     (b"\x93NUMPY", f"a NumPy array (.npy): {_SAVE}"),
@@ -59,13 +60,13 @@ def name_kind(path: Path) -> str | None:
     Reads only the beginning of the file, and the entry names of an archive.
 
     Args:
-        path: a file or folder that exists.
+        path: A file or folder that exists.
 
     Returns:
         Text to follow "it is".
 
     Raises:
-        OSError: the file cannot be read.
+        OSError: The file cannot be read.
     """
     if path.is_dir():
         return "a folder: name the file of weights in it"
@@ -75,8 +76,8 @@ def name_kind(path: Path) -> str | None:
         return "empty" if not head else "nothing but zeros, as a broken-off download leaves it"
     if head.startswith(b"PK"):
         return _zip_kind(path)
-    for beginning, kind in _BEGINNINGS:
-        if head.startswith(beginning):
+    for start, kind in _FIRST_BYTES:
+        if head.startswith(start):
             return kind
     if head[4:8] == b"TFL3":
         return _ENDINGS[".tflite"]
@@ -131,9 +132,7 @@ def _onnx_kind(head: bytes, path: Path) -> str | None:
 
 
 def _tar_kind(path: Path) -> str | None:
-    try:
+    with contextlib.suppress(OSError):
         if tarfile.is_tarfile(path):
             return "a tar archive: unpack it"
-    except OSError:
-        pass
     return None

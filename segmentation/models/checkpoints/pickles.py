@@ -53,9 +53,9 @@ class _Placeholder(dict[Any, Any]):
     state: Any = None
 
     def __new__(cls, *args: Any, **_: Any) -> "_Placeholder":
-        made = super().__new__(cls)
-        made.args = args
-        return made
+        instance = super().__new__(cls)
+        instance.args = args
+        return instance
 
     def __init__(self, *_: Any, **__: Any) -> None:
         super().__init__()
@@ -67,14 +67,9 @@ class _Placeholder(dict[Any, Any]):
         return _Placeholder()
 
     def append(self, _: Any) -> None:
-        """Ignore a list item."""
+        """Ignore an item of a list or set."""
 
-    def extend(self, _: Any) -> None:
-        """Ignore a list item."""
-
-    def add(self, _: Any) -> None:
-        """Ignore a set item."""
-
+    extend = add = append
     __hash__ = object.__hash__
     __eq__ = object.__eq__
 
@@ -135,11 +130,11 @@ def sanitized(path: Path) -> Iterator[BinaryIO]:
     """Yield a temporary copy of a checkpoint that holds only data.
 
     Args:
-        path: a file written by `torch.save`, in the zip or the older format.
+        path: A file written by `torch.save`, in the zip or the older format.
 
     Raises:
-        pickle.UnpicklingError: the pickle names a function that runs programs, or is broken.
-        OSError: the file cannot be read, or the temporary file cannot be written.
+        pickle.UnpicklingError: The pickle names a function that runs programs, or is broken.
+        OSError: The file cannot be read, or the temporary file cannot be written.
     """
     with open(path, "rb") as file, tempfile.TemporaryFile() as clean:
         try:
@@ -189,18 +184,18 @@ def _cleaned(file: BinaryIO, *, keep_storages: bool = False) -> bytes:
     """Read the next pickle of a file and return it with only data in it.
 
     Args:
-        file: open at the pickle's first byte.
-        keep_storages: also keep the storages of dropped objects; the older format needs all.
+        file: Open at the pickle's first byte.
+        keep_storages: Also keep the storages of dropped objects; the older format needs all.
     """
     reader = _Reader(file)
     value = reader.load()
     for name in reader.names:
         if _RUNS_CODE.fullmatch(name):
             raise pickle.UnpicklingError(f"it names {name[:80]}, which runs programs")
-    written, clean = io.BytesIO(), _Cleaner()
-    others = list(reader.storages.values()) if keep_storages else []
-    _Writer(written, 2).dump((clean(value), clean(others)))
-    return written.getvalue()
+    target, clean = io.BytesIO(), _Cleaner()
+    storages = list(reader.storages.values()) if keep_storages else []
+    _Writer(target, 2).dump((clean(value), clean(storages)))
+    return target.getvalue()
 
 
 class _Cleaner:
@@ -245,17 +240,17 @@ def _named(value: type) -> Any:
     module, _, name = getattr(value, "name", "").rpartition(".")
     if module not in ("torch", "torch.storage"):
         return None
-    found = getattr(torch if module == "torch" else torch.storage, name, None)
-    is_storage = isinstance(found, type) and name.endswith("Storage")
-    return found if is_storage or isinstance(found, _KINDS) else None
+    member = getattr(torch if module == "torch" else torch.storage, name, None)
+    is_storage = isinstance(member, type) and name.endswith("Storage")
+    return member if is_storage or isinstance(member, _KINDS) else None
 
 
 def _module_parts(value: _Placeholder) -> dict[str, Any] | None:
-    """Return the state dict of a module that was pickled whole, None for any other object."""
+    """Return the state dict of a pickled module, None for any other object."""
     state = value.state
     if not isinstance(state, dict) or not isinstance(state.get("_modules"), dict):
         return None
-    found: dict[str, Any] = {}
+    tensors: dict[str, Any] = {}
     transient = state.get("_non_persistent_buffers_set")
     if isinstance(transient, _Placeholder):  # a set, before protocol 4
         transient = transient.args[0] if transient.args else ()
@@ -263,11 +258,11 @@ def _module_parts(value: _Placeholder) -> dict[str, Any] | None:
     for kind in ("_parameters", "_buffers"):
         own = state.get(kind)
         if isinstance(own, dict):
-            found |= {k: v for k, v in own.items() if v is not None and k not in transient}
+            tensors |= {k: v for k, v in own.items() if v is not None and k not in transient}
     for name, child in state["_modules"].items():
         below = _module_parts(child) if isinstance(child, _Placeholder) else None
-        found |= {f"{name}.{key}": tensor for key, tensor in (below or {}).items()}
-    return found
+        tensors |= {f"{name}.{key}": tensor for key, tensor in (below or {}).items()}
+    return tensors
 
 
 def _pairs(args: tuple[Any, ...]) -> dict[Any, Any]:

@@ -21,7 +21,7 @@ def load_data(path: Path) -> object:
     """Load a file with `weights_only=True`; `pickles` handles the files that this refuses.
 
     Raises:
-        WeightsError: it is broken, or holds more than data.
+        WeightsError: It is broken, or holds more than data.
     """
     try:
         with warnings.catch_warnings():

@@ -31,8 +31,8 @@ def network_state(loaded: Any, expected: Collection[str] | None = None) -> dict[
     """Return the network's tensors under the names that the network uses.
 
     Args:
-        loaded: content of a checkpoint: nested mappings and lists.
-        expected: the network's parameter names. They select among several state dicts and
+        loaded: Content of a checkpoint: nested mappings and lists.
+        expected: The network's parameter names. They select among several state dicts and
             prefixes. None if they are unknown.
 
     Returns:
@@ -92,7 +92,7 @@ def _without_prefixes(
     shorter = {_without(key, _WRAPPER_SEGMENTS | {"module"}): value for key, value in named.items()}
     return max(
         (_strip_matching_prefix(each, expected) for each in (named, shorter)),
-        key=lambda one: one[0],
+        key=lambda result: result[0],
     )[1]
 
 
@@ -104,25 +104,25 @@ def _strip_matching_prefix(
     Returns:
         The number of names found, and the tensors under that prefix.
     """
-    found: Counter[str] = Counter()
+    prefixes: Counter[str] = Counter()
     for key in tensors:
         parts = key.split(".")
         for cut in range(len(parts)):
             if ".".join(parts[cut:]) in expected:
-                found[".".join(parts[:cut])] += 1
-    if not found:
+                prefixes[".".join(parts[:cut])] += 1
+    if not prefixes:
         return 0, _strip_usual_prefixes(tensors)
-    most = max(found.values())
-    prefix = min((b for b, count in found.items() if count == most), key=len)
+    matches = max(prefixes.values())
+    prefix = min((name for name, count in prefixes.items() if count == matches), key=len)
     if not prefix:
         tops = {name.split(".")[0] for name in expected}
-        return most, {
+        return matches, {
             key: value
             for key, value in tensors.items()
             if (top := key.split(".")[0]) in tops or not _LOSS_NAMES.fullmatch(top)
         }
     start = f"{prefix}."
-    return most, {
+    return matches, {
         key.removeprefix(start): value for key, value in tensors.items() if key.startswith(start)
     }
 
@@ -145,5 +145,5 @@ def _without(key: str, segments: set[str]) -> str:
 
 
 def is_usable(value: Tensor) -> bool:
-    """Whether a tensor is dense, not quantized, and has memory (is not on the meta device)."""
+    """Return whether a tensor is dense, not quantized and not on the meta device."""
     return value.layout == torch.strided and not value.is_meta and not value.is_quantized

@@ -1,4 +1,4 @@
-"""Whole or not: torch writes zip archives, but reads them without looking at their checksums."""
+"""Verify the checksums of a zip archive, which torch ignores when it reads one."""
 
 import io
 import struct
@@ -8,17 +8,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 MAX_UNPACKED_BYTES = 4 << 30
-MAX_UNPACKED_RATIO = 4  # torch packs nothing; where a person does, weights shrink by a tenth
-SPARE_BYTES = 16 << 20  # ... and JSON to a twentieth
+MAX_UNPACKED_RATIO = 4  # torch does not compress; weights that are compressed shrink by a tenth
+SPARE_BYTES = 16 << 20  # JSON shrinks to a twentieth
 MAX_TABLE_BYTES = 4 << 20  # of the table of parts: about 40,000; torch writes one a tensor
 
 
 def zip_error(file: BinaryIO | Path) -> str | None:
-    """What is wrong with a zip archive, or None if every part has its checksum.
+    """Return what is wrong with a zip archive, or None if all checksums are correct.
 
-    Reads each part once, in small pieces. Nothing is read where the parts claim more than 4 GB
-    together, or more than 4 times the bytes of the file (and 16 MB), or where their table is larger
-    than 4 MB.
+    Each part is read once, in small pieces. No part is read if together they claim more than 4 GB,
+    or more than 4 times the bytes of the file plus 16 MB, or if their table is larger than 4 MB.
     """
     if isinstance(file, Path):
         with file.open("rb") as opened:
@@ -39,7 +38,11 @@ def zip_error(file: BinaryIO | Path) -> str | None:
             part = archive.testzip()
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
         return f"it is truncated, or another kind of file ({error})"
-    except (NotImplementedError, RuntimeError, ValueError) as error:  # encrypted, odd methods
+    except (
+        NotImplementedError,
+        RuntimeError,
+        ValueError,
+    ) as error:  # encrypted, unknown method
         return f"it is packed in an odd way ({error})"
     return (
         f"it was changed or damaged: the checksum of its part {part!r} is wrong" if part else None
@@ -47,7 +50,7 @@ def zip_error(file: BinaryIO | Path) -> str | None:
 
 
 def _table_bytes(file: BinaryIO) -> int:
-    """Bytes of a zip archive's table of parts as its last record states them, or 0.
+    """Return the size in bytes of a zip archive's table of parts, from its last record, or 0.
 
     The records are those of PKWARE's APPNOTE 4.3.14 to 4.3.16, found as Python's `zipfile` does.
     """

@@ -1,5 +1,5 @@
-"""A person's own network as an exported program (`.pt2`) with its card.
+"""Read a user's own network, an exported program (`.pt2`) with a card.
 
-The archive is checked part by part and rebuilt without anything executable before torch loads it.
+The archive is checked part by part and rebuilt without executable parts before torch loads it.
 Imports `models.card`, `models.checkpoints` and `segmentation.errors`.
 """

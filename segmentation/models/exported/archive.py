@@ -1,10 +1,10 @@
-"""A `.pt2` archive taken as data: checked part by part, and written anew without what could run.
+"""Check a `.pt2` archive part by part, and rebuild it without anything that could run.
 
 `torch.export.load` trusts its file. It unpickles parts of the archive without limits, evaluates
 symbolic sizes as Python, names variables of generated code after strings in the graph, and calls
 whatever the graph's nodes name, `torch.os.system` included (torch 2.15, `torch/_export/serde`). So
-an archive is never handed over as it came: tensors are copied raw, the graph is checked against
-what a network needs, and everything else (sample inputs, stack traces, guards) is left behind.
+torch never loads the original: tensors are copied raw, the graph is checked against what a network
+needs, and everything else (sample inputs, stack traces, guards) is dropped.
 """
 
 import json
@@ -29,11 +29,14 @@ MAX_EXPRESSION = 1000  # characters of one symbolic size
 
 GRAPH = "models/model.json"
 CARD = "extra/model.json"
-WEIGHTS = ("data/weights/", "data/weights/model_weights_config.json")
-CONSTANTS = ("data/constants/", "data/constants/model_constants_config.json")
+# Folders of tensors and their tables.
+_TENSORS = (
+    ("data/weights/", "data/weights/model_weights_config.json"),
+    ("data/constants/", "data/constants/model_constants_config.json"),
+)
 
 _PATH = re.compile(r"\w+(\.\w+)*|", re.ASCII)  # of a parameter in its module
-_NAME = re.compile(r"[A-Za-z_]\w*|", re.ASCII)  # of a variable in the code that torch makes
+_NAME = re.compile(r"[A-Za-z_]\w*|", re.ASCII)  # of a variable in the code that torch generates
 _PAYLOAD = re.compile(r"(weight|tensor)_\d{1,9}", re.ASCII)
 _SYMBOL = re.compile(r"[a-z]{1,4}\d{1,9}", re.ASCII)
 _OPERATOR = re.compile(r"torch\.ops\.(aten|prims|torchvision)\.\w+\.\w+", re.ASCII)
@@ -43,7 +46,7 @@ _PLAIN_OPERATORS = re.compile(
     r"|torch\.sym_(int|float|max|min|not|ite|sum)|math\.(ceil|floor|trunc)"
     r"|torch\.ops\.higher_order\.wrap_with_(set_grad_enabled|autocast)"
 )
-_FUNCTIONS = re.compile(  # what sympy.srepr writes for sizes
+_FUNCTIONS = re.compile(  # in sympy.srepr of sizes
     "Symbol|Integer|Float|Rational|Add|Mul|Pow|Mod|Max|Min|floor|ceiling|FloorDiv|CeilDiv|CleanDiv"
     "|ModularIndexing|Where|PythonMod|CeilToInt|FloorToInt|IntTrueDiv|FloatTrueDiv|TruncToInt"
     "|TruncToFloat|RoundToInt|ToFloat|Identity|Equality|Unequality|LessThan|StrictLessThan"
@@ -61,7 +64,7 @@ _TEXT_KEYS = {"as_string", "as_strings", "torch_version", "verifiers"}
 
 
 class Archive:
-    """The parts of an opened `.pt2` file, read by the reader that torch itself uses."""
+    """The parts of an opened `.pt2` file, read by torch's own reader."""
 
     def __init__(self, file: BinaryIO) -> None:
         problem = zip_error(file)
@@ -71,22 +74,20 @@ class Archive:
         try:
             self._reader = PT2ArchiveReader(file)
             self.names = frozenset(self._reader.get_file_names())
-        except Exception as error:  # the reader raises whatever its C++ throws
+        except Exception as error:  # torch's C++ can raise anything
             raise ModelError(
                 f"it is no torch.export archive, or it is broken: {_line(error)}"
             ) from error
 
     def read(self, name: str, limit: int) -> bytes:
-        """One part as bytes, at most `limit` of them."""
-        if name not in self.names:
-            raise ModelError(f"its part {name!r} is missing")
-        size = self._reader.archive_file.get_record_size(name)
+        """Return a part of at most `limit` bytes."""
+        size = self.size(name)
         if size > limit:
             raise ModelError(f"its part {name!r} has {size} bytes: at most {limit} are read")
         return self._reader.read_bytes(name)
 
     def read_json(self, name: str, limit: int) -> Any:
-        """One part as JSON."""
+        """Return a part parsed as JSON."""
         data = self.read(name, limit)
         check_json_size(name, data)
         try:
@@ -95,24 +96,21 @@ class Archive:
             raise ModelError(f"its part {name!r} is no JSON: {_line(error)}") from error
 
     def size(self, name: str) -> int:
-        """Bytes of one part when unpacked."""
+        """Return the uncompressed size of a part in bytes."""
         if name not in self.names:
             raise ModelError(f"its part {name!r} is missing")
         return self._reader.archive_file.get_record_size(name)
 
 
-def rewrite(archive: Archive, target: BinaryIO) -> dict[str, Any]:
-    """Write the checked parts of an archive to `target`, as an archive that may be loaded.
+def rewrite(archive: Archive, target: BinaryIO) -> None:
+    """Write the checked parts of an archive to `target`, as an archive that is safe to load.
 
     Args:
-        archive: what a person brought.
-        target: an empty, seekable binary file.
-
-    Returns:
-        The checked graph, as JSON values.
+        archive: The user's archive.
+        target: An empty, seekable binary file.
 
     Raises:
-        ModelError: a part is missing, or something in it is not what a network needs.
+        ModelError: A part is missing, or holds something that a network does not need.
     """
     for name in archive.names:
         if "aotinductor" in name:
@@ -121,29 +119,28 @@ def rewrite(archive: Archive, target: BinaryIO) -> dict[str, Any]:
             )
     graph = archive.read_json(GRAPH, MAX_GRAPH_BYTES)
     check_graph_size(graph)
-    graph = _checked_value(graph)
-    payloads = {name: _payloads(archive, *where) for name, where in _PARTS.items()}
+    try:
+        graph = _checked(graph)
+        tables = [_checked_tensors(archive, folder, config) for folder, config in _TENSORS]
+    except RecursionError as error:
+        raise ModelError("its graph is nested too deeply") from error
     with PT2ArchiveWriter(target) as writer:
         writer.write_string(GRAPH, json.dumps(graph))
         writer.write_bytes("data/sample_inputs/model.pt", b"")
-        for (folder, config), content in zip(_PARTS.values(), payloads.values(), strict=True):
-            writer.write_string(config, json.dumps(content))
-            for part in sorted({entry["path_name"] for entry in content["config"].values()}):
+        for (folder, config), table in zip(_TENSORS, tables, strict=True):
+            writer.write_string(config, json.dumps(table))
+            for part in sorted({entry["path_name"] for entry in table["config"].values()}):
                 data = archive.read(folder + part, archive.size(folder + part))
                 writer.write_bytes(folder + part, data)
     target.seek(0)
-    return graph
 
 
-_PARTS = {"weights": WEIGHTS, "constants": CONSTANTS}
-
-
-def _payloads(archive: Archive, folder: str, config_name: str) -> dict[str, Any]:
-    """The table of tensors, every one plain bytes that its part really has."""
-    content = archive.read_json(config_name, MAX_GRAPH_BYTES)
+def _checked_tensors(archive: Archive, folder: str, config: str) -> dict[str, Any]:
+    """Return the table of tensors, each of them plain bytes that exist in its part."""
+    content = archive.read_json(config, MAX_GRAPH_BYTES)
     entries = content.get("config") if isinstance(content, dict) else None
     if not isinstance(entries, dict):
-        raise ModelError(f"its part {config_name!r} has no table of tensors")
+        raise ModelError(f"its part {config!r} has no table of tensors")
     part_bytes: dict[str, int] = {}
     for name, entry in entries.items():
         meta = entry.get("tensor_meta") if isinstance(entry, dict) else None
@@ -157,19 +154,11 @@ def _payloads(archive: Archive, folder: str, config_name: str) -> dict[str, Any]
             raise ModelError(f"its tensor {name[:80]!r} has a name or place that is not allowed")
         part_bytes[path] = archive.size(folder + path)
     check_parts(entries, part_bytes)
-    return _checked_value(content)
-
-
-def _checked_value(value: Any) -> Any:
-    """`_checked`, for JSON that may be nested more deeply than Python's stack."""
-    try:
-        return _checked(value)
-    except RecursionError as error:
-        raise ModelError("its graph is nested too deeply") from error
+    return _checked(content)
 
 
 def _checked(value: Any, key: str = "") -> Any:
-    """A copy of a JSON value with every string checked by the key it stands under."""
+    """Copy a JSON value, checking every string by its key."""
     if isinstance(value, dict):
         if set(value) == {"type", "index"}:
             return {"type": "cpu", "index": None}  # loaded on the CPU, moved later
@@ -217,12 +206,12 @@ def _check_string(text: str, key: str) -> None:
 def _check_operator(target: str) -> None:
     if _PLAIN_OPERATORS.fullmatch(target):
         return
-    found: Any = None
+    operator: Any = None
     if _OPERATOR.fullmatch(target) and not _REFUSED_OPERATORS.fullmatch(target):
-        found = torch.ops
+        operator = torch.ops
         for part in target.split(".")[2:]:
-            found = getattr(found, part, None)
-    if not isinstance(found, torch._ops.OpOverload):
+            operator = getattr(operator, part, None)
+    if not isinstance(operator, torch._ops.OpOverload):
         raise ModelError(
             f"its graph calls {target[:80]!r}, which is no tensor operation that is allowed here"
         )
@@ -233,7 +222,7 @@ def _check_expression(text: str) -> None:
     unknown = [
         word for word in words if not _SYMBOL.fullmatch(word) and not _FUNCTIONS.fullmatch(word)
     ]
-    # one small power at most, so that no number can be made that takes hours to write down
+    # one small power at most: a larger number could take hours to compute
     powers = len(re.findall(r"Pow|\*\*", text))
     large = powers and any(int(number) > 64 for number in re.findall(r"(?<!\w)\d+", text))
     if (
@@ -247,7 +236,7 @@ def _check_expression(text: str) -> None:
 
 
 def _check_tree(text: str) -> None:
-    """Inputs and outputs are tuples, lists and dicts; other types could import modules."""
+    """Refuse inputs and outputs other than tuples, lists and dicts, which could import modules."""
     try:
         _, tree = json.loads(text)
         todo = [tree]

@@ -1,6 +1,6 @@
 """Limits for the parts of a `.pt2` archive, checked before they are parsed or loaded.
 
-`torch.export.load` has none: a part may have any bytes, a table may name one part a million times,
+`torch.export.load` has none: a part may have any size, a table may name one part a million times,
 and a graph costs about 10 ms a node to load, whatever its nodes do.
 `segmentation/models/checkpoints/zips.py` bounds what the archive unpacks to.
 """
@@ -14,8 +14,8 @@ MAX_JSON_VALUES = 2_000_000  # about 200 a node and 50 a tensor in what torch wr
 MAX_NODES = 10_000  # torchvision's DeepLabV3 with ResNet-101 has 1,053
 MAX_TENSORS = 10_000
 MAX_DIMENSIONS = 64  # torch's own limit for most operations
-MAX_SYMBOLIC_SIZES = 100_000  # torch asks sympy for each: about 1 ms
-MAX_SHARED = 2  # tensors may claim so many times the bytes of their parts (tied weights)
+MAX_SYMBOLIC_SIZES = 100_000  # torch parses each with sympy: about 1 ms
+MAX_SHARED = 2  # tensors may claim up to this many times the bytes of their parts (tied weights)
 SPARE_SHARED_BYTES = 64 << 20
 
 ITEM_BYTES = {
@@ -29,10 +29,10 @@ ITEM_BYTES = {
 
 
 def check_json_size(name: str, data: bytes) -> None:
-    """Refuse JSON of too many values; counted by its marks, before it is parsed.
+    """Refuse JSON of too many values, counted by its punctuation before it is parsed.
 
     Raises:
-        ModelError: more than `MAX_JSON_VALUES` values may be in it.
+        ModelError: More than `MAX_JSON_VALUES` values may be in it.
     """
     values = data.count(b",") + data.count(b"[") + data.count(b"{")
     if values > MAX_JSON_VALUES:
@@ -45,10 +45,10 @@ def check_graph_size(graph: Any) -> None:
     """Refuse a graph of too many nodes or symbolic sizes, in nested graphs too.
 
     Args:
-        graph: the parsed JSON of a program.
+        graph: The parsed JSON of a program.
 
     Raises:
-        ModelError: it has more than `MAX_NODES` nodes or `MAX_SYMBOLIC_SIZES` sizes.
+        ModelError: It has more than `MAX_NODES` nodes or `MAX_SYMBOLIC_SIZES` sizes.
     """
     nodes = sizes = 0
     todo = [graph]
@@ -69,14 +69,14 @@ def check_graph_size(graph: Any) -> None:
 
 
 def check_parts(entries: Mapping[str, Any], part_bytes: Mapping[str, int]) -> None:
-    """Refuse a table of tensors whose parts have other bytes than the tensors need.
+    """Refuse a table of tensors whose parts differ in size from what the tensors need.
 
     Args:
-        entries: the table: each tensor's name with its `path_name` and `tensor_meta`.
-        part_bytes: bytes of each part when unpacked, by `path_name`.
+        entries: The table: each tensor's name with its `path_name` and `tensor_meta`.
+        part_bytes: Uncompressed size of each part, by `path_name`.
 
     Raises:
-        ModelError: too many tensors, one that is not described, or a part that does not fit.
+        ModelError: Too many tensors, one that is not described, or a part that does not fit.
     """
     if len(entries) > MAX_TENSORS:
         raise ModelError(f"it has {len(entries)} tensors: at most {MAX_TENSORS} are read")
@@ -105,7 +105,7 @@ def check_parts(entries: Mapping[str, Any], part_bytes: Mapping[str, int]) -> No
 
 
 def _extent(name: str, meta: Mapping[str, Any]) -> tuple[int, int]:
-    """Bytes of a tensor's values, and the bytes of its part up to its last value."""
+    """Return the bytes of a tensor's values, and the end of its last value in its part."""
     item = ITEM_BYTES.get(meta.get("dtype")) if type(meta.get("dtype")) is int else None
     if item is None:
         raise ModelError(f"its tensor {name[:80]!r} is of an unknown type, {meta.get('dtype')!r}")
@@ -123,13 +123,9 @@ def _extent(name: str, meta: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def _numbers(name: str, values: Any) -> list[int]:
-    """Plain integers from 0; symbolic and negative ones are refused."""
-    listed = values if isinstance(values, list) else []
-    found = [value.get("as_int") if isinstance(value, dict) else None for value in listed]
-    if (
-        not isinstance(values, list)
-        or len(values) > MAX_DIMENSIONS
-        or any(type(n) is not int or n < 0 for n in found)
-    ):
+    """Return plain integers from 0; refuse symbolic and negative ones."""
+    is_list = isinstance(values, list) and len(values) <= MAX_DIMENSIONS
+    numbers = [v.get("as_int") if isinstance(v, dict) else None for v in values] if is_list else []
+    if not is_list or any(type(n) is not int or n < 0 for n in numbers):
         raise ModelError(f"its tensor {name[:80]!r} has no plain sizes")
-    return found
+    return numbers

@@ -16,29 +16,29 @@ SLACK = 0.02
 TOTALS = (1.0, 100.0, 255.0)
 """Sums of a pixel's probabilities: as shares, in percent, in steps of a byte."""
 SMALLEST = 1e-6
-"""Probabilities are kept this far from 0 and 1, so that their logits are finite."""
+"""Probabilities are clamped this far from 0 and 1, so that their logits are finite."""
 log = logging.getLogger(__name__)
 
 
 def fits(channels: int, num_classes: int) -> bool:
-    """Whether an output with this many channels fits; one channel stands for two classes."""
+    """Return whether an output with so many channels fits; one channel means two classes."""
     return channels == num_classes or (channels == 1 and num_classes == 2)
 
 
-def pick_logits(answer: Any, num_classes: int) -> Tensor:
+def pick_logits(output: Any, num_classes: int) -> Tensor:
     """Select the output that holds the class scores.
 
     Args:
-        answer: a tensor, or a dictionary, tuple or list of outputs, such as (main, auxiliary).
-        num_classes: number of categories on the card.
+        output: A tensor, or a dictionary, tuple or list of outputs, such as (main, auxiliary).
+        num_classes: The number of categories on the card.
 
     Returns:
         (N, C, h, w), or (N, 1, h, w) for two classes.
 
     Raises:
-        ModelError: there is no such output, it is ambiguous, or it holds class indices.
+        ModelError: There is no such output, it is ambiguous, or it holds class indices.
     """
-    named = list(_named(answer))
+    named = list(_named(output))
     maps: dict[str, Tensor] = {}
     for name, value in named:
         if isinstance(value, Tensor) and value.ndim == 4:
@@ -56,7 +56,7 @@ def pick_logits(answer: Any, num_classes: int) -> Tensor:
         )
     fitting = [name for name, value in maps.items() if fits(value.shape[1], num_classes)]
     main = [name for name in fitting if "aux" not in name] or fitting
-    if isinstance(answer, Mapping) and len(main) > 1 and not set(NAMES) & set(main):
+    if isinstance(output, Mapping) and len(main) > 1 and not set(NAMES) & set(main):
         raise ModelError(
             f"the program answers with {', '.join(map(repr, main))}: call its logits 'out'"
         )
@@ -71,16 +71,16 @@ def pick_logits(answer: Any, num_classes: int) -> Tensor:
     return maps[chosen]
 
 
-def _named(answer: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+def _named(output: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     """Yield all outputs with their keys, also those in nested containers."""
-    if isinstance(answer, Mapping):
-        for key, value in answer.items():
+    if isinstance(output, Mapping):
+        for key, value in output.items():
             yield from _named(value, str(key))
-    elif isinstance(answer, tuple | list):
-        for value in answer:
+    elif isinstance(output, tuple | list):
+        for value in output:
             yield from _named(value, name)
     else:
-        yield name, answer
+        yield name, output
 
 
 def _described(named: list[tuple[str, Any]]) -> str:
@@ -95,12 +95,14 @@ def _shape(value: Any) -> str:
 
 
 def _hint(values: Iterable[Any]) -> str:
-    whole = any(isinstance(v, Tensor) and v.ndim in (3, 4) and _is_whole(v) for v in values)
-    return ": leave out its last argmax and export it again" if whole else ""
-
-
-def _is_whole(value: Tensor) -> bool:
-    return not value.is_floating_point() and value.dtype != torch.bool
+    has_indices = any(
+        isinstance(value, Tensor)
+        and value.ndim in (3, 4)
+        and not value.is_floating_point()
+        and value.dtype != torch.bool
+        for value in values
+    )
+    return ": leave out its last argmax and export it again" if has_indices else ""
 
 
 class LogitConverter:
@@ -111,7 +113,7 @@ class LogitConverter:
 
     Args:
         activation: "softmax", "sigmoid" or "none" if the network's last layer is known, see
-            `program_checks.final_activation`; "" if it is not.
+            `checks.final_activation`; "" if it is not.
     """
 
     def __init__(self, activation: str = "") -> None:
@@ -126,14 +128,15 @@ class LogitConverter:
         equals the channel's sigmoid.
         """
         if self._activation not in ("softmax", "sigmoid", "none") and self._probable is not False:
-            self._look(output)
+            self._detect(output)
         if self._probable:
             output = output / self._total
             is_sigmoid = output.shape[1] == 1 or self._activation == "sigmoid"
             output = output.logit(SMALLEST) if is_sigmoid else output.clamp(min=SMALLEST).log()
         return torch.cat([torch.zeros_like(output), output], 1) if output.shape[1] == 1 else output
 
-    def _look(self, output: Tensor) -> None:
+    def _detect(self, output: Tensor) -> None:
+        """Decide whether the outputs so far are probabilities, and their total for a pixel."""
         low, high = (value.item() for value in torch.aminmax(output))
         total = 1.0
         if output.shape[1] == 1:

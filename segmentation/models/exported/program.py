@@ -1,4 +1,4 @@
-"""Exported programs (`.pt2`) with a card: a person's own network, read as data."""
+"""Load a user's own network from an exported program (`.pt2`) with a card, read as data."""
 
 import logging
 import os
@@ -32,12 +32,12 @@ HOW_TO_SAVE = (
 
 @dataclass(frozen=True)
 class SizeRange:
-    """The lengths that a program takes for one side of its input: step * n + offset.
+    """The lengths that a program accepts for one side of its input: step * n + offset.
 
     Attributes:
-        low: smallest length, in pixels.
-        high: largest length.
-        step: distance between lengths; 0 where only one will do.
+        low: Smallest length, in pixels.
+        high: Largest length.
+        step: Distance between lengths; 0 where only one is accepted.
     """
 
     low: int = 1
@@ -45,7 +45,7 @@ class SizeRange:
     step: int = 1
 
     def nearest(self, length: float) -> int:
-        """The allowed length nearest to the one wished for."""
+        """Return the accepted length nearest to `length`."""
         if not self.step:
             return self.low
         steps = round((length - self.low) / self.step)
@@ -57,10 +57,10 @@ class Program:
     """A loaded program.
 
     Attributes:
-        card: what it says about itself.
-        network: batch (N, 3, H, W) float32 to {"out": logits (N, C, h, w) float32}.
-        sides: what it takes as height and as width.
-        square: height and width must be equal.
+        card: Its card.
+        network: Batch (N, 3, H, W) float32 to {"out": logits (N, C, h, w) float32}.
+        sides: The heights and the widths that it accepts.
+        square: Whether height and width must be equal.
     """
 
     card: ModelCard
@@ -69,21 +69,11 @@ class Program:
     square: bool
 
 
-def read_card(path: str | os.PathLike[str]) -> ModelCard:
-    """The card of a `.pt2` file; nothing else of it is read.
-
-    Raises:
-        ModelError: no such file, no archive, no card, or a card with a wrong field.
-    """
-    with _opened(path) as file:
-        return _card(Archive(file))
-
-
 def load_program(path: str | os.PathLike[str], device: torch.device) -> Program:
-    """Read a `.pt2` file: its card first, then its parts one by one, then the whole.
+    """Load a `.pt2` file: its card first, then its rebuilt archive.
 
     Raises:
-        ModelError: the file cannot be used; the message says what it lacks.
+        ModelError: The file cannot be used; the message names the reason.
     """
     with _opened(path) as file:
         archive = Archive(file)
@@ -103,7 +93,7 @@ def load_program(path: str | os.PathLike[str], device: torch.device) -> Program:
         )
     try:
         check_deterministic(program)
-        activation = _check_answer(program, card)
+        activation = _check_output(program, card)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
     if device.type != "cpu":
@@ -117,7 +107,7 @@ def load_program(path: str | os.PathLike[str], device: torch.device) -> Program:
 
 
 class ProgramNetwork(nn.Module):
-    """A program that looks like a torchvision network: float32 in, {"out": float32} out."""
+    """A program with the interface of a torchvision network: float32 in, {"out": float32} out."""
 
     def __init__(
         self,
@@ -135,12 +125,12 @@ class ProgramNetwork(nn.Module):
         self._converter = LogitConverter(activation)
 
     def forward(self, batch: Tensor) -> dict[str, Tensor]:
-        """Batch (N, 3, H, W) to {"out": logits (N, C, h, w)}."""
+        """Turn a batch (N, 3, H, W) into {"out": logits (N, C, h, w)}."""
         groups = batch.to(self.dtype).split(self.batches.nearest(len(batch)))
         return {"out": torch.cat([self._logits(group) for group in groups])}
 
     def _logits(self, group: Tensor) -> Tensor:
-        """Logits of a group; copies of the last photo fill up what the program wants."""
+        """Return a group's logits; copies of the last photo fill up a fixed batch size."""
         count = len(group)
         missing = self.batches.nearest(count) - count
         if missing > 0:
@@ -151,7 +141,7 @@ class ProgramNetwork(nn.Module):
 
 @contextmanager
 def _opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """The file, and its name before every message."""
+    """Open the file, and put its name into every error message."""
     path = Path(path).expanduser()
     try:
         size = path.stat().st_size
@@ -192,7 +182,7 @@ def _load(clean: BinaryIO) -> ExportedProgram:
     quiet.setLevel(logging.ERROR)
     try:
         return torch.export.load(clean)
-    except Exception as error:  # torch raises whatever the graph trips over
+    except Exception as error:  # torch can raise anything
         text = plain(str(error), lines=True) or type(error).__name__
         raise ModelError(
             f"torch {torch.__version__} cannot load its program ({text.splitlines()[-1][:200]}): "
@@ -203,7 +193,7 @@ def _load(clean: BinaryIO) -> ExportedProgram:
 
 
 def _side(program: ExportedProgram, length: Any) -> SizeRange:
-    """What lengths the program takes, from its own range constraints."""
+    """Return the lengths that a program accepts, from its range constraints."""
     if isinstance(length, int):
         return SizeRange(length, length, 0)
     expression = length.node.expr  # step * symbol + offset
@@ -215,7 +205,7 @@ def _side(program: ExportedProgram, length: Any) -> SizeRange:
     return SizeRange(smallest, largest, int(expression.subs(symbol, low + 1)) - smallest)
 
 
-def _check_answer(program: ExportedProgram, card: ModelCard) -> str:
+def _check_output(program: ExportedProgram, card: ModelCard) -> str:
     """Refuse a program whose output does not fit the card's categories.
 
     Returns:
@@ -224,8 +214,8 @@ def _check_answer(program: ExportedProgram, card: ModelCard) -> str:
     nodes = {node.name: node for node in program.graph.nodes}
     names = [str(name) for name in program.graph_signature.user_outputs]
     values = [nodes[name].meta.get("val") if name in nodes else None for name in names]
-    answer = tree_unflatten(values, program.call_spec.out_spec)
-    logits = pick_logits(answer, len(card.categories))
+    output = tree_unflatten(values, program.call_spec.out_spec)
+    logits = pick_logits(output, len(card.categories))
     if not isinstance(logits.shape[1], int):
         raise ModelError(
             "the number of classes is not the second dimension of the program's output: return "

@@ -15,7 +15,7 @@ from helpers import tamper
 from helpers.tiny import ColourNet, card, photo, save_program
 from segmentation import ModelError
 from segmentation.models.card import parse_card
-from segmentation.models.exported.program import SizeRange, load_program, read_card
+from segmentation.models.exported.program import SizeRange, load_program
 
 CPU = torch.device("cpu")
 FREE = ({2: Dim.AUTO, 3: Dim.AUTO},)
@@ -223,15 +223,14 @@ def test_what_is_no_card_is_refused(text):
 
 def test_a_program_without_card_says_how_to_add_one(good, tmp_path):
     bare = tamper.change_part(good, tmp_path / "bare.pt2", "extra/model.json", None)
-    for read in (read_card, lambda path: load_program(path, CPU)):
-        with pytest.raises(ModelError, match=r"carries no card .*extra_files=\{'model.json'"):
-            read(bare)
+    with pytest.raises(ModelError, match=r"carries no card .*extra_files=\{'model.json'"):
+        load_program(bare, CPU)
 
 
 def test_a_huge_card_is_not_read(good, tmp_path):
     path = tamper.change_part(good, tmp_path / "h.pt2", "extra/model.json", b" " * (2 << 20))
     with pytest.raises(ModelError, match="at most 1048576 are read"):
-        read_card(path)
+        load_program(path, CPU)
 
 
 def test_a_card_that_does_not_fit_the_program_is_refused(tmp_path):

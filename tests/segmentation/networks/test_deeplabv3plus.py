@@ -8,18 +8,20 @@ from torch import nn
 from torchvision.models.segmentation import deeplabv3 as torchvisions
 
 from segmentation.networks.deeplabv3plus import (
-    ALIGN_CORNERS,
     ARTICLE_TAPS,
     ASPP,
-    BATCH_NORM_EPSILON,
     DeepLabV3Plus,
     DeepLabV3PlusHead,
-    DepthwiseConv2d,
-    SqueezeExcite,
     deeplabv3plus_mobilenet_v3_large,
     deeplabv3plus_resnet18,
 )
 from segmentation.networks.encoder import Encoder
+from segmentation.networks.layers import (
+    ALIGN_CORNERS,
+    BATCH_NORM_EPSILON,
+    DepthwiseConv2d,
+    SqueezeExcite,
+)
 
 
 def randomise_norms(network: nn.Module) -> nn.Module:

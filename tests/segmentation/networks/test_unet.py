@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from segmentation.networks.unet import UNet, unet
+from segmentation.networks.unet import UNet
 
 
 def test_it_is_the_published_network():
-    network = unet(2)
+    network = UNet(2)
     convs = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
     ups = [m for m in network.modules() if isinstance(m, nn.ConvTranspose2d)]
     # "In total the network has 23 convolutional layers" (section 2), up-convolutions included.
