@@ -142,7 +142,7 @@ def test_the_command_line_takes_odd_names(tiny_program, tmp_path, capfd, monkeyp
 @pytest.fixture
 def roomy(app, monkeypatch):
     """The app, with room for all files at once."""
-    monkeypatch.setattr(app.site.janitor, "max_bytes", 1 << 40)
+    monkeypatch.setattr(app.site.cleaner, "max_bytes", 1 << 40)
     return app
 
 
@@ -179,8 +179,8 @@ def post_all(app, chosen: list[Case], capfd) -> None:
     for case in chosen:
         with bounded(case.name):
             post(app, case)
-    app.site.janitor.sweep(time.time() + 2 * 3600)
-    kept = {Path(path).resolve() for path in app.site.janitor.kept()}
+    app.site.cleaner.sweep(time.time() + 2 * 3600)
+    kept = {Path(path).resolve() for path in app.site.cleaner.permanent()}
     left = {path.resolve() for path in app.site.folder.rglob("*") if path.is_file()}
     assert left <= kept
     assert "Traceback" not in capfd.readouterr().err

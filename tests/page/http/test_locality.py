@@ -11,7 +11,7 @@ from conftest import ROOT
 from helpers.inside import API, file_data, png, running_inside
 from page.main import _warm_up
 from page.options import Options
-from page.requests.locality import KEY, asked_by, is_alone
+from page.requests.locality import KEY, is_alone, request_locality
 from page.service.error_messages import told, without_folders
 from page.service.labeling_service import LabelingService
 from segmentation import ImageError, ModelError, WeightsError
@@ -154,11 +154,11 @@ def test_the_owner_can_offer_downloads(fetched, tiny_program, options, offered):
 def test_the_default_is_fetched_at_the_start_and_a_stranger_cannot_repeat_it(fetched, monkeypatch):
     service = LabelingService(Options(model=ABSENT, device="cpu", host="0.0.0.0"))
     site = type("Site", (), {"demo": type("Demo", (), {"service": service})})
-    site.seen = type("Seen", (), {"wait": staticmethod(lambda seconds: True)})
+    site.first_page_served = type("Seen", (), {"wait": staticmethod(lambda seconds: True)})
     monkeypatch.setattr(service, "warm_up", lambda: None)
     _warm_up(site)
     assert service.downloads.get(ABSENT).finished.wait(5)
-    with asked_by({KEY: False}):
+    with request_locality({KEY: False}):
         assert service.model_names() == [ABSENT, "embedded"]
         for _ in range(3):
             service.segment(png(), "")  # the built-in model answers
@@ -170,14 +170,14 @@ def test_the_default_is_fetched_at_the_start_and_a_stranger_cannot_repeat_it(fet
 
 def test_what_is_told_of_an_error():
     log = logging.getLogger("test")
-    with asked_by({KEY: False}):
+    with request_locality({KEY: False}):
         assert told(log, WeightsError(SECRET)) == (
             "The weights of this model could not be fetched. Try again later."
         )
         assert "ana" not in told(log, ModelError("/home/ana/x.pt2 is broken"))
         assert told(log, ImageError("'a.png' is text")) == "'a.png' is text"
         assert told(log, ImageError("cannot read /tmp/x/a.png: cut")) == "Cannot read a.png: cut"
-    with asked_by({KEY: True}):
+    with request_locality({KEY: True}):
         assert told(log, WeightsError(SECRET)) == SECRET[:1].upper() + SECRET[1:]
 
 

@@ -142,12 +142,12 @@ def test_uploads_on_their_way_count(app):
     head = f"POST {API}/upload HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Length: 9000000\r\n"
     head += "Content-Type: multipart/form-data; boundary=x\r\n\r\n"
     part = '--x\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n'
-    before = app.site.janitor.bytes
+    before = app.site.cleaner.bytes
     with socket.create_connection((parts.hostname, parts.port)) as raw:
         raw.sendall((head + part).encode() + bytes(900_000))
-        wait_until(lambda: app.site.janitor.bytes >= before + 900_000)
+        wait_until(lambda: app.site.cleaner.bytes >= before + 900_000)
         assert list(app.site.folder.glob("upload-*"))
-    wait_until(lambda: app.site.janitor.bytes == before)
+    wait_until(lambda: app.site.cleaner.bytes == before)
     assert not list(app.site.folder.glob("upload-*"))  # nothing of it is left
 
 
@@ -194,7 +194,7 @@ def test_the_folder_comes_back_for_its_owner_alone(app):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert app.answer(app.call(str(path)).json()["event_id"])[0] == "complete"
     remove()
-    app.site.janitor.sweep()
+    app.site.cleaner.sweep()
     assert stat.S_IMODE(app.site.folder.stat().st_mode) == 0o700
     remove()
     keep_file(b"x", "a.png", str(app.site.folder))

@@ -388,7 +388,7 @@ def test_a_name_leads_nowhere(app, name):
 
 
 def test_a_full_disk_quota_is_told(app, monkeypatch):
-    monkeypatch.setattr(app.site.janitor, "_bytes", 10**12)
+    monkeypatch.setattr(app.site.cleaner, "_bytes", 10**12)
     answer = app.http.post(f"{API}/upload", files={"files": ("a.png", png())})
     assert answer.status_code == 429
     assert answer.headers["retry-after"] == "10"
@@ -402,7 +402,7 @@ def test_a_call_that_is_no_call_is_told_so(app, body):
     for url in (f"{API}/queue/join", f"{API}/call/segment", f"{API}/run/pixel"):
         answer = app.http.post(url, content=body, headers={"Content-Type": "application/json"})
         assert answer.status_code == 400
-        assert "no JSON" in answer.json()["detail"]
+        assert "The body of this call " in answer.json()["detail"]
 
 
 def test_a_slow_body_is_not_waited_for(app, monkeypatch):
