@@ -74,7 +74,7 @@ def test_the_content_policy_blocks_nothing_that_the_page_needs(told):
 
 def test_a_link_that_cannot_be_had_is_told(told):
     assert "No public link: Gradio's relay could not be reached" in told["log"]
-    assert "goes on for this machine only, at most 10 MB and 24 megapixels" in told["log"]
+    assert "runs on this machine only, with at most 10 MB and 24 megapixels" in told["log"]
 
 
 def test_the_log_tells_neither_addresses_nor_names(told):

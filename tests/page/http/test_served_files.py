@@ -7,7 +7,6 @@ import socket
 import stat
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from helpers.inside import API, png, running_inside
+from helpers.page_calls import wait_until
 from helpers.server import ROOT, start_app
 from helpers.sockets import ask
 from page.requests.uploads import FILES_AT_ONCE
@@ -149,13 +149,6 @@ def test_uploads_on_their_way_count(app):
         assert list(app.site.folder.glob("upload-*"))
     wait_until(lambda: app.site.cleaner.bytes == before)
     assert not list(app.site.folder.glob("upload-*"))  # nothing of it is left
-
-
-def wait_until(condition, seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.02)
 
 
 @contextmanager

@@ -162,5 +162,5 @@ def test_tidying_up_goes_on_whatever_happens(monkeypatch, caplog):
         alone.join()
     assert calls.count("sweep") > 2
     assert calls.count("forget") > 2
-    assert "tidying up has failed and is tried again: ZeroDivisionError" in caplog.text
+    assert "cleaning up failed and will be tried again: ZeroDivisionError" in caplog.text
     assert "Traceback" not in caplog.text
