@@ -1,4 +1,4 @@
-"""The classroom without a browser: what its views say, and how they behave when they cannot."""
+"""The classroom without a browser: the text of its views, and their errors."""
 
 import base64
 import io
@@ -46,7 +46,7 @@ def photo_file(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def program(tiny_program, photo_file):
-    """A lab whose model is an exported program, and the key of a labelled photo."""
+    """A session whose model is an exported program, and the key of a labelled photo."""
     service = LabelingService(Options(model=str(tiny_program), device="cpu"))
     return ClassroomSession(service), service.segment(str(photo_file), session="pupil").key
 
@@ -148,7 +148,7 @@ def test_inside_shows_each_stage_and_cuts_the_skip(plus):
     assert "With and without the skip connection" in shown
     plain = lab.entry(key).result
     again = lab.segmenter(lab.entry(key)).predict(str_photo(lab, key), size=64)
-    np.testing.assert_array_equal(again.class_map, plain.class_map)  # the hooks are gone
+    np.testing.assert_array_equal(again.class_map, plain.class_map)  # the hooks were removed
 
 
 def str_photo(lab, key):
@@ -201,7 +201,7 @@ def test_breaking_counts_the_changed_pixels(program):
     lab, key = program
     shown = text(last(NetworkViews(lab, EXAMPLES).broken(key, ["rotate_180", "grey"])))
     assert "Rotate 180°: 0 % of the pixels changed" in shown
-    # without colour, no pixel is red, green or blue: only the black quarter stays as it was
+    # without colour, no pixel is red, green or blue: only the black quarter is unchanged
     share = int(re.search(r"Grey: (\d+) % of the pixels changed", shown)[1])
     assert share == pytest.approx(75, abs=2)
 

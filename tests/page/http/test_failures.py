@@ -62,7 +62,7 @@ def test_a_failed_forward_pass_leaves_the_next_one_working(app, monkeypatch):
         photo = Image.fromarray(tiny.photo(100, 90))
         file = io.BytesIO()
         photo.save(file, "PNG")
-        if kind == "error":  # else the answer was remembered
+        if kind == "error":  # else the result was cached
             assert "ot enough memory" in data
         assert app.segment(file.getvalue())[0] == "complete"
 
@@ -112,4 +112,4 @@ def test_who_waits_is_told_when_the_page_closes(tiny_program, tmp_path):
         assert (kind, json.loads(data)["error"]) == ("error", texts.CLOSING)
         assert app.call(path).status_code == 503
         app.gate.open.set()
-        assert app.answer(first)[0] == "complete"  # it was at work
+        assert app.answer(first)[0] == "complete"  # it was running

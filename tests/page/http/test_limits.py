@@ -43,7 +43,7 @@ def test_a_claimed_size_is_refused_before_a_byte_is_read(app):
 
 
 def multipart(chunks: int):
-    """A photo of so many megabytes, piece by piece; counts what was taken."""
+    """Return a body of this many megabytes in pieces, and a counter of pieces sent."""
     taken = [0]
 
     def pieces():
@@ -63,7 +63,7 @@ def test_a_long_upload_is_refused_on_the_way(app):
     try:
         answer = app.http.post(f"{API}/upload", content=body, headers=headers)
     except httpx.TransportError:
-        pass  # the server hung up on us
+        pass  # the server closed the connection
     else:
         assert answer.status_code == 413
         assert answer.text == "This file is larger than 1 MB, the limit of this page."
@@ -136,7 +136,7 @@ def test_a_slow_body_is_not_waited_for(app, monkeypatch):
         assert b" 408 " in raw.recv(65536).split(b"\r\n")[0]
 
 
-# --- crowds ----------------------------------------------------------------------------------
+# --- queue -----------------------------------------------------------------------------------
 
 
 def test_a_full_queue_asks_to_come_back(app):
@@ -233,7 +233,7 @@ def test_work_that_takes_too_long_frees_its_place(app, monkeypatch):
     kind, data = app.answer(app.call(path).json()["event_id"])
     assert kind == "error"
     assert "took more than 1 s, the limit of this page" in json.loads(data)["error"]
-    wait_until(lambda: app.gate.inside == 0)  # the work itself has ended, too
+    wait_until(lambda: app.gate.inside == 0)  # the work has ended too
     app.gate.open.set()
     monkeypatch.undo()
     assert app.segment(png())[0] == "complete"
@@ -265,6 +265,6 @@ def test_who_comes_back_after_a_while_is_answered(app, monkeypatch):
     for _ in range(2):
         body = {"data": [file_data(path), ""], "fn_index": number, "session_hash": "regular"}
         assert app.http.post(f"{API}/queue/join", json=body).status_code == 200
-        time.sleep(0.8)  # the work begins before anybody listens
+        time.sleep(0.8)  # the work begins before the session listens
         (message,) = read_values(app, "regular")
         assert message["success"], message

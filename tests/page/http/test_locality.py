@@ -1,4 +1,4 @@
-"""What a visitor reads of the server, and what they can make it fetch: nothing, but at home."""
+"""What visitors see of the server and can make it download: nothing, unless on this machine."""
 
 import json
 import logging
@@ -23,7 +23,7 @@ SECRET = "no weights in /home/ana/.cache/torch/hub: put them into /srv/lab-7/wei
 
 @pytest.fixture
 def fetched(monkeypatch):
-    """No weights are here; the names of those that are fetched, in vain."""
+    """No weights exist; yields the names of models whose download was tried."""
     names = []
 
     def fetch(spec, progress):
@@ -42,7 +42,7 @@ def app(tiny_program, tmp_path, fetched):
 
 
 def choices(config):
-    """All names that the menus of a page offer."""
+    """Return all choices of a page's menus."""
     found = set()
     for component in config["components"]:
         for menu in ("choices", "models"):
@@ -67,7 +67,7 @@ def test_models_to_be_fetched_are_offered_at_home_alone(app, fetched):
     said = app.http.get(f"{API}/info", headers=FAR).text
     assert "Models here: colour_net.pt2, embedded." in said
     assert ABSENT not in said
-    assert ABSENT in app.http.get("/").text  # the page at home is as it was
+    assert ABSENT in app.http.get("/").text  # the page on this machine is unchanged
 
 
 def test_a_stranger_makes_the_server_fetch_nothing(app, fetched):
@@ -88,7 +88,7 @@ def test_a_stranger_makes_the_server_fetch_nothing(app, fetched):
         assert any("There is no model" in line for line in stream.iter_lines())
     assert fetched == []
     assert segment(app, ABSENT, {})[0] == "error"
-    assert fetched == [ABSENT]  # who sits here may
+    assert fetched == [ABSENT]  # a visitor on this machine may
 
 
 def test_a_reason_is_told_at_home_and_in_the_log_alone(app, fetched, caplog, monkeypatch):
@@ -161,7 +161,7 @@ def test_the_default_is_fetched_at_the_start_and_a_stranger_cannot_repeat_it(fet
     with request_locality({KEY: False}):
         assert service.model_names() == [ABSENT, "embedded"]
         for _ in range(3):
-            service.segment(png(), "")  # the built-in model answers
+            service.segment(png(), "")  # by the built-in model
             assert service.downloads.start(ABSENT).finished.wait(5)
     assert fetched == [ABSENT]
     service.downloads.start(ABSENT).finished.wait(5)

@@ -1,4 +1,4 @@
-"""The page where no other host can be reached: whole, and it ends in order."""
+"""The page without a network: it is complete, and it stops on a signal."""
 
 import json
 import shutil
@@ -17,14 +17,14 @@ SCRIPT = "tests.helpers.no_network"
 
 
 def namespace() -> list[str]:
-    """Words before a command that give it a network with nothing but itself, where possible."""
+    """Return a command prefix that isolates the network, if the system allows it."""
     for flags in (["-n"], ["-rn"]):
         words = ["unshare", *flags, "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
         if shutil.which("unshare") and shutil.which("ip"):
             tried = subprocess.run([*words, "true"], capture_output=True)
             if tried.returncode == 0:
                 return words
-    return []  # the proxies that refuse and the browser's rules remain
+    return []  # then only the refusing proxies and the browser's rules isolate it
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_no_other_host_is_asked(told):
 
 
 def test_the_page_is_whole(told):
-    # the page itself ends its connection for answers when there is nothing to wait for
+    # the page closes its event stream when no call is pending
     ended = [url for url in told["failed"] if "/queue/data?" not in url]
     assert [url for url in ended if not url.startswith("blob:")] == []
     assert set(told["fonts"]) <= {"loaded"}

@@ -1,4 +1,4 @@
-"""Requests of other sites' pages, and by which address the page names itself."""
+"""Requests from other sites' pages, and the page's own address."""
 
 import itertools
 
@@ -84,7 +84,7 @@ def test_a_link_elsewhere_opens_the_page(app):
     )
 
 
-def test_a_forwarded_host_is_no_ones_word(app):
+def test_a_forwarded_host_is_not_trusted(app):
     for name in ("X-Forwarded-Host", "X-Gradio-Server", "Forwarded", "X-Forwarded-Proto"):
         for path in ("/", "/config", f"{API}/info"):
             reply = ask(app.url, "GET", path, [(name, "https://evil.example")])
@@ -162,7 +162,7 @@ def test_the_page_is_relative_and_the_configuration_leaves_it_to_the_client():
         ({"host": "127.0.0.1.evil.example"}, False),
     ],
 )
-def test_who_is_local(where, home):
+def test_requests_from_this_machine(where, home):
     assert is_local(scope(**where)) is home
 
 

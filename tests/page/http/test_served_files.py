@@ -1,4 +1,4 @@
-"""Uploaded and produced files: how they are served, counted, bounded, and what is left of them."""
+"""Uploaded and produced files: how they are served, counted, limited and deleted."""
 
 import os
 import resource
@@ -39,7 +39,7 @@ def app(tiny_program, tmp_path_factory):
 
 
 def room(app) -> int:
-    """Bytes of disk that everything in the app's folder takes."""
+    """Return the size on disk of everything in the app's folder, in bytes."""
     return sum(disk_use(path) for path in app.site.folder.rglob("*"))
 
 
@@ -148,12 +148,12 @@ def test_uploads_on_their_way_count(app):
         wait_until(lambda: app.site.cleaner.bytes >= before + 900_000)
         assert list(app.site.folder.glob("upload-*"))
     wait_until(lambda: app.site.cleaner.bytes == before)
-    assert not list(app.site.folder.glob("upload-*"))  # nothing of it is left
+    assert not list(app.site.folder.glob("upload-*"))  # no partial files
 
 
 @contextmanager
 def full_disk(most: int):
-    """No file of this process may grow beyond so many bytes."""
+    """Limit the size of this process's files, in bytes."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
@@ -228,7 +228,7 @@ def test_what_a_killed_app_has_left_goes_at_the_next_start(tmp_path, monkeypatch
     killed = app_that("kill", tmp_path)
     left = Path(killed.stdout.readline().decode().strip())
     killed.wait()
-    young = tmp_path / "pixelwise-young"  # somebody is just making it
+    young = tmp_path / "pixelwise-young"  # another app is creating it
     young.mkdir()
     assert (left / ("a" * 64) / "photo.png").exists()
     with own_folder() as folder:
@@ -251,7 +251,7 @@ def test_a_given_folder_loses_what_a_killed_app_has_left_and_nothing_else(tmp_pa
         assert sorted(path.name for path in given.iterdir()) == [LOCK, "mine.txt"]
         (given / ("b" * 64)).mkdir()
     assert sorted(path.name for path in given.iterdir()) == ["b" * 64, "mine.txt"]
-    with own_folder():  # nobody was killed
+    with own_folder():  # no app was killed
         assert (given / ("b" * 64)).exists()
 
 

@@ -19,7 +19,7 @@ from helpers.page_calls import ask_page, files_in
 from page.http.security_headers import security_headers
 from segmentation import open_image
 
-# --- what is answered at all -----------------------------------------------------------------
+# --- routes and headers ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", ["/", "/config", f"{API}/info", "/nowhere", "/theme.css"])
@@ -99,7 +99,7 @@ def test_a_redirect_never_leads_to_another_host(app):
 
 @pytest.fixture
 def secret(app, tmp_path):
-    """A file outside of the temporary folder, and ways that might lead to it."""
+    """Paths that might lead to a file outside of the temporary folder."""
     path = tmp_path / "secret.txt"
     path.write_text("the word is xyzzy")
     folder = app.site.folder / "links"
@@ -109,7 +109,7 @@ def secret(app, tmp_path):
     parent = folder / f"parent{time.monotonic_ns()}"
     parent.symlink_to(tmp_path)
     up = "/".join([".."] * 12)
-    ways = [
+    paths = [
         str(path),
         str(link),
         f"{parent}/secret.txt",
@@ -130,7 +130,7 @@ def secret(app, tmp_path):
         ".",
         str(app.site.folder),
     ]
-    yield ways
+    yield paths
     link.unlink()
     parent.unlink()
 
@@ -144,10 +144,10 @@ def test_nothing_outside_the_folder_can_be_read(app, secret):
         lambda text: text.replace("../", "....//").replace("\0", "%00"),
     ]
     host, port = app.url.removeprefix("http://").split(":")
-    for way in secret:
+    for path in secret:
         for encode in encoders:
-            target = f"{API}/file={encode(way)}".replace(" ", "%20")
-            with socket.create_connection((host, int(port)), 10) as raw:  # no client tidies it
+            target = f"{API}/file={encode(path)}".replace(" ", "%20")
+            with socket.create_connection((host, int(port)), 10) as raw:  # not normalized
                 raw.sendall(
                     f"GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
                 )
@@ -159,7 +159,7 @@ def test_nothing_outside_the_folder_can_be_read(app, secret):
 
 
 def call_bodies(app, data):
-    """Every door through which a call's JSON comes in."""
+    """Yield (path, body) for every route that takes a call's JSON."""
     number = next(n for n, fn in app.site.demo.fns.items() if fn.api_name == "segment")
     label = next(n for n, fn in app.site.demo.fns.items() if fn.api_name == "label")
     pixel = next(n for n, fn in app.site.demo.fns.items() if fn.api_name == "pixel")
@@ -176,8 +176,8 @@ def call_bodies(app, data):
 
 def test_nothing_outside_the_folder_can_be_named_in_a_call(app, secret):
     before, calls = files_in(app.site.folder), app.gate.calls
-    for way in filter(None, secret):
-        for data in (file_data(way), {"path": way}, file_data(way, is_stream=True)):
+    for path in filter(None, secret):
+        for data in (file_data(path), {"path": path}, file_data(path, is_stream=True)):
             for url, body in call_bodies(app, data):
                 answer = app.http.post(url, json=body)
                 assert answer.status_code == 403, (url, body, answer.text)
@@ -188,12 +188,12 @@ def test_nothing_outside_the_folder_can_be_named_in_a_call(app, secret):
 
 @pytest.fixture
 def listener():
-    """A server that a visitor would like ours to ask; yields its address and what it was asked."""
-    asked: list[str] = []
+    """A server that ours must not contact; yields its URL and the list of requested paths."""
+    requested: list[str] = []
 
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self):
-            asked.append(self.path)
+            requested.append(self.path)
             self.send_response(200)
             self.end_headers()
 
@@ -204,12 +204,12 @@ def listener():
 
     server = HTTPServer(("127.0.0.1", 0), Answer)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/cat.png", asked
+    yield f"http://127.0.0.1:{server.server_port}/cat.png", requested
     server.shutdown()
 
 
 def test_no_route_asks_an_address_that_a_visitor_names(app, listener):
-    address, asked = listener
+    address, requested = listener
     for url in (address, address.replace("http", "HTTP"), "https://huggingface.co/cat.png"):
         forms = [
             file_data(url),
@@ -219,13 +219,13 @@ def test_no_route_asks_an_address_that_a_visitor_names(app, listener):
             {"path": None, "url": url, "meta": {"_type": "gradio.FileData"}},
         ]
         for data in forms:
-            for door, body in call_bodies(app, data):
-                assert app.http.post(door, json=body).status_code == 403, (door, data)
+            for route, body in call_bodies(app, data):
+                assert app.http.post(route, json=body).status_code == 403, (route, data)
         for prefix in (f"{API}/file=", f"{API}/proxy=", f"{API}/file/", f"{API}/proxy/"):
             answer = app.http.get(prefix + url, follow_redirects=False)
             assert answer.status_code in (403, 404)
             assert "location" not in answer.headers
-    assert asked == []
+    assert requested == []
 
 
 def test_a_finished_answer_tells_nothing_of_the_upload(app):

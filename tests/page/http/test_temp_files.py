@@ -1,4 +1,4 @@
-"""The temporary folder: what may be read from it, and what is removed from it."""
+"""The temporary folder: which files can be read, and which are removed."""
 
 import os
 import stat
@@ -54,7 +54,7 @@ def test_old_files_go_and_their_folders(tmp_path):
 def test_above_the_size_the_oldest_go_first(tmp_path):
     for index, name in enumerate("abcd"):
         path = put(tmp_path / name / "file.png", 400)
-        os.utime(path, (0, 0))  # says it is old; ctime does not agree
+        os.utime(path, (0, 0))  # an old mtime; ctime stays
         time.sleep(0.02)
         assert path.stat().st_ctime > 0, index
     cleaner = TempFileCleaner(tmp_path, HOUR, ROOM)
@@ -80,7 +80,7 @@ def test_a_photo_may_wait_for_its_turn(tmp_path):
     put(tmp_path / "b" / "photo.png", 700)
     assert cleaner.sweep(time.time() + 140) == 1
     assert names(tmp_path) == {"a", "a/photo.png"}
-    assert cleaner.bytes == ROOM + BLOCK  # it counts, and so does its folder
+    assert cleaner.bytes == ROOM + BLOCK  # the file and its folder count
     waiting.clear()
     assert cleaner.sweep(time.time() + 160) == 1
 
