@@ -8,7 +8,7 @@ import numpy as np
 
 from page.classroom import figures as fig
 from page.classroom import text as texts
-from page.classroom.session import ClassroomSession, MissingInputError, errors_as_html, palette_of
+from page.classroom.session import ClassroomSession, MissingInputError, errors_as_html
 from page.service import error_messages
 from page.service.result_cache import LabelResult
 from page.texts import size_text
@@ -67,14 +67,7 @@ class Compare:
                     "error",
                 )
                 continue
-            figures.append(
-                fig.label_figure(
-                    image,
-                    other.result,
-                    palette_of(other),
-                    f"<strong>{texts.escape(label)}</strong> ",
-                )
-            )
+            figures.append(fig.label_figure(other, f"<strong>{texts.escape(label)}</strong> "))
             rows.append(_table_row(label, name, other))
             entries.append(other)
         table = fig.table(

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from page.classroom.text import escape, percent
+from page.service.result_cache import LabelResult
 from segmentation import blend, colorize, display_name
 from segmentation.explain.colormap import apply_colormap
 from segmentation.inference.result import BACKGROUND_NAMES, Segmentation
@@ -41,11 +42,15 @@ def thumbnail(image: np.ndarray, side: int = SIDE) -> np.ndarray:
 
 def thumbnail_map(class_map: np.ndarray, side: int = SIDE) -> np.ndarray:
     """Return a class map or mask (H, W) at the size of `thumbnail`, by the nearest pixel."""
+    return resize_nearest(class_map, fit_size(class_map.shape, side))
+
+
+def resize_nearest(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return an array (H, W) resized to `size` by the nearest pixel."""
     rows, columns = (
-        (2 * np.arange(n) + 1) * own // (2 * n)
-        for n, own in zip(fit_size(class_map.shape, side), class_map.shape, strict=True)
+        (2 * np.arange(n) + 1) * old // (2 * n) for n, old in zip(size, values.shape, strict=True)
     )
-    return class_map[rows[:, None], columns[None]]
+    return values[rows[:, None], columns[None]]
 
 
 def data_url(image: np.ndarray, *, exact: bool = False) -> str:
@@ -117,32 +122,33 @@ def row(*figures: str, linked: bool = False, classes: str = "") -> str:
     return f'<div class="{kind}">{"".join(figures)}</div>'
 
 
-def labels_on(image: np.ndarray, result: Segmentation, palette: np.ndarray) -> np.ndarray:
-    """Return the labels over the photo, background transparent: (h, w, 3) uint8."""
-    small = thumbnail_map(result.class_map)
-    mask = None
-    if result.categories[0] in BACKGROUND_NAMES:
-        mask = small != 0
-    return blend(thumbnail(image), colorize(small, palette), ALPHA, mask=mask)
-
-
 def label_figure(
-    image: np.ndarray,
-    result: Segmentation,
-    palette: np.ndarray,
+    entry: LabelResult,
     caption: str,
     *,
-    drawing: str = "",
+    image: np.ndarray | None = None,
+    result: Segmentation | None = None,
     pick: bool = True,
     classes: str = "",
 ) -> str:
-    """Return a figure of a photo under its labels, with a legend and the class at the pointer."""
+    """Return a figure of a photo under its labels, with a legend and the class at the pointer.
+
+    Args:
+        entry: the labelled photo; its model's colours are used.
+        caption: HTML.
+        image: (H, W, 3) uint8 to show instead of the photo.
+        result: labels to show instead of the photo's own.
+        pick: see `frame`.
+        classes: CSS classes.
+    """
+    image, result = entry.photo.image if image is None else image, result or entry.result
+    palette, small = entry.palette, thumbnail_map(result.class_map)
+    mask = small != 0 if result.categories[0] in BACKGROUND_NAMES else None  # clear background
     return frame(
-        labels_on(image, result, palette),
+        blend(thumbnail(image), colorize(small, palette), ALPHA, mask=mask),
         caption + class_chips(result, palette),
         alt="Labels over the photo: " + class_summary(result),
         photo_size=result.class_map.shape,
-        drawing=drawing,
         pick=pick,
         grid=label_grid(result),
         classes=classes,

@@ -10,7 +10,7 @@ from PIL import Image
 from page.classroom import figures as fig
 from page.classroom import text as texts
 from page.classroom.chart import sweep_chart
-from page.classroom.session import ClassroomSession, errors_as_html, palette_of
+from page.classroom.session import ClassroomSession, errors_as_html
 from page.service.result_cache import LabelResult
 from segmentation import Segmentation
 from segmentation.explain.ablation import has_skip, replace_logits, without_skip
@@ -62,15 +62,14 @@ class NetworkViews:
         with self.lab.service.exclusive(), torch.inference_mode(), without_skip(network):
             cut = replace_logits(entry.result, network(batch)["out"])
         changed, share = changed_pixels(entry.result.class_map, cut.class_map)
-        palette, image = palette_of(entry), entry.photo.image
         yield (
             shown
             + f"<h3>With and without the {texts.linked('[[skip|skip connection]]')}</h3>"
             + fig.row(
-                fig.label_figure(image, entry.result, palette, "<strong>With</strong> "),
-                fig.label_figure(image, cut, palette, "<strong>Without</strong> zeros instead. "),
+                fig.label_figure(entry, "<strong>With</strong> "),
+                fig.label_figure(entry, "<strong>Without</strong> zeros instead. ", result=cut),
                 fig.frame(
-                    fig.highlight(image, changed),
+                    fig.highlight(entry.photo.image, changed),
                     f"<strong>{texts.percent(share)} of the pixels changed.</strong>",
                     alt="Where the labels changed without the skip connection",
                     photo_size=changed.shape,
@@ -83,7 +82,6 @@ class NetworkViews:
     def resolution(self, key: str) -> Iterator[str]:
         """Yield HTML of the photo at five sizes: labels, seconds, changed pixels, and a chart."""
         entry = self.lab.entry(key)
-        palette, image = palette_of(entry), entry.photo.image
         own = entry.card.resize
         yield texts.working("The model's own size …", 0, len(SIZES) + 1)
         plain = self._again(entry, None)
@@ -96,11 +94,10 @@ class NetworkViews:
             points.append((size, result.seconds, share))
             figures.append(
                 fig.label_figure(
-                    image,
-                    result,
-                    palette,
+                    entry,
                     f"<strong>{size} px</strong> {texts.seconds(result.seconds)}, "
                     f"{texts.percent(share)} changed ",
+                    result=result,
                 )
             )
         yield (
@@ -128,7 +125,6 @@ class NetworkViews:
         """Yield HTML of each perturbation: labels before and after, share of changed pixels."""
         entry = self.lab.entry(key)
         segmenter = self.lab.segmenter(entry)
-        palette = palette_of(entry)
         shown = self.lab.model_line(entry)
         for number, name in enumerate(names):
             perturbation = PERTURBATIONS[name]
@@ -141,8 +137,8 @@ class NetworkViews:
             share = changed_pixels(entry.result.class_map, restored, perturbation.valid(size))[1]
             shown += f"<h3>{perturbation.title}: {texts.percent(share)} of the pixels changed</h3>"
             shown += fig.row(
-                fig.label_figure(entry.photo.image, entry.result, palette, "<b>Before</b> "),
-                fig.label_figure(image, result, palette, "<b>After</b> ", pick=False),
+                fig.label_figure(entry, "<b>Before</b> "),
+                fig.label_figure(entry, "<b>After</b> ", image=image, result=result, pick=False),
                 classes="cl-pair cl-small",
             )
         yield shown + texts.note(
@@ -161,9 +157,7 @@ class NetworkViews:
             self.lab.model_line(entry)
             + fig.row(
                 fig.frame(fig.thumbnail(entry.photo.image), "The photo", alt=f"{name}", pick=False),
-                fig.label_figure(
-                    entry.photo.image, entry.result, palette_of(entry), "", pick=False
-                ),
+                fig.label_figure(entry, "", pick=False),
                 classes="cl-pair cl-small",
             )
             + texts.note(f"{texts.NOTHING_HERE[name]} {texts.SURE}")

@@ -121,10 +121,7 @@ def painted(paint: Any, size: tuple[int, int]) -> np.ndarray:
             alpha = np.asarray(picture.convert("RGBA"))[..., 3]
     except (ValueError, OSError, binascii.Error, SyntaxError) as error:
         raise MissingInputError("The painting did not arrive whole. Paint it again.") from error
-    rows, columns = (
-        (2 * np.arange(n) + 1) * own // (2 * n) for n, own in zip(size, alpha.shape, strict=True)
-    )
-    return alpha[rows[:, None], columns[None]] > 127
+    return fig.resize_nearest(alpha, size) > 127
 
 
 def _figure(

@@ -12,7 +12,6 @@ from page.classroom.session import (
     Pixel,
     default_class,
     errors_as_html,
-    palette_of,
     selected_pixel,
 )
 from segmentation import display_name
@@ -44,20 +43,15 @@ class PixelViews:
     def picker(self, key: str) -> Iterator[str]:
         """Yield the labelled photo on which the visitor chooses a pixel."""
         entry = self.lab.entry(key)
-        yield fig.label_figure(
-            entry.photo.image,
-            entry.result,
-            palette_of(entry),
-            "Click a pixel, or move it with the arrow keys. ",
-            classes="cl-picker",
-        )
+        hint = "Click a pixel, or move it with the arrow keys. "
+        yield fig.label_figure(entry, hint, classes="cl-picker")
 
     @errors_as_html
     def steps(self, key: str) -> Iterator[str]:
         """Yield three linked figures: classification, bounding, masking."""
         entry = self.lab.entry(key)
         regions = entry.result.regions()[:MAX_REGIONS]
-        palette = palette_of(entry)
+        palette = entry.palette
         size = entry.result.class_map.shape
         boxes = "".join(draw.region_box(region, palette, size) for region in regions)
         masks = "".join(draw.region_mask(region, palette) for region in regions)
@@ -108,7 +102,7 @@ class PixelViews:
                 photo_size=result.class_map.shape,
             ),
             fig.label_figure(
-                image, runner, palette_of(entry), "<strong>Runner-up</strong> the second choice. "
+                entry, "<strong>Runner-up</strong> the second choice. ", result=runner
             ),
             linked=True,
         )
@@ -141,14 +135,14 @@ class PixelViews:
         grid, size = tuple(encoded.last.shape[-2:]), entry.result.class_map.shape
         taps = sampling_taps(aspp, at, grid, size)
         changed, share = changed_pixels(entry.result.class_map, result.class_map)
-        palette, image = palette_of(entry), entry.photo.image
+        image = entry.photo.image
         stride = nominal_stride(encoded.input_size[0], grid[0])
         switched = f"Without {', '.join(off)}" if off else "All branches on"
         yield (
             self.lab.model_line(entry)
             + fig.row(
                 draw.taps_figure(image, taps, at, on, size, cell_size=np.divide(size, grid)),
-                fig.label_figure(image, result, palette, f"<strong>{switched}</strong> "),
+                fig.label_figure(entry, f"<strong>{switched}</strong> ", result=result),
                 fig.frame(
                     fig.highlight(image, changed),
                     f"<strong>{texts.percent(share)} of the pixels changed</strong> "

@@ -5,7 +5,6 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from PIL import Image
 
 from page.classroom import text as texts
@@ -99,11 +98,6 @@ class ClassroomSession:
         name, kind = texts.escape(entry.result.model), texts.escape(family(network))
         size = f", shown {size_text(entry.request.size)}" if entry.request.size else ""
         return texts.note(f"This explains <strong>{name}</strong> ({kind}{size}).", "model")
-
-
-def palette_of(entry: LabelResult) -> np.ndarray:
-    """Return the colours of the model that made a result: (256, 3) uint8."""
-    return entry.card.palette_array
 
 
 def selected_pixel(pixel: Any, entry: LabelResult) -> tuple[int, int]:

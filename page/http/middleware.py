@@ -8,6 +8,7 @@ import errno
 import logging
 import time
 from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -39,6 +40,16 @@ READERS = 2
 """Threads that parse calls."""
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Exchange:
+    """A checked request, as it is forwarded: `path` without a trailing slash, and its response."""
+
+    scope: Scope
+    path: str
+    query: dict[str, str]
+    response: ResponseWriter
 
 
 class AccessMiddleware:
@@ -97,39 +108,25 @@ class AccessMiddleware:
         if path.startswith(FILE):
             file = file_routes.find_file(path[len(FILE) :], context.folder)
             await file_routes.serve_file(file, scope, receive, response.send)
-        elif scope["method"] == "POST":
-            await self._forward_post(forwarded, path.rstrip("/"), receive, response, query)
         else:
-            await self._forward_get(forwarded, path, receive, response, query)
+            exchange = _Exchange(forwarded, path.rstrip("/"), query, response)
+            await (self._post if scope["method"] == "POST" else self._get)(exchange, receive)
         if response.replacement:
             await response.send_error(response.replacement)
 
-    async def _forward_get(
-        self,
-        scope: Scope,
-        path: str,
-        receive: Receive,
-        response: ResponseWriter,
-        query: dict[str, str],
-    ) -> None:
-        if path.rstrip("/") == f"{API}/upload_progress" and "upload_id" in query:
+    async def _get(self, exchange: _Exchange, receive: Receive) -> None:
+        path, query = exchange.path, exchange.query
+        if path == f"{API}/upload_progress" and "upload_id" in query:
             self._uploads.track(query["upload_id"])
-        with self._connected(path, query), locality.request_locality(scope):
-            await self.app(scope, receive, response.send)
-        if path == "/":
+        with self._connected(path, query), locality.request_locality(exchange.scope):
+            await self.app(exchange.scope, receive, exchange.response.send)
+        if not path:
             self.context.first_page_served.set()
 
-    async def _forward_post(
-        self,
-        scope: Scope,
-        path: str,
-        receive: Receive,
-        response: ResponseWriter,
-        query: dict[str, str],
-    ) -> None:
-        body = self._limited_body(scope, path, receive)
+    async def _post(self, exchange: _Exchange, receive: Receive) -> None:
+        body, response = self._limited_body(exchange, receive), exchange.response
         try:
-            await self._post(scope, path, body, response, query)
+            await self._dispatch(exchange, body)
         except HttpError as error:
             body.error = error
         except Exception:
@@ -140,27 +137,22 @@ class AccessMiddleware:
             await body.discard_rest()
             await response.send_error(error)
 
-    async def _post(
-        self,
-        scope: Scope,
-        path: str,
-        body: LimitedBody,
-        response: ResponseWriter,
-        query: dict[str, str],
-    ) -> None:
+    async def _dispatch(self, exchange: _Exchange, body: LimitedBody) -> None:
+        scope, path, response = exchange.scope, exchange.path, exchange.response
         if path == "/login":
-            await self._log_in(scope, body, response)
+            await self._log_in(exchange, body)
         elif path == f"{API}/upload":
-            await self._upload(scope, body, response, query.get("upload_id"))
+            await self._upload(exchange, body)
         elif path in (f"{API}/cancel", f"{API}/reset"):
             data = read_cancel(await body.read_all())
             await self.app(with_body(scope, data), replay(data, body.receive), response.send)
         elif call := routes.parse_call(path):
-            await self._call(scope, *call, body, response)
+            await self._call(exchange, body, *call)
         else:
             await self.app(scope, body.receive, response.send)
 
-    def _limited_body(self, scope: Scope, path: str, receive: Receive) -> LimitedBody:
+    def _limited_body(self, exchange: _Exchange, receive: Receive) -> LimitedBody:
+        path, length = exchange.path, header(exchange.scope, b"content-length")
         max_bytes, seconds = SPARE_BYTES, self.context.scheduler.time_limit
         subject = "This message"
         if path == f"{API}/upload":
@@ -170,9 +162,10 @@ class AccessMiddleware:
             max_bytes, seconds = logins.MAX_BYTES, LOGIN_SECONDS
         elif routes.parse_call(path):
             max_bytes = MAX_BYTES
-        return LimitedBody(receive, max_bytes, seconds, header(scope, b"content-length"), subject)
+        return LimitedBody(receive, max_bytes, seconds, length, subject)
 
-    async def _log_in(self, scope: Scope, body: LimitedBody, response: ResponseWriter) -> None:
+    async def _log_in(self, exchange: _Exchange, body: LimitedBody) -> None:
+        scope = exchange.scope
         client = (scope.get("client") or ("",))[0]
         data = await self._logins.read(body, client)
         messages: list[Message] = []
@@ -184,11 +177,10 @@ class AccessMiddleware:
         if requires_login(scope.get("app")) and messages and messages[0].get("status") != 200:
             await self._logins.pause(client)
         for message in messages:
-            await response.send(message)
+            await exchange.response.send(message)
 
-    async def _upload(
-        self, scope: Scope, body: LimitedBody, response: ResponseWriter, upload_id: str | None
-    ) -> None:
+    async def _upload(self, exchange: _Exchange, body: LimitedBody) -> None:
+        scope, upload_id = exchange.scope, exchange.query.get("upload_id")
         cleaner, received = self.context.cleaner, 0
 
         async def receive() -> Message:
@@ -212,17 +204,12 @@ class AccessMiddleware:
             raise HttpError(507, texts.NO_ROOM) from error
         finally:
             cleaner.count_upload(-received)
-        await JSONResponse(paths)(scope, body.receive, response.send)
+        await JSONResponse(paths)(scope, body.receive, exchange.response.send)
 
     async def _call(
-        self,
-        scope: Scope,
-        kind: str | None,
-        name: str | None,
-        body: LimitedBody,
-        response: ResponseWriter,
+        self, exchange: _Exchange, body: LimitedBody, kind: str | None, name: str | None
     ) -> None:
-        context = self.context
+        context, scope, response = self.context, exchange.scope, exchange.response
         if context.scheduler.closed:
             raise HttpError(503, texts.CLOSING)
         data = await body.read_all()
@@ -243,7 +230,7 @@ class AccessMiddleware:
 
     def _connected(self, path: str, query: dict[str, str]) -> AbstractContextManager[None]:
         """Count a session as connected while it listens for results."""
-        if path.rstrip("/") != f"{API}/queue/data":
+        if path != f"{API}/queue/data":
             return nullcontext()
         return self.context.sessions.connected(query.get("session_hash", ""))
 

@@ -8,14 +8,13 @@ from page.http.app_context import AppContext
 from page.http.middleware import protect
 from page.http.server import (
     MAX_SESSIONS,
-    app_kwargs,
+    launch_options,
     limit_malloc_arenas,
     make_context,
     set_up_queue,
     threads_for,
 )
 from page.options import Options
-from page.theme import theme_options
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -43,20 +42,7 @@ def mount(app: "FastAPI", demo: "gr.Blocks", options: Options) -> AppContext:
     set_up_queue(demo, options)
     demo.state_session_capacity = MAX_SESSIONS
     set_threads(demo, threads_for(demo, options))
-    gr.mount_gradio_app(
-        app,
-        demo,
-        path="/",
-        auth=options.auth,
-        max_file_size=context.max_upload_bytes,
-        enable_monitoring=False,
-        run_history=False,
-        mcp_server=False,
-        ssr_mode=False,  # its front server would bypass the middleware
-        show_error=False,
-        app_kwargs=app_kwargs(context),
-        **theme_options(),
-    )
+    gr.mount_gradio_app(app, demo, path="/", show_error=False, **launch_options(context, options))
     mount_at_root(demo)
     protect(app.routes[-1].app, context)
     return context

@@ -143,20 +143,13 @@ def start(demo: "gr.Blocks", options: Options, *, quiet: bool = False) -> AppCon
             server_name=options.host,
             server_port=options.port,
             share=options.share,
-            auth=options.auth,
-            max_file_size=context.max_upload_bytes,
-            enable_monitoring=False,
-            run_history=False,
-            mcp_server=False,
-            ssr_mode=False,  # its front server would bypass the middleware
             num_workers=0,
             state_session_capacity=MAX_SESSIONS,
             max_threads=threads_for(demo, options),
             prevent_thread_lock=True,
             quiet=quiet,
-            app_kwargs=app_kwargs(context),
             _frontend=False,  # skip a test request that must succeed within 3 s
-            **theme_options(),
+            **launch_options(context, options),
         )
     if not isinstance(demo.app.middleware_stack, AccessMiddleware):
         demo.close(verbose=False)
@@ -183,6 +176,20 @@ def _forwarding(behind_proxy: bool) -> Iterator[None]:
         yield
     finally:
         del os.environ[name]
+
+
+def launch_options(context: AppContext, options: Options) -> dict[str, Any]:
+    """Return the arguments that `launch` and `mount_gradio_app` have in common."""
+    return {
+        "auth": options.auth,
+        "max_file_size": context.max_upload_bytes,
+        "enable_monitoring": False,
+        "run_history": False,
+        "mcp_server": False,
+        "ssr_mode": False,  # its front server would bypass the middleware
+        "app_kwargs": app_kwargs(context),
+        **theme_options(),
+    }
 
 
 def set_up_queue(demo: "gr.Blocks", options: Options) -> None:

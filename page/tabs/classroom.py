@@ -8,7 +8,7 @@ import gradio as gr
 
 from page.classroom import text as words
 from page.classroom.session import ClassroomSession as Session
-from page.classroom.session import MissingInputError, default_class, palette_of, selected_pixel
+from page.classroom.session import MissingInputError, default_class, selected_pixel
 from page.classroom.views import Views
 from page.components.html_board import HtmlBoard, MaskPainter
 from page.service.labeling_service import LabelingService
@@ -240,7 +240,7 @@ class Classroom:
             y, x = selected_pixel((event.y, event.x), answer)
         except (PixelwiseError, KeyError, TypeError, ValueError):
             return None, {"error": words.LABEL_FIRST}
-        return [y, x], pixel_value(answer.result, y, x, palette_of(answer))
+        return [y, x], pixel_value(answer.result, y, x, answer.palette)
 
     def open_microscope(self, key: str) -> Any:
         """The switches, all on; the view itself says why there are none."""
