@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -226,35 +226,23 @@ def _about_share(url: str | None, options: Options) -> str:
     return message
 
 
-def wait_for_signal() -> str:
-    """Wait for SIGTERM or SIGINT.
-
-    Returns:
-        The signal's name.
-    """
+def wait_for_signal() -> None:
+    """Wait for SIGTERM or SIGINT."""
     received: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, frame: received.append(number))
     while not received:
         time.sleep(0.2)
-    return signal.Signals(received[0]).name
 
 
-def stop(context: AppContext, *, finished: Callable[[], None] | None = None) -> None:
-    """Stop the page: refuse new photos, finish those in progress, tell those that wait.
-
-    Args:
-        context: returned by `start`.
-        finished: called at the end.
-    """
+def stop(context: AppContext) -> None:
+    """Stop the page: refuse new photos, finish those in progress, send the rest a message."""
     context.scheduler.close()
     end = time.monotonic() + SHUTDOWN_GRACE_SECONDS
     while time.monotonic() < end and is_busy(context):
         time.sleep(0.05)
     with contextlib.redirect_stdout(sys.stderr):
         context.demo.close(verbose=False)
-    if finished:
-        finished()
 
 
 def is_busy(context: AppContext) -> bool:
