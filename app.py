@@ -1,7 +1,7 @@
 """Pixelwise: drag a photo into the page and see every pixel labelled.
 
 `python app.py --help` lists the options. Importing this module builds the page as `demo` and starts
-nothing: no server, no network, no weights. The page's parts are put together in `page/demo.py`; the
+no server, opens no network connection and loads no weights. `page/demo.py` builds the page; the
 command `pixelwise` of an installed package starts the same page.
 """
 

@@ -32,7 +32,7 @@ from deploy.metrics import Metrics
 from deploy.remote_pool import RemoteModelPool
 from deploy.replica import Question, Replica
 from deploy.settings import DEFAULT_PORT, Settings, parse_settings, words_of
-from page.http.server import LAST_SECONDS, is_busy, set_up_logging, wait_for_signal
+from page.http.server import SHUTDOWN_GRACE_SECONDS, is_busy, set_up_logging, wait_for_signal
 
 NETWORKS, PAGE, SEGMENTER = "networks", "page", "Segmenter"
 LOST = (RayActorError, ObjectLostError, WorkerCrashedError, ReplicaUnavailableError)
@@ -119,7 +119,7 @@ class Page:
     async def drain(self) -> None:
         """Take no new photo, send away those who wait, and let those at work end."""
         self._site.scheduler.close()
-        end = time.monotonic() + LAST_SECONDS
+        end = time.monotonic() + SHUTDOWN_GRACE_SECONDS
         while time.monotonic() < end and is_busy(self._site):
             await asyncio.sleep(0.05)
 
@@ -200,7 +200,7 @@ def stop() -> None:
     """Let photos at work end, then end everything that `start` began."""
     try:
         handle = serve.get_deployment_handle("Page", PAGE)
-        handle.drain.remote().result(timeout_s=2 * LAST_SECONDS)
+        handle.drain.remote().result(timeout_s=2 * SHUTDOWN_GRACE_SECONDS)
     except Exception as error:  # it ends all the same
         log.warning("the page could not be drained: %s", error)
     serve.shutdown()

@@ -1,16 +1,16 @@
-"""The command `pixelwise`, which is `python -m page` as well."""
+"""The command `pixelwise`; also `python -m page`."""
 
 import sys
 
 
 def main(program: str = "pixelwise") -> None:
-    """Serve the page as the command line asks, until a signal ends it.
+    """Serve the page with the command line's options until a signal ends it.
 
     Args:
-        program: the command's name in `--help` and in errors; `running` has the exit statuses.
+        program: the command's name in `--help` and in errors; `page.main.running` lists exit codes.
     """
     try:
-        from page.main import main as run  # Gradio takes seconds, in which Ctrl-C may come
+        from page.main import main as run  # takes seconds, so Ctrl-C may interrupt it
 
         run(program)
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""What a person can set on the command line."""
+"""The page's settings and its command line."""
 
 import argparse
 import os
@@ -20,9 +20,9 @@ examples:
   {command} --share --auth ana:secret        a public link for a week
 
 Gradio's own environment variables (GRADIO_SERVER_NAME, GRADIO_SERVER_PORT, GRADIO_SHARE,
-GRADIO_TEMP_DIR, ...) work as well; an option given here wins. Weights come from --weights, the
-folder PIXELWISE_WEIGHTS, torch's hub cache, or a download; with none of them the small built-in
-model answers.
+GRADIO_TEMP_DIR, ...) work as well; options on the command line win. Weights come from --weights,
+the folder PIXELWISE_WEIGHTS, torch's hub cache, or a download; without any, the page uses the small
+built-in model.
 """
 
 
@@ -35,23 +35,23 @@ class Options:
             of the device.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         weights: a file of weights for `model`, or None to look for the published ones.
-        size: the shorter side in pixels that the network sees, or None for the model's own.
+        size: shorter side of the network's input in pixels, or None for the model's own.
         precision: "float32", "auto", "bfloat16" or "float16"; see `segmentation.Segmenter`.
         compile: run networks through `torch.compile`.
         host, port: where to listen, or None for Gradio's defaults and environment variables.
-        share: ask for a public link; None leaves it to GRADIO_SHARE.
+        share: request a public link; None uses GRADIO_SHARE.
         auth: (user, password), or None for an open page.
         max_upload_mb: largest accepted upload in megabytes.
-        max_megapixels: largest accepted picture in megapixels.
+        max_megapixels: largest accepted image in megapixels.
         max_queue: photos that may wait.
-        time_limit: seconds that a photo may wait, and seconds that it may take.
-        live_seconds: a camera stops by itself after so long.
-        clip_seconds: longest clip that is labelled.
-        keep_minutes: uploaded and produced files are removed after this time.
-        cache_mb: size of these files together, in megabytes.
+        time_limit: limit in seconds for waiting, and for labelling a photo.
+        live_seconds: a camera stops after this time.
+        clip_seconds: longest accepted clip.
+        keep_minutes: uploads and results are deleted after this time.
+        cache_mb: limit for all uploads and results, in megabytes.
         embed: origins whose pages may show this one in a frame; "*" means any.
-        behind_proxy: believe X-Forwarded-Host, -Proto and -Prefix.
-        offer_downloads: let visitors of a shared page choose models that must be fetched first.
+        behind_proxy: trust X-Forwarded-Host, -Proto and -Prefix.
+        offer_downloads: let visitors of a shared page choose models that must be downloaded first.
         log_level: "error", "warning", "info" or "debug".
     """
 
@@ -80,32 +80,32 @@ class Options:
 
     @property
     def public(self) -> bool:
-        """Whether strangers are expected: with a public link, and on Hugging Face Spaces."""
+        """Whether the page is public: with a public link, or on Hugging Face Spaces."""
         return self.shared or on_a_space()
 
     @property
     def shared(self) -> bool:
-        """Whether a public link is asked for, here or by GRADIO_SHARE."""
+        """Whether a public link is requested, by `share` or by GRADIO_SHARE."""
         if self.share is None:
             return os.environ.get("GRADIO_SHARE", "").lower() == "true"
         return self.share
 
 
 def on_a_space() -> bool:
-    """Whether this runs on Hugging Face Spaces."""
+    """Return whether this process runs on Hugging Face Spaces."""
     return "SPACE_ID" in os.environ
 
 
-# segmentation.inference.precision has these, and torch
+# as in segmentation.inference.precision, which imports torch
 PRECISIONS = ("float32", "auto", "bfloat16", "float16")
-SHARED = {"max_upload_mb": 10.0, "max_megapixels": 24.0, "max_queue": 16}
-"""Tighter limits where strangers are expected, unless other ones are given."""
+PUBLIC_LIMITS = {"max_upload_mb": 10.0, "max_megapixels": 24.0, "max_queue": 16}
+"""Defaults of a public page."""
 LOG_LEVELS = ("error", "warning", "info", "debug")
 HUGGING_FACE = ("https://huggingface.co", "https://*.hf.space")
 
 
 _POSITIVE = bounded_float(0, above=True)
-_COUNT = bounded_int(1, 1000)  # each who waits takes two threads
+_COUNT = bounded_int(1, 1000)  # each waiting photo takes two threads
 
 
 def _auth(text: str) -> tuple[str, str]:
@@ -127,12 +127,12 @@ def _model(text: str) -> str:
 
 def _origin(text: str) -> str:
     if text != "*" and not re.fullmatch(r"https?://[\w*.-]+(:\d{1,5})?", text, re.ASCII):
-        raise argparse.ArgumentTypeError(f"{text!r} is no origin such as https://example.org, or *")
+        raise argparse.ArgumentTypeError(f"{text!r} is not an origin like https://example.org or *")
     return text
 
 
 def parser(program: str = "app.py") -> argparse.ArgumentParser:
-    """The command line's parser.
+    """Return the command line's parser.
 
     Args:
         program: the command's name in `--help` and in errors; a Python file or a console command.
@@ -164,7 +164,7 @@ def _add_model(model: argparse._ArgumentGroup, default: Options) -> None:
     model.add_argument(
         "--device",
         default=default.device,
-        help="auto, cpu, cuda, cuda:N or mps (default: auto, the best one here)",
+        help="auto, cpu, cuda, cuda:N or mps (default: auto, the fastest available)",
     )
     model.add_argument(
         "--weights", type=existing_file, metavar="FILE", help="a file of weights for --model"
@@ -173,21 +173,21 @@ def _add_model(model: argparse._ArgumentGroup, default: Options) -> None:
         "--size",
         type=bounded_int(MIN_SIZE, MAX_SIZE),
         metavar="PX",
-        help="the photo's shorter side as the network sees it; larger finds smaller things and "
-        "takes longer (default: the size the model was trained for)",
+        help="shorter side of the network's input; larger finds smaller things and takes longer "
+        "(default: the size that the model was trained for)",
     )
     model.add_argument(
         "--precision",
         choices=PRECISIONS,
         default=default.precision,
-        help="auto: half precision where this machine has it natively (about twice as fast) and "
+        help="auto: half precision if this machine supports it natively (about twice as fast) and "
         f"at least 99 %% of the pixels keep their label (default: {default.precision})",
     )
     model.add_argument(
         "--compile",
         action="store_true",
-        help="run networks through torch.compile: quicker, above all on a GPU, but the first photo "
-        "of each size waits for it",
+        help="run networks through torch.compile: faster, above all on a GPU, but the first photo "
+        "of each size takes longer",
     )
 
 
@@ -206,57 +206,57 @@ def _add_server(server: argparse._ArgumentGroup) -> None:
         "--share",
         action="store_true",
         default=None,
-        help="ask Gradio for a public link; use it with --auth",
+        help="request a public link from Gradio; use it with --auth",
     )
     server.add_argument(
         "--behind-proxy",
         action="store_true",
         default=None,
-        help="believe X-Forwarded-Host, -Proto and -Prefix: only where every request comes "
+        help="trust X-Forwarded-Host, -Proto and -Prefix; use it only if every request comes "
         "through a proxy that sets them",
     )
     server.add_argument(
         "--offer-downloads",
         action="store_true",
         default=None,
-        help="let visitors of a shared page choose models whose weights must be fetched first "
+        help="let visitors of a shared page choose models whose weights must be downloaded first "
         "(default: only on a page for this machine alone)",
     )
     server.add_argument(
-        "--auth", type=_auth, metavar="USER:PASSWORD", help="ask visitors for this name and word"
+        "--auth", type=_auth, metavar="USER:PASSWORD", help="require this user name and password"
     )
 
 
 def _add_limits(limits: argparse._ArgumentGroup, default: Options) -> None:
     def add(name: str, kind: Callable[[str], object], metavar: str, text: str) -> None:
         field = name.removeprefix("--").replace("-", "_")
-        value, tight = getattr(default, field), SHARED.get(field)
+        value, tight = getattr(default, field), PUBLIC_LIMITS.get(field)
         shared = f", {tight:g} with --share and on Spaces" if tight else ""
         limits.add_argument(
             name, type=kind, metavar=metavar, help=f"{text} (default: {value:g}{shared})"
         )
 
     add("--max-upload-mb", _POSITIVE, "MB", "refuse larger files")
-    add("--max-megapixels", _POSITIVE, "MP", "refuse larger pictures")
-    add("--max-queue", _COUNT, "N", "photos that may wait; the next one is asked to come back")
-    add("--time-limit", _POSITIVE, "S", "seconds that a photo may wait, and may take")
-    add("--live-seconds", _POSITIVE, "S", "a camera stops by itself after so long")
+    add("--max-megapixels", _POSITIVE, "MP", "refuse larger images")
+    add("--max-queue", _COUNT, "N", "photos that may wait; further ones are refused")
+    add("--time-limit", _POSITIVE, "S", "limit for waiting, and for labelling a photo")
+    add("--live-seconds", _POSITIVE, "S", "a camera stops after this time")
     add("--clip-seconds", _POSITIVE, "S", "refuse longer clips")
-    add("--keep-minutes", _POSITIVE, "MIN", "remove uploads and results after this time")
-    add("--cache-mb", _POSITIVE, "MB", "room for uploads and results; the oldest go first")
+    add("--keep-minutes", _POSITIVE, "MIN", "delete uploads and results after this time")
+    add("--cache-mb", _POSITIVE, "MB", "limit for uploads and results; deletes the oldest")
     limits.add_argument(
         "--embed",
         type=_origin,
         action="append",
         metavar="ORIGIN|*",
-        help="let pages of this origin show the page in a frame; may be given more than once "
+        help="let pages of this origin show the page in a frame; can be repeated "
         "(default: nobody; on Hugging Face Spaces, huggingface.co)",
     )
     limits.add_argument(
         "--log-level",
         choices=LOG_LEVELS,
         default=default.log_level,
-        help="what standard error is told; only debug names visitors' addresses "
+        help="log level of standard error; only debug logs client addresses "
         f"(default: {default.log_level})",
     )
 
@@ -265,18 +265,18 @@ def parse_options(arguments: Sequence[str] | None = None, program: str = "app.py
     """Read the command line.
 
     Args:
-        arguments: the words after the program's name; None reads `sys.argv`.
+        arguments: the arguments without the program's name; None reads `sys.argv`.
         program: the command's name in `--help` and in errors.
 
     Returns:
-        The options. Exits with status 2 and a line of explanation where one is wrong.
+        The options. Exits with status 2 and a message if an argument is wrong.
     """
     return options_from(vars(parser(program).parse_args(arguments)))
 
 
 def options_from(parsed: Mapping[str, Any]) -> Options:
-    """The options that parsed words make; what is None was not given."""
+    """Return the options for parsed arguments; None means not given."""
     given = {k: v for k, v in parsed.items() if v is not None}
     given["embed"] = tuple(given.get("embed", HUGGING_FACE if on_a_space() else ()))
-    tight = SHARED if Options(share=given.get("share")).public else {}
+    tight = PUBLIC_LIMITS if Options(share=given.get("share")).public else {}
     return Options(**{**tight, **given})

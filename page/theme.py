@@ -1,4 +1,4 @@
-"""The page's looks: Gradio's base theme in slate and teal, with fonts that every machine has."""
+"""The page's theme: Gradio's base theme in slate and teal, with system fonts."""
 
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ d='M1 1h1v1H1zM2 2h1v1H2z'/%3E%3C/svg%3E">
 
 
 def theme() -> gr.themes.Base:
-    """Slate surfaces, one teal accent, no web fonts (so no request to another host)."""
+    """Return the theme: slate surfaces, teal accent, no web fonts (no request to another host)."""
     return gr.themes.Base(
         primary_hue=gr.themes.colors.teal,
         secondary_hue=gr.themes.colors.teal,
@@ -47,8 +47,8 @@ def theme() -> gr.themes.Base:
     )
 
 
-def looks() -> dict[str, Any]:
-    """What `launch()` and `mount_gradio_app()` take to show the page as it is meant."""
+def theme_options() -> dict[str, Any]:
+    """Return the arguments of `launch()` and `mount_gradio_app()` for theme, styles and scripts."""
     script = SCRIPT.read_text(encoding="utf-8")
     return {"theme": theme(), "css_paths": CSS, "js": script, "head": HEAD}
 

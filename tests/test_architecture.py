@@ -59,7 +59,6 @@ RANKS = {name: rank for rank, line in enumerate(LAYERS.split("\n")) for name in 
 MOST_MODULES, MOST_TESTS = 12, 20
 MOST_LINES, MOST_TEST_LINES, MOST_FUNCTION_LINES = 300, 400, 60
 LONG = {
-    "tests/page/http/test_server.py": 750,
     "tests/segmentation/images/test_photo.py": 550,
     "tests/segmentation/models/test_programs.py": 480,
     "tests/deploy/test_deploy.py": 430,

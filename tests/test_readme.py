@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from page.options import SHARED, Options
+from page.options import PUBLIC_LIMITS, Options
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = [
@@ -136,7 +136,7 @@ def test_the_table_of_limits_has_the_defaults_of_the_page():
     for name, value, tight in rows:
         field = name.replace("-", "_")
         assert float(value) == getattr(default, field), name
-        assert (float(tight) if tight else None) == SHARED.get(field), name
+        assert (float(tight) if tight else None) == PUBLIC_LIMITS.get(field), name
     assert len(rows) == 8
 
 

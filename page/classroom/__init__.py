@@ -1,5 +1,5 @@
-"""The lesson: from a pixel's label back to why, in nine views.
+"""The classroom: nine views that explain a pixel's label.
 
-`session.py` holds what the views share, `figures.py` and `drawings.py` make their pictures. Imports
+`session.py` has what the views share, `figures.py` and `drawings.py` make their figures. May import
 `page.components`, `page.service` and `segmentation.explain`.
 """

@@ -1,38 +1,39 @@
-"""Drawings of the classroom's first views: boxes, masks, taps and tables, as HTML and SVG."""
+"""Drawings of views 1 to 4: boxes, masks, taps and tables, as HTML and SVG."""
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from page.classroom import figures as fig
-from page.classroom import text as words
+from page.classroom import text as texts
 from page.service.result_cache import LabelResult
 from segmentation import Region, Segmentation, display_name
 from segmentation.explain.aspp import Taps
 from segmentation.explain.probability_maps import class_scores
 
-FAINT = 0.05  # classes that reach this score somewhere are named even where they win no pixel
-MOST = 9  # classes named at most
+MIN_SCORE = 0.05  # classes without a pixel are listed from this best score
+MAX_CLASSES = 9
 MASK_SIDE = 320
-MARGIN = 0.6  # of the photo's side: taps farther out are drawn at this edge
+MARGIN = 0.6  # part of the longer side; taps farther out are drawn at this edge
 BRANCH_COLORS = ("#f8fafc", "#5eead4", "#fbbf24", "#f472b6", "#93c5fd", "#c4b5fd")
 
 
 def count(number: int, thing: str) -> str:
-    """A number of things, in words."""
+    """Return a number with its noun, such as "2 cells"."""
     return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
-def classification(answer: LabelResult, palette: np.ndarray) -> str:
-    """The first picture: every class with its score."""
-    scores = [s for s in class_scores(answer.result) if s.fraction > 0 or s.best >= FAINT][:MOST]
+def classification(entry: LabelResult, palette: np.ndarray) -> str:
+    """Return the figure of step 1: the classes with their scores."""
+    scores = [s for s in class_scores(entry.result) if s.fraction > 0 or s.best >= MIN_SCORE]
+    scores = scores[:MAX_CLASSES]
     rows = "".join(
         f'<li data-link="c{s.index}" tabindex="0" class="{"" if s.fraction else "cl-faint"}">'
         f'<i style="background:{fig.color(palette, s.index)}"></i>'
-        f"<span>{words.escape(display_name(s.name))}</span>"
+        f"<span>{texts.escape(display_name(s.name))}</span>"
         f'<meter min="0" max="1" value="{s.best:.3f}">{s.best:.0%}</meter>'
         f"<b>{s.best:.0%}</b><small>"
-        + (f"{words.percent(s.fraction)} of the pixels" if s.fraction else "wins no pixel")
+        + (f"{texts.percent(s.fraction)} of the pixels" if s.fraction else "wins no pixel")
         + "</small></li>"
         for s in scores
     )
@@ -44,7 +45,7 @@ def classification(answer: LabelResult, palette: np.ndarray) -> str:
 
 
 def rect(box: tuple[int, int, int, int], classes: str, extra: str = "") -> str:
-    """A box (top, left, bottom, right) as SVG."""
+    """Return a box (top, left, bottom, right) as SVG."""
     top, left, bottom, right = box
     return (
         f'<rect class="{classes}" x="{left}" y="{top}" width="{right - left}" '
@@ -53,11 +54,11 @@ def rect(box: tuple[int, int, int, int], classes: str, extra: str = "") -> str:
 
 
 def region_box(region: Region, palette: np.ndarray, size: tuple[int, int]) -> str:
-    """A region's box with its name."""
+    """Return a region's box with its name as SVG."""
     color = fig.color(palette, region.index)
     top, left, _, _ = region.box
     letters = max(size) / 28
-    name = words.escape(display_name(region.name))
+    name = texts.escape(display_name(region.name))
     return (
         f'<g data-link="c{region.index}" class="cl-box">'
         + rect(region.box, "cl-box-halo")
@@ -68,7 +69,7 @@ def region_box(region: Region, palette: np.ndarray, size: tuple[int, int]) -> st
 
 
 def region_mask(region: Region, palette: np.ndarray) -> str:
-    """A region as runs of pixels, a rectangle each, in one path."""
+    """Return a region as an SVG path of rectangles, one for each run of pixels."""
     top, left, bottom, _ = region.box
     step = max(1, max(region.size) // MASK_SIDE)
     path = []
@@ -82,7 +83,7 @@ def region_mask(region: Region, palette: np.ndarray) -> str:
 
 
 def cross(at: tuple[int, int], size: tuple[int, int]) -> str:
-    """The chosen pixel."""
+    """Return a cross at a pixel (y, x) as SVG."""
     y, x, r = at[0] + 0.5, at[1] + 0.5, max(size) / 60
     return f'<path class="cl-cross" d="M{x - r} {y}h{2 * r}M{x} {y - r}v{2 * r}"/>'
 
@@ -90,7 +91,7 @@ def cross(at: tuple[int, int], size: tuple[int, int]) -> str:
 def _tap_marks(
     taps: Taps, color: str, low: np.ndarray, high: np.ndarray, inset: float
 ) -> Iterator[str]:
-    """A branch's taps as SVG: those outside the drawing, from `low` to `high`, at its edge."""
+    """Yield a branch's taps as SVG; taps outside of `low` to `high` are drawn at that edge."""
     radius = max(high - low) / 60
     for (y, x), inside in zip(taps.points, taps.inside, strict=True):
         beyond = y < low[0] or x < low[1] or y > high[0] or x > high[1]
@@ -120,7 +121,7 @@ def taps_figure(
     size: tuple[int, int],
     cell_size: np.ndarray,
 ) -> str:
-    """The photo in the middle of its padding, with the taps of the branches that are on."""
+    """Return a figure of the photo and its padding, with the taps of the branches that are on."""
     height, width = size
     points = [t.points for t in taps if t.branch in on and len(t.points)]
     reach = np.concatenate([*points, [(0, 0), (height, width)]])
@@ -129,25 +130,25 @@ def taps_figure(
     low = np.maximum(reach.min(axis=0) - pad, -limit)
     high = np.minimum(reach.max(axis=0) + pad, np.array(size) + limit)
     marks = []
-    for place, (taps_of, color) in enumerate(zip(taps, BRANCH_COLORS, strict=False), 1):
-        if taps_of.branch not in on:
+    for number, (branch, color) in enumerate(zip(taps, BRANCH_COLORS, strict=False), 1):
+        if branch.branch not in on:
             continue
-        if taps_of.whole:
+        if branch.whole:
             marks.append(f'<rect class="cl-pooled" width="{width}" height="{height}"/>')
-        # larger rates nearer to the edge, so that taps brought back from afar stay apart
-        marks += _tap_marks(taps_of, color, low, high, 1 + 2.4 * (len(taps) - 1 - place))
+        # larger rates nearer to the edge, so that distant taps do not overlap there
+        marks += _tap_marks(branch, color, low, high, 1 + 2.4 * (len(taps) - 1 - number))
     cell = np.floor(np.array(at) / cell_size) * cell_size
     marks.append(
         f'<rect class="cl-cell" x="{cell[1]:.1f}" y="{cell[0]:.1f}" '
         f'width="{cell_size[1]:.1f}" height="{cell_size[0]:.1f}"/>'
     )
     key = "".join(
-        f'<li><i style="background:{color}"></i>{words.escape(t.branch)}</li>'
+        f'<li><i style="background:{color}"></i>{texts.escape(t.branch)}</li>'
         for t, color in zip(taps, BRANCH_COLORS, strict=False)
         if t.branch in on
     )
     return fig.frame(
-        fig.shrunk(image),
+        fig.thumbnail(image),
         "<strong>Taps</strong> filled: on the photo; crossed ring: in the padding; dashed: farther "
         f'out than drawn. <ul class="cl-chips">{key}</ul>',
         alt="The photo with the sampling taps of each branch around the chosen pixel",
@@ -165,7 +166,7 @@ def taps_table(
     stride: int,
     cell: tuple[int, int],
 ) -> str:
-    """What each branch reads, in words."""
+    """Return a table of what each branch reads."""
     rows = []
     for t in taps:
         outside = int((~t.inside).sum())
@@ -177,24 +178,24 @@ def taps_table(
             )
         else:
             reads = count(len(t.inside), "cell")
-        rows.append((words.escape(t.branch), "on" if t.branch in on else "off", reads))
+        rows.append((texts.escape(t.branch), "on" if t.branch in on else "off", reads))
     return fig.table(
         ("Branch", "", "It reads"),
         rows,
-        f"The feature map has {grid[0]} × {grid[1]} cells at {words.linked('[[stride]]')} "
+        f"The feature map has {grid[0]} × {grid[1]} cells at {texts.linked('[[stride]]')} "
         f"{stride}; your pixel lies in cell ({cell[0]}, {cell[1]}).",
     )
 
 
 def two_bars(
-    answer: LabelResult, result: Segmentation, at: tuple[int, int], off: Sequence[str]
+    entry: LabelResult, result: Segmentation, at: tuple[int, int], off: Sequence[str]
 ) -> str:
-    """The pixel's probabilities with all branches on, and without those that are off."""
-    before, after = answer.result.probabilities_at(*at), result.probabilities_at(*at)
+    """Return a table of the pixel's probabilities, with all branches and without those off."""
+    before, after = entry.result.probabilities_at(*at), result.probabilities_at(*at)
     order = np.argsort(-np.maximum(before, after), kind="stable")[:5]
     rows = [
         (
-            words.escape(display_name(answer.result.categories[i])),
+            texts.escape(display_name(entry.result.categories[i])),
             _meter(before[i]),
             *([_meter(after[i])] if off else []),
         )
@@ -214,7 +215,7 @@ def fields_text(
     core: tuple[int, int, int, int],
     seen: Sequence[int],
 ) -> str:
-    """What the boxes are, in numbers of the network's own pixels."""
+    """Return a list of the receptive fields' sizes, in pixels of the network's input."""
 
     def span(box: tuple[int, int, int, int]) -> str:
         return f"{box[2] - box[0]} × {box[3] - box[1]} px"
@@ -230,7 +231,7 @@ def fields_text(
         )
     if whole and whole != layers:
         parts.append(
-            f"<dt>With means over the whole map</dt><dd>{words.linked('[[pooling|Image pooling]]')}"
+            f"<dt>With means over the whole map</dt><dd>{texts.linked('[[pooling|Image pooling]]')}"
             f" and the like see {span(whole)}: everything, but blurred into one vector.</dd>"
         )
     return (

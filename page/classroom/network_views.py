@@ -1,4 +1,4 @@
-"""The classroom's views that run the network again: inside, resolution, compare, break it."""
+"""The classroom's views that run the network again: inside, resolution, break it."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 
 from page.classroom import figures as fig
-from page.classroom import text as words
+from page.classroom import text as texts
 from page.classroom.chart import sweep_chart
-from page.classroom.session import ClassroomSession, palette_of, told
+from page.classroom.session import ClassroomSession, errors_as_html
 from page.service.result_cache import LabelResult
 from segmentation import Segmentation
 from segmentation.explain.ablation import has_skip, replace_logits, without_skip
@@ -26,14 +26,14 @@ from segmentation.inference.metrics import changed_pixels
 
 CHANNELS = 6
 SIZES = (130, 260, 520, 780, 1040)
-"""Shorter sides of the walk through sizes, in pixels."""
+"""Shorter sides of the input in view 6, in pixels."""
 
 
 class NetworkViews:
-    """Views that run networks, step by step: each yields what it has so far.
+    """Views that run networks in steps: each yields the HTML so far.
 
     Args:
-        lab: finds answers and networks.
+        lab: the results and networks.
         examples: the folder of the example photos.
     """
 
@@ -41,37 +41,36 @@ class NetworkViews:
         self.lab = lab
         self.examples = examples
 
-    @told
+    @errors_as_html
     def inside(self, key: str) -> Iterator[str]:
-        """Feature maps at each stage, and what the skip connection adds."""
-        answer = self.lab.answer(key)
-        network = self.lab.segmenter(answer).model.network
-        yield words.working("Running the photo through every stage …", 1, 3)
-        batch = self.lab.batch(answer)
+        """Yield HTML of each stage's feature maps, and of the skip connection's effect."""
+        entry = self.lab.entry(key)
+        network = self.lab.segmenter(entry).model.network
+        yield texts.working("Running the photo through every stage …", 1, 3)
+        batch = self.lab.batch(entry)
         with self.lab.service.exclusive():
             maps = feature_maps(network, batch)
-        yield words.working("Drawing the stages …", 2, 3)
-        shown = self.lab.who(answer) + "".join(_stage(m) for m in maps)
+        yield texts.working("Drawing the stages …", 2, 3)
+        shown = self.lab.model_line(entry) + "".join(_stage(m) for m in maps)
         if not has_skip(network):
-            yield shown + words.note(
+            yield shown + texts.note(
                 "This model has no skip connection that could be cut: its head sees the last "
                 "feature map alone. A DeepLabV3+, a U-Net or LR-ASPP has one.",
                 "error",
             )
             return
         with self.lab.service.exclusive(), torch.inference_mode(), without_skip(network):
-            cut = replace_logits(answer.result, network(batch)["out"])
-        changed, share = changed_pixels(answer.result.class_map, cut.class_map)
-        palette, image = palette_of(answer), answer.photo.image
+            cut = replace_logits(entry.result, network(batch)["out"])
+        changed, share = changed_pixels(entry.result.class_map, cut.class_map)
         yield (
             shown
-            + f"<h3>With and without the {words.linked('[[skip|skip connection]]')}</h3>"
+            + f"<h3>With and without the {texts.linked('[[skip|skip connection]]')}</h3>"
             + fig.row(
-                fig.label_figure(image, answer.result, palette, "<strong>With</strong> "),
-                fig.label_figure(image, cut, palette, "<strong>Without</strong> zeros instead. "),
+                fig.label_figure(entry, "<strong>With</strong> "),
+                fig.label_figure(entry, "<strong>Without</strong> zeros instead. ", result=cut),
                 fig.frame(
-                    fig.marked(image, changed),
-                    f"<strong>{words.percent(share)} of the pixels changed.</strong>",
+                    fig.highlight(entry.photo.image, changed),
+                    f"<strong>{texts.percent(share)} of the pixels changed.</strong>",
                     alt="Where the labels changed without the skip connection",
                     photo_size=changed.shape,
                 ),
@@ -79,35 +78,33 @@ class NetworkViews:
             )
         )
 
-    @told
+    @errors_as_html
     def resolution(self, key: str) -> Iterator[str]:
-        """The photo at five sizes: labels, seconds, changed pixels, and the trade as a chart."""
-        answer = self.lab.answer(key)
-        palette, image = palette_of(answer), answer.photo.image
-        own = answer.card.resize
-        yield words.working("The model's own size …", 0, len(SIZES) + 1)
-        plain = self._again(answer, None)
+        """Yield HTML of the photo at five sizes: labels, seconds, changed pixels, and a chart."""
+        entry = self.lab.entry(key)
+        own = entry.card.resize
+        yield texts.working("The model's own size …", 0, len(SIZES) + 1)
+        plain = self._again(entry, None)
         figures: list[str] = []
         points: list[tuple[int, float, float]] = []
         for number, size in enumerate(SIZES, 1):
-            yield self._sized(figures) + words.working(f"{size} px …", number, len(SIZES) + 1)
-            result = self._again(answer, size)
+            yield self._sized(figures) + texts.working(f"{size} px …", number, len(SIZES) + 1)
+            result = self._again(entry, size)
             share = changed_pixels(plain.class_map, result.class_map)[1]
             points.append((size, result.seconds, share))
             figures.append(
                 fig.label_figure(
-                    image,
-                    result,
-                    palette,
-                    f"<strong>{size} px</strong> {words.seconds(result.seconds)}, "
-                    f"{words.percent(share)} changed ",
+                    entry,
+                    f"<strong>{size} px</strong> {texts.seconds(result.seconds)}, "
+                    f"{texts.percent(share)} changed ",
+                    result=result,
                 )
             )
         yield (
-            self.lab.who(answer)
+            self.lab.model_line(entry)
             + self._sized(figures)
             + sweep_chart(points, own)
-            + words.note(
+            + texts.note(
                 f"Changed against the model's own size, {own} px on the shorter side. The seconds "
                 "include preparing the photo and deciding every pixel."
             )
@@ -117,96 +114,90 @@ class NetworkViews:
     def _sized(figures: Sequence[str]) -> str:
         return fig.row(*figures, linked=True, classes="cl-many") if figures else ""
 
-    def _again(self, answer: LabelResult, size: int | None) -> Segmentation:
-        """The same photo and model at a size; from memory where it was run before."""
-        if size == answer.request.size:
-            return answer.result
-        again = self.lab.again(answer, answer.request.used_model, size)
-        return again.result
+    def _again(self, entry: LabelResult, size: int | None) -> Segmentation:
+        """Return the result of the same photo and model at a size, cached if possible."""
+        if size == entry.request.size:
+            return entry.result
+        return self.lab.relabel(entry, entry.request.used_model, size).result
 
-    @told
+    @errors_as_html
     def broken(self, key: str, names: Sequence[str]) -> Iterator[str]:
-        """Break the photo in each named way: labels before and after, share of changed pixels."""
-        answer = self.lab.answer(key)
-        segmenter = self.lab.segmenter(answer)
-        palette = palette_of(answer)
-        shown = self.lab.who(answer)
+        """Yield HTML of each perturbation: labels before and after, share of changed pixels."""
+        entry = self.lab.entry(key)
+        segmenter = self.lab.segmenter(entry)
+        shown = self.lab.model_line(entry)
         for number, name in enumerate(names):
-            one = PERTURBATIONS[name]
-            yield shown + words.working(f"{one.title} …", number, len(names))
-            image = one.apply(answer.photo.image)
+            perturbation = PERTURBATIONS[name]
+            yield shown + texts.working(f"{perturbation.title} …", number, len(names))
+            image = perturbation.apply(entry.photo.image)
             with self.lab.service.exclusive():
-                result = segmenter.predict(image, size=answer.request.size)
-            size = answer.result.class_map.shape
-            share = changed_pixels(
-                answer.result.class_map, one.back(result.class_map, size), one.valid(size)
-            )[1]
-            shown += f"<h3>{one.title}: {words.percent(share)} of the pixels changed</h3>"
+                result = segmenter.predict(image, size=entry.request.size)
+            size = entry.result.class_map.shape
+            restored = perturbation.back(result.class_map, size)
+            share = changed_pixels(entry.result.class_map, restored, perturbation.valid(size))[1]
+            shown += f"<h3>{perturbation.title}: {texts.percent(share)} of the pixels changed</h3>"
             shown += fig.row(
-                fig.label_figure(answer.photo.image, answer.result, palette, "<b>Before</b> "),
-                fig.label_figure(image, result, palette, "<b>After</b> ", pick=False),
+                fig.label_figure(entry, "<b>Before</b> "),
+                fig.label_figure(entry, "<b>After</b> ", image=image, result=result, pick=False),
                 classes="cl-pair cl-small",
             )
-        yield shown + words.note(
-            "Counted over the pixels that both pictures show, each brought back to its place."
+        yield shown + texts.note(
+            "Counted over the pixels that both images show, each moved back to its position."
         )
 
-    @told
+    @errors_as_html
     def foreign(self, key: str, name: str) -> Iterator[str]:
-        """An example photo with nothing of the 20 classes, and why it is labelled anyway."""
-        yield words.working("Labelling every pixel …")
+        """Yield HTML of an example photo without the 20 classes, and why it is labelled anyway."""
+        yield texts.working("Labelling every pixel …")
         service = self.lab.service
-        shown = self.lab.answer(key) if key else None
-        asked, session = (shown.request.used_model, shown.request.session) if shown else (None, "")
-        answer = service.segment(str(self.examples / f"{name}.jpg"), asked, session=session)
+        shown = self.lab.entry(key) if key else None
+        model, session = (shown.request.used_model, shown.request.session) if shown else (None, "")
+        entry = service.segment(str(self.examples / f"{name}.jpg"), model, session=session)
         yield (
-            self.lab.who(answer)
+            self.lab.model_line(entry)
             + fig.row(
-                fig.frame(fig.shrunk(answer.photo.image), "The photo", alt=f"{name}", pick=False),
-                fig.label_figure(
-                    answer.photo.image, answer.result, palette_of(answer), "", pick=False
-                ),
+                fig.frame(fig.thumbnail(entry.photo.image), "The photo", alt=f"{name}", pick=False),
+                fig.label_figure(entry, "", pick=False),
                 classes="cl-pair cl-small",
             )
-            + words.note(f"{words.NOTHING_HERE[name]} {words.SURE}")
+            + texts.note(f"{texts.NOTHING_HERE[name]} {texts.SURE}")
         )
 
 
-def _stage(found: FeatureMap) -> str:
-    channels, height, width = found.features.shape
-    picture, share = pca_rgb(found.features)
-    strong = strongest_channels(found.features, CHANNELS)
-    stride = words.linked(f"[[stride]] {found.stride}")
-    pictures = [
+def _stage(stage: FeatureMap) -> str:
+    channels, height, width = stage.features.shape
+    colors, share = pca_rgb(stage.features)
+    stride = texts.linked(f"[[stride]] {stage.stride}")
+    figures = [
         fig.frame(
-            _enlarged((picture * 255).round().astype(np.uint8)),
+            _rescale((colors * 255).round().astype(np.uint8)),
             f"three components, {share:.0%} of the variance",
-            alt=f"Three components of {found.name}",
+            alt=f"Three components of {stage.name}",
             pick=False,
             exact=True,
             classes="cl-pca",
         )
     ]
-    pictures += [
+    figures += [
         fig.frame(
-            _enlarged(apply_colormap(values)),
+            _rescale(apply_colormap(values)),
             f"channel {channel}",
-            alt=f"Channel {channel} of {found.name}",
+            alt=f"Channel {channel} of {stage.name}",
             pick=False,
             exact=True,
         )
-        for channel, values in strong
+        for channel, values in strongest_channels(stage.features, CHANNELS)
     ]
     return (
-        f"<h3>{words.escape(found.name)} <small>{found.part}: {channels} channels of {height} × "
-        f"{width} cells, {stride}</small></h3>" + fig.row(*pictures, classes="cl-strip")
+        f"<h3>{texts.escape(stage.name)} <small>{stage.part}: {channels} channels of {height} × "
+        f"{width} cells, {stride}</small></h3>" + fig.row(*figures, classes="cl-strip")
     )
 
 
-def _enlarged(image: np.ndarray, side: int = 160) -> np.ndarray:
-    """Small maps by whole cells, large ones cut down to what a strip shows."""
-    times = max(1, side // max(image.shape[:2]))
-    if times > 1:
-        return image.repeat(times, axis=0).repeat(times, axis=1)
-    size = fig.fit(image.shape[:2], side * 2)
+def _rescale(image: np.ndarray, side: int = 160) -> np.ndarray:
+    """Enlarge a small map by an integer factor, or scale a large one down to twice `side`."""
+    factor = side // max(image.shape[:2])
+    if factor > 1:
+        return image.repeat(factor, axis=0).repeat(factor, axis=1)
+    size = fig.fit_size(image.shape[:2], side * 2)
     return np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BOX))

@@ -1,4 +1,4 @@
-"""The classroom's eighth view: a person paints an object and is graded."""
+"""View 8 of the classroom: the visitor paints an object and gets its IoU."""
 
 import base64
 import binascii
@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from page.classroom import figures as fig
-from page.classroom import text as words
-from page.classroom.session import ClassroomSession, MissingInputError, told
+from page.classroom import text as texts
+from page.classroom.session import ClassroomSession, MissingInputError, errors_as_html
 from segmentation import display_name, open_image, read_indexed_png
 from segmentation.inference.metrics import IGNORE_INDEX, Grade, confusion_map, grade
 
@@ -22,11 +22,11 @@ PREFIX = "data:image/png;base64,"
 
 
 class Grader:
-    """Grades what a person painted, against the network and against truths made by hand.
+    """Grade a painted mask against the network and against ground truth drawn by hand.
 
     Args:
-        lab: finds answers.
-        examples: the folder of the example photos; `truth/` in it holds class maps by their names.
+        lab: the results.
+        examples: the folder of the example photos; its `truth/` has class maps of the same names.
     """
 
     def __init__(self, lab: ClassroomSession, examples: Path) -> None:
@@ -35,7 +35,7 @@ class Grader:
         self._truths: dict[str, Path] | None = None
 
     def truth_of(self, image: np.ndarray) -> np.ndarray | None:
-        """The truth made by hand for a photo, found by its very pixels: (H, W) uint8, or None."""
+        """Return the ground truth of a photo with these exact pixels: (H, W) uint8, or None."""
         if self._truths is None:
             self._truths = {
                 _digest(open_image(str(self.examples / f"{path.stem}.jpg"))): path
@@ -45,45 +45,44 @@ class Grader:
         return None if path is None else read_indexed_png(path)
 
     def canvas(self, key: str) -> dict[str, Any]:
-        """What the painter shows: the photo and its size."""
-        answer = self.lab.answer(key)
-        small = fig.shrunk(answer.photo.image)
-        return {"id": key, "photo": fig.address(small), "size": list(small.shape[:2])}
+        """Return the value of `MaskPainter`: the photo and its size."""
+        entry = self.lab.entry(key)
+        small = fig.thumbnail(entry.photo.image)
+        return {"id": key, "photo": fig.data_url(small), "size": list(small.shape[:2])}
 
     def classes(self, key: str) -> list[tuple[str, int]]:
-        """The classes that can be graded: those of the result and of the truth, without background.
+        """Return the (name, index) of classes that can be graded, without background.
 
-        The truth's come first, as there the network's own work can be graded too.
+        The ground truth's come first, because there the network is graded too; then the result's.
         """
-        answer = self.lab.answer(key)
-        result = answer.result
-        truth = self.truth_of(answer.photo.image)
-        known = (
-            [] if truth is None else [i for i in np.unique(truth).tolist() if 0 < i < IGNORE_INDEX]
-        )
-        known += [a.index for a in result.areas() if a.index and a.index not in known]
-        return [(display_name(result.categories[i]), i) for i in known]
+        entry = self.lab.entry(key)
+        result = entry.result
+        truth = self.truth_of(entry.photo.image)
+        true = [] if truth is None else np.unique(truth).tolist()
+        indices = [i for i in true if 0 < i < IGNORE_INDEX]
+        indices += [a.index for a in result.areas() if a.index and a.index not in indices]
+        return [(display_name(result.categories[i]), i) for i in indices]
 
-    @told
+    @errors_as_html
     def graded(self, key: str, index: int | None, paint: Any) -> Iterator[str]:
-        """The painted mask against the network's, against the truth, and the network against it.
+        """Yield HTML that compares the painted mask, the network's mask and the ground truth.
 
         Args:
-            key: the answer's.
-            index: the class that was painted.
-            paint: a data address of a PNG; painted where its alpha is above half.
+            key: the result's key.
+            index: the painted class.
+            paint: a data URL of a PNG; painted where its alpha is above half.
         """
-        answer = self.lab.answer(key)
+        entry = self.lab.entry(key)
         if index is None:
             raise MissingInputError("Choose what you painted first.")
         index = int(index)
-        size = answer.result.class_map.shape
+        size = entry.result.class_map.shape
         mask = painted(paint, size)
         if not mask.any():
             raise MissingInputError("Paint something first: draw over the object with the brush.")
-        image = answer.photo.image
-        name = words.escape(display_name(answer.result.categories[index]))
-        network = answer.result.class_map == index
+        image = entry.photo.image
+        name = texts.escape(display_name(entry.result.categories[index]))
+        network = entry.result.class_map == index
         figures = [_figure(image, mask, network, None, f"You against the network: {name}")]
         truth = self.truth_of(image)
         if truth is not None and (truth == index).any():
@@ -92,23 +91,23 @@ class Grader:
                 _figure(image, mask, truth == index, ignore, "You against the truth"),
                 _figure(image, network, truth == index, ignore, "The network against the truth"),
             ]
-            more = (
-                "The truth was drawn by hand for this project; pixels that nobody can assign "
-                "are left open and count for nobody."
+            note = (
+                "The truth was drawn by hand for this project. Pixels that cannot be assigned "
+                "do not count."
             )
         else:
-            more = (
-                "There is no truth made by hand for this photo and class, so nobody knows who is "
-                "right where you differ. The astronaut and the cat among the examples carry one."
+            note = (
+                "There is no truth made by hand for this photo and class, so it is unknown who is "
+                "right where you differ. The astronaut and the cat among the examples have one."
             )
-        yield self.lab.who(answer) + fig.row(*figures) + _key() + words.note(more)
+        yield self.lab.model_line(entry) + fig.row(*figures) + _key() + texts.note(note)
 
 
 def painted(paint: Any, size: tuple[int, int]) -> np.ndarray:
-    """A painted picture as a mask (H, W) bool of the photo's size.
+    """Return a painted image as a mask (H, W) bool of the photo's size.
 
     Raises:
-        NotYetError: it is no picture that our page makes.
+        MissingInputError: it is not an image that the page's painter makes.
     """
     try:
         if not isinstance(paint, str) or not paint.startswith(PREFIX):
@@ -122,10 +121,7 @@ def painted(paint: Any, size: tuple[int, int]) -> np.ndarray:
             alpha = np.asarray(picture.convert("RGBA"))[..., 3]
     except (ValueError, OSError, binascii.Error, SyntaxError) as error:
         raise MissingInputError("The painting did not arrive whole. Paint it again.") from error
-    rows, columns = (
-        (2 * np.arange(n) + 1) * own // (2 * n) for n, own in zip(size, alpha.shape, strict=True)
-    )
-    return alpha[rows[:, None], columns[None]] > 127
+    return fig.resize_nearest(alpha, size) > 127
 
 
 def _figure(
@@ -135,20 +131,19 @@ def _figure(
     ignore: np.ndarray | None,
     title: str,
 ) -> str:
-    found = grade(mask, truth, ignore)
     return fig.frame(
-        fig.verdict_picture(image, confusion_map(mask, truth, ignore)),
-        f"<strong>{title}</strong> {_sentence(found)}",
+        fig.confusion_overlay(image, confusion_map(mask, truth, ignore)),
+        f"<strong>{title}</strong> {_sentence(grade(mask, truth, ignore))}",
         alt=f"{title}: right, missed and extra pixels",
         photo_size=mask.shape,
         pick=False,
     )
 
 
-def _sentence(found: Grade) -> str:
+def _sentence(score: Grade) -> str:
     return (
-        f'<span class="cl-grade">IoU {found.iou:.2f}</span> {found.true_positive:,} pixels right, '
-        f"{found.false_negative:,} missed, {found.false_positive:,} extra"
+        f'<span class="cl-grade">IoU {score.iou:.2f}</span> {score.true_positive:,} pixels right, '
+        f"{score.false_negative:,} missed, {score.false_positive:,} extra"
     )
 
 
@@ -156,7 +151,7 @@ def _key() -> str:
     names = ("right", "missed", "extra")
     chips = "".join(
         f'<li><i style="background:#{bytes(color).hex()}"></i>{name}</li>'
-        for name, color in zip(names, fig.VERDICT_COLORS[1:], strict=True)
+        for name, color in zip(names, fig.CONFUSION_COLORS[1:], strict=True)
     )
     return f'<ul class="cl-chips">{chips}</ul>'
 

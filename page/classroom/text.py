@@ -1,4 +1,4 @@
-"""What the classroom says: the views' introductions, the terms, and small HTML made of words."""
+"""Texts of the classroom: introductions of the views, the glossary, and small pieces of HTML."""
 
 import html
 import re
@@ -12,7 +12,7 @@ TERMS = {
     "aspp": (
         "ASPP",
         "Atrous spatial pyramid pooling: several branches look at the same feature map at once, "
-        "each over another distance. Their answers are joined, so that small and large things can "
+        "each over another distance. Their outputs are joined, so that small and large things can "
         "both be recognised.",
     ),
     "atrous": (
@@ -28,7 +28,7 @@ TERMS = {
     "decoder": (
         "Decoder",
         "The part that turns coarse feature maps back into a map with fine edges. In DeepLabV3+ it "
-        "joins the ASPP's answer with early features of four times its resolution.",
+        "joins the ASPP's output with early features of four times its resolution.",
     ),
     "entropy": (
         "Entropy",
@@ -44,7 +44,7 @@ TERMS = {
     "gradient": (
         "Gradient",
         "How much an output would move if an input were nudged a little. Taken with respect to "
-        "the photo, it shows which pixels the answer hangs on.",
+        "the photo, it shows which pixels the output depends on.",
     ),
     "iou": (
         "IoU",
@@ -68,18 +68,18 @@ TERMS = {
     ),
     "padding": (
         "Padding",
-        "Zeros that are put around a feature map so that a kernel can stand at its edge. A tap in "
+        "Zeros around a feature map, so that a kernel can be centred at its edge. A tap in "
         "the padding reads nothing of the photo.",
     ),
     "pooling": (
         "Image pooling",
-        "The mean of a feature map over all its cells: one vector that tells what the whole photo "
-        "is about. ASPP hands it back to every cell.",
+        "The mean of a feature map over all its cells: one vector that summarizes the whole "
+        "photo. ASPP passes it back to every cell.",
     ),
     "receptive": (
         "Receptive field",
-        "The part of the photo that can reach a pixel's answer at all (theoretical), or that "
-        "really moves it (effective). The second is much smaller than the first and fades towards "
+        "The part of the photo that can influence a pixel's output at all (theoretical), or "
+        "that really does (effective). The second is much smaller than the first and fades towards "
         "its rim.",
     ),
     "skip": (
@@ -98,36 +98,36 @@ TERMS = {
         "stride 16 a photo of 512 × 512 becomes 32 × 32 cells.",
     ),
 }
-"""Every term: its name, and two sentences."""
+"""Terms: key -> (name, explanation in two sentences)."""
 
 VIEWS = (
     (
         "Three steps",
         "Which classes are in the photo, where their boxes are, which pixels are theirs: "
-        "classification, bounding, masking. Point at one and the others answer.",
+        "classification, bounding, masking. Point at one to highlight it in the others.",
     ),
     (
         "One pixel",
         "Click a pixel in any photo here. Its [[logit|logits]] become probabilities by "
-        "[[softmax]], and [[argmax]] makes the label of them; [[margin]] and [[entropy]] say what "
+        "[[softmax]], and [[argmax]] makes the label of them; [[margin]] and [[entropy]] show what "
         "argmax leaves out.",
     ),
     (
         "ASPP microscope",
         "To judge your pixel, each branch of the [[aspp|ASPP]] reads the [[feature|feature map]] "
         "at its taps, [[atrous|rate]] × [[stride]] pixels apart; taps beyond the edge read "
-        "[[padding]]. Switch a branch off and see what it was good for.",
+        "[[padding]]. Switch a branch off to see what it contributes.",
     ),
     (
         "What it looks at",
         "The [[receptive|receptive field]] of your pixel: what the layers could see in theory, and "
-        "where the [[gradient]] says that they really look.",
+        "which part the [[gradient]] shows they really use.",
     ),
     (
         "Inside",
         "The [[feature|feature maps]] from stage to stage: the [[backbone|encoder]] trades "
-        "resolution for meaning, the [[decoder]] wants the edges back, and a [[skip|skip "
-        "connection]] brings them.",
+        "resolution for meaning, the [[decoder]] restores the edges, and a [[skip|skip "
+        "connection]] helps it.",
     ),
     (
         "Resolution",
@@ -137,11 +137,11 @@ VIEWS = (
     (
         "Compare",
         "Two or three models on the same photo. Where they disagree, at least one is wrong; "
-        "[[miou|mIoU]] says how they fare on thousands of photos.",
+        "[[miou|mIoU]] measures them on thousands of photos.",
     ),
     (
         "Your turn",
-        "Paint one object, then let yourself be graded by [[iou|IoU]], pixel by pixel.",
+        "Paint one object, and get your [[iou|IoU]], counted pixel by pixel.",
     ),
     (
         "Break it",
@@ -152,17 +152,17 @@ VIEWS = (
 """Title and introduction of each view, in the order of the lesson."""
 
 NO_PHOTO = "Label a photo first: choose one under <strong>Label</strong>, or take an example here."
-LABEL_FIRST = "This result is no longer kept here: label the photo again."
+LABEL_FIRST = "This result has been deleted. Label the photo again."
 PICK_FIRST = "Click a pixel in your photo first."
 NOTHING_HERE = {
     "coffee": (
         "A cup is not among the 20 classes, and neither is a saucer or a spoon. The network cannot "
-        "say “I do not know”: argmax must name one of 21 classes for every pixel, so it names the "
-        "nearest thing that it was taught, or background."
+        "output “I do not know”: argmax must pick one of 21 classes for each pixel: it picks the "
+        "most similar class that it has learned, or background."
     ),
     "rocket": (
         "A rocket is not among the 20 classes. Background was the right answer everywhere; "
-        "whatever else you see here was made up, because the 21 probabilities of a pixel must add "
+        "any other label is an invention, because the 21 probabilities of a pixel must add "
         "up to 1 and one of them must be the largest."
     ),
 }
@@ -170,7 +170,7 @@ SURE = "Softmax only compares the classes with each other, so a high score is no
 
 
 def escape(text: object) -> str:
-    """Text for HTML."""
+    """Escape a text for HTML."""
     return html.escape(str(text))
 
 
@@ -188,7 +188,7 @@ def linked(text: str) -> str:
 
 
 def glossary() -> str:
-    """Every term's explanation as a popover, and all of them as a list that unfolds."""
+    """Return every term's explanation as a popover, and all of them as a collapsed list."""
     pops = "".join(
         f'<div popover id="cl-term-{key}" class="cl-popover"><h4>{name}</h4><p>{text}</p></div>'
         for key, (name, text) in TERMS.items()
@@ -198,7 +198,7 @@ def glossary() -> str:
 
 
 def masthead() -> str:
-    """The way through the nine views, and the projector switch."""
+    """Return the navigation through the nine views, and the projector switch."""
     steps = "".join(
         f'<button type="button" class="cl-step" data-view="{i}"><span>{i}</span>{title}</button>'
         for i, (title, _) in enumerate(VIEWS, 1)
@@ -210,18 +210,18 @@ def masthead() -> str:
 
 
 def intro(number: int) -> str:
-    """Title and introduction of a view."""
+    """Return title and introduction of a view."""
     title, text = VIEWS[number - 1]
     return f"<h2>{number} · {title}</h2><p>{linked(text)}</p>"
 
 
 def note(text: str, kind: str = "note") -> str:
-    """A paragraph beside the pictures; `text` is HTML."""
+    """Return a paragraph; `text` is HTML."""
     return f'<p class="cl-{kind}">{text}</p>'
 
 
 def working(text: str, done: int = 0, total: int = 0) -> str:
-    """What is going on, with how far it is."""
+    """Return a status line with a progress bar."""
     bar = (
         f'<progress max="{total}" value="{done}"></progress>' if total else "<progress></progress>"
     )
@@ -229,7 +229,7 @@ def working(text: str, done: int = 0, total: int = 0) -> str:
 
 
 def percent(share: float) -> str:
-    """A share as people read it: 0 %, <0.1 %, 4.2 %, 37 %."""
+    """Format a share: 0 %, <0.1 %, 4.2 %, 37 %."""
     value = share * 100
     if value == 0:
         return "0 %"
@@ -239,5 +239,5 @@ def percent(share: float) -> str:
 
 
 def seconds(value: float) -> str:
-    """A time as people read it: 62 ms, 1.4 s."""
+    """Format a time: 62 ms, 1.4 s."""
     return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.1f} s"

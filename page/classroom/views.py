@@ -1,4 +1,4 @@
-"""The classroom's views: each is imported when somebody looks, so that torch holds up no page."""
+"""The classroom's views, imported on first use so that the page starts without torch."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class Views:
-    """Everything that the classroom can show.
+    """All views of the classroom.
 
     Args:
-        lab: finds answers and networks.
+        lab: the results and networks.
         examples: the folder of the example photos.
     """
 
@@ -28,7 +28,7 @@ class Views:
 
     @functools.cached_property
     def look(self) -> "PixelViews":
-        """Views that draw a result and a pixel of it."""
+        """Views that draw a result and one of its pixels."""
         from page.classroom.pixel_views import PixelViews
 
         return PixelViews(self._lab)
@@ -49,16 +49,16 @@ class Views:
 
     @functools.cached_property
     def grader(self) -> "Grader":
-        """Grades of what a person painted."""
+        """Grades of painted masks."""
         from page.classroom.painting import Grader
 
         return Grader(self._lab, self._examples)
 
     def event(self, name: str) -> Callable[..., Iterator[str]]:
-        """A view as an event's function.
+        """Return a view as the function of a Gradio event.
 
         Args:
-            name: such as "look.maps".
+            name: group and view, such as "look.maps".
         """
         group, view = name.split(".")
 

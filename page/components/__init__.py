@@ -1,4 +1,4 @@
-"""Gradio components of our own that more than one tab uses.
+"""Our own Gradio components that more than one tab uses.
 
-Photo inputs, HTML boards, the page itself. Imports `viewer` and `page.service`.
+Photo inputs, HTML boards, the page itself. May import `viewer` and `page.service`.
 """

@@ -1,4 +1,4 @@
-"""The classroom's two Gradio components: pictures to point at, and a photo to paint on."""
+"""The classroom's two Gradio components: figures that react to the pointer, and a mask painter."""
 
 from typing import Any
 
@@ -12,10 +12,10 @@ BOARD = '<div class="cl-board"></div>'
 
 
 class HtmlBoard(gr.HTML, metaclass=NoStub):
-    """HTML of our own making, in which photos answer to the pointer.
+    """HTML of our own making, in which photos react to the pointer.
 
     The value is HTML. A photo with `data-pick` reports clicks as the event `pick`; elements with
-    an equal `data-link` light up together; photos in `.cl-linked` share one pointer.
+    an equal `data-link` are highlighted together; photos in `.cl-linked` share one pointer.
 
     Args:
         value: HTML.
@@ -30,15 +30,15 @@ class HtmlBoard(gr.HTML, metaclass=NoStub):
         super().__init__(value, elem_id=elem_id, **kwargs)
 
     def pick(self, *args: Any, **kwargs: Any) -> Dependency:
-        """Listen to a pixel being chosen; a `gr.EventData` argument has y and x of the photo."""
+        """Call a function when a pixel is chosen; its `gr.EventData` has y and x in the photo."""
         kwargs.setdefault("trigger_mode", "always_last")
         return EventListener("pick").listener(self, *args, **kwargs)
 
 
 class MaskPainter(gr.HTML, metaclass=NoStub):
-    """A photo to paint on, with a brush, an eraser, undo and a button that asks for a grade.
+    """A photo to paint on, with a brush, an eraser, undo and a button that submits the mask.
 
-    The value is `{"id", "photo": data address, "size": [h, w]}`, or None for nothing.
+    The value is `{"id", "photo": data URL, "size": [h, w]}`, or None for no photo.
 
     Args:
         value: see above.
@@ -55,10 +55,10 @@ class MaskPainter(gr.HTML, metaclass=NoStub):
         super().__init__(value, elem_id=elem_id, **kwargs)
 
     def submitted(self, *args: Any, **kwargs: Any) -> Dependency:
-        """Listen to the button; a `gr.EventData` argument has paint, the mask as a data address."""
+        """Call a function on submission; its `gr.EventData` has `paint`, a data URL."""
         kwargs.setdefault("trigger_mode", "once")
         return EventListener("submitted").listener(self, *args, **kwargs)
 
     def api_info(self) -> dict[str, Any]:
-        """The value's JSON type."""
+        """Return the value's JSON type."""
         return {"type": "object"}

@@ -1,4 +1,4 @@
-"""Gradio's page, with errors told in a sentence and who asks known to all who work."""
+"""Gradio's page with error messages of our own, and with request locality for its handlers."""
 
 import logging
 from collections.abc import Callable
@@ -8,25 +8,25 @@ import gradio as gr
 
 from page import texts
 from page.gradio_internals import ComponentProcessingError
-from page.requests.locality import asked_by
+from page.requests.locality import request_locality
 from page.service import error_log
 
 log = logging.getLogger(__name__)
 
 
 class Page(gr.Blocks):
-    """A `gr.Blocks` for strangers.
+    """A `gr.Blocks` for a public page.
 
-    Gradio prints the trace of whatever fails within a call: a missing value, a choice that a menu
-    does not have. Here the visitor gets a sentence, and the log one line.
+    Gradio prints a trace for every failed call, such as one with a missing value or an unknown
+    choice. This class sends the visitor a message and logs one line.
     """
 
     hidden: Callable[[], set[str]] = set
-    """The choices of menus that the one who asks may not see; see `LabelingService.hidden`."""
+    """Returns the menu choices that this visitor may not see; see `LabelingService.hidden`."""
 
     @property
     def config(self) -> Any:
-        """What the page is made from, as the one who asks may see it."""
+        """The page's configuration without the choices hidden from this visitor."""
         hidden = self.hidden()
         return _without(self._config, hidden) if hidden else self._config
 
@@ -35,46 +35,46 @@ class Page(gr.Blocks):
         self._config = config
 
     async def process_api(self, block_fn: Any, inputs: list[Any], *args: Any, **kwargs: Any) -> Any:
-        """As Gradio's own.
+        """Run a call as Gradio does, and translate its errors.
 
         Raises:
-            gr.Error: whatever failed, with words for the visitor.
+            gr.Error: the call failed; the message is for the visitor.
         """
         request = kwargs.get("request")
         scope = getattr(getattr(request, "request", None), "scope", None)
         try:
-            with asked_by(scope or {}):
+            with request_locality(scope or {}):
                 return await super().process_api(block_fn, inputs, *args, **kwargs)
         except gr.Error as error:
             error.print_exception = False
             raise
         except StopAsyncIteration:
             raise
-        except ComponentProcessingError as error:  # of what the visitor has sent
+        except ComponentProcessingError as error:  # invalid values from the visitor
             log.info("a call could not be read: %s", error_log.in_short(error))
             raise gr.Error(texts.ODD_CALL, print_exception=False) from error
         except Exception as error:
             name = getattr(block_fn, "api_name", None) or getattr(block_fn, "name", "a call")
-            error_log.tell(log, f"{name} could not be answered", error)
+            error_log.tell(log, f"{name} failed", error)
             raise gr.Error(texts.ODD_CALL, print_exception=False) from error
 
 
 def _without(config: dict[str, Any], hidden: set[str]) -> dict[str, Any]:
-    """A page's configuration whose menus lack some choices; the one given stays as it is."""
-    components = [_thinned(component, hidden) for component in config.get("components", ())]
+    """Return a copy of a page's configuration without the hidden menu choices."""
+    components = [_filter(component, hidden) for component in config.get("components", ())]
     return {**config, "components": components}
 
 
-def _thinned(value: Any, hidden: set[str]) -> Any:
-    """The same without the items of lists that are, or stand for, what is hidden."""
+def _filter(value: Any, hidden: set[str]) -> Any:
+    """Return a copy without the list items that are hidden choices or (label, choice) pairs."""
     if isinstance(value, dict):
-        return {key: _thinned(one, hidden) for key, one in value.items()}
+        return {key: _filter(item, hidden) for key, item in value.items()}
     if isinstance(value, list):
-        return [_thinned(one, hidden) for one in value if not _is_one_of(one, hidden)]
+        return [_filter(item, hidden) for item in value if not _is_hidden(item, hidden)]
     return value
 
 
-def _is_one_of(choice: Any, hidden: set[str]) -> bool:
+def _is_hidden(choice: Any, hidden: set[str]) -> bool:
     if isinstance(choice, list | tuple):
         return len(choice) == 2 and isinstance(choice[1], str) and choice[1] in hidden
     return isinstance(choice, str) and choice in hidden

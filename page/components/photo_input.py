@@ -1,4 +1,4 @@
-"""The page's photo inputs: Gradio's components, with our own door for what comes in."""
+"""The page's photo inputs: Gradio's components without Gradio's image decoding."""
 
 import base64
 import binascii
@@ -11,20 +11,20 @@ from viewer import NoStub, keep_file
 
 
 class PhotoInput(gr.Image, metaclass=NoStub):
-    """A `gr.Image` that hands over the uploaded file as it came.
+    """A `gr.Image` that returns the uploaded file unchanged.
 
-    Gradio's own preprocessing decodes the picture: it would refuse formats that we read, lose the
-    upper half of 16-bit samples and meet decompression bombs before our limits do. Every picture
-    goes through `segmentation.open_photo` instead. `type` and `image_mode` have no effect here.
+    Gradio's own preprocessing decodes the image: it would refuse formats that we read, lose the
+    upper half of 16-bit samples and meet decompression bombs before our limits apply. Every image
+    goes through `segmentation.open_photo` instead. `type` and `image_mode` have no effect.
     """
 
     is_template = True  # the browser shows Gradio's own image component
 
     def preprocess(self, payload: Any) -> str | None:
-        """The path of the uploaded file.
+        """Return the path of the uploaded file.
 
         Args:
-            payload: Gradio's image data: a cached file, or a data address.
+            payload: Gradio's image data: a cached file, or a data URL.
 
         Returns:
             The file's path, or None for no photo.
@@ -42,15 +42,15 @@ class PhotoInput(gr.Image, metaclass=NoStub):
 
 
 class PhotosInput(gr.File, metaclass=NoStub):
-    """A `gr.File` that hands over each uploaded file as it came, with the name that it had.
+    """A `gr.File` that returns each uploaded file unchanged, with its original name.
 
-    Gradio's own preprocessing leaves an empty file beside each.
+    Gradio's own preprocessing would create an empty file beside each.
     """
 
     is_template = True  # the browser shows Gradio's own file component
 
     def preprocess(self, payload: Any) -> list[tuple[str, str]]:
-        """The uploaded files.
+        """Return the uploaded files.
 
         Args:
             payload: Gradio's list of files, or None.
@@ -59,4 +59,4 @@ class PhotosInput(gr.File, metaclass=NoStub):
             Path and name of each.
         """
         files = [] if payload is None else payload.root
-        return [(one.path, one.orig_name or Path(one.path).name) for one in files]
+        return [(file.path, file.orig_name or Path(file.path).name) for file in files]

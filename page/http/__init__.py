@@ -1,4 +1,4 @@
-"""The server around Gradio: start and stop, routes, headers, files, cameras.
+"""The HTTP server around Gradio: start and stop, routes, headers, files, cameras.
 
-`middleware.py` is where a request is refused. Imports everything of `page`.
+`middleware.py` checks and refuses requests. May import all of `page`.
 """

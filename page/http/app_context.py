@@ -1,4 +1,4 @@
-"""What the server must know of a page."""
+"""What the HTTP server shares about one page: its folder, queue, sessions and limits."""
 
 import threading
 from collections.abc import Sequence
@@ -16,28 +16,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AppContext:
-    """A page, and what bounds it.
+    """A page and its limits.
 
     Attributes:
         demo: the page.
-        folder: where uploads and results lie.
-        scheduler: lets calls in and has them wait.
-        sessions: who has left.
-        janitor: how full the folder is.
-        max_upload_bytes: of one file.
+        folder: where uploads and results are stored.
+        scheduler: the queue of photos.
+        sessions: which visitors are connected.
+        cleaner: measures and cleans `folder`.
+        max_upload_bytes: limit of one file.
         embed: origins that may frame the page.
-        alone: the page can be reached from this machine only.
-        behind_proxy: what a proxy adds to a request is to be believed.
-        seen: set once the page was served.
+        local_only: the page can be reached from this machine only.
+        behind_proxy: trust the headers that a proxy adds to a request.
+        first_page_served: set once the page has been served.
     """
 
     demo: "gr.Blocks"
     folder: Path
     scheduler: Scheduler
     sessions: Sessions
-    janitor: TempFileCleaner
+    cleaner: TempFileCleaner
     max_upload_bytes: int
     embed: Sequence[str] = ()
-    alone: bool = False
+    local_only: bool = False
     behind_proxy: bool = False
-    seen: threading.Event = field(default_factory=threading.Event)
+    first_page_served: threading.Event = field(default_factory=threading.Event)

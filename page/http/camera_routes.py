@@ -1,8 +1,7 @@
-"""The cameras' three addresses: plain bytes in, plain bytes out.
+"""The three camera routes: plain bytes in, plain bytes out.
 
-Gradio's own events would carry each frame as base64 within JSON and keep it as a component's value.
-The guard stands before these routes as before all others: bodies of a megabyte at most, and with
-`--auth` only those who have logged in.
+Gradio's own events would carry each frame as base64 in JSON and keep it as a component's value.
+`AccessMiddleware` wraps these routes too: bodies have at most 1 MB, and `--auth` applies.
 """
 
 import logging
@@ -13,8 +12,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from page import live_texts as words
-from page.requests.locality import asked_by
+from page import live_texts
+from page.requests.locality import request_locality
 from page.service import error_log, error_messages
 from page.service.errors import ShuttingDownError
 from page.tabs.camera_sessions import (
@@ -28,18 +27,18 @@ from segmentation import PixelwiseError
 PATH = "/live"
 log = logging.getLogger(__name__)
 
-Answering = Callable[[Request], Awaitable[Response]]
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def live_routes(live: CameraSessions) -> list[Route]:
-    """Routes for `FastAPI(routes=...)`.
+    """Return the routes for `FastAPI(routes=...)`.
 
     Args:
-        live: answers them.
+        live: the cameras' sessions.
 
     Returns:
-        `start?model=` takes a frame and answers with JSON; `frame?id=` takes one and answers with
-        a PNG, or 204 where it was dropped; `stop?id=` answers 204. Errors are JSON with a `text`.
+        `start?model=` takes a frame and returns JSON; `frame?id=` takes a frame and returns a PNG,
+        or 204 if the frame was dropped; `stop?id=` returns 204. Errors are JSON with a `text`.
     """
     limiter = anyio.CapacityLimiter(MAX_CAMERAS + 2)
 
@@ -51,47 +50,45 @@ def live_routes(live: CameraSessions) -> list[Route]:
 
     async def frame(request: Request) -> Response:
         ident, data = request.query_params.get("id", ""), await request.body()
-        done = await anyio.to_thread.run_sync(live.frame, ident, data, limiter=limiter)
-        if done is None:
+        labeled = await anyio.to_thread.run_sync(live.frame, ident, data, limiter=limiter)
+        if labeled is None:
             return Response(status_code=204)
-        packed, seconds = done
+        png, seconds = labeled
         headers = {"cache-control": "no-store", "x-network-ms": f"{seconds * 1000:.1f}"}
-        return Response(packed, media_type="image/png", headers=headers)
+        return Response(png, media_type="image/png", headers=headers)
 
     async def stop(request: Request) -> Response:
         live.stop(request.query_params.get("id", ""))
         return Response(status_code=204)
 
     return [
-        Route(f"{PATH}/{one.__name__}", _told(one), methods=["POST"])
-        for one in (start, frame, stop)
+        Route(f"{PATH}/{endpoint.__name__}", _with_error_responses(endpoint), methods=["POST"])
+        for endpoint in (start, frame, stop)
     ]
 
 
-def _told(answer: Answering) -> Answering:
-    """Turn errors into sentences."""
+def _with_error_responses(endpoint: Endpoint) -> Endpoint:
+    """Wrap an endpoint so that its errors become JSON responses."""
 
-    async def answering(request: Request) -> Response:
-        try:
-            with asked_by(request.scope):
-                return await answer(request)
-        except ClientDisconnect:
-            raise  # the guard has stopped the body, and answers itself
-        except CameraExpiredError as error:
-            return _sentence(410, str(error))
-        except TooManyCamerasError as error:
-            return _sentence(429, str(error))
-        except ShuttingDownError as error:
-            return _sentence(503, error_messages.told(log, error))
-        except PixelwiseError as error:
-            with asked_by(request.scope):
-                return _sentence(422, error_messages.told(log, error))
-        except Exception as error:
-            error_log.tell(log, "a frame could not be labelled", error)
-            return _sentence(503, words.FAILED)
+    async def wrapped(request: Request) -> Response:
+        with request_locality(request.scope):
+            try:
+                return await endpoint(request)
+            except ClientDisconnect:
+                raise  # the middleware has refused the body and sends the response
+            except CameraExpiredError as error:
+                return _error_response(410, str(error))
+            except TooManyCamerasError as error:
+                return _error_response(429, str(error))
+            except PixelwiseError as error:
+                status = 503 if isinstance(error, ShuttingDownError) else 422
+                return _error_response(status, error_messages.told(log, error))
+            except Exception as error:
+                error_log.tell(log, "a frame could not be labelled", error)
+                return _error_response(503, live_texts.FAILED)
 
-    return answering
+    return wrapped
 
 
-def _sentence(status: int, text: str) -> JSONResponse:
+def _error_response(status: int, text: str) -> JSONResponse:
     return JSONResponse({"text": text}, status)

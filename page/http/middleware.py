@@ -1,13 +1,14 @@
-"""What stands before Gradio's routes: who may ask for what, and for how much.
+"""ASGI middleware in front of Gradio's routes: allow-list, login check, limits and headers.
 
-It wraps Gradio's own middleware too. So every answer of the app passes `ResponseWriter`, and
-whatever fails within is told in a sentence, and in one line of the log.
+It wraps Gradio's own middleware too. So `ResponseWriter` sees every response of the app, and every
+failure becomes a short response and one line of the log.
 """
 
 import errno
 import logging
 import time
 from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -17,42 +18,53 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 
 from page import texts
-from page.gradio_internals import asks_for_password, queue_size
+from page.gradio_internals import queue_size, requires_login
 from page.http import file_routes, routes
 from page.http.app_context import AppContext
-from page.http.response import ResponseWriter, Send, unexpected
+from page.http.response import ResponseWriter, Send, unexpected_error
 from page.http.routes import API, FILE
 from page.http.security_headers import security_headers
 from page.requests import locality, logins
 from page.requests.call_checks import MAX_BYTES, V2, read_call, read_cancel
-from page.requests.forwarding import holding, is_known, replay
-from page.requests.origin import Scope, check_origin, header, inward, root_of
+from page.requests.forwarding import is_authenticated, replay, with_body
+from page.requests.origin import Scope, check_origin, header, internal_scope, is_local, page_root
 from page.requests.request_body import HttpError, LimitedBody, Message, Receive
 from page.requests.uploads import FILES_AT_ONCE, Uploads
 from page.service import error_log
 from page.tabs.cancel_registry import ARRIVED
 
 SPARE_BYTES = 1 << 20
+"""Limit of a body that is neither a call, a login nor an upload; an upload's form fields."""
 LOGIN_SECONDS = 10.0
 READERS = 2
-"""Calls that are read at once."""
+"""Threads that parse calls."""
 
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class _Exchange:
+    """A checked request, as it is forwarded: `path` without a trailing slash, and its response."""
+
+    scope: Scope
+    path: str
+    query: dict[str, str]
+    response: ResponseWriter
+
+
 class AccessMiddleware:
-    """Handles every connection of an app.
+    """Check every connection of an app and forward the allowed ones.
 
     Args:
-        app: what it stands before.
-        site: see there.
+        app: the wrapped ASGI application.
+        context: the page and its limits.
     """
 
-    def __init__(self, app: Any, site: AppContext) -> None:
+    def __init__(self, app: Any, context: AppContext) -> None:
         self.app = app
-        self.site = site
+        self.context = context
         self._logins = logins.Logins()
-        self._uploads = Uploads(site.folder, site.max_upload_bytes)
+        self._uploads = Uploads(context.folder, context.max_upload_bytes)
         self._readers = anyio.CapacityLimiter(READERS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,227 +77,205 @@ class AccessMiddleware:
             return
         start = time.perf_counter()
         path = scope["path"].removeprefix(scope.get("root_path", "")) or "/"
-        headers = security_headers(self.site.embed, is_file="/file=" in path)
-        answer = ResponseWriter(send, headers, kept=routes.may_be_kept(path))
+        headers = security_headers(self.context.embed, is_file="/file=" in path)
+        response = ResponseWriter(send, headers, cacheable=routes.is_cacheable(path))
         try:
-            await self._answer(scope, path, receive, answer)
+            await self._respond(scope, path, receive, response)
         except Exception as error:
             with suppress(ClientDisconnect):
-                await self._failed(path, error, answer)
+                await self._handle_error(path, error, response)
         finally:
-            self._log(scope, path, answer.status, time.perf_counter() - start)
+            self._log(scope, path, response.status, time.perf_counter() - start)
 
-    async def _answer(
-        self, scope: Scope, path: str, receive: Receive, answer: ResponseWriter
+    async def _respond(
+        self, scope: Scope, path: str, receive: Receive, response: ResponseWriter
     ) -> None:
         if scope["method"] not in routes.METHODS:
-            raise HttpError(405, "This page knows no such method.")
+            raise HttpError(405, "This method is not supported.")
         routes.check_path(path)
-        site = self.site
-        check_origin(scope, path, behind_proxy=site.behind_proxy, framed=bool(site.embed))
-        if not routes.is_open(path) and not is_known(scope):
+        context = self.context
+        behind_proxy = context.behind_proxy
+        check_origin(scope, path, behind_proxy=behind_proxy, framed=bool(context.embed))
+        if not routes.is_public(path) and not is_authenticated(scope):
             raise HttpError(401, "Not authenticated")
-        asked = routes.asked_of(path, scope["query_string"])
-        root = root_of(scope, path, site.behind_proxy)
-        passed = {**inward(scope, root), "query_string": routes.packed(asked)}
-        passed[ARRIVED] = time.monotonic()
-        passed[locality.KEY] = locality.is_home(scope, site.alone)
+        query = routes.parse_query(path, scope["query_string"])
+        forwarded = {
+            **internal_scope(scope, page_root(scope, path, behind_proxy)),
+            "query_string": routes.encode_query(query),
+            ARRIVED: time.monotonic(),
+            locality.KEY: context.local_only and is_local(scope),
+        }
         if path.startswith(FILE):
-            found = file_routes.find(path[len(FILE) :], site.folder)
-            await file_routes.serve(found, scope, receive, answer.send)
-        elif scope["method"] == "POST":
-            await self._pass_on(passed, path.rstrip("/"), receive, answer, asked)
+            file = file_routes.find_file(path[len(FILE) :], context.folder)
+            await file_routes.serve_file(file, scope, receive, response.send)
         else:
-            await self._show(passed, path, receive, answer, asked)
-        if answer.instead:
-            await answer.refuse(answer.instead)
+            exchange = _Exchange(forwarded, path.rstrip("/"), query, response)
+            await (self._post if scope["method"] == "POST" else self._get)(exchange, receive)
+        if response.replacement:
+            await response.send_error(response.replacement)
 
-    async def _show(
-        self,
-        scope: Scope,
-        path: str,
-        receive: Receive,
-        answer: ResponseWriter,
-        asked: dict[str, str],
-    ) -> None:
-        if path.rstrip("/") == f"{API}/upload_progress" and "upload_id" in asked:
-            self._uploads.remember(asked["upload_id"])
-        with self._listening(path, asked), locality.asked_by(scope):
-            await self.app(scope, receive, answer.send)
-        if path == "/":
-            self.site.seen.set()
+    async def _get(self, exchange: _Exchange, receive: Receive) -> None:
+        path, query = exchange.path, exchange.query
+        if path == f"{API}/upload_progress" and "upload_id" in query:
+            self._uploads.track(query["upload_id"])
+        with self._connected(path, query), locality.request_locality(exchange.scope):
+            await self.app(exchange.scope, receive, exchange.response.send)
+        if not path:
+            self.context.first_page_served.set()
 
-    async def _pass_on(
-        self,
-        scope: Scope,
-        path: str,
-        receive: Receive,
-        answer: ResponseWriter,
-        asked: dict[str, str],
-    ) -> None:
-        body = self._body(scope, path, receive)
+    async def _post(self, exchange: _Exchange, receive: Receive) -> None:
+        body, response = self._limited_body(exchange, receive), exchange.response
         try:
-            await self._post(scope, path, body, answer, asked)
-        except HttpError as refused:
-            body.refused = refused
+            await self._dispatch(exchange, body)
+        except HttpError as error:
+            body.error = error
         except Exception:
-            if not body.refused or answer.status:
+            if not body.error or response.status:
                 raise
-            # else the app tripped over the body's early end
-        if refused := body.refused or answer.instead:
-            await body.drain()
-            await answer.refuse(refused)
+            # else the app failed because the body ended early
+        if error := body.error or response.replacement:
+            await body.discard_rest()
+            await response.send_error(error)
 
-    async def _post(
-        self,
-        scope: Scope,
-        path: str,
-        body: LimitedBody,
-        answer: ResponseWriter,
-        asked: dict[str, str],
-    ) -> None:
+    async def _dispatch(self, exchange: _Exchange, body: LimitedBody) -> None:
+        scope, path, response = exchange.scope, exchange.path, exchange.response
         if path == "/login":
-            await self._log_in(scope, body, answer)
+            await self._log_in(exchange, body)
         elif path == f"{API}/upload":
-            await self._upload(scope, body, answer, asked.get("upload_id"))
+            await self._upload(exchange, body)
         elif path in (f"{API}/cancel", f"{API}/reset"):
-            data = read_cancel(await body.whole())
-            await self.app(holding(scope, data), replay(data, body.receive), answer.send)
-        elif called := routes.call_of(path):
-            await self._call(scope, *called, body, answer)
+            data = read_cancel(await body.read_all())
+            await self.app(with_body(scope, data), replay(data, body.receive), response.send)
+        elif call := routes.parse_call(path):
+            await self._call(exchange, body, *call)
         else:
-            await self.app(scope, body.receive, answer.send)
+            await self.app(scope, body.receive, response.send)
 
-    def _body(self, scope: Scope, path: str, receive: Receive) -> LimitedBody:
-        most, seconds = SPARE_BYTES, self.site.scheduler.time_limit
+    def _limited_body(self, exchange: _Exchange, receive: Receive) -> LimitedBody:
+        path, length = exchange.path, header(exchange.scope, b"content-length")
+        max_bytes, seconds = SPARE_BYTES, self.context.scheduler.time_limit
         subject = "This message"
         if path == f"{API}/upload":
-            most += FILES_AT_ONCE * self.site.max_upload_bytes
+            max_bytes += FILES_AT_ONCE * self.context.max_upload_bytes
             subject = "This upload"
         elif path == "/login":
-            most, seconds = logins.MAX_BYTES, LOGIN_SECONDS
-        elif routes.call_of(path):
-            most = MAX_BYTES
-        return LimitedBody(receive, most, seconds, header(scope, b"content-length"), subject)
+            max_bytes, seconds = logins.MAX_BYTES, LOGIN_SECONDS
+        elif routes.parse_call(path):
+            max_bytes = MAX_BYTES
+        return LimitedBody(receive, max_bytes, seconds, length, subject)
 
-    async def _log_in(self, scope: Scope, body: LimitedBody, answer: ResponseWriter) -> None:
-        who = (scope.get("client") or ("",))[0]
-        data = await self._logins.read(body, who)
-        kept: list[Message] = []
+    async def _log_in(self, exchange: _Exchange, body: LimitedBody) -> None:
+        scope = exchange.scope
+        client = (scope.get("client") or ("",))[0]
+        data = await self._logins.read(body, client)
+        messages: list[Message] = []
 
-        async def keep(message: Message) -> None:
-            kept.append(message)
+        async def collect(message: Message) -> None:
+            messages.append(message)
 
-        await self.app(holding(scope, data, None), replay(data, body.receive), keep)
-        asked_for = asks_for_password(scope.get("app"))
-        if asked_for and kept and kept[0].get("status") != 200:
-            await self._logins.pause(who)
-        for message in kept:
-            await answer.send(message)
+        await self.app(with_body(scope, data, None), replay(data, body.receive), collect)
+        if requires_login(scope.get("app")) and messages and messages[0].get("status") != 200:
+            await self._logins.pause(client)
+        for message in messages:
+            await exchange.response.send(message)
 
-    async def _upload(
-        self, scope: Scope, body: LimitedBody, answer: ResponseWriter, name: str | None
-    ) -> None:
-        janitor, taken = self.site.janitor, 0
+    async def _upload(self, exchange: _Exchange, body: LimitedBody) -> None:
+        scope, upload_id = exchange.scope, exchange.query.get("upload_id")
+        cleaner, received = self.context.cleaner, 0
 
         async def receive() -> Message:
-            nonlocal taken
+            nonlocal received
             before = body.size
             message = await body.receive()
-            janitor.received(body.size - before)
-            taken += body.size - before
-            if not janitor.has_room():
-                body.refused = HttpError(429, texts.FULL)
+            cleaner.count_upload(body.size - before)
+            received += body.size - before
+            if not cleaner.has_room():
+                body.error = HttpError(429, texts.FULL)
                 return {"type": "http.disconnect"}
             return message
 
-        if not janitor.has_room():
+        if not cleaner.has_room():
             raise HttpError(429, texts.FULL)
         try:
-            paths, disk = await self._uploads.take(Request(scope, receive), name)
-            janitor.received(disk, len(paths))
+            paths, size = await self._uploads.save(Request(scope, receive), upload_id)
+            cleaner.count_upload(size, len(paths))
         except OSError as error:
             log.warning("an upload could not be stored: %s", error.strerror)
             raise HttpError(507, texts.NO_ROOM) from error
         finally:
-            janitor.received(-taken)
-        await JSONResponse(paths)(scope, body.receive, answer.send)
+            cleaner.count_upload(-received)
+        await JSONResponse(paths)(scope, body.receive, exchange.response.send)
 
     async def _call(
-        self,
-        scope: Scope,
-        kind: str | None,
-        name: str | None,
-        body: LimitedBody,
-        answer: ResponseWriter,
+        self, exchange: _Exchange, body: LimitedBody, kind: str | None, name: str | None
     ) -> None:
-        site = self.site
-        if site.scheduler.closed:
+        context, scope, response = self.context, exchange.scope, exchange.response
+        if context.scheduler.closed:
             raise HttpError(503, texts.CLOSING)
-        data = await body.whole()
+        data = await body.read_all()
         call = await anyio.to_thread.run_sync(
-            read_call, data, site.demo, site.folder, kind, name, limiter=self._readers
+            read_call, data, context.demo, context.folder, kind, name, limiter=self._readers
         )
-        site.sessions.touch(call.session)
-        answer.lenient = kind in ("run", "api")
-        waiting, full = queue_size(site.demo)
-        if full and not answer.lenient:
-            # more at once than threads can even refuse; Gradio would say so in words of its own
-            raise HttpError(429, texts.busy(waiting, site.scheduler.estimated_wait(waiting)))
-        if kind == V2:  # its values are a list by now
+        context.sessions.touch(call.session)
+        response.errors_as_422 = kind in ("run", "api")
+        waiting, full = queue_size(context.demo)
+        if full and not response.errors_as_422:
+            # beyond this, too few threads are left to refuse calls; Gradio's own text is technical
+            raise HttpError(429, texts.busy(waiting, context.scheduler.estimated_wait(waiting)))
+        if kind == V2:  # `read_call` has made a list of its values
             path = f"{scope.get('root_path', '')}{API}/call/{name}"
             scope = {**scope, "path": path, "raw_path": path.encode()}
-        packed = call.packed()
-        await self.app(holding(scope, packed), replay(packed, body.receive), answer.send)
+        encoded = call.to_json()
+        await self.app(with_body(scope, encoded), replay(encoded, body.receive), response.send)
 
-    def _listening(self, path: str, asked: dict[str, str]) -> AbstractContextManager[None]:
-        """Remember that a visitor waits for answers, for as long as they do."""
-        if path.rstrip("/") != f"{API}/queue/data":
+    def _connected(self, path: str, query: dict[str, str]) -> AbstractContextManager[None]:
+        """Count a session as connected while it listens for results."""
+        if path != f"{API}/queue/data":
             return nullcontext()
-        return self.site.sessions.connected(asked.get("session_hash", ""))
+        return self.context.sessions.connected(query.get("session_hash", ""))
 
-    async def _failed(self, path: str, error: Exception, answer: ResponseWriter) -> None:
-        """Answer where the app could not, or must not; the log has one line of a failure."""
+    async def _handle_error(self, path: str, error: Exception, response: ResponseWriter) -> None:
+        """Send the response for an error; log a failure of the app in one line."""
         if isinstance(error, HttpError):
-            await answer.refuse(error)
+            await response.send_error(error)
             return
         if isinstance(error, ClientDisconnect):
-            log.debug("a visitor hung up at %s", quote(path[:200]))
+            log.debug("a client disconnected at %s", quote(path[:200]))
             return
-        if isinstance(error.__cause__, HTTPException) and answer.status:
-            log.debug("an answer ended early: %s", error_log.in_short(error))
+        if isinstance(error.__cause__, HTTPException) and response.status:
+            log.debug("a response ended early: %s", error_log.in_short(error))
         else:
-            error_log.tell(log, f"{_shown(path)} could not be answered", error)
-        if answer.status:
-            await answer.end()
+            error_log.tell(log, f"{_loggable(path)} failed", error)
+        if response.status:
+            await response.end()
         elif isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOSPC:
-            await answer.refuse(HttpError(503, texts.NO_ROOM))
+            await response.send_error(HttpError(503, texts.NO_ROOM))
         else:
-            await answer.refuse(answer.instead or unexpected())
+            await response.send_error(response.replacement or unexpected_error())
 
     def _log(self, scope: Scope, path: str, status: int, seconds: float) -> None:
-        """What was asked for; who asked, and which file, only where everything is to be told."""
+        """Log a request; its client and file name only at the level "debug"."""
         method = scope["method"][:16]
         if log.isEnabledFor(logging.DEBUG):
             client = (scope.get("client") or ("?",))[0]
             log.debug("%s %s %s %d %.3f s", client, method, quote(path[:200]), status, seconds)
         elif log.isEnabledFor(logging.INFO):
-            log.info("%s %s %d %.3f s", method, _shown(path), status, seconds)
+            log.info("%s %s %d %.3f s", method, _loggable(path), status, seconds)
 
 
-def protect(app: Any, site: AppContext) -> None:
-    """Put the guard before an app, and before all its middleware.
+def protect(app: Any, context: AppContext) -> None:
+    """Wrap a Starlette application and the middleware added so far, unless it is wrapped already.
 
     Args:
-        app: a Starlette application; what it has been given so far stays behind the guard.
-        site: see `AccessMiddleware`.
+        app: the application.
+        context: see `AccessMiddleware`.
     """
     if not isinstance(app.middleware_stack, AccessMiddleware):
         app.middleware_stack = AccessMiddleware(
-            app.middleware_stack or app.build_middleware_stack(), site
+            app.middleware_stack or app.build_middleware_stack(), context
         )
 
 
-def _shown(path: str) -> str:
-    """A path for the log: no file's name, and no space or line end."""
+def _loggable(path: str) -> str:
+    """Return a path for the log: without file names, spaces and line ends."""
     return quote(path.split("=")[0][:60])

@@ -1,20 +1,20 @@
-"""The page within another application, bounded and guarded as when it serves itself."""
+"""Mount the page in another FastAPI application, with the same limits and middleware."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from page.gradio_internals import mount_at_root, set_threads
-from page.http.middleware import AppContext, protect
+from page.http.app_context import AppContext
+from page.http.middleware import protect
 from page.http.server import (
     MAX_SESSIONS,
-    app_kwargs,
-    few_arenas,
-    make_site,
+    launch_options,
+    limit_malloc_arenas,
+    make_context,
     set_up_queue,
     threads_for,
 )
 from page.options import Options
-from page.theme import looks
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -22,40 +22,27 @@ if TYPE_CHECKING:
 
 
 def mount(app: "FastAPI", demo: "gr.Blocks", options: Options) -> AppContext:
-    """Mount the page at the root of an application; routes that it has already come first.
+    """Mount the page at the root of an application; the application's own routes come first.
 
-    The guard stands before the page's own routes, where it knows who has logged in. The
-    application must run its lifespan, in which the page's folder is tidied.
+    The middleware wraps the mounted page only. The application must run its lifespan, because
+    the page's folder is cleaned in it.
 
     Args:
-        app: what the page becomes a part of.
+        app: the application.
         demo: what `build_demo` built.
-        options: the page's settings; host, port and share are the application's business.
+        options: the page's settings; host, port and share have no effect.
 
     Returns:
-        What the guard knows of the page.
+        The page's context.
     """
     import gradio as gr
 
-    site = replace(make_site(demo, options), alone=False)  # where it listens is not known here
-    few_arenas()
+    context = replace(make_context(demo, options), local_only=False)  # its address is unknown
+    limit_malloc_arenas()
     set_up_queue(demo, options)
     demo.state_session_capacity = MAX_SESSIONS
     set_threads(demo, threads_for(demo, options))
-    gr.mount_gradio_app(
-        app,
-        demo,
-        path="/",
-        auth=options.auth,
-        max_file_size=site.max_upload_bytes,
-        enable_monitoring=False,
-        run_history=False,
-        mcp_server=False,
-        ssr_mode=False,  # its front server would pass by the guard
-        show_error=False,
-        app_kwargs=app_kwargs(site),
-        **looks(),
-    )
+    gr.mount_gradio_app(app, demo, path="/", show_error=False, **launch_options(context, options))
     mount_at_root(demo)
-    protect(app.routes[-1].app, site)
-    return site
+    protect(app.routes[-1].app, context)
+    return context

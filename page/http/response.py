@@ -1,4 +1,4 @@
-"""What the guard sends: the app's answer under our headers, or a sentence in its place."""
+"""Write responses: the app's with filtered headers, or an error message in their place."""
 
 import json
 import re
@@ -10,8 +10,8 @@ from page.requests.request_body import HttpError, Message
 
 Send = Callable[[Message], Awaitable[None]]
 
-# Nothing else that the app puts into an answer's head is handed on.
-_KEPT = frozenset(
+# The app's response headers that are passed on.
+_ALLOWED_HEADERS = frozenset(
     b"accept-ranges allow cache-control connection content-disposition content-encoding "
     b"content-length content-range content-type etag last-modified location retry-after "
     b"set-cookie transfer-encoding vary x-network-ms".split()
@@ -19,94 +19,94 @@ _KEPT = frozenset(
 
 
 class ResponseWriter:
-    """Adds the headers, keeps redirects here, and answers in the app's place where need be.
+    """Add headers to a response, make its redirects relative, and replace it after an error.
 
     Args:
-        send: where the answer goes.
-        headers: what every answer carries.
-        kept: the answer may be kept by browsers and proxies, as the app says; no other may.
+        send: the connection.
+        headers: the headers of every response.
+        cacheable: leave caching to the app's own header; otherwise nothing may be cached.
 
     Attributes:
         status: HTTP status that was sent; 0 before.
-        lenient: the app's answer is handed on though it failed, as one to a bad request: it says
-            in a sentence what is wrong.
-        instead: what to send instead, once the app has answered so.
+        errors_as_422: pass the app's 5xx responses on with status 422: Gradio's direct calls
+            explain a bad request in them.
+        replacement: what to send instead of the app's response; set when the app returned 500.
     """
 
-    def __init__(self, send: Send, headers: dict[str, str], *, kept: bool = False) -> None:
+    def __init__(self, send: Send, headers: dict[str, str], *, cacheable: bool = False) -> None:
         self._send = send
-        ours = headers if kept else {**headers, "cache-control": "no-store"}
-        self._headers = [(k.encode(), v.encode()) for k, v in ours.items()]
+        own = headers if cacheable else {**headers, "cache-control": "no-store"}
+        self._headers = [(k.encode(), v.encode()) for k, v in own.items()]
         self._ended = False
         self.status = 0
-        self.lenient = False
-        self.instead: HttpError | None = None
+        self.errors_as_422 = False
+        self.replacement: HttpError | None = None
 
     async def send(self, message: Message) -> None:
-        """Pass one message of the app on, unless its answer is to be replaced by `instead`."""
-        if self.instead:
+        """Pass on one message of the app, unless `replacement` is set."""
+        if self.replacement:
             return
         if message["type"] == "http.response.start":
             status = message["status"]
-            if status >= 500 and self.lenient:
+            if status >= 500 and self.errors_as_422:
                 status = 422
             elif status == 500:
-                self.instead = unexpected()
+                self.replacement = unexpected_error()
                 return
             self.status = status
-            ours = {name for name, _ in self._headers}
-            kept = [(k, v) for k, v in message.get("headers", []) if k.lower() in _KEPT - ours]
-            head = [*map(_stay_here, kept), *self._headers]
-            message = {**message, "status": status, "headers": head}
+            allowed = _ALLOWED_HEADERS - {name for name, _ in self._headers}
+            passed = [(k, v) for k, v in message.get("headers", []) if k.lower() in allowed]
+            headers = [*map(_make_redirect_relative, passed), *self._headers]
+            message = {**message, "status": status, "headers": headers}
         elif message["type"] == "http.response.body":
             self._ended = not message.get("more_body", False)
-        await self._out(message)
+        await self._transmit(message)
 
-    async def _out(self, message: Message) -> None:
-        """Send it.
+    async def _transmit(self, message: Message) -> None:
+        """Send a message.
 
         Raises:
             ClientDisconnect: the connection is broken.
         """
         try:
             await self._send(message)
-        except Exception as error:  # h11's, of a visitor who keeps to no protocol
+        except Exception as error:  # h11's, of a client that violates the protocol
             raise ClientDisconnect from error
 
-    async def refuse(self, refused: HttpError) -> None:
-        """Answer with a status and a sentence and hang up, unless an answer has begun."""
+    async def send_error(self, error: HttpError) -> None:
+        """Send an error's status and text and close the connection; no-op after a response."""
         if self.status:
             return
-        self.status = refused.status
-        plain = refused.status == 413  # the page shows an upload's answer as it is
-        both = {"detail": refused.text, "error": refused.text}
-        text = (refused.text if plain else json.dumps(both)).encode()
+        self.status = error.status
+        plain = error.status == 413  # the page shows the body of a refused upload as it is
+        both = {"detail": error.text, "error": error.text}
+        text = (error.text if plain else json.dumps(both)).encode()
         kind = b"text/plain; charset=utf-8" if plain else b"application/json"
         headers = [
             (b"content-type", kind),
             (b"content-length", b"%d" % len(text)),
             (b"connection", b"close"),
         ]
-        if refused.status in (429, 503):
+        if error.status in (429, 503):
             headers.append((b"retry-after", b"10"))
-        start = {"type": "http.response.start", "status": refused.status}
-        await self._out({**start, "headers": [*headers, *self._headers]})
-        await self._out({"type": "http.response.body", "body": text})
+        start = {"type": "http.response.start", "status": error.status}
+        await self._transmit({**start, "headers": [*headers, *self._headers]})
+        await self._transmit({"type": "http.response.body", "body": text})
 
     async def end(self) -> None:
-        """Complete an answer that the app has left unfinished."""
+        """Complete a response that the app has left unfinished."""
         if self.status and not self._ended:
             self._ended = True
-            await self._out({"type": "http.response.body", "body": b"", "more_body": False})
+            await self._transmit({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-def unexpected() -> HttpError:
-    """What is said where the app fails on a request: nobody's fault can be told from here."""
-    return HttpError(400, "This request could not be answered as it is.")
+def unexpected_error() -> HttpError:
+    """Return the response to a request on which the app fails."""
+    return HttpError(400, "This request could not be processed. Check its values.")
 
 
-def _stay_here(header: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
-    """A redirect leads to a path of this page, whatever host a visitor claims to have asked."""
+def _make_redirect_relative(header: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+    """Cut the host out of a `Location`: it may come from the client's Host header."""
     name, value = header
     if name.lower() != b"location" or value == b".":
         return header

@@ -1,7 +1,7 @@
-"""The addresses that exist here, to whom they are open, and what they may be asked with.
+"""The allow-list: which paths exist, which of them are public, and their query parameters.
 
-It is a list of what the page and its API need: a route of Gradio that is not on it does not exist,
-whatever a later release adds.
+It lists what the page and its API need. A Gradio route that is not on it returns 404, also one that
+a later release adds.
 """
 
 import re
@@ -14,16 +14,16 @@ API = "/gradio_api"
 FILE = f"{API}/file="
 METHODS = ("GET", "HEAD", "POST")
 
-# What a visitor who has not logged in needs to see the form, and the app itself to start.
+# The login form and Gradio's own start-up request need these before a login.
 _STATIC = re.compile(
     r"/(favicon\.ico|robots\.txt|manifest\.json)"
     r"|/(assets|static|svelte)/(?!.*\.\.)[\w./@+~-]{1,300}",
     re.ASCII,
 )
-_OPEN = re.compile(
+_PUBLIC = re.compile(
     rf"/|/login/?|/theme\.css|{API}/(user|login_check|app_id|startup-events|theme\.css)/?"
 )
-_MEMBERS = re.compile(
+_MEMBERS_ONLY = re.compile(
     r"/config/?|/logout"
     rf"|{API}/(info|openapi\.json|upload|upload_progress|cancel|reset"
     r"|queue/(join|data|status)|heartbeat/(?P<session>[^/]*)|(run|api|call|call/v2)/[^/]+"
@@ -32,8 +32,8 @@ _MEMBERS = re.compile(
     re.DOTALL,
 )
 _CALL = re.compile(rf"{API}/(?:queue/join|(?P<kind>run|api|call/v2|call)/(?P<name>[^/]+))/?")
-# What follows the "?": of each address these names are handed on, and no others.
-_ASKED = {
+# The query parameters that are forwarded, by path.
+_QUERY_NAMES = {
     f"{API}/upload": ("upload_id",),
     f"{API}/upload_progress": ("upload_id",),
     f"{API}/queue/data": ("session_hash",),
@@ -48,70 +48,70 @@ MAX_QUERY = 4096
 
 
 def is_static(path: str) -> bool:
-    """Whether a path names a part of the page that is the same for everybody."""
+    """Return whether a path is a static file, the same for every visitor."""
     return _STATIC.fullmatch(path) is not None
 
 
-def may_be_kept(path: str) -> bool:
-    """Whether an answer holds nothing of a photo or a result, so that it may be kept.
+def is_cacheable(path: str) -> bool:
+    """Return whether a response contains nothing of a photo or a result.
 
-    An upload's progress is none either: told not to keep it, Chromium takes its end for a failure.
+    Upload progress must be on the list: with `no-store`, Chromium reports the end of its event
+    stream as a failure.
     """
     return is_static(path) or path == f"{API}/upload_progress"
 
 
-def is_open(path: str) -> bool:
-    """Whether a path is there for visitors who have not logged in."""
-    return is_static(path) or _OPEN.fullmatch(path) is not None
+def is_public(path: str) -> bool:
+    """Return whether a path is open to visitors who have not logged in."""
+    return is_static(path) or _PUBLIC.fullmatch(path) is not None
 
 
 def check_path(path: str) -> None:
-    """Refuse what is no address here.
+    """Refuse a path that is not on the allow-list.
 
     Raises:
-        RefusedError: 404, or 400 for one that names a session or an event that is none.
+        HttpError: 404, or 400 if the path contains a malformed session or event id.
     """
-    if is_open(path):
+    if is_public(path):
         return
-    match = _MEMBERS.fullmatch(path)
+    match = _MEMBERS_ONLY.fullmatch(path)
     if match is None:
-        raise HttpError(404, "There is no such page here.")
-    for value, what in (
+        raise HttpError(404, "This page does not exist.")
+    for value, name in (
         (match["session"], "The session_hash"),
         (match["event"], "The event_id"),
         (match["event2"], "The event_id"),
     ):
         if value is not None:
-            check_id(value, what)
+            check_id(value, name)
 
 
-def call_of(path: str) -> tuple[str | None, str | None] | None:
-    """The (kind, name) of a path that calls a function, see `calls.read_call`; None for others."""
+def parse_call(path: str) -> tuple[str | None, str | None] | None:
+    """Return the (kind, name) of a call's path, see `call_checks.read_call`; None for others."""
     match = _CALL.fullmatch(path)
     return (match["kind"], match["name"]) if match else None
 
 
-def asked_of(path: str, query: bytes) -> dict[str, str]:
-    """What follows the "?", as far as this address knows it.
+def parse_query(path: str, query: bytes) -> dict[str, str]:
+    """Return the query parameters that the path takes; others are dropped.
 
     Raises:
-        RefusedError: it is too long, says a thing twice, or names what can be no name.
+        HttpError: the query is too long, has a parameter twice, or has a malformed id.
     """
-    names = _ASKED.get(path.rstrip("/"), ())
+    names = _QUERY_NAMES.get(path.rstrip("/"), ())
     if not names or not query:
         return {}
     if len(query) > MAX_QUERY:
         raise HttpError(400, "This address is too long.")
-    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
-    asked: dict[str, str] = {}
-    for name, value in pairs:
-        if name in asked:
-            raise HttpError(400, f"This address says {name} twice.")
+    values: dict[str, str] = {}
+    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+        if name in values:
+            raise HttpError(400, f"This address has the parameter {name} twice.")
         if name in names:
-            asked[name] = check_id(value, _IDS[name]) if name in _IDS else value
-    return asked
+            values[name] = check_id(value, _IDS[name]) if name in _IDS else value
+    return values
 
 
-def packed(asked: dict[str, str]) -> bytes:
-    """The same as `asked_of` took, for Gradio."""
-    return urlencode(asked).encode()
+def encode_query(values: dict[str, str]) -> bytes:
+    """Return the parameters of `parse_query` as a query string for Gradio."""
+    return urlencode(values).encode()

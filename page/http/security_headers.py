@@ -1,9 +1,9 @@
-"""The headers that every answer carries: what a browser may do with the page."""
+"""Security headers of every response: what a browser may do with the page."""
 
 from collections.abc import Sequence
 
-# Gradio's page has its start and its styles within the HTML, and makes functions of the scripts
-# of custom components; nothing is ever taken from another host.
+# Gradio's HTML has inline scripts and styles, and it compiles the scripts of custom components
+# (unsafe-eval). Nothing is loaded from another host.
 _PAGE = {
     "default-src": "'self'",
     "script-src": "'self' 'unsafe-inline' 'unsafe-eval' blob:",
@@ -18,16 +18,16 @@ _PAGE = {
     "base-uri": "'self'",
     "form-action": "'self'",
 }
-# A file that a visitor uploaded shows nothing but itself, and nobody runs it.
+# An uploaded file loads nothing else, and its scripts do not run.
 _FILE = {"default-src": "'none'", "style-src": "'unsafe-inline'", "sandbox": ""}
 
 
 def security_headers(embed: Sequence[str], *, is_file: bool = False) -> dict[str, str]:
-    """Headers of one answer.
+    """Return the headers of one response.
 
     Args:
-        embed: origins whose pages may show this one in a frame; "*" means any; none means nobody.
-        is_file: the answer is an uploaded or produced file.
+        embed: origins whose pages may show this one in a frame; "*" means any, none forbids frames.
+        is_file: the response is an uploaded or produced file.
     """
     parts = dict(_FILE if is_file else _PAGE)
     parts["frame-ancestors"] = " ".join(embed) if embed else "'none'"

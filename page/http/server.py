@@ -1,4 +1,4 @@
-"""Starts the page for people one does not know, and ends it in order."""
+"""Start and stop the HTTP server: Gradio with the access middleware and periodic cleaning."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,37 +17,40 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from page import gradio_internals
+from page.http.app_context import AppContext
 from page.http.camera_routes import live_routes
-from page.http.middleware import AccessMiddleware, AppContext, protect
+from page.http.middleware import AccessMiddleware, protect
 from page.http.startup_checks import check_address, check_folder
 from page.options import Options, on_a_space
 from page.requests.locality import is_alone
 from page.service import error_log
 from page.storage.temp_files import TempFileCleaner
-from page.theme import looks
+from page.theme import theme_options
 
 if TYPE_CHECKING:
     import gradio as gr
 
 SWEEP_SECONDS = 20.0
-LAST_SECONDS = 4.0
-"""How long photos that are being labelled when the page is closed may take."""
+SHUTDOWN_GRACE_SECONDS = 4.0
+"""Seconds that photos in progress may take when the page is closed."""
 DEADLINE_SECONDS = 9.0
+"""Seconds after which closing the page is cut short by ending the process."""
 SPARE_THREADS = 64
+"""Threads for refused calls, pixels and the classroom."""
 MAX_SESSIONS = 256
-"""Visitors whose state Gradio keeps, about 0.2 MB each; those seen least lately leave first."""
+"""Visitors whose state Gradio keeps, about 0.2 MB each; the least recently seen are dropped."""
 
 log = logging.getLogger(__name__)
 
 
-def make_site(demo: "gr.Blocks", options: Options) -> AppContext:
-    """What the guard must know of a page that `build_demo` built."""
+def make_context(demo: "gr.Blocks", options: Options) -> AppContext:
+    """Return the context of a page that `build_demo` built."""
     folder = Path(demo.GRADIO_CACHE)
-    janitor = TempFileCleaner(
+    cleaner = TempFileCleaner(
         folder,
         options.keep_minutes * 60,
         int(options.cache_mb * 2**20),
-        lambda: gradio_internals.kept_files(demo),
+        lambda: gradio_internals.component_files(demo),
         lambda: demo.service.scheduler.files() | demo.clips.files(),
     )
     return AppContext(
@@ -55,21 +58,21 @@ def make_site(demo: "gr.Blocks", options: Options) -> AppContext:
         folder=folder,
         scheduler=demo.service.scheduler,
         sessions=demo.sessions,
-        janitor=janitor,
+        cleaner=cleaner,
         max_upload_bytes=int(options.max_upload_mb * 2**20),
         embed=options.embed,
-        alone=is_alone(options),
+        local_only=is_alone(options),
         behind_proxy=options.behind_proxy or on_a_space(),
     )
 
 
-def app_kwargs(site: AppContext) -> dict[str, Any]:
-    """What `launch(app_kwargs=...)`, or `FastAPI(...)` around a mounted page, takes."""
+def app_kwargs(context: AppContext) -> dict[str, Any]:
+    """Return the arguments for `launch(app_kwargs=...)`: lifespan and camera routes, no docs."""
 
     @asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[None]:
-        protect(app, site)
-        task = asyncio.create_task(_sweep(site))
+        protect(app, context)
+        task = asyncio.create_task(_sweep(context))
         try:
             yield
         finally:
@@ -77,101 +80,92 @@ def app_kwargs(site: AppContext) -> dict[str, Any]:
 
     return {
         "lifespan": lifespan,
-        "routes": live_routes(site.demo.live),
+        "routes": live_routes(context.demo.live),
         "docs_url": None,
         "redoc_url": None,
         "openapi_url": None,
     }
 
 
-async def _sweep(site: AppContext) -> None:
-    """Tidy up every few seconds, and go on with it whatever happens."""
-    steps = (site.janitor.sweep, site.demo.service.results.evict_expired, trim_memory)
+async def _sweep(context: AppContext) -> None:
+    """Clean up every `SWEEP_SECONDS`, whatever errors occur."""
+    steps = (context.cleaner.sweep, context.demo.service.results.evict_expired, release_free_memory)
     while True:
         for step in steps:
-            with _going_on():
+            with _log_errors():
                 await anyio.to_thread.run_sync(step)
-        with _going_on():
-            site.sessions.drop_unheard(site.demo)
+        with _log_errors():
+            context.sessions.drop_unheard(context.demo)
         await asyncio.sleep(SWEEP_SECONDS)
 
 
 @contextmanager
-def _going_on() -> Iterator[None]:
+def _log_errors() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        error_log.tell(log, "tidying up has failed and is tried again", error)
+        error_log.tell(log, "cleaning up failed and will be tried again", error)
 
 
-def trim_memory() -> None:
-    """Give free memory back to the system, where glibc would keep it for each thread."""
+def release_free_memory() -> None:
+    """Return free memory to the system; glibc would keep it for each thread."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).malloc_trim(0)
 
 
-def few_arenas() -> None:
-    """Let all threads share two pools of memory (glibc), or what one frees no other may use."""
+def limit_malloc_arenas() -> None:
+    """Let threads share two malloc arenas (glibc), so that they reuse each other's free memory."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).mallopt(-8, 2)  # M_ARENA_MAX
 
 
 def start(demo: "gr.Blocks", options: Options, *, quiet: bool = False) -> AppContext:
-    """Serve the page; returns as soon as it is reachable.
+    """Serve the page, and return when it is reachable.
 
     Args:
         demo: what `build_demo` built.
-        options: what was set on the command line.
+        options: the page's settings.
         quiet: print no addresses.
 
     Raises:
-        PixelwiseError: the address cannot be listened on, or the folder for uploads and results
-            cannot be written.
+        PixelwiseError: the page cannot listen on its address, or its folder cannot be written.
+        RuntimeError: Gradio has replaced the middleware.
     """
-    site = make_site(demo, options)
-    few_arenas()
+    context = make_context(demo, options)
+    limit_malloc_arenas()
     set_up_queue(demo, options)
     check_address(options)
-    check_folder(site.folder)
-    with _forwarding(site.behind_proxy):
+    check_folder(context.folder)
+    with _forwarding(context.behind_proxy):
         demo.launch(
             server_name=options.host,
             server_port=options.port,
             share=options.share,
-            auth=options.auth,
-            max_file_size=site.max_upload_bytes,
-            enable_monitoring=False,
-            run_history=False,
-            mcp_server=False,
-            ssr_mode=False,  # its front server would pass by the guard
             num_workers=0,
             state_session_capacity=MAX_SESSIONS,
             max_threads=threads_for(demo, options),
             prevent_thread_lock=True,
             quiet=quiet,
-            app_kwargs=app_kwargs(site),
-            _frontend=False,  # no wait for a whole page within 3 s, which a busy machine may miss
-            **looks(),
+            _frontend=False,  # skip a test request that must succeed within 3 s
+            **launch_options(context, options),
         )
-    if not isinstance(
-        demo.app.middleware_stack, AccessMiddleware
-    ):  # nobody is to be served without it
+    if not isinstance(demo.app.middleware_stack, AccessMiddleware):
         demo.close(verbose=False)
-        raise RuntimeError("the guard is not before the page: is this another Gradio?")
+        raise RuntimeError("the access middleware is missing: is this another version of Gradio?")
     if options.shared:
         print(_about_share(demo.share_url, options), flush=True)
-        demo.share = False  # or the page would take its scripts from another host
-    return site
+        demo.share = False  # else the page would load its scripts from another host
+    return context
 
 
 @contextmanager
 def _forwarding(behind_proxy: bool) -> Iterator[None]:
-    """While the server is set up: whether it takes a visitor's address from what a proxy adds.
+    """Keep Uvicorn, while it is set up, from taking client addresses from proxy headers.
 
-    Uvicorn does so by itself for whoever asks from this machine; its own environment variable is
-    the only way to say otherwise, and wins where the owner has set it.
+    By default it trusts them in requests from this machine. Its environment variable, which the
+    owner may have set, is the only switch that Gradio leaves.
     """
     name = "FORWARDED_ALLOW_IPS"
     if behind_proxy or name in os.environ:
@@ -184,93 +178,90 @@ def _forwarding(behind_proxy: bool) -> Iterator[None]:
         del os.environ[name]
 
 
+def launch_options(context: AppContext, options: Options) -> dict[str, Any]:
+    """Return the arguments that `launch` and `mount_gradio_app` have in common."""
+    return {
+        "auth": options.auth,
+        "max_file_size": context.max_upload_bytes,
+        "enable_monitoring": False,
+        "run_history": False,
+        "mcp_server": False,
+        "ssr_mode": False,  # its front server would bypass the middleware
+        "app_kwargs": app_kwargs(context),
+        **theme_options(),
+    }
+
+
 def set_up_queue(demo: "gr.Blocks", options: Options) -> None:
-    """Bound Gradio's own queue: `Scheduler.join` refuses first, and this is a net below that."""
+    """Limit Gradio's own queue, as a second limit behind `Scheduler.join`'s."""
     demo.queue(default_concurrency_limit=1, max_size=4 * options.max_queue + 64, api_open=False)
-    gradio_internals.count_nothing(demo)
+    gradio_internals.disable_analytics(demo)
 
 
 def threads_for(demo: "gr.Blocks", options: Options) -> int:
-    """How many threads the page needs: all whom `Scheduler.join` lets in, and the rest meanwhile.
+    """Return the number of threads: one for each admitted photo, and `SPARE_THREADS`.
 
-    Gradio runs no more calls at once than it has threads. So there are always some for those who
-    are refused, for pinned pixels and for the classroom, however many ask.
+    Gradio runs one call per thread, so calls that need no place in the queue have their own.
     """
     return options.max_queue + demo.service.scheduler.max_concurrency + SPARE_THREADS
 
 
 def _about_share(url: str | None, options: Options) -> str:
-    """Whether there is a public link, and what it means."""
+    """Return the message about the public link, or about its absence."""
     if url is None:
         return (
-            "No public link: Gradio's relay could not be reached (the lines above say why). "
-            f"The page goes on for this machine only, at most {options.max_upload_mb:g} MB and "
+            "No public link: Gradio's relay could not be reached (see above for the reason). "
+            f"The page runs on this machine only, with at most {options.max_upload_mb:g} MB and "
             f"{options.max_megapixels:g} megapixels a photo."
         )
-    said = f"Public link: {url} (the page keeps to {options.max_upload_mb:g} MB, "
-    said += f"{options.max_megapixels:g} megapixels, {options.max_queue} waiting)."
+    message = (
+        f"Public link: {url} (limits: {options.max_upload_mb:g} MB, "
+        f"{options.max_megapixels:g} megapixels, {options.max_queue} waiting)."
+    )
     if not options.auth:
-        said += (
+        message += (
             "\nAnyone who has or guesses this link can use this machine's processor through it, "
-            "until you stop the page. Add --auth USER:PASSWORD to let in only those you tell."
+            "until you stop the page. Add --auth USER:PASSWORD to require a password."
         )
-    return said
+    return message
 
 
-def wait_for_signal() -> str:
-    """Sleep until somebody wants the page to end.
-
-    Returns:
-        The signal's name.
-    """
-    told = threading.Event()
-    name: list[str] = []
-
-    def tell(number: int, frame: Any) -> None:
-        name.append(signal.Signals(number).name)
-        told.set()
-
+def wait_for_signal() -> None:
+    """Wait for SIGTERM or SIGINT."""
+    received: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, tell)
-    while not told.wait(0.2):  # a wait without end would not hear signals on Windows
-        pass
-    return name[0]
+        signal.signal(number, lambda number, frame: received.append(number))
+    while not received:
+        time.sleep(0.2)
 
 
-def stop(site: AppContext, *, finished: Callable[[], None] | None = None) -> None:
-    """End the page: no new photo is taken, those at work may end, the rest is told.
-
-    Args:
-        site: what `start` returned.
-        finished: called at the end.
-    """
-    site.scheduler.close()
-    end = time.monotonic() + LAST_SECONDS
-    while time.monotonic() < end and is_busy(site):
+def stop(context: AppContext) -> None:
+    """Stop the page: refuse new photos, finish those in progress, send the rest a message."""
+    context.scheduler.close()
+    end = time.monotonic() + SHUTDOWN_GRACE_SECONDS
+    while time.monotonic() < end and is_busy(context):
         time.sleep(0.05)
     with contextlib.redirect_stdout(sys.stderr):
-        site.demo.close(verbose=False)
-    if finished:
-        finished()
+        context.demo.close(verbose=False)
 
 
-def is_busy(site: AppContext) -> bool:
-    """Whether anybody still waits for an answer."""
-    return gradio_internals.is_busy(site.demo)
+def is_busy(context: AppContext) -> bool:
+    """Return whether calls are running or waiting."""
+    return gradio_internals.is_busy(context.demo)
 
 
 def force_exit_later(seconds: float = DEADLINE_SECONDS) -> None:
-    """End the process at the latest then, whatever hangs."""
+    """End the process after some seconds, even if a thread hangs."""
     timer = threading.Timer(seconds, os._exit, (0,))
     timer.daemon = True
     timer.start()
 
 
 def set_up_logging(level: str) -> None:
-    """Log to standard error: nothing of a photo, and no visitor's address but with "debug"."""
-    lines = logging.StreamHandler()
-    lines.setFormatter(error_log.OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=logging.WARNING, handlers=[lines])
-    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it tells of odd uploads
+    """Log to standard error; only "debug" logs client addresses and file names."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(error_log.OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of malformed uploads
     for name in ("page", "segmentation", "viewer"):
         logging.getLogger(name).setLevel(level.upper())

@@ -1,4 +1,4 @@
-"""Checks before the page starts: its address and its folder."""
+"""Checks before the page starts: its address and its temporary folder."""
 
 import errno
 import socket
@@ -13,7 +13,7 @@ def check_address(options: Options) -> None:
     """Test that the page can listen on its address.
 
     Raises:
-        PixelwiseError: names the address, the cause and the remedy.
+        PixelwiseError: it cannot; the message has the address, the cause and the remedy.
     """
     from page.gradio_internals import INITIAL_PORT_VALUE, LOCALHOST_NAME, TRY_NUM_PORTS
 
@@ -27,7 +27,7 @@ def check_address(options: Options) -> None:
                 return
         except (OSError, UnicodeError) as error:
             if getattr(error, "errno", 0) != errno.EADDRINUSE:
-                raise PixelwiseError(_why_not(host, port, error)) from error
+                raise PixelwiseError(_address_error(host, port, error)) from error
     if options.port:
         raise PixelwiseError(
             f"port {options.port} is in use: stop the program that listens on it, or name another "
@@ -39,21 +39,21 @@ def check_address(options: Options) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Test that uploads and results can be written.
+    """Test that the folder for uploads and results can be written.
 
     Raises:
-        PixelwiseError: the folder cannot be written.
+        PixelwiseError: it cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise PixelwiseError(no_folder(error, folder)) from error
+        raise PixelwiseError(folder_error(error, folder)) from error
 
 
-def no_folder(error: OSError, folder: Path | None = None) -> str:
-    """Return the message for a folder of uploads and results that cannot be written."""
+def folder_error(error: OSError, folder: Path | None = None) -> str:
+    """Return the error message for a folder that cannot be written."""
     name = folder or error.filename
     return (
         f"the folder for uploads and results, {str(name)!r}, cannot be written "
@@ -61,7 +61,7 @@ def no_folder(error: OSError, folder: Path | None = None) -> str:
     )
 
 
-def _why_not(host: str, port: int, error: Exception) -> str:
+def _address_error(host: str, port: int, error: Exception) -> str:
     number = getattr(error, "errno", 0)
     if isinstance(error, socket.gaierror | UnicodeError) or number == errno.EADDRNOTAVAIL:
         return (

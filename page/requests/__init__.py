@@ -1,5 +1,4 @@
-"""What a request may carry and where it comes from, checked before Gradio sees it.
+"""Checks of a request before Gradio gets it: size, call, upload, origin and login.
 
-Sizes, calls, uploads, origins, logins: each has a module that raises `HttpError`. Imports
-`page.options` and `page.storage`.
+Each has a module whose functions raise `HttpError`. May import `page.options` and `page.storage`.
 """

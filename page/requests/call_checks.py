@@ -1,9 +1,8 @@
-"""What a call may say: few values of known kinds, one function, and no file but an uploaded one.
+"""Check a call's JSON: its size, its function, its ids, and that its files were uploaded.
 
-The body is counted before it is parsed, parsed in a thread, and written anew from the entries that
-are known here: Gradio reads what was checked and nothing else. Which function a call means is
-decided here; Gradio would take "74" and 74.0 for 74, and a number in the body before a name in the
-path.
+The values are counted before the body is parsed, and it is parsed in a thread. Gradio gets a body
+rebuilt from the checked entries only. The function is looked up first, because Gradio would take
+"74" and 74.0 for 74, and would prefer a number in the body to the name in the path.
 """
 
 import functools
@@ -22,19 +21,19 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 1 << 20
 MAX_VALUES = 10_000
-"""Commas, colons and opening brackets of a call."""
+"""Limit of commas, colons and opening brackets in a call."""
 MAX_FILES = 100
-MAX_WHOLE = 2**53
-"""Whole numbers beyond it are no numbers in a browser, and beyond 2**63 none in Gradio's JSON."""
+MAX_INTEGER = 2**53
+"""Larger integers are not exact in a browser; beyond 2**63 Gradio's JSON encoder fails."""
 ANY = "predict"
-"""The name in the path under which Gradio's page calls functions by their number."""
-NO_ADDRESS = "This server fetches nothing from an address: upload the file itself."
-NOT_HERE = (
-    "A call may name only files that were uploaded here, and they are kept for a while only. "
+"""The path's function name when Gradio's page calls a function by its number."""
+NO_URL = "This server fetches nothing from an address. Upload the file itself."
+NOT_UPLOADED = (
+    "A call may name only files that were uploaded here, and they are deleted after a while. "
     "Upload the file again."
 )
 
-_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")  # programs' sessions are UUIDs, with hyphens
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")  # clients' session ids may be UUIDs, with hyphens
 _SCHEME = re.compile(r"\s*[a-z][a-z0-9+.-]+:", re.IGNORECASE)  # two letters: C:\ is a drive
 _DATA = re.compile(r"\s*data:", re.IGNORECASE)
 V2 = "call/v2"
@@ -42,52 +41,56 @@ V2 = "call/v2"
 
 @dataclass(frozen=True)
 class Call:
-    """A call that may be passed on.
+    """A checked call.
 
     Attributes:
-        number: of the function that it means.
-        body: what Gradio will read, without the function.
-        session: the visitor's, or None.
+        number: the function's number.
+        body: the body for Gradio, without the function.
+        session: the visitor's session id, or None.
     """
 
     number: int
     body: dict[str, Any]
     session: str | None
 
-    def packed(self) -> bytes:
-        """The body as JSON."""
+    def to_json(self) -> bytes:
+        """Return the body with the function as JSON.
+
+        Raises:
+            HttpError: a string contains a lone surrogate.
+        """
         call = {**self.body, "fn_index": self.number}
         try:
             return json.dumps(call, ensure_ascii=False, separators=(",", ":")).encode()
         except UnicodeEncodeError:
-            _refuse("The body of this call has half a letter (a lone surrogate) in it.")
+            _refuse("The body of this call contains a lone surrogate.")
 
 
-def check_id(value: object, what: str) -> str:
-    """A session's, an event's or an upload's name, where it can be one.
+def check_id(value: object, name: str) -> str:
+    """Return the id of a session, an event or an upload.
 
     Raises:
-        RefusedError: it is too long, or has other characters than letters, digits, "-" and "_".
+        HttpError: it is too long, or has other characters than letters, digits, "-" and "_".
     """
     if not isinstance(value, str) or not _ID.fullmatch(value):
-        _refuse(f"{what} has 1 to 64 letters, digits, - or _.")
+        _refuse(f"{name} has 1 to 64 letters, digits, - or _.")
     return value
 
 
 def read_call(
     data: bytes, demo: "gr.Blocks", folder: Path, kind: str | None, name: str | None
 ) -> Call:
-    """Read a call; to be run in a thread.
+    """Check a call; run this in a thread.
 
     Args:
         data: the body.
         demo: the page.
-        folder: where uploads lie.
+        folder: where uploads are stored.
         kind: "run", "api", "call" or "call/v2" as the path has it, or None for `queue/join`.
         name: the function's name in the path, or None.
 
     Raises:
-        RefusedError: it cannot be passed on.
+        HttpError: the call is malformed or not allowed.
     """
     call = read_object(data)
     _check_files(call, folder)
@@ -97,11 +100,11 @@ def read_call(
     session, trigger = call.get("session_hash"), call.get("trigger_id")
     if session is not None:
         check_id(session, "The session_hash")
-    if trigger is not None and not _is_whole(trigger):
-        _refuse("The trigger_id of this call is no whole number.")
+    if trigger is not None and not _is_integer(trigger):
+        _refuse("The trigger_id of this call is not an integer.")
     values = call.get("data")
     if not isinstance(values, list):
-        _refuse("The data of this call is no list.")
+        _refuse("The data of this call is not a list.")
     if len(values) > len(demo.fns[number].inputs):
         _refuse(f"This function takes {len(demo.fns[number].inputs)} values.")
     body = {"data": values, "session_hash": session, "trigger_id": trigger}
@@ -109,65 +112,65 @@ def read_call(
 
 
 def read_object(data: bytes) -> dict[str, Any]:
-    """A JSON object of few values.
+    """Return a JSON object.
 
     Raises:
-        RefusedError: it is none, or has too many of them, or a number that is none elsewhere.
+        HttpError: it is not an object, has too many values, or a number that JSON cannot hold.
     """
     if sum(data.count(mark) for mark in (b",", b":", b"[", b"{")) > MAX_VALUES:
-        _refuse(f"This is no JSON that a call here can have: it has more than {MAX_VALUES} values.")
+        _refuse(f"The body of this call has more than {MAX_VALUES} values.")
     try:
-        call = json.loads(data, parse_float=_float, parse_int=_int, parse_constant=_no_number)
+        call = json.loads(data, parse_float=_float, parse_int=_int, parse_constant=_reject_constant)
     except (ValueError, RecursionError):
-        raise HttpError(400, "The body of this call is no JSON.") from None
+        raise HttpError(400, "The body of this call is not JSON.") from None
     if not isinstance(call, dict):
-        raise HttpError(400, "The body of this call is no JSON object.")
+        raise HttpError(400, "The body of this call is not a JSON object.")
     return call
 
 
 def read_cancel(data: bytes) -> bytes:
-    """What a call to `/cancel` or `/reset` may say, written anew.
+    """Return the checked body of a call to `/cancel` or `/reset` as JSON.
 
     Raises:
-        RefusedError: it names no session and event.
+        HttpError: the event id, session id or function number is malformed.
     """
     call = read_object(data)
-    kept: dict[str, Any] = {"event_id": check_id(call.get("event_id"), "The event_id")}
+    checked: dict[str, Any] = {"event_id": check_id(call.get("event_id"), "The event_id")}
     if "session_hash" in call:
-        kept["session_hash"] = check_id(call["session_hash"], "The session_hash")
+        checked["session_hash"] = check_id(call["session_hash"], "The session_hash")
     if "fn_index" in call:
-        if not _is_whole(call["fn_index"]):
-            _refuse("The fn_index of this call is no whole number.")
-        kept["fn_index"] = call["fn_index"]
-    return json.dumps(kept).encode()
+        if not _is_integer(call["fn_index"]):
+            _refuse("The fn_index of this call is not an integer.")
+        checked["fn_index"] = call["fn_index"]
+    return json.dumps(checked).encode()
 
 
 def _function(demo: "gr.Blocks", kind: str | None, name: str | None, call: dict[str, Any]) -> int:
-    """The number of the function that a call means."""
+    """Return the number of the called function."""
     given = call.get("fn_index") if kind != V2 else None
-    if given is not None and not _is_whole(given):
-        _refuse("The fn_index of this call is no whole number.")
+    if given is not None and not _is_integer(given):
+        _refuse("The fn_index of this call is not an integer.")
     if name is None or (given is not None and name == ANY and kind in ("run", "api")):
         if given not in demo.fns:
-            _refuse("The fn_index of this call is no function's here.")
+            _refuse("This page has no function with the fn_index of this call.")
         return given
     number = next((n for n, fn in demo.fns.items() if fn.api_name == name), None)
     if number is None or (kind == V2 and demo.fns[number].api_visibility != "public"):
-        raise HttpError(404, f"There is no function {name[:64]!r} here.")
+        raise HttpError(404, f"This page has no function {name[:64]!r}.")
     if given not in (None, number):
-        _refuse("The fn_index of this call is another function's than its address.")
+        _refuse("The fn_index of this call and its address name another function.")
     return number
 
 
 def _by_name(demo: "gr.Blocks", name: str, call: dict[str, Any]) -> list[Any]:
-    """The values of a call that gives each by its parameter's name."""
+    """Return the list of values of a call that passes them by parameter name."""
     from page.gradio_internals import construct_args
 
     parameters = _parameters(demo)[f"/{name}"]["parameters"]
     try:
         return construct_args(parameters, (), call)
     except TypeError:
-        names = ", ".join(one["parameter_name"] for one in parameters)
+        names = ", ".join(parameter["parameter_name"] for parameter in parameters)
         _refuse(f"This call takes these values: {names}.")
 
 
@@ -178,38 +181,38 @@ def _parameters(demo: "gr.Blocks") -> dict[str, Any]:
 
 def _check_files(call: dict[str, Any], folder: Path) -> None:
     files = 0
-    todo: list[Any] = [call]
-    while todo:
-        value = todo.pop()
+    stack: list[Any] = [call]
+    while stack:
+        value = stack.pop()
         if isinstance(value, dict):
             files += bool(value.get("path"))
             if files > MAX_FILES:
                 _refuse(f"This call names more than {MAX_FILES} files.")
             _check_file(value, folder)
-            todo += value.values()
+            stack += value.values()
         elif isinstance(value, list):
-            todo += value
+            stack += value
 
 
 def _check_file(value: dict[str, Any], folder: Path) -> None:
-    """Refuse a description of a file that was not uploaded here, or that lies elsewhere."""
+    """Refuse file data with a URL, or with a path outside the folder of uploads."""
     path, url = value.get("path"), value.get("url")
     if isinstance(path, str) and path:
         if _SCHEME.match(path):
-            raise HttpError(403, NO_ADDRESS)
+            raise HttpError(403, NO_URL)
         if not is_inside(path, folder):
-            raise HttpError(403, NOT_HERE)
+            raise HttpError(403, NOT_UPLOADED)
     elif isinstance(url, str) and _SCHEME.match(url) and not _DATA.match(url):
-        raise HttpError(403, NO_ADDRESS)
+        raise HttpError(403, NO_URL)
 
 
-def _is_whole(value: object) -> bool:
+def _is_integer(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _int(text: str) -> int:
     value = int(text)
-    if abs(value) > MAX_WHOLE:
+    if abs(value) > MAX_INTEGER:
         raise ValueError(text)
     return value
 
@@ -221,7 +224,7 @@ def _float(text: str) -> float:
     return value
 
 
-def _no_number(text: str) -> NoReturn:
+def _reject_constant(text: str) -> NoReturn:
     raise ValueError(text)
 
 

@@ -1,16 +1,16 @@
-"""Requests as the guard passes them on: with another body, and from whom."""
+"""Login check, and forwarding a request with another body."""
 
 from http.cookies import CookieError, SimpleCookie
 
-from page.gradio_internals import asks_for_password, is_logged_in
+from page.gradio_internals import is_logged_in, requires_login
 from page.requests.origin import Scope, header
 from page.requests.request_body import Message, Receive
 
 
-def is_known(scope: Scope) -> bool:
-    """Whether the visitor has logged in, where that is asked for."""
+def is_authenticated(scope: Scope) -> bool:
+    """Return whether the visitor has logged in, or the page has no password."""
     app = scope.get("app")
-    if not asks_for_password(app):
+    if not requires_login(app):
         return True
     cookies = SimpleCookie()
     try:
@@ -20,8 +20,8 @@ def is_known(scope: Scope) -> bool:
     return is_logged_in(app, cookies)
 
 
-def holding(scope: Scope, data: bytes, kind: bytes | None = b"application/json") -> Scope:
-    """The request with another body; with its own content type where `kind` is None."""
+def with_body(scope: Scope, data: bytes, kind: bytes | None = b"application/json") -> Scope:
+    """Return the request's scope for another body; `kind` None leaves its content type."""
     replaced = [b"content-length", b"transfer-encoding"] + [b"content-type"] * (kind is not None)
     headers = [(k, v) for k, v in scope["headers"] if k not in replaced]
     headers += [(b"content-length", b"%d" % len(data))]
@@ -30,12 +30,12 @@ def holding(scope: Scope, data: bytes, kind: bytes | None = b"application/json")
 
 
 def replay(data: bytes, then: Receive) -> Receive:
-    """A body that has been read already, and after it the connection as it is."""
-    left = [data]
+    """Return a receiver that yields a body already read, and then the connection's messages."""
+    remaining = [data]
 
     async def receive() -> Message:
-        if left:
-            return {"type": "http.request", "body": left.pop(), "more_body": False}
+        if remaining:
+            return {"type": "http.request", "body": remaining.pop(), "more_body": False}
         return await then()
 
     return receive

@@ -1,7 +1,7 @@
-"""Whether the one who asks sits at this machine: known wherever a request is worked on.
+"""Whether a request comes from this machine, available wherever the request is handled.
 
-It travels as a context variable, into the threads that work for a request too. Who may fetch
-weights and who reads the reason for a failure depends on it.
+It is a context variable, which the threads of a request inherit. Only requests from this machine
+may download weights and get the full reason of a failure.
 """
 
 import os
@@ -11,24 +11,24 @@ from contextvars import ContextVar
 from typing import Any
 
 from page.options import Options, on_a_space
-from page.requests.origin import is_at_home, is_loopback
+from page.requests.origin import is_loopback
 
 _at_home: ContextVar[bool] = ContextVar("pixelwise_at_home", default=True)
 KEY = "pixelwise.at_home"
-"""The entry of a request's scope."""
+"""The key in a request's scope."""
 
 
 def asked_at_home() -> bool:
-    """Whether the request that is worked on comes from this machine; true outside of requests."""
+    """Return whether the current request comes from this machine; True outside of requests."""
     return _at_home.get()
 
 
 @contextmanager
-def asked_by(scope: dict[str, Any]) -> Iterator[None]:
-    """For as long as a request is worked on.
+def request_locality(scope: dict[str, Any]) -> Iterator[None]:
+    """Set what `asked_at_home` returns while a request is handled.
 
     Args:
-        scope: the request's, as the guard has passed it on.
+        scope: the request's scope, as `AccessMiddleware` forwards it.
     """
     token = _at_home.set(bool(scope.get(KEY)))
     try:
@@ -37,18 +37,8 @@ def asked_by(scope: dict[str, Any]) -> Iterator[None]:
         _at_home.reset(token)
 
 
-def is_home(scope: dict[str, Any], alone: bool) -> bool:
-    """Whether a request comes from this machine, to a page that is for this machine.
-
-    Args:
-        scope: the request, as it came.
-        alone: see `is_alone`.
-    """
-    return alone and is_at_home(scope)
-
-
 def is_alone(options: Options) -> bool:
-    """Whether a page with these options can be reached from this machine only."""
+    """Return whether a page with these options can be reached from this machine only."""
     if options.shared or on_a_space():
         return False
     return is_loopback(options.host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1")

@@ -1,4 +1,4 @@
-"""Logging in: who has the right word waits for nobody, and wrong ones cost time."""
+"""Login throttling: wrong passwords are answered slowly, right ones at once."""
 
 import asyncio
 
@@ -7,44 +7,44 @@ from page.requests.request_body import HttpError, LimitedBody
 MAX_BYTES = 1 << 16
 PAUSE_SECONDS = 0.5
 MAX_WAITING = 256
-"""Wrong tries whose answer is still to come; further ones are not looked at."""
+"""Wrong passwords awaiting their response; further logins are refused."""
 MAX_WAITING_EACH = 128
-"""The same, of one address."""
+"""The same, for one client address."""
 
 
 class Logins:
-    """Answers wrong words one at a time, so that over time at most two a second can be tried.
+    """Limit wrong passwords to two a second, by delaying their responses one after the other.
 
-    A word is looked at when it has arrived, whoever waits: a body that stands still, and a crowd
-    of wrong words, hold nobody up. Tries beyond a number of waiting ones are turned away unseen.
+    A password is checked as soon as its body is complete, so neither stalled bodies nor many wrong
+    passwords delay a right one. While too many wrong ones wait, further logins are refused.
     """
 
     def __init__(self) -> None:
         self._pausing = asyncio.Lock()
         self._waiting: dict[str, int] = {}
 
-    async def read(self, body: LimitedBody, who: str) -> bytes:
-        """A try's body.
+    async def read(self, body: LimitedBody, client: str) -> bytes:
+        """Return a login's body.
 
         Args:
-            body: see there.
-            who: its address.
+            body: the request's body.
+            client: the client's address.
 
         Raises:
-            RefusedError: too many wrong ones wait, or the body is too large or slow.
+            HttpError: too many wrong passwords wait, or the body is too large or slow.
         """
-        each = self._waiting.get(who, 0)
-        if each >= MAX_WAITING_EACH or sum(self._waiting.values()) >= MAX_WAITING:
+        waiting = self._waiting.get(client, 0)
+        if waiting >= MAX_WAITING_EACH or sum(self._waiting.values()) >= MAX_WAITING:
             raise HttpError(429, "Too many wrong passwords. Try again in a minute.")
-        return await body.whole()
+        return await body.read_all()
 
-    async def pause(self, who: str) -> None:
-        """To be awaited before a wrong try is answered."""
-        self._waiting[who] = self._waiting.get(who, 0) + 1
+    async def pause(self, client: str) -> None:
+        """Wait before the response to a wrong password."""
+        self._waiting[client] = self._waiting.get(client, 0) + 1
         try:
             async with self._pausing:
                 await asyncio.sleep(PAUSE_SECONDS)
         finally:
-            self._waiting[who] -= 1
-            if not self._waiting[who]:
-                del self._waiting[who]
+            self._waiting[client] -= 1
+            if not self._waiting[client]:
+                del self._waiting[client]

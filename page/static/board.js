@@ -1,28 +1,28 @@
-// One board of the classroom: shows its HTML, and answers to pointer and keys on its photos.
-// The chosen pixel is one for all boards, as fractions of the photo; it lives on the document.
+// One board of the classroom: shows its HTML, and handles pointer and keys on its photos.
+// All boards share one selected pixel, as fractions of the photo, stored on the document.
 
 const box = element.querySelector(".cl-board");
 const state = (document.pixelwiseClassroom ??= { pin: null });
 
-/** The part of the plane that a frame shows, and its photo's size, in the photo's pixels. */
-function measure(frame) {
+/** Return the area that a frame shows, and its photo's size w x h, in pixels of the photo. */
+function frameArea(frame) {
   const [left, top, width, height] = frame.dataset.area.split(" ").map(Number);
   return { left, top, width, height, w: Number(frame.dataset.width), h: Number(frame.dataset.height) };
 }
 
-/** Where an event lies on a frame's photo, as fractions; null beside the photo. */
+/** Return an event's position on a frame's photo, as fractions; null outside the photo. */
 function locate(frame, event) {
-  const area = measure(frame);
+  const area = frameArea(frame);
   const rect = frame.getBoundingClientRect();
   const x = (area.left + ((event.clientX - rect.left) / rect.width) * area.width) / area.w;
   const y = (area.top + ((event.clientY - rect.top) / rect.height) * area.height) / area.h;
   return x >= 0 && y >= 0 && x < 1 && y < 1 ? { x, y } : null;
 }
 
-/** Put a small mark of a class at a place of a frame's photo. */
-function mark(frame, name, place) {
+/** Move a frame's marker with a CSS class to a position, or remove it if that is null. */
+function setMarker(frame, name, position) {
   let dot = frame.querySelector("." + name);
-  if (!place) {
+  if (!position) {
     dot?.remove();
     return;
   }
@@ -31,35 +31,35 @@ function mark(frame, name, place) {
     dot.className = name;
     frame.append(dot);
   }
-  const area = measure(frame);
-  dot.style.left = ((place.x * area.w - area.left) / area.width) * 100 + "%";
-  dot.style.top = ((place.y * area.h - area.top) / area.height) * 100 + "%";
+  const area = frameArea(frame);
+  dot.style.left = ((position.x * area.w - area.left) / area.width) * 100 + "%";
+  dot.style.top = ((position.y * area.h - area.top) / area.height) * 100 + "%";
 }
 
 const frames = (root) => root.querySelectorAll(".cl-frame[data-pick]");
 
 function showPins() {
-  for (const frame of frames(box)) mark(frame, "cl-pin", state.pin);
+  for (const frame of frames(box)) setMarker(frame, "cl-pin", state.pin);
 }
 
-let waiting = 0;
+let timer = 0;
 
-/** Choose a pixel: every board shows it, and the server hears of it once the pointer rests. */
-function pick(frame, place) {
-  state.pin = place;
+/** Select a pixel: every board shows it, and the server gets it 60 ms after the last one. */
+function pick(frame, position) {
+  state.pin = position;
   document.dispatchEvent(new CustomEvent("pixelwise-pin"));
-  const { w, h } = measure(frame);
-  clearTimeout(waiting);
-  waiting = setTimeout(
-    () => trigger("pick", { y: Math.floor(place.y * h), x: Math.floor(place.x * w) }),
+  const { w, h } = frameArea(frame);
+  clearTimeout(timer);
+  timer = setTimeout(
+    () => trigger("pick", { y: Math.floor(position.y * h), x: Math.floor(position.x * w) }),
     60,
   );
 }
 
 box.addEventListener("click", (event) => {
   const frame = event.target.closest(".cl-frame[data-pick]");
-  const place = frame && locate(frame, event);
-  if (place) pick(frame, place);
+  const position = frame && locate(frame, event);
+  if (position) pick(frame, position);
 });
 
 const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -68,14 +68,14 @@ box.addEventListener("keydown", (event) => {
   if (!frame || !STEPS[event.key]) return;
   event.preventDefault();
   const from = state.pin ?? { x: 0.5, y: 0.5 };
-  const far = event.shiftKey ? 0.05 : 0.01;
+  const step = event.shiftKey ? 0.05 : 0.01;
   const clamp = (value) => Math.min(0.9999, Math.max(0, value));
   const [dx, dy] = STEPS[event.key];
-  pick(frame, { x: clamp(from.x + dx * far), y: clamp(from.y + dy * far) });
+  pick(frame, { x: clamp(from.x + dx * step), y: clamp(from.y + dy * step) });
 });
 
-/** Light up everything that belongs together. */
-function light(target) {
+/** Highlight all elements with the target's data-link, and dim the others. */
+function highlight(target) {
   const link = target instanceof Element ? target.closest("[data-link]")?.dataset.link : undefined;
   for (const part of box.querySelectorAll("[data-link]")) {
     part.classList.toggle("cl-on", part.dataset.link === link);
@@ -83,15 +83,15 @@ function light(target) {
   }
 }
 for (const type of ["pointerover", "focusin", "click"]) {
-  box.addEventListener(type, (event) => light(event.target));
+  box.addEventListener(type, (event) => highlight(event.target));
 }
-box.addEventListener("pointerleave", () => light(null));
-box.addEventListener("focusout", () => light(null));
+box.addEventListener("pointerleave", () => highlight(null));
+box.addEventListener("focusout", () => highlight(null));
 
 const grids = new WeakMap();
 
-/** The name of the label at a place, from the small map that the frame carries. */
-function read(frame, place) {
+/** Return the class name at a position, from the frame's small class map. */
+function classAt(frame, position) {
   if (!frame.dataset.grid) return "";
   if (!grids.has(frame)) {
     const cells = Uint8Array.from(atob(frame.dataset.grid), (letter) => letter.charCodeAt(0));
@@ -99,24 +99,24 @@ function read(frame, place) {
   }
   const { cells, names } = grids.get(frame);
   const columns = Number(frame.dataset.columns);
-  const rows = cells.length / columns;
-  return names[cells[Math.floor(place.y * rows) * columns + Math.floor(place.x * columns)]] ?? "";
+  const y = Math.floor((position.y * cells.length) / columns);
+  return names[cells[y * columns + Math.floor(position.x * columns)]] ?? "";
 }
 
-/** One pointer for all photos of a linked row: a ring and the label below it, in each. */
-function follow(event) {
+/** Show the pointer as a ring with its class name on all photos of a linked row. */
+function showRings(event) {
   const row = event.target.closest(".cl-linked, .cl-picker");
   const frame = event.target.closest(".cl-frame[data-pick]");
-  const place = row && frame ? locate(frame, event) : null;
+  const position = row && frame ? locate(frame, event) : null;
   for (const other of frames(row ?? box)) {
-    mark(other, "cl-ring", place);
+    setMarker(other, "cl-ring", position);
     const ring = other.querySelector(".cl-ring");
-    if (ring) ring.dataset.name = read(other, place);
+    if (ring) ring.dataset.name = classAt(other, position);
   }
 }
-box.addEventListener("pointermove", follow);
+box.addEventListener("pointermove", showRings);
 box.addEventListener("pointerleave", () => {
-  for (const frame of frames(box)) mark(frame, "cl-ring", null);
+  for (const frame of frames(box)) setMarker(frame, "cl-ring", null);
 });
 
 function show() {

@@ -1,9 +1,9 @@
-// The way through the views, and the projector mode: looks only, no request.
+// Navigation between the views, and the projector mode; neither sends a request.
 
 const box = element.querySelector(".cl-board");
 const KEY = "pixelwise-projector";
 
-function open(view) {
+function openView(view) {
   document.querySelector("#classroom").dataset.view = view;
   for (const step of box.querySelectorAll(".cl-step")) {
     if (step.dataset.view === view) step.setAttribute("aria-current", "step");
@@ -11,13 +11,13 @@ function open(view) {
   }
 }
 
-function project(on) {
+function setProjector(on) {
   document.documentElement.classList.toggle("pw-projector", on);
   box.querySelector(".cl-projector")?.setAttribute("aria-pressed", String(on));
   try {
     sessionStorage.setItem(KEY, on ? "1" : "");
   } catch {
-    // a browser that keeps nothing still shows it until the page is left
+    // without storage the mode lasts until the page is closed
   }
 }
 
@@ -25,14 +25,14 @@ box.innerHTML = props.value;
 box.addEventListener("click", (event) => {
   const pressed = event.target.closest("button");
   if (pressed?.dataset.view) {
-    open(pressed.dataset.view);
-    // on a phone the view lies below the photo
+    openView(pressed.dataset.view);
+    // on a phone the view is below the photo
     if (matchMedia("(max-width: 900px)").matches) {
       document.querySelector("#cl-view-" + pressed.dataset.view).scrollIntoView({ block: "start" });
     }
   } else if (pressed?.matches(".cl-projector")) {
-    project(!document.documentElement.classList.contains("pw-projector"));
+    setProjector(!document.documentElement.classList.contains("pw-projector"));
   }
 });
-open("1");
-project(document.documentElement.classList.contains("pw-projector"));
+openView("1");
+setProjector(document.documentElement.classList.contains("pw-projector"));

@@ -1,4 +1,4 @@
-// The painter: a canvas over the photo. A closed outline is filled; a stroke paints or erases.
+// The mask painter: a canvas over the photo. A closed outline is filled.
 
 const box = element.querySelector(".cl-painter");
 const photo = box.querySelector("img");
@@ -6,9 +6,9 @@ const canvas = box.querySelector("canvas");
 const paint = canvas.getContext("2d", { willReadFrequently: true });
 const button = (name) => box.querySelector("[data-act=" + name + "]");
 const COLOR = "#0d9488";
-const STEPS_BACK = 20;
-const CLOSED = 0.06; // of the longer side: ends nearer than this close an outline
-const LONG = 0.5; // of the longer side: a shorter stroke is a dab, not an outline
+const MAX_UNDO = 20;
+const MAX_GAP = 0.06; // of the longer side; an outline with a smaller gap counts as closed
+const MIN_OUTLINE = 0.5; // of the longer side; a shorter stroke is not an outline
 
 let tool = "paint";
 let stroke = null;
@@ -17,13 +17,11 @@ const past = [];
 
 const side = () => Math.max(canvas.width, canvas.height);
 
-function enable() {
-  button("undo").disabled = past.length === 0;
-  button("clear").disabled = past.length === 0;
-  button("grade").disabled = past.length === 0;
+function updateButtons() {
+  for (const name of ["undo", "clear", "grade"]) button(name).disabled = past.length === 0;
 }
 
-function place(event) {
+function position(event) {
   const rect = canvas.getBoundingClientRect();
   return {
     x: ((event.clientX - rect.left) / rect.width) * canvas.width,
@@ -31,12 +29,12 @@ function place(event) {
   };
 }
 
-function remember() {
+function saveUndo() {
   past.push(paint.getImageData(0, 0, canvas.width, canvas.height));
-  if (past.length > STEPS_BACK) past.shift();
+  if (past.length > MAX_UNDO) past.shift();
 }
 
-function brush() {
+function setBrush() {
   paint.globalCompositeOperation = tool === "paint" ? "source-over" : "destination-out";
   paint.strokeStyle = paint.fillStyle = COLOR;
   paint.lineCap = paint.lineJoin = "round";
@@ -47,20 +45,20 @@ canvas.addEventListener("pointerdown", (event) => {
   if (event.button > 0 || box.dataset.state === "empty") return;
   event.preventDefault();
   canvas.setPointerCapture(event.pointerId);
-  remember();
-  brush();
-  stroke = { points: [place(event)], length: 0 };
+  saveUndo();
+  setBrush();
+  stroke = { points: [position(event)], length: 0 };
   const { x, y } = stroke.points[0];
   paint.beginPath();
   paint.arc(x, y, paint.lineWidth / 2, 0, 7);
   paint.fill();
-  enable();
+  updateButtons();
 });
 
 canvas.addEventListener("pointermove", (event) => {
   if (!stroke) return;
   const last = stroke.points.at(-1);
-  const next = place(event);
+  const next = position(event);
   stroke.length += Math.hypot(next.x - last.x, next.y - last.y);
   stroke.points.push(next);
   paint.beginPath();
@@ -75,7 +73,7 @@ function finish() {
   stroke = null;
   const [first, last] = [points[0], points.at(-1)];
   const gap = Math.hypot(first.x - last.x, first.y - last.y);
-  if (length < LONG * side() || gap > CLOSED * side() + paint.lineWidth) return;
+  if (length < MIN_OUTLINE * side() || gap > MAX_GAP * side() + paint.lineWidth) return;
   paint.beginPath();
   for (const { x, y } of points) paint.lineTo(x, y);
   paint.closePath();
@@ -95,12 +93,12 @@ box.addEventListener("click", (event) => {
   } else if (pressed.dataset.act === "undo") {
     paint.putImageData(past.pop(), 0, 0);
   } else if (pressed.dataset.act === "clear") {
-    remember();
+    saveUndo();
     paint.clearRect(0, 0, canvas.width, canvas.height);
   } else if (pressed.dataset.act === "grade") {
     trigger("submitted", { paint: canvas.toDataURL("image/png") });
   }
-  enable();
+  updateButtons();
 });
 
 function show() {
@@ -116,7 +114,7 @@ function show() {
   [canvas.height, canvas.width] = value.size;
   photo.src = value.photo;
   past.length = 0;
-  enable();
+  updateButtons();
 }
 
 watch("value", show);

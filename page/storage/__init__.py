@@ -1,5 +1,5 @@
-"""The page's private temporary folder, and how long files stay in it.
+"""The page's private temporary folder, and the deletion of its files.
 
-`temp_folder.py` makes and removes the folder, `temp_files.py` deletes what is old or too much.
+`temp_folder.py` creates and removes the folder, `temp_files.py` deletes old files and excess ones.
 Imports nothing of the page.
 """

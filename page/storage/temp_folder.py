@@ -1,7 +1,7 @@
-"""The app's own temporary folder: private, locked while the app runs, and gone afterwards.
+"""The app's temporary folder: private, locked while the app runs, and removed at the end.
 
-A killed app cannot remove its folder. The system lets go of its lock, though, and by that the next
-app knows that nobody needs what lies there, and removes it.
+A killed app cannot remove its folder, but the system releases its lock. The next app removes
+unlocked folders.
 """
 
 import contextlib
@@ -22,10 +22,10 @@ PREFIX = "pixelwise-"
 LOCK = ".pixelwise.lock"
 """The file in the folder that is locked while an app uses it."""
 PRIVATE = 0o077
-"""The rights that nobody else gets on what the app writes."""
-FORSAKEN_SECONDS = 3600.0
-"""A folder without a lock file belongs to nobody after this time."""
-# What Gradio and this app put into their folder; of a folder that was given, nothing else is ours.
+"""The umask: no rights for group and others."""
+ABANDONED_SECONDS = 3600.0
+"""A folder without a lock file counts as abandoned after this time."""
+# Names that Gradio and this app create; nothing else in a given folder is removed.
 _OURS = re.compile(r"[0-9a-f]{64}|tmp\w{8}|(upload|clip)-\w{8}|deep_links", re.ASCII)
 
 log = logging.getLogger(__name__)
@@ -34,18 +34,18 @@ _locks: dict[Path, ExitStack] = {}
 
 @contextmanager
 def own_folder() -> Iterator[Path]:
-    """A folder for uploads and results that nobody else on this machine can read.
+    """Create a folder for uploads and results that only this user can read.
 
-    It is removed at the end, and so are at the start those of apps that were killed. Where
-    GRADIO_TEMP_DIR is set, that folder is used and stays; what a killed app has left in it goes.
-    Must be entered before the page is built, as its components remember the folder.
+    Folders of killed apps are removed first, and this one at the end. If GRADIO_TEMP_DIR is set,
+    that folder is used and stays; only what a killed app has left in it is removed. Enter this
+    before building the page, as components store the folder's path.
 
     Yields:
         The folder.
     """
     before = os.umask(PRIVATE)
     given = os.environ.get(VARIABLE)
-    folder = _take_given(Path(given)) if given else _make()
+    folder = _use_given(Path(given)) if given else _create()
     os.environ[VARIABLE] = str(folder)
     try:
         yield folder
@@ -57,28 +57,28 @@ def own_folder() -> Iterator[Path]:
         os.umask(before)
 
 
-def keep_private(folder: Path) -> None:
-    """Make the folder anew, for its owner alone, where it was deleted under the running app."""
+def ensure_folder(folder: Path) -> None:
+    """Recreate the folder, with mode 700, if it was deleted while the app runs."""
     if not folder.is_dir():
-        with contextlib.suppress(FileExistsError):  # another request was quicker
+        with contextlib.suppress(FileExistsError):  # created by another request
             folder.mkdir(mode=0o700, parents=True)
             if folder in _locks:
                 _locks.pop(folder).close()
                 _lock(folder)
-            log.warning("the temporary folder was deleted under the running app; made anew")
+            log.warning("the temporary folder was deleted while the app runs; it was created again")
 
 
-def _make() -> Path:
-    _remove_left(Path(tempfile.gettempdir()))
+def _create() -> Path:
+    _remove_abandoned(Path(tempfile.gettempdir()))
     folder = Path(tempfile.mkdtemp(prefix=PREFIX))  # mode 700
     _lock(folder)
     return folder
 
 
-def _take_given(folder: Path) -> Path:
+def _use_given(folder: Path) -> Path:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    left = (folder / LOCK).exists()  # an app that ends in order removes it
-    if _lock(folder) and left:
+    was_killed = (folder / LOCK).exists()  # an app that exits normally removes it
+    if _lock(folder) and was_killed:
         for path in folder.iterdir():
             if _OURS.fullmatch(path.name):
                 _remove(path)
@@ -86,20 +86,20 @@ def _take_given(folder: Path) -> Path:
 
 
 def _lock(folder: Path) -> bool:
-    """Hold the folder's lock until the app ends; false where another app holds it."""
-    held = ExitStack()
+    """Lock the folder until the app exits; return False if another app holds the lock."""
+    stack = ExitStack()
     try:
-        # a request's thread may let go of it, in `keep_private`
-        held.enter_context(FileLock(folder / LOCK, timeout=0, thread_local=False))
-    except OSError as error:  # another's, or a file system without locks
+        # another thread may release it, in `ensure_folder`
+        stack.enter_context(FileLock(folder / LOCK, timeout=0, thread_local=False))
+    except OSError as error:  # held by another app, or no locks on this file system
         log.info("the temporary folder is not locked: %s", error)
         return False
-    held.callback(_remove, folder / LOCK)  # before it is let go of
-    _locks[folder] = held
+    stack.callback(_remove, folder / LOCK)  # before it is released
+    _locks[folder] = stack
     return True
 
 
-def _remove_left(parent: Path) -> None:
+def _remove_abandoned(parent: Path) -> None:
     """Remove the folders of apps that were killed."""
     for folder in parent.glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError):
@@ -108,12 +108,12 @@ def _remove_left(parent: Path) -> None:
                 continue
             if hasattr(os, "getuid") and status.st_uid != os.getuid():
                 continue
-            young = time.time() - max(status.st_mtime, status.st_ctime) < FORSAKEN_SECONDS
-            if young and not (folder / LOCK).exists():  # somebody is just making it
+            young = time.time() - max(status.st_mtime, status.st_ctime) < ABANDONED_SECONDS
+            if young and not (folder / LOCK).exists():  # another app is creating it
                 continue
             with FileLock(folder / LOCK, timeout=0):
                 shutil.rmtree(folder, ignore_errors=True)
-            log.info("removed what a killed app had left")
+            log.info("removed the temporary folder of a killed app")
 
 
 def _remove(path: Path) -> None:

@@ -8,7 +8,7 @@ import gradio as gr
 
 from page.classroom import text as words
 from page.classroom.session import ClassroomSession as Session
-from page.classroom.session import MissingInputError, chosen, default_class, palette_of
+from page.classroom.session import MissingInputError, default_class, selected_pixel
 from page.classroom.views import Views
 from page.components.html_board import HtmlBoard, MaskPainter
 from page.service.labeling_service import LabelingService
@@ -207,7 +207,7 @@ class Classroom:
         cleared = [gr.update(value="") for _ in self.boards]
         off = gr.update(choices=[], value=[], visible=False)
         try:
-            answer = self.lab.answer(key)
+            answer = self.lab.entry(key)
         except MissingInputError as error:
             empty = gr.update(choices=[], value=None)
             picker = words.note(str(error), "empty")
@@ -235,11 +235,11 @@ class Classroom:
     def picked(self, key: str, event: gr.EventData) -> tuple[Any, Any]:
         """The chosen pixel and its probabilities."""
         try:
-            answer = self.lab.answer(key)
-            y, x = chosen((event.y, event.x), answer)
+            answer = self.lab.entry(key)
+            y, x = selected_pixel((event.y, event.x), answer)
         except (PixelwiseError, KeyError, TypeError, ValueError):
             return None, {"error": words.LABEL_FIRST}
-        return [y, x], pixel_value(answer.result, y, x, palette_of(answer))
+        return [y, x], pixel_value(answer.result, y, x, answer.palette)
 
     def open_microscope(self, key: str) -> Any:
         """The switches, all on; the view itself says why there are none."""

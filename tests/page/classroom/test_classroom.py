@@ -21,7 +21,7 @@ CARD = {
 }
 
 
-# In the page itself: a quick network has walked on before a click from outside arrives.
+# Run within the page: a fast network would finish before a click from outside arrives.
 STOP_AT_ONCE = """() => new Promise((done) => {
   new MutationObserver((_, observer) => {
     if (!document.querySelector("#cl-board-6 .cl-status")) return;
@@ -47,11 +47,11 @@ def app_url(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def room(browser, app_url):
-    """The classroom with a labelled example photo and a chosen pixel, open for all tests here."""
+    """The classroom with a labelled example photo and a selected pixel, shared by all tests."""
     errors = []
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     page = context.new_page()
-    page.set_default_timeout(90_000)  # a loaded machine is no failure
+    page.set_default_timeout(90_000)  # for a loaded machine
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(app_url)
     page.get_by_role("tab", name="Classroom").click()
@@ -70,7 +70,7 @@ def view(page, number: int) -> None:
 
 
 def board(page, number: int, found: str) -> str:
-    """The text of a view's board, once it holds `found`."""
+    """Return the text of a view's board once it contains `found`."""
     page.wait_for_selector(f"#cl-board-{number} {found}", timeout=60_000)
     return page.inner_text(f"#cl-board-{number}")
 

@@ -1,4 +1,4 @@
-"""The classroom without a browser: what its views say, and how they behave when they cannot."""
+"""The classroom without a browser: the text of its views, and their errors."""
 
 import base64
 import io
@@ -12,10 +12,10 @@ import torch
 from PIL import Image
 
 from helpers import tiny
-from page.classroom import text as words
+from page.classroom import text as texts
 from page.classroom.chart import sweep_chart
 from page.classroom.comparison import Compare
-from page.classroom.figures import fit, frame, shrunk_map
+from page.classroom.figures import fit_size, frame, thumbnail_map
 from page.classroom.network_views import NetworkViews
 from page.classroom.painting import Grader, painted
 from page.classroom.pixel_views import PixelViews
@@ -46,7 +46,7 @@ def photo_file(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def program(tiny_program, photo_file):
-    """A lab whose model is an exported program, and the key of a labelled photo."""
+    """A session whose model is an exported program, and the key of a labelled photo."""
     service = LabelingService(Options(model=str(tiny_program), device="cpu"))
     return ClassroomSession(service), service.segment(str(photo_file), session="pupil").key
 
@@ -63,25 +63,25 @@ def plus(tmp_path_factory, photo_file):
 
 
 def test_every_term_has_two_sentences_and_every_link_a_term():
-    for name, explanation in words.TERMS.values():
+    for name, explanation in texts.TERMS.values():
         assert len(re.findall(r"[.!?](?:\s|$)", explanation)) == 2, name
     linked = {
         match.split("|")[0]
-        for _, intro in words.VIEWS
+        for _, intro in texts.VIEWS
         for match in re.findall(r"\[\[(.+?)\]\]", intro)
     }
-    assert linked <= set(words.TERMS)
+    assert linked <= set(texts.TERMS)
     assert {"stride", "atrous", "logit", "argmax", "iou"} <= linked
-    for key in words.TERMS:
-        assert f'id="cl-term-{key}"' in words.glossary()
-    assert words.linked("[[iou|IoU]]").count('popovertarget="cl-term-iou"') == 1
+    for key in texts.TERMS:
+        assert f'id="cl-term-{key}"' in texts.glossary()
+    assert texts.linked("[[iou|IoU]]").count('popovertarget="cl-term-iou"') == 1
 
 
 def test_without_a_photo_every_view_invites(program):
     lab, _ = program
     for html in (last(PixelViews(lab).steps("")), last(NetworkViews(lab, EXAMPLES).inside(""))):
         assert "Label a photo first" in text(html)
-    assert "no longer kept" in text(last(PixelViews(lab).steps("gone")))
+    assert "has been deleted" in text(last(PixelViews(lab).steps("gone")))
 
 
 def test_three_steps_link_class_box_and_mask(program):
@@ -131,7 +131,7 @@ def test_the_microscope_changes_nothing_with_all_branches_on(plus):
 
 def test_the_encoder_runs_once_a_photo(plus, monkeypatch):
     lab, key = plus
-    lab.encoded(lab.answer(key))
+    lab.encoded(lab.entry(key))
 
     def refuse(*_args):
         raise AssertionError("the encoder ran again")
@@ -146,13 +146,13 @@ def test_inside_shows_each_stage_and_cuts_the_skip(plus):
     assert "layer1 encoder: 64 channels of 16 × 24 cells, stride 4" in shown
     assert "layer3 encoder: 256 channels of 4 × 6 cells, stride 16" in shown
     assert "With and without the skip connection" in shown
-    plain = lab.answer(key).result
-    again = lab.segmenter(lab.answer(key)).predict(str_photo(lab, key), size=64)
-    np.testing.assert_array_equal(again.class_map, plain.class_map)  # the hooks are gone
+    plain = lab.entry(key).result
+    again = lab.segmenter(lab.entry(key)).predict(str_photo(lab, key), size=64)
+    np.testing.assert_array_equal(again.class_map, plain.class_map)  # the hooks were removed
 
 
 def str_photo(lab, key):
-    return lab.answer(key).photo
+    return lab.entry(key).photo
 
 
 def test_the_walk_reuses_what_was_run_before(program):
@@ -162,16 +162,16 @@ def test_the_walk_reuses_what_was_run_before(program):
     assert len(steps) == 7  # the model's own size, five sizes, the chart
     assert all("cl-status" in step for step in steps[:-1])
     assert "130 px" in text(steps[-1])
-    kept = lab.again(lab.answer(key), "", 1040).result
+    kept = lab.relabel(lab.entry(key), "", 1040).result
     list(runs.resolution(key))
-    again = lab.again(lab.answer(key), "", 1040).result
+    again = lab.relabel(lab.entry(key), "", 1040).result
     assert again is kept
 
 
 def test_comparing_a_model_with_itself_at_another_size(program):
     lab, key = program
     compare = Compare(lab)
-    name = lab.answer(key).request.used_model
+    name = lab.entry(key).request.used_model
     shown = text(last(compare.run(key, [name, f"{name}@128"])))
     assert "They disagree on" in shown
     assert "not measured" in shown
@@ -183,7 +183,7 @@ def test_a_model_that_cannot_be_had_does_not_spoil_the_comparison(program, monke
     from segmentation import WeightsError
 
     lab, key = program
-    name = lab.answer(key).request.used_model
+    name = lab.entry(key).request.used_model
     plain = lab.service.segment
 
     def segment(source, asked=None, size=None, **options):
@@ -193,7 +193,7 @@ def test_a_model_that_cannot_be_had_does_not_spoil_the_comparison(program, monke
 
     monkeypatch.setattr(lab.service, "segment", segment)
     shown = text(last(Compare(lab).run(key, [name, "fcn_resnet50", f"{name}@128"])))
-    assert "fcn_resnet50 cannot answer: no weights for fcn_resnet50" in shown
+    assert "fcn_resnet50 could not label the photo: no weights for fcn_resnet50" in shown
     assert "They disagree on" in shown
 
 
@@ -201,7 +201,7 @@ def test_breaking_counts_the_changed_pixels(program):
     lab, key = program
     shown = text(last(NetworkViews(lab, EXAMPLES).broken(key, ["rotate_180", "grey"])))
     assert "Rotate 180°: 0 % of the pixels changed" in shown
-    # without colour, no pixel is red, green or blue: only the black quarter stays as it was
+    # without colour, no pixel is red, green or blue: only the black quarter is unchanged
     share = int(re.search(r"Grey: (\d+) % of the pixels changed", shown)[1])
     assert share == pytest.approx(75, abs=2)
 
@@ -228,7 +228,7 @@ def paint_of(mask) -> str:
 
 def test_a_perfect_painting_gets_one(program):
     lab, key = program
-    mask = lab.answer(key).result.class_map == tiny.CAT
+    mask = lab.entry(key).result.class_map == tiny.CAT
     shown = text(last(Grader(lab, EXAMPLES).graded(key, tiny.CAT, paint_of(mask))))
     assert f"IoU 1.00 {mask.sum():,} pixels right, 0 missed, 0 extra" in shown
     assert "no truth made by hand for this photo" in shown
@@ -236,7 +236,7 @@ def test_a_perfect_painting_gets_one(program):
 
 def test_half_a_painting_gets_half(program):
     lab, key = program
-    mask = lab.answer(key).result.class_map == tiny.CAT
+    mask = lab.entry(key).result.class_map == tiny.CAT
     half = mask.copy()
     half[:48] = False
     iou = half.sum() / mask.sum()
@@ -276,7 +276,7 @@ def test_the_network_is_graded_against_the_truth(program):
     key = service.segment(str(EXAMPLES / "astronaut.jpg"), session="pupil").key
     grader = Grader(lab, EXAMPLES)
     assert ("person", 15) in grader.classes(key)
-    truth = grader.truth_of(lab.answer(key).photo.image)
+    truth = grader.truth_of(lab.entry(key).photo.image)
     shown = text(last(grader.graded(key, 15, paint_of(truth == 15))))
     assert "You against the truth IoU 1.00" in shown
     assert "The network against the truth" in shown
@@ -293,11 +293,11 @@ def test_a_frame_escapes_and_keeps_the_photos_size():
 
 
 def test_small_maps_keep_labels():
-    assert fit((3000, 4000)) == (480, 640)
-    assert fit((30, 40)) == (30, 40)
+    assert fit_size((3000, 4000)) == (480, 640)
+    assert fit_size((30, 40)) == (30, 40)
     halves = np.zeros((1000, 1000), np.uint8)
     halves[:, 500:] = 7
-    small = shrunk_map(halves, 100)
+    small = thumbnail_map(halves, 100)
     assert small.shape == (100, 100)
     assert (small[:, :50] == 0).all()
     assert (small[:, 50:] == 7).all()
@@ -316,7 +316,7 @@ LESSON = EXAMPLES.parent / "docs" / "lesson.md"
 
 def test_the_lesson_walks_through_every_view_in_45_minutes():
     lesson = LESSON.read_text(encoding="utf-8")
-    for number, (title, _) in enumerate(words.VIEWS, 1):
+    for number, (title, _) in enumerate(texts.VIEWS, 1):
         assert f"view {number}" in lesson or f"views {number}" in lesson or f"**{number}" in lesson
         assert title in lesson or number in (3, 4)  # these two share a heading
     spans = [tuple(map(int, m)) for m in re.findall(r"^## (\d+) to (\d+) min", lesson, re.M)]

@@ -1,4 +1,4 @@
-"""Each of the bad inputs through the Python API, the command line and the HTTP endpoint.
+"""Every bad input through the Python API, the command line and the HTTP endpoint.
 
 By default the HTTP endpoint gets one in six; all of them with
 `python -m pytest -m slow tests/page/http/test_bad_inputs.py`.
@@ -29,7 +29,7 @@ CASES = cases()
 
 @contextmanager
 def bounded(name: str) -> Iterator[None]:
-    """Fails where the block takes too long, or (on Linux) too much memory at any time."""
+    """Fail if the block takes too long, or (on Linux) uses too much memory at any time."""
     status, marks = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
     def megabytes(key: str) -> float:
@@ -38,7 +38,7 @@ def bounded(name: str) -> Iterator[None]:
 
     measured = marks.exists()
     if measured:
-        marks.write_text("5")  # the high-water mark starts anew
+        marks.write_text("5")  # reset the high-water mark
         before = megabytes("VmRSS")
     start = time.perf_counter()
     yield
@@ -51,7 +51,7 @@ def check_photo(case: Case, source: bytes | str) -> None:
     found: Photo | ImageError
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's, about what it passed over
+            warnings.simplefilter("ignore")  # Pillow's, about skipped data
             found = open_photo(source)
     except ImageError as error:
         found = error
@@ -122,7 +122,7 @@ def test_the_command_line_reports_each_and_goes_on(tiny_program, tmp_path, capfd
             expected |= {f"{Path(path).stem}_labels.png", f"{Path(path).stem}_overlay.png"}
         else:
             assert case.expected != "picture", case.name
-    assert written == expected  # nothing half done, nothing of the bad ones
+    assert written == expected  # no partial files, and none of bad inputs
     assert "Traceback" not in said.err
 
 
@@ -142,12 +142,12 @@ def test_the_command_line_takes_odd_names(tiny_program, tmp_path, capfd, monkeyp
 @pytest.fixture
 def roomy(app, monkeypatch):
     """The app, with room for all files at once."""
-    monkeypatch.setattr(app.site.janitor, "max_bytes", 1 << 40)
+    monkeypatch.setattr(app.site.cleaner, "max_bytes", 1 << 40)
     return app
 
 
 def post(app, case: Case) -> None:
-    """Upload the case and ask for its labels, as a program would."""
+    """Upload the case and label it, as a program does."""
     files = {"files": (case.file_name, case.data, "image/png")}
     upload = app.http.post("/gradio_api/upload", files=files)
     assert upload.status_code in (200, 400, 413), case.name
@@ -179,8 +179,8 @@ def post_all(app, chosen: list[Case], capfd) -> None:
     for case in chosen:
         with bounded(case.name):
             post(app, case)
-    app.site.janitor.sweep(time.time() + 2 * 3600)
-    kept = {Path(path).resolve() for path in app.site.janitor.kept()}
+    app.site.cleaner.sweep(time.time() + 2 * 3600)
+    kept = {Path(path).resolve() for path in app.site.cleaner.permanent()}
     left = {path.resolve() for path in app.site.folder.rglob("*") if path.is_file()}
     assert left <= kept
     assert "Traceback" not in capfd.readouterr().err

@@ -1,4 +1,4 @@
-"""What a call may carry: bytes, values, a function's number, names of sessions and events."""
+"""Checks of a call: its size, its values, its function, and its ids."""
 
 import asyncio
 import json
@@ -47,7 +47,7 @@ def test_many_values_are_counted_before_they_are_parsed(app, piece, monkeypatch)
     assert f"more than {MAX_VALUES} values".encode() in reply.body
 
 
-def test_large_calls_hold_nobody_up(app):
+def test_large_calls_do_not_delay_others(app):
     body = b'{"data":[' + b"0," * (MAX_VALUES - 10) + b'"' + b"x" * (MAX_BYTES - 40_000) + b'"]}'
     assert len(body) <= MAX_BYTES
     stop = threading.Event()
@@ -67,7 +67,7 @@ def test_large_calls_hold_nobody_up(app):
     stop.set()
     for one in crowd:
         one.join()
-    assert sorted(waits)[5] < 1.0  # 20 s, once
+    assert sorted(waits)[5] < 1.0  # it was 20 s without the limit
 
 
 def test_a_call_is_parsed_beside_the_event_loop(app, monkeypatch):
@@ -112,7 +112,7 @@ def test_the_path_and_the_body_name_the_same_function(app):
 
 @pytest.fixture
 def full(app):
-    """One photo at work and one waiting: no further one is let in."""
+    """One photo running and one waiting, so that the queue is full."""
     path = app.upload(png())
     app.gate.open.clear()
     events = []
@@ -155,7 +155,7 @@ def test_a_call_by_names_is_answered(app):
         reply = app.http.post(f"{API}/call/v2/segment", json=call)
         assert reply.status_code == 400
         assert reply.json()["error"] == "This call takes these values: image, model."
-    assert app.http.post(f"{API}/call/v2/label", json={}).status_code == 404  # no public one
+    assert app.http.post(f"{API}/call/v2/label", json={}).status_code == 404  # not public
 
 
 GOOD = ("a", "Z9_-", "0b5c7a3e-1f2d-4c3b-8a9e-0123456789ab", "x" * 64)
@@ -217,7 +217,7 @@ def test_an_answer_that_nobody_comes_for_is_forgotten(app, monkeypatch):
         assert time.monotonic() < end
         time.sleep(0.02)
     sessions.drop_unheard(app.site.demo)
-    assert "nobody" in queue.pending_messages_per_session  # they may still come
+    assert "nobody" in queue.pending_messages_per_session  # the session may still connect
     monkeypatch.setattr("page.service.queue.sessions.UNHEARD_SECONDS", 0.0)
     with app.site.sessions.connected("nobody"):
         sessions.drop_unheard(app.site.demo)

@@ -1,4 +1,4 @@
-"""The crowd of `benchmarks.server.load` in its short form, and that it goes nowhere else."""
+"""The clients of `benchmarks.server.load` in short form; they contact no other host."""
 
 import argparse
 import sys
@@ -28,7 +28,7 @@ def test_a_mixed_crowd_loses_nothing(app):
     }
     assert set(tally.outcomes) <= allowed
     kinds = {name.split(":")[0] for name in tally.outcomes}
-    assert "good" in kinds  # who comes next is drawn, and how often depends on the machine
+    assert "good" in kinds  # clients are drawn at random, and their number depends on the machine
     assert len(kinds) >= 3
     assert not [code for code in tally.statuses if code >= 400]
     text = load_report({"command": "", "rows": rows_of(tally, seconds) | {"machine": "this one"}})

@@ -1,4 +1,4 @@
-"""What a visitor reads of the server, and what they can make it fetch: nothing, but at home."""
+"""What visitors see of the server and can make it download: nothing, unless on this machine."""
 
 import json
 import logging
@@ -11,7 +11,7 @@ from conftest import ROOT
 from helpers.inside import API, file_data, png, running_inside
 from page.main import _warm_up
 from page.options import Options
-from page.requests.locality import KEY, asked_by, is_alone
+from page.requests.locality import KEY, is_alone, request_locality
 from page.service.error_messages import told, without_folders
 from page.service.labeling_service import LabelingService
 from segmentation import ImageError, ModelError, WeightsError
@@ -23,7 +23,7 @@ SECRET = "no weights in /home/ana/.cache/torch/hub: put them into /srv/lab-7/wei
 
 @pytest.fixture
 def fetched(monkeypatch):
-    """No weights are here; the names of those that are fetched, in vain."""
+    """No weights exist; yields the names of models whose download was tried."""
     names = []
 
     def fetch(spec, progress):
@@ -42,7 +42,7 @@ def app(tiny_program, tmp_path, fetched):
 
 
 def choices(config):
-    """All names that the menus of a page offer."""
+    """Return all choices of a page's menus."""
     found = set()
     for component in config["components"]:
         for menu in ("choices", "models"):
@@ -67,7 +67,7 @@ def test_models_to_be_fetched_are_offered_at_home_alone(app, fetched):
     said = app.http.get(f"{API}/info", headers=FAR).text
     assert "Models here: colour_net.pt2, embedded." in said
     assert ABSENT not in said
-    assert ABSENT in app.http.get("/").text  # the page at home is as it was
+    assert ABSENT in app.http.get("/").text  # the page on this machine is unchanged
 
 
 def test_a_stranger_makes_the_server_fetch_nothing(app, fetched):
@@ -88,7 +88,7 @@ def test_a_stranger_makes_the_server_fetch_nothing(app, fetched):
         assert any("There is no model" in line for line in stream.iter_lines())
     assert fetched == []
     assert segment(app, ABSENT, {})[0] == "error"
-    assert fetched == [ABSENT]  # who sits here may
+    assert fetched == [ABSENT]  # a visitor on this machine may
 
 
 def test_a_reason_is_told_at_home_and_in_the_log_alone(app, fetched, caplog, monkeypatch):
@@ -154,14 +154,14 @@ def test_the_owner_can_offer_downloads(fetched, tiny_program, options, offered):
 def test_the_default_is_fetched_at_the_start_and_a_stranger_cannot_repeat_it(fetched, monkeypatch):
     service = LabelingService(Options(model=ABSENT, device="cpu", host="0.0.0.0"))
     site = type("Site", (), {"demo": type("Demo", (), {"service": service})})
-    site.seen = type("Seen", (), {"wait": staticmethod(lambda seconds: True)})
+    site.first_page_served = type("Seen", (), {"wait": staticmethod(lambda seconds: True)})
     monkeypatch.setattr(service, "warm_up", lambda: None)
     _warm_up(site)
     assert service.downloads.get(ABSENT).finished.wait(5)
-    with asked_by({KEY: False}):
+    with request_locality({KEY: False}):
         assert service.model_names() == [ABSENT, "embedded"]
         for _ in range(3):
-            service.segment(png(), "")  # the built-in model answers
+            service.segment(png(), "")  # by the built-in model
             assert service.downloads.start(ABSENT).finished.wait(5)
     assert fetched == [ABSENT]
     service.downloads.start(ABSENT).finished.wait(5)
@@ -170,14 +170,14 @@ def test_the_default_is_fetched_at_the_start_and_a_stranger_cannot_repeat_it(fet
 
 def test_what_is_told_of_an_error():
     log = logging.getLogger("test")
-    with asked_by({KEY: False}):
+    with request_locality({KEY: False}):
         assert told(log, WeightsError(SECRET)) == (
             "The weights of this model could not be fetched. Try again later."
         )
         assert "ana" not in told(log, ModelError("/home/ana/x.pt2 is broken"))
         assert told(log, ImageError("'a.png' is text")) == "'a.png' is text"
         assert told(log, ImageError("cannot read /tmp/x/a.png: cut")) == "Cannot read a.png: cut"
-    with asked_by({KEY: True}):
+    with request_locality({KEY: True}):
         assert told(log, WeightsError(SECRET)) == SECRET[:1].upper() + SECRET[1:]
 
 

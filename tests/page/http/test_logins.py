@@ -1,4 +1,4 @@
-"""Logging in among people of bad faith, and what a password keeps."""
+"""Logins during attacks, and what the password protects."""
 
 import contextlib
 import socket
@@ -61,7 +61,7 @@ def test_wrong_words_are_answered_two_a_second(locked):
 
 
 def test_who_hangs_up_has_not_saved_the_time(locked, monkeypatch):
-    pause = 2.0  # long enough for the three and the fourth to arrive within it, on any machine
+    pause = 2.0  # long enough for all four to arrive within it on a slow machine
     monkeypatch.setattr("page.requests.logins.PAUSE_SECONDS", pause)
     monkeypatch.setattr("page.requests.logins.MAX_WAITING_EACH", 3)
     assert MAX_WAITING_EACH > 60
@@ -71,11 +71,11 @@ def test_who_hangs_up_has_not_saved_the_time(locked, monkeypatch):
         f"{len(body)}\r\nContent-Type: application/x-www-form-urlencoded\r\n\r\n"
     )
     host, port = locked.url.removeprefix("http://").split(":")
-    with httpx.Client() as client:  # made first: that takes longer than three calls
+    with httpx.Client() as client:  # created first, as this takes longer than three calls
         for _ in range(3):
             with socket.create_connection((host, int(port)), timeout=10) as call:
                 call.sendall(head.encode() + body)
-                time.sleep(0.1)  # it has been read before its visitor hangs up
+                time.sleep(0.1)  # the body is read before the client disconnects
         reply = client.post(f"{locked.url}/login", data=RIGHT)
     assert reply.status_code == 429
     assert "Too many wrong passwords" in reply.text

@@ -1,4 +1,4 @@
-"""The page where no other host can be reached: whole, and it ends in order."""
+"""The page without a network: it is complete, and it stops on a signal."""
 
 import json
 import shutil
@@ -17,14 +17,14 @@ SCRIPT = "tests.helpers.no_network"
 
 
 def namespace() -> list[str]:
-    """Words before a command that give it a network with nothing but itself, where possible."""
+    """Return a command prefix that isolates the network, if the system allows it."""
     for flags in (["-n"], ["-rn"]):
         words = ["unshare", *flags, "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
         if shutil.which("unshare") and shutil.which("ip"):
             tried = subprocess.run([*words, "true"], capture_output=True)
             if tried.returncode == 0:
                 return words
-    return []  # the proxies that refuse and the browser's rules remain
+    return []  # then only the refusing proxies and the browser's rules isolate it
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_no_other_host_is_asked(told):
 
 
 def test_the_page_is_whole(told):
-    # the page itself ends its connection for answers when there is nothing to wait for
+    # the page closes its event stream when no call is pending
     ended = [url for url in told["failed"] if "/queue/data?" not in url]
     assert [url for url in ended if not url.startswith("blob:")] == []
     assert set(told["fonts"]) <= {"loaded"}
@@ -74,7 +74,7 @@ def test_the_content_policy_blocks_nothing_that_the_page_needs(told):
 
 def test_a_link_that_cannot_be_had_is_told(told):
     assert "No public link: Gradio's relay could not be reached" in told["log"]
-    assert "goes on for this machine only, at most 10 MB and 24 megapixels" in told["log"]
+    assert "runs on this machine only, with at most 10 MB and 24 megapixels" in told["log"]
 
 
 def test_the_log_tells_neither_addresses_nor_names(told):

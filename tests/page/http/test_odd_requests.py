@@ -1,4 +1,4 @@
-"""Odd requests of every kind: none ends in a 5xx, none leaves a trace or a forged line in the log.
+"""Malformed requests: none causes a 5xx, a traceback or a forged line in the log.
 
 The app runs in a process of its own, at its usual log level.
 """
@@ -72,7 +72,7 @@ def running(tiny_program, tmp_path_factory):
 
 @pytest.fixture
 def url(running):
-    """The app's address; the log must have no trace after the test."""
+    """The app's address; after the test the log must contain no traceback."""
     address, log = running
     yield address
     time.sleep(0.2)
@@ -81,11 +81,11 @@ def url(running):
 
 
 sample = pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.slow)])
-"""Each fifth request, and all of them where there is time."""
+"""Every fifth request by default, all with `-m slow`."""
 
 
 def check(replies):
-    """None of them may be a failure of the server's."""
+    """Send requests; none may cause a server error."""
     bad = [(what, reply.status) for what, reply in replies if reply.status >= 500]
     assert not bad
 

@@ -1,4 +1,4 @@
-"""Requests of other sites' pages, and by which address the page names itself."""
+"""Requests from other sites' pages, and the page's own address."""
 
 import itertools
 
@@ -6,7 +6,7 @@ import pytest
 
 from helpers.inside import API, png
 from helpers.sockets import ask
-from page.requests.origin import is_at_home, root_of
+from page.requests.origin import is_local, page_root
 
 PATHS = [
     *(("GET", path) for path in ("/config", f"{API}/info", f"{API}/queue/status", "/theme.css")),
@@ -54,7 +54,7 @@ def test_another_sites_page_is_refused_everywhere(app, headers):
     for method, path in PATHS:
         reply = ask(app.url, method, path, fill(app, headers))
         assert reply.status == 403, (method, path)
-        assert b"another site" in reply.body
+        assert b"another site's page" in reply.body
 
 
 @pytest.mark.parametrize("headers", OWN)
@@ -84,7 +84,7 @@ def test_a_link_elsewhere_opens_the_page(app):
     )
 
 
-def test_a_forwarded_host_is_no_ones_word(app):
+def test_a_forwarded_host_is_not_trusted(app):
     for name in ("X-Forwarded-Host", "X-Gradio-Server", "Forwarded", "X-Forwarded-Proto"):
         for path in ("/", "/config", f"{API}/info"):
             reply = ask(app.url, "GET", path, [(name, "https://evil.example")])
@@ -133,13 +133,13 @@ def scope(path="/", scheme="http", client="127.0.0.1", **headers):
     ],
 )
 def test_the_pages_address(headers, proxy, root):
-    assert root_of(scope(**headers), f"{API}/queue/join", proxy) == root
+    assert page_root(scope(**headers), f"{API}/queue/join", proxy) == root
 
 
 def test_the_page_is_relative_and_the_configuration_leaves_it_to_the_client():
     evil = {"host": "a", "referer": "http://b/"}
-    assert root_of(scope(**evil), "/", False) == "."
-    assert root_of(scope(**evil), "/config", False) == "/"
+    assert page_root(scope(**evil), "/", False) == "."
+    assert page_root(scope(**evil), "/config", False) == "/"
 
 
 @pytest.mark.parametrize(
@@ -162,8 +162,8 @@ def test_the_page_is_relative_and_the_configuration_leaves_it_to_the_client():
         ({"host": "127.0.0.1.evil.example"}, False),
     ],
 )
-def test_who_is_at_home(where, home):
-    assert is_at_home(scope(**where)) is home
+def test_requests_from_this_machine(where, home):
+    assert is_local(scope(**where)) is home
 
 
 def test_a_photo_is_labelled_for_a_program_that_names_no_host(app):

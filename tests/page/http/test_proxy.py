@@ -1,4 +1,4 @@
-"""The page behind a proxy process: on another port, under a path, with whatever Host header."""
+"""The page behind a proxy: on another port, under a path, with any Host header."""
 
 import shutil
 import socket
@@ -21,11 +21,11 @@ WAYS = [
     *(("keep", "/pixel"), ("none", "/a/b")),
 ]
 QUICK = [WAYS[0], *WAYS[-2:]]
-"""The ways that a browser goes each time; a program goes all."""
+"""The routes for the browser; the program takes all."""
 
 
 def wait_for(port):
-    """Until somebody listens."""
+    """Wait until the port is open."""
     end = time.monotonic() + 20
     while True:
         try:
@@ -38,7 +38,7 @@ def wait_for(port):
 
 @contextmanager
 def proxy(app, host, prefix=""):
-    """Start one; yields the page's address behind it, without a slash at the end."""
+    """Start a proxy and yield the page's address behind it, without a trailing slash."""
     port = free_port()
     upstream = app.url.removeprefix("http://")
     script = str(ROOT / "tests" / "helpers" / "proxy.py")
@@ -52,7 +52,7 @@ def proxy(app, host, prefix=""):
 
 
 def use(page, url, tmp_path):
-    """Label a photo on the page; all that is asked for is below this address, and there."""
+    """Label a photo on the page; every request must be below this address and succeed."""
     hosts, failed = set(), []
     page.on("request", lambda request: hosts.add(request.url.split("/gradio_api")[0]))
     page.on("response", lambda r: failed.append(r.url) if r.status >= 400 else None)
@@ -101,7 +101,7 @@ def test_what_a_trusted_proxy_says_names_the_results(tiny_program, tmp_path):
 
 
 def nginx_block(port, upstream, location="/"):
-    """The block of SECURITY.md, without TLS and for this page."""
+    """Return the nginx block of SECURITY.md, without TLS and for this page."""
     text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
     block = textwrap.dedent(text.split("```nginx\n")[1].split("   ```")[0])
     slash = "/" if location != "/" else ""

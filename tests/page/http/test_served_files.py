@@ -1,4 +1,4 @@
-"""Uploaded and produced files: how they are served, counted, bounded, and what is left of them."""
+"""Uploaded and produced files: how they are served, counted, limited and deleted."""
 
 import os
 import resource
@@ -7,7 +7,6 @@ import socket
 import stat
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from helpers.inside import API, png, running_inside
+from helpers.page_calls import wait_until
 from helpers.server import ROOT, start_app
 from helpers.sockets import ask
 from page.requests.uploads import FILES_AT_ONCE
@@ -39,7 +39,7 @@ def app(tiny_program, tmp_path_factory):
 
 
 def room(app) -> int:
-    """Bytes of disk that everything in the app's folder takes."""
+    """Return the size on disk of everything in the app's folder, in bytes."""
     return sum(disk_use(path) for path in app.site.folder.rglob("*"))
 
 
@@ -142,25 +142,18 @@ def test_uploads_on_their_way_count(app):
     head = f"POST {API}/upload HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Length: 9000000\r\n"
     head += "Content-Type: multipart/form-data; boundary=x\r\n\r\n"
     part = '--x\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n'
-    before = app.site.janitor.bytes
+    before = app.site.cleaner.bytes
     with socket.create_connection((parts.hostname, parts.port)) as raw:
         raw.sendall((head + part).encode() + bytes(900_000))
-        wait_until(lambda: app.site.janitor.bytes >= before + 900_000)
+        wait_until(lambda: app.site.cleaner.bytes >= before + 900_000)
         assert list(app.site.folder.glob("upload-*"))
-    wait_until(lambda: app.site.janitor.bytes == before)
-    assert not list(app.site.folder.glob("upload-*"))  # nothing of it is left
-
-
-def wait_until(condition, seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.02)
+    wait_until(lambda: app.site.cleaner.bytes == before)
+    assert not list(app.site.folder.glob("upload-*"))  # no partial files
 
 
 @contextmanager
 def full_disk(most: int):
-    """No file of this process may grow beyond so many bytes."""
+    """Limit the size of this process's files, in bytes."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
@@ -194,7 +187,7 @@ def test_the_folder_comes_back_for_its_owner_alone(app):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert app.answer(app.call(str(path)).json()["event_id"])[0] == "complete"
     remove()
-    app.site.janitor.sweep()
+    app.site.cleaner.sweep()
     assert stat.S_IMODE(app.site.folder.stat().st_mode) == 0o700
     remove()
     keep_file(b"x", "a.png", str(app.site.folder))
@@ -235,7 +228,7 @@ def test_what_a_killed_app_has_left_goes_at_the_next_start(tmp_path, monkeypatch
     killed = app_that("kill", tmp_path)
     left = Path(killed.stdout.readline().decode().strip())
     killed.wait()
-    young = tmp_path / "pixelwise-young"  # somebody is just making it
+    young = tmp_path / "pixelwise-young"  # another app is creating it
     young.mkdir()
     assert (left / ("a" * 64) / "photo.png").exists()
     with own_folder() as folder:
@@ -258,7 +251,7 @@ def test_a_given_folder_loses_what_a_killed_app_has_left_and_nothing_else(tmp_pa
         assert sorted(path.name for path in given.iterdir()) == [LOCK, "mine.txt"]
         (given / ("b" * 64)).mkdir()
     assert sorted(path.name for path in given.iterdir()) == ["b" * 64, "mine.txt"]
-    with own_folder():  # nobody was killed
+    with own_folder():  # no app was killed
         assert (given / ("b" * 64)).exists()
 
 

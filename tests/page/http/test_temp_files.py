@@ -1,4 +1,4 @@
-"""The temporary folder: what may be read from it, and what is removed from it."""
+"""The temporary folder: which files can be read, and which are removed."""
 
 import os
 import stat
@@ -45,44 +45,44 @@ def test_a_given_folder_stays(monkeypatch, tmp_path):
 def test_old_files_go_and_their_folders(tmp_path):
     put(tmp_path / "a" / "old.png")
     kept = put(tmp_path / "b" / "example.jpg")
-    janitor = TempFileCleaner(tmp_path, HOUR, ROOM, lambda: {str(kept)})
-    assert janitor.sweep(time.time() + HOUR - 10) == 0
-    assert janitor.sweep(time.time() + HOUR + 10) == 1
+    cleaner = TempFileCleaner(tmp_path, HOUR, ROOM, lambda: {str(kept)})
+    assert cleaner.sweep(time.time() + HOUR - 10) == 0
+    assert cleaner.sweep(time.time() + HOUR + 10) == 1
     assert names(tmp_path) == {"b", "b/example.jpg"}
 
 
 def test_above_the_size_the_oldest_go_first(tmp_path):
     for index, name in enumerate("abcd"):
         path = put(tmp_path / name / "file.png", 400)
-        os.utime(path, (0, 0))  # says it is old; ctime does not agree
+        os.utime(path, (0, 0))  # an old mtime; ctime stays
         time.sleep(0.02)
         assert path.stat().st_ctime > 0, index
-    janitor = TempFileCleaner(tmp_path, HOUR, ROOM)
-    assert janitor.sweep(time.time() + 120) == 2
+    cleaner = TempFileCleaner(tmp_path, HOUR, ROOM)
+    assert cleaner.sweep(time.time() + 120) == 2
     assert names(tmp_path) == {"c", "c/file.png", "d", "d/file.png"}
-    assert janitor.bytes == ROOM
+    assert cleaner.bytes == ROOM
 
 
 def test_a_young_file_never_goes(tmp_path):
     put(tmp_path / "a" / "photo.png", 3 * ROOM)
-    janitor = TempFileCleaner(tmp_path, 1, ROOM)
-    assert janitor.sweep(time.time() + 50) == 0
-    assert not janitor.has_room()
-    assert janitor.sweep(time.time() + 70) == 1
-    assert janitor.has_room()
+    cleaner = TempFileCleaner(tmp_path, 1, ROOM)
+    assert cleaner.sweep(time.time() + 50) == 0
+    assert not cleaner.has_room()
+    assert cleaner.sweep(time.time() + 70) == 1
+    assert cleaner.has_room()
     assert names(tmp_path) == set()
 
 
 def test_a_photo_may_wait_for_its_turn(tmp_path):
     put(tmp_path / "a" / "photo.png", ROOM)
     waiting = {str(tmp_path / "a" / "photo.png")}
-    janitor = TempFileCleaner(tmp_path, 60, ROOM, waiting=lambda: waiting)
+    cleaner = TempFileCleaner(tmp_path, 60, ROOM, queued=lambda: waiting)
     put(tmp_path / "b" / "photo.png", 700)
-    assert janitor.sweep(time.time() + 140) == 1
+    assert cleaner.sweep(time.time() + 140) == 1
     assert names(tmp_path) == {"a", "a/photo.png"}
-    assert janitor.bytes == ROOM + BLOCK  # it counts, and so does its folder
+    assert cleaner.bytes == ROOM + BLOCK  # the file and its folder count
     waiting.clear()
-    assert janitor.sweep(time.time() + 160) == 1
+    assert cleaner.sweep(time.time() + 160) == 1
 
 
 def test_an_upload_that_was_broken_off_goes_after_a_minute(tmp_path):
@@ -104,11 +104,11 @@ def test_a_link_goes_and_what_it_points_at_stays(tmp_path):
 
 
 def test_uploads_count_before_the_next_sweep(tmp_path):
-    janitor = TempFileCleaner(tmp_path, HOUR, 1000)
-    janitor.received(2000)
-    assert janitor.has_room()
-    janitor.received(1)
-    assert not janitor.has_room()
+    cleaner = TempFileCleaner(tmp_path, HOUR, 1000)
+    cleaner.count_upload(2000)
+    assert cleaner.has_room()
+    cleaner.count_upload(1)
+    assert not cleaner.has_room()
 
 
 @pytest.mark.parametrize(

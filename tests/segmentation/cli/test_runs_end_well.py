@@ -68,7 +68,7 @@ def test_a_waiting_clip_is_not_tidied_away(service, tmp_path):
     upload = tmp_path / "a" / "film.mp4"
     upload.parent.mkdir()
     upload.write_bytes(b"film")
-    janitor = TempFileCleaner(tmp_path, 60, 1 << 20, waiting=clips.files)
+    janitor = TempFileCleaner(tmp_path, 60, 1 << 20, queued=clips.files)
     seen = []
 
     def steps(file, model, request):
@@ -147,7 +147,7 @@ def test_tidying_up_goes_on_whatever_happens(monkeypatch, caplog):
 
     kept = SimpleNamespace(evict_expired=lambda: calls.append("forget"))
     demo = SimpleNamespace(service=SimpleNamespace(results=kept))
-    site = SimpleNamespace(janitor=SimpleNamespace(sweep=fail), demo=demo, sessions=Sessions())
+    site = SimpleNamespace(cleaner=SimpleNamespace(sweep=fail), demo=demo, sessions=Sessions())
     monkeypatch.setattr("page.http.server.SWEEP_SECONDS", 0.01)
 
     async def some_time():
@@ -160,5 +160,5 @@ def test_tidying_up_goes_on_whatever_happens(monkeypatch, caplog):
         alone.join()
     assert calls.count("sweep") > 2
     assert calls.count("forget") > 2
-    assert "tidying up has failed and is tried again: ZeroDivisionError" in caplog.text
+    assert "cleaning up failed and will be tried again: ZeroDivisionError" in caplog.text
     assert "Traceback" not in caplog.text

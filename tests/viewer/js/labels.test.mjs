@@ -406,7 +406,7 @@ test("hidden classes go by name: toggle, isolate, all back, and never a blank ph
   assert.equal(hidden.names.size, 0);
   hidden.isolate(map, 2);
   // The next photo holds nothing but a hidden class: it is shown.
-  hidden.meet({ categories: CATEGORIES, areas: [{ index: 1 }] });
+  hidden.showIfAllHidden({ categories: CATEGORIES, areas: [{ index: 1 }] });
   assert.deepEqual([...hidden.names], ["__background__"]);
   hidden.showAll();
   assert.equal(hidden.indices(CATEGORIES).size, 0);

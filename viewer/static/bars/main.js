@@ -1,4 +1,4 @@
-// The full distribution over the classes at the pinned pixel, as the server computed it.
+// The probabilities of all classes at the pinned pixel, computed by the server.
 
 import { make } from "../shared/legend.js";
 import { percent, setInWords } from "../shared/statistics.js";
@@ -9,7 +9,7 @@ const part = (name) => box.querySelector(".pb-" + name);
 let palette = "voc";
 let open = false;
 
-/** A margin in words: how far the first class is ahead of the second. */
+/** Describe the margin between the first and the second class. */
 function marginWords(value) {
   const points = (value.margin * 100).toFixed(1) + " points ahead of " + value.bars[1].name;
   const words =
@@ -17,7 +17,7 @@ function marginWords(value) {
   return points + ", " + words;
 }
 
-/** Entropy in words: 0 is certain, the maximum is a guess among all classes. */
+/** Describe the entropy: 0 is certain, the maximum is a guess among all classes. */
 function entropyWords(value) {
   const share = value.entropy / value.max_entropy;
   const words = share < 0.1 ? "certain" : share < 0.4 ? "wavering" : "guessing";

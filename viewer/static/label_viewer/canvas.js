@@ -1,8 +1,8 @@
-// The picture itself: three canvases (photo, labels, outline) that share one view.
+// The stage: three canvases (photo, labels, outline) that share one view.
 //
-// Everything is drawn at the screen's resolution, never at the photo's. A photo of 12 megapixels
-// therefore costs no more than one of 1: it is drawn from copies halved in size, its labels are
-// sampled (sampling.js), and what the pointer reads comes from the full-size map all the same.
+// Everything is drawn at the screen's resolution, so a photo of 12 megapixels costs no more than
+// one of 1: it is drawn from copies halved in size, and its labels are sampled (sampling.js). The
+// readout still uses the full-size map.
 
 import { paintLabels, paintOutline } from "./renderer.js";
 import { findEdges, makeScreen, sampleScreen } from "./sampling.js";
@@ -14,7 +14,7 @@ const DRAW_LABELS = 2;
 const DRAW_VIEW = 3;
 
 /**
- * Halved copies of a large photo, so that drawing it small reads few pixels.
+ * Return copies of a large photo, each half as large, so that drawing it small reads few pixels.
  * @param {ImageBitmap} bitmap
  * @returns {CanvasImageSource[]} full size first
  */
@@ -36,15 +36,15 @@ export function makeLevels(bitmap) {
 }
 
 /**
- * Draws the photo and its labels, and nothing else: it owns no settings.
+ * Draws the photo and its labels; it has no settings.
  *
- * The first change of a frame is painted at once, in the event's own task, so that it is on screen
- * with the very next frame; further changes of the same frame wait for its animation callback.
+ * The first change of a frame is painted at once, in the event's own task, so that it is visible
+ * with the next frame. Further changes of the same frame wait for its animation callback.
  */
 export class Stage {
   /**
    * @param {HTMLElement} box the stage, holding the three canvases
-   * @param {() => {style: object, outline: number}} look the present tables and region
+   * @param {() => {style: object, outline: number}} look returns the current tables and region
    * @param {() => void} onView called after the view has changed
    */
   constructor(box, look, onView) {
@@ -52,11 +52,11 @@ export class Stage {
     this.look = look;
     this.onView = onView;
     this.canvases = ["photo", "labels", "outline"].map((name) => box.querySelector(".pw-" + name));
-    // Kept in main memory: every repaint is a copy of a small array, never a read-back.
-    const onProcessor = { willReadFrequently: true };
+    // In main memory, because each repaint copies a small array.
+    const inMemory = { willReadFrequently: true };
     this.photoContext = this.canvases[0].getContext("2d");
-    this.labelContext = this.canvases[1].getContext("2d", onProcessor);
-    this.outlineContext = this.canvases[2].getContext("2d", onProcessor);
+    this.labelContext = this.canvases[1].getContext("2d", inMemory);
+    this.outlineContext = this.canvases[2].getContext("2d", inMemory);
     this.map = null;
     this.levels = [];
     this.view = { scale: 1, top: 0, left: 0 };
@@ -70,7 +70,7 @@ export class Stage {
     new ResizeObserver(() => this.resize()).observe(box);
   }
 
-  /** Show another photo; the view is kept when the new one has the same size. */
+  /** Show another photo; the view stays if the size is the same. */
   show(map, bitmap) {
     const same = this.map && this.map.height === map.height && this.map.width === map.width;
     this.map = map;
@@ -78,7 +78,7 @@ export class Stage {
     this.resize(!same);
   }
 
-  /** Forget the photo. */
+  /** Remove the photo. */
   clear() {
     this.map = null;
     this.levels = [];
@@ -87,19 +87,19 @@ export class Stage {
     });
   }
 
-  /** The scale at which the whole photo is seen. */
+  /** The scale at which the whole photo is visible. */
   get fitScale() {
     return fitView(this.map.height, this.map.width, this.height, this.width).scale;
   }
 
-  /** Whether the whole photo is seen. */
+  /** Whether the whole photo is visible. */
   get isWhole() {
     return this.view.scale <= this.fitScale * 1.001;
   }
 
-  /** Follow the stage's size; a view that showed the whole photo goes on doing so. */
+  /** Adapt to the stage's size; a view of the whole photo stays one. */
   resize(refit = false) {
-    // Read once here: asking the page for it while something moves would cost a layout each time.
+    // Cached, because reading the size forces a layout.
     const height = (this.height = this.box.clientHeight);
     const width = (this.width = this.box.clientWidth);
     if (!this.map || !height || !width) return;
@@ -131,13 +131,13 @@ export class Stage {
   }
 
   /**
-   * Magnify around a point of the stage, its middle unless given; a pinch also shifts, in the same
-   * step, because at the limits a shift alone would be undone.
+   * Zoom around a point of the stage, by default its centre. A pinch also shifts in the same step,
+   * because at the limits a shift alone would be undone.
    */
   zoom(factor, y = this.height / 2, x = this.width / 2, down = 0, right = 0) {
     if (!this.map) return;
     const { view } = this;
-    // The limits are applied to the factor first, so that the point stays where it is.
+    // Limit the factor first, so that the point does not move.
     const { scale } = clampView(
       { ...view, scale: view.scale * factor },
       this.map.height,
@@ -176,7 +176,7 @@ export class Stage {
     this.request(DRAW_OUTLINE);
   }
 
-  /** Paint now if this frame has not been painted yet, else with its animation callback. */
+  /** Paint now if this frame has not been painted yet, else in its animation callback. */
   request(level) {
     this.waiting = Math.max(this.waiting, level);
     if (this.frame) return;
@@ -213,7 +213,7 @@ export class Stage {
     let level = 0;
     while (level + 1 < this.levels.length && shown * 2 ** (level + 1) <= 1) level++;
     context.imageSmoothingEnabled = true;
-    // Two neighbours are enough down to half the size, and several times faster than more.
+    // "low" suffices down to half the size, and is several times faster.
     context.imageSmoothingQuality = shown * 2 ** level < 0.5 ? "medium" : "low";
     context.clearRect(0, 0, canvas.width, canvas.height);
     context.drawImage(
@@ -234,7 +234,7 @@ export class Stage {
     this.labelContext.putImageData(this.pixels, 0, 0);
   }
 
-  /** Only the boxes of the old and the new region are touched. */
+  /** Draw a region's outline; only the boxes of the old and the new region change. */
   drawOutline(region, viewChanged) {
     if (!viewChanged && region === this.outlined?.region) return;
     const context = this.outlineContext;
@@ -254,7 +254,7 @@ export class Stage {
     this.outlined = { region, box };
   }
 
-  /** A region's box on the canvas with room for its outline, or null when it is out of sight. */
+  /** Return a region's box on the canvas with its outline, or null if it is not visible. */
   regionBox(region, reach) {
     const [top, left, bottom, right] = this.map.regions.boxes.subarray(region * 4, region * 4 + 4);
     const { view, ratio, screen } = this;

@@ -1,9 +1,9 @@
-// Sliders, choices, buttons, the save menu and the divider: DOM in, plain calls out.
+// Sliders, choices, buttons, the save menu and the divider: DOM events to plain calls.
 
 const SPLIT_STEP = 0.02;
 
 /**
- * Wire a range input and the number beside it.
+ * Connect a range input and the number beside it.
  * @param {HTMLInputElement} input
  * @param {HTMLElement} output
  * @param {(value: number) => string} words
@@ -18,7 +18,7 @@ export function listenToSlider(input, output, words, changed) {
   });
 }
 
-/** Wire a group of radio buttons; they need a name of their own in each viewer. */
+/** Connect a group of radio buttons; each viewer needs its own group name. */
 export function listenToChoice(group, changed) {
   const name = "pw-" + group.dataset.setting + "-" + Math.random().toString(36).slice(2);
   for (const input of group.querySelectorAll("input")) {
@@ -27,12 +27,12 @@ export function listenToChoice(group, changed) {
       if (input.checked) changed(group.dataset.setting, input.value);
     });
   }
-  // Without a name, all radio buttons were on their own until here: restore the default.
+  // Without a name, the buttons were not a group until now: restore the default.
   const first = group.querySelector("[checked]");
   if (first) first.checked = true;
 }
 
-/** A menu button by the ARIA pattern: arrows move, Escape closes, focus comes back. */
+/** A menu button by the ARIA pattern: arrows move, Escape closes, focus returns. */
 export function listenToMenu(menu, chosen) {
   const button = menu.querySelector("[aria-haspopup]");
   const list = menu.querySelector("[role=menu]");
@@ -106,7 +106,7 @@ export function listenToDivider(divider, box, split, changed) {
   });
 }
 
-/** Full screen where the browser offers it; else the viewer covers the page. */
+/** Toggle full screen; if the browser refuses it, the viewer covers the page. */
 export async function toggleFullScreen(root) {
   if (document.fullscreenElement === root) {
     await document.exitFullscreen();
@@ -122,7 +122,7 @@ export async function toggleFullScreen(root) {
   document.dispatchEvent(new Event("fullscreenchange"));
 }
 
-/** Keep the button's state true, whoever ends full screen; Escape uncovers the page too. */
+/** Keep the button's state current; Escape also ends the cover of the page. */
 export function showFullScreen(root, button) {
   document.addEventListener("fullscreenchange", () => {
     const on = document.fullscreenElement === root || root.classList.contains("pw-cover");
@@ -133,9 +133,9 @@ export function showFullScreen(root, button) {
   });
 }
 
-// The controls around the stage: what each of them sets.
+// The controls around the stage.
 
-/** The divider's place, on the stage and for screen readers. */
+/** Show the divider's position, on the stage and for screen readers. */
 function showSplit(root, divider, split) {
   const percent = String(Math.round(split * 100));
   root.style.setProperty("--pw-split", split);
@@ -159,15 +159,15 @@ function listenToCompare(root, settings) {
     root.querySelectorAll(".pw-divider, .pw-compare-label").forEach((part) => {
       part.hidden = !settings.compare;
     });
-    // Left at an edge, the divider would come back unseen.
+    // At an edge the divider would be hard to see.
     if (settings.split < 0.05 || settings.split > 0.95) setSplit(0.5);
   });
 }
 
 /**
- * The threshold below which a pixel is unsure.
+ * Return the threshold below which a pixel is unsure, as text.
  * @param {number} percent
- * @param {boolean} hasSets whether the map itself says what is unsure, where there is no threshold
+ * @param {boolean} hasSets whether the map's sets mark unsure pixels when there is no threshold
  */
 export function thresholdInWords(percent, hasSets = false) {
   if (percent) return percent + " %";
@@ -175,11 +175,11 @@ export function thresholdInWords(percent, hasSets = false) {
 }
 
 /**
- * Wire sliders, choices and buttons to the settings.
+ * Connect sliders, choices and buttons to the settings.
  * @param {HTMLElement} root
  * @param {object} settings changed in place
  * @param {{painted: () => void, changed: () => void, buttons: Object<string, () => void>}} act
- *   painted: only the picture depends on what changed; changed: the legend too
+ *   painted: only the stage must be repainted; changed: the legend too
  */
 export function listenToPanel(root, settings, act) {
   const find = (name) => root.querySelector(".pw-" + name);
@@ -197,7 +197,7 @@ export function listenToPanel(root, settings, act) {
       settings[setting] = choice;
       act.changed();
       if (setting !== "palette") return;
-      // The bars of the pinned pixel follow without asking the server.
+      // The bars of the pinned pixel change without a request.
       document.dispatchEvent(new CustomEvent("pixelwise-palette", { detail: choice }));
     });
   }

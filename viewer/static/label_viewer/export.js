@@ -1,4 +1,4 @@
-// Saving: the picture as it is seen but at the photo's own size, the label map, and the tables.
+// Save files: the visible image at the photo's size, the label map, and the tables.
 
 import { encodeIndexedPng } from "../shared/png.js";
 import { tableRows, toCsv } from "../shared/statistics.js";
@@ -7,7 +7,7 @@ import { findEdges, makeScreen, sampleScreen } from "./sampling.js";
 
 const STRIP_PIXELS = 1.5e6;
 
-/** Hand a file to the browser's downloads. */
+/** Start the download of a file. */
 export function download(blob, name) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
@@ -17,8 +17,8 @@ export function download(blob, name) {
 }
 
 /**
- * Paint photo and labels at the photo's full size, in strips so that 12 megapixels need no large
- * arrays beside the canvas itself.
+ * Paint photo and labels at the photo's full size, in strips, so that 12 megapixels need no large
+ * arrays besides the canvas.
  * @param {object} map the decoded label map
  * @param {CanvasImageSource} photo
  * @param {object} style from makeStyle
@@ -39,7 +39,7 @@ export function composePicture(map, photo, style, from = 0) {
   const layer = document.createElement("canvas");
   layer.width = width;
   for (let y = 0; y < height; y += rows) {
-    // A few rows more above and below let contours cross from strip to strip.
+    // Strips overlap by a few rows, so that contours continue across them.
     const top = Math.max(0, y - reach);
     const bottom = Math.min(height, y + rows + reach);
     const kept = Math.min(rows, height - y);
@@ -61,7 +61,7 @@ export function composePicture(map, photo, style, from = 0) {
   return canvas;
 }
 
-/** A canvas as a PNG blob. */
+/** Return a canvas as a PNG blob. */
 export function toPng(canvas) {
   return new Promise((resolve, reject) => {
     canvas.toBlob(
@@ -72,7 +72,7 @@ export function toPng(canvas) {
 }
 
 /**
- * The table with the facts of its run, in the shape of the server's own JSON.
+ * Return the table with the facts of its run, in the format of the server's JSON.
  * @param {object} value the viewer's value
  * @param {object[]} rows from tableRows
  * @param {{threshold: number, unsurePixels: number}} unsure threshold in percent

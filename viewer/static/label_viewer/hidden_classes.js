@@ -1,5 +1,5 @@
-// Which classes are switched off. Kept by name, so that they mean the same in the next photo and
-// with another model.
+// The classes that are switched off, stored by name so that they apply to the next photo and to
+// another model too.
 
 /** The hidden classes. */
 export class HiddenClasses {
@@ -7,7 +7,7 @@ export class HiddenClasses {
     this.names = new Set();
   }
 
-  /** Their indices among a result's categories. */
+  /** Return their indices among a result's categories. */
   indices(categories) {
     const hidden = categories.filter(({ raw }) => this.names.has(raw));
     return new Set(hidden.map(({ index }) => index));
@@ -18,7 +18,7 @@ export class HiddenClasses {
     if (!this.names.delete(raw)) this.names.add(raw);
   }
 
-  /** Show one class alone; once more, and all are back. */
+  /** Show one class alone, or all classes if it is alone already. */
   isolate(map, index) {
     const name = map.categories[index].raw;
     const others = presentNames(map).filter((other) => other !== name);
@@ -32,8 +32,8 @@ export class HiddenClasses {
     this.names.clear();
   }
 
-  /** A photo in which everything happens to be hidden would look like a failure: show it. */
-  meet(map) {
+  /** Show all classes of a new result if all of them are hidden. */
+  showIfAllHidden(map) {
     const names = presentNames(map);
     if (names.every((name) => this.names.has(name))) {
       names.forEach((name) => this.names.delete(name));
@@ -41,7 +41,7 @@ export class HiddenClasses {
   }
 }
 
-/** Raw names of the classes in a result. */
+/** Return the raw names of the classes in a result. */
 function presentNames(map) {
   return map.areas.map((area) => map.categories[area.index].raw);
 }

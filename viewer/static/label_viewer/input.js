@@ -1,10 +1,10 @@
-// Mouse, touch and pen on the stage, told as what a person means: look, pin, pan, zoom.
+// Mouse, touch, pen and keys on the stage, translated to actions: look, pin, pan, zoom.
 
 import { stagePoint } from "./viewport.js";
 
-const STILL = 5;
+const MOVE_TOLERANCE = 5; // CSS pixels that a click may move
 const DOUBLE_MS = 320;
-const DOUBLE_REACH = 32;
+const DOUBLE_REACH = 32; // CSS pixels between two taps
 
 /**
  * Listen to the stage.
@@ -21,18 +21,18 @@ export function listenToPointers(box, act) {
   let pinching = false;
   let lastTap = null;
 
-  const place = (event) => {
+  const position = (event) => {
     const rect = box.getBoundingClientRect();
     return { y: event.clientY - rect.top, x: event.clientX - rect.left };
   };
-  const ours = (event) => !event.target.closest(".pw-divider, .pw-empty, .pw-overlay");
+  const isOnStage = (event) => !event.target.closest(".pw-divider, .pw-empty, .pw-overlay");
 
-  /** Go on hearing a pointer that leaves the stage; one that a script made up cannot be held. */
-  const hold = (pointerId) => {
+  /** Keep receiving a pointer's events outside the stage. */
+  const capture = (pointerId) => {
     try {
       box.setPointerCapture(pointerId);
     } catch {
-      // It is heard while it stays on the stage.
+      // A synthetic pointer cannot be captured.
     }
   };
 
@@ -58,10 +58,10 @@ export function listenToPointers(box, act) {
   };
 
   box.addEventListener("pointerdown", (event) => {
-    if (!ours(event) || (event.pointerType === "mouse" && event.button !== 0)) return;
-    const at = place(event);
+    if (!isOnStage(event) || (event.pointerType === "mouse" && event.button !== 0)) return;
+    const at = position(event);
     down.set(event.pointerId, { ...at, startY: at.y, startX: at.x });
-    hold(event.pointerId);
+    capture(event.pointerId);
     if (down.size === 1) {
       moved = false;
       pinching = false;
@@ -73,15 +73,15 @@ export function listenToPointers(box, act) {
   });
 
   box.addEventListener("pointermove", (event) => {
-    const at = place(event);
+    const at = position(event);
     const held = down.get(event.pointerId);
     if (!held) {
       if (event.pointerType === "touch") return;
-      if (ours(event)) act.look(at.y, at.x, false);
+      if (isOnStage(event)) act.look(at.y, at.x, false);
       else act.leave();
       return;
     }
-    if (Math.hypot(at.y - held.startY, at.x - held.startX) > STILL) moved = true;
+    if (Math.hypot(at.y - held.startY, at.x - held.startX) > MOVE_TOLERANCE) moved = true;
     if (pinching) {
       if (down.size === 2) pinch(event, at);
     } else if (event.pointerType === "mouse") {
@@ -94,7 +94,7 @@ export function listenToPointers(box, act) {
 
   const release = (event, cancelled) => {
     if (!down.delete(event.pointerId)) return;
-    if (!cancelled && !moved && !pinching) tap(event, place(event));
+    if (!cancelled && !moved && !pinching) tap(event, position(event));
     if (event.pointerType !== "mouse") act.leave();
   };
   box.addEventListener("pointerup", (event) => release(event, false));
@@ -106,12 +106,12 @@ export function listenToPointers(box, act) {
   box.addEventListener(
     "wheel",
     (event) => {
-      // Scrolling on below a photo that is already whole must not get stuck on it.
-      if (!ours(event) || (event.deltaY > 0 && !act.canZoomOut())) return;
+      // When the whole photo is visible, scrolling down must scroll the page.
+      if (!isOnStage(event) || (event.deltaY > 0 && !act.canZoomOut())) return;
       event.preventDefault();
       const unit = event.deltaMode === 1 ? 16 : event.deltaMode === 2 ? 240 : 1;
       const step = Math.max(-240, Math.min(240, event.deltaY * unit));
-      const at = place(event);
+      const at = position(event);
       act.zoom(Math.exp(-step * (event.ctrlKey ? 0.01 : 0.002)), at.y, at.x);
     },
     { passive: false },
@@ -122,23 +122,23 @@ export function listenToPointers(box, act) {
 
 const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 const PAN_PART = 0.1;
-/** How much a key press or a click on a button magnifies. */
+/** The zoom factor of a key press or a click on a button. */
 export const ZOOM_STEP = 1.5;
 
-/** What the keys do, for screen readers. */
+/** Description of the keys, for screen readers. */
 export const KEYS_IN_WORDS =
   "Enter pins the pixel in the middle, arrow keys move the pin by one pixel, with Shift by ten, " +
   "Escape removes it. Plus and minus zoom, 0 shows the whole photo.";
 
-/** Zoom around the pin where there is one, else around the middle. */
+/** Zoom around the pin, or around the centre without one. */
 function zoomAround(stage, pin, factor) {
   const at = pin.at && stagePoint(stage.view, pin.at.y, pin.at.x);
   if (at) stage.zoom(factor, at.y, at.x);
   else stage.zoom(factor);
 }
 
-/** An arrow moves the pin; without one it moves the view. */
-function followArrow(stage, pin, [down, right], step) {
+/** Move the pin, or the view without one. */
+function handleArrow(stage, pin, [down, right], step) {
   if (pin.at) pin.move(down * step, right * step);
   else stage.pan(-down * stage.height * PAN_PART, -right * stage.width * PAN_PART);
 }
@@ -149,10 +149,10 @@ function pinMiddle(stage, pin) {
 }
 
 /**
- * Listen to keys while the stage itself has the focus.
+ * Listen to keys while the stage has the focus.
  * @param {HTMLElement} box
- * @param {import("./stage.js").Stage} stage
- * @param {import("./pin.js").Pin} pin
+ * @param {import("./canvas.js").Stage} stage
+ * @param {import("./pixel.js").Pin} pin
  */
 export function listenToKeys(box, stage, pin) {
   const actions = {
@@ -165,14 +165,14 @@ export function listenToKeys(box, stage, pin) {
     " ": () => pinMiddle(stage, pin),
     Escape: () => pin.remove(),
   };
-  for (const [key, way] of Object.entries(ARROWS)) {
-    actions[key] = (event) => followArrow(stage, pin, way, event.shiftKey ? 10 : 1);
+  for (const [key, direction] of Object.entries(ARROWS)) {
+    actions[key] = (event) => handleArrow(stage, pin, direction, event.shiftKey ? 10 : 1);
   }
   box.addEventListener("keydown", (event) => {
     const action = actions[event.key];
     if (!action || !stage.map || event.target !== box) return;
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    // Without a pin, Escape is left to whoever else waits for it.
+    // Without a pin, other listeners handle Escape.
     if (event.key === "Escape" && !pin.at) return;
     action(event);
     event.preventDefault();

@@ -1,15 +1,15 @@
-// From a value to a picture in memory: fetch, decode, measure; and in which order they may show.
+// Load a value: fetch, decode and measure it, and show only the newest.
 
 import { backgroundIndex, completeCategories, paletteColors } from "../shared/palette.js";
 import { decodeLabelPng, nextTask } from "../shared/png.js";
 import { findRegions } from "../shared/regions.js";
 import { countLevels, countSeveral, measureAreas } from "../shared/statistics.js";
 
-/** Fetch bytes, or say in words which file did not come. */
-async function fetchFile(file, what, signal) {
+/** Fetch a file as a Blob, or throw an error that names it. */
+async function fetchFile(file, name, signal) {
   const response = await fetch(file.url || file, { signal });
   if (!response.ok) {
-    throw new Error("The " + what + " did not arrive (" + response.status + "). Run it again.");
+    throw new Error("The " + name + " did not arrive (" + response.status + "). Run it again.");
   }
   return response.blob();
 }
@@ -28,7 +28,7 @@ async function loadValue(value, signal) {
     );
   }
   const photo = fetchFile(value.photo, "photo", signal).then((blob) => createImageBitmap(blob));
-  // Awaited below; named here so that a failed label map does not leave it unhandled.
+  // Awaited below; handled here in case the label map fails first.
   photo.catch(() => {});
   const labels = await fetchFile(value.labels, "label map", signal);
   const map = await decodeLabelPng(new Uint8Array(await labels.arrayBuffer()));
@@ -50,11 +50,10 @@ async function loadValue(value, signal) {
 }
 
 /**
- * Sorts incoming values: results are loaded, and one that comes late never replaces a newer one.
+ * Handles incoming values: results are loaded, and an older one never replaces a newer one.
  *
- * Late has two meanings: fetched or decoded more slowly than the one asked for after it (a ticket
- * tells), or sent later by the server although it was asked for before (value.seq tells, where the
- * server gives one).
+ * A result is older if a later one was received while it was loading (`ticket`), or if its request
+ * was earlier although the server sent it later (`value.seq`, if the server sets it).
  */
 export class Loader {
   /**
@@ -67,11 +66,11 @@ export class Loader {
     this.ticket = 0;
     this.newest = -Infinity;
     this.cancel = null;
-    /** How long the last result took from its value to the picture, in milliseconds. */
+    /** Milliseconds from the last result's value to its display. */
     this.milliseconds = 0;
   }
 
-  /** Take a value as Gradio hands it over: a result, a status, or null. */
+  /** Handle a value from Gradio: a result, a status, or null. */
   receive(value) {
     if (!value) {
       this.cancel?.abort();

@@ -1,4 +1,4 @@
-// The viewer: settings in one place, and what each gesture, key and value does to them.
+// The viewer: its settings, and their changes by gestures, keys and new values.
 //
 // Gradio runs the joined files as one function body, with element, props, trigger and watch in
 // scope. The HTML is static: a new value keeps settings, focus and scroll position.
@@ -33,12 +33,12 @@ const root = element.querySelector(".pw");
 const find = (selector) => root.querySelector(selector);
 const settings = {
   opacity: 0.6,
-  threshold: 0, // percent; 0: what is unsure is what the map's sets say
-  mark: true, // show what is unsure
+  threshold: 0, // percent; 0: the map's sets decide which pixels are unsure
+  mark: true, // show unsure pixels
   mode: "both",
   background: "clear",
   palette: "voc",
-  focus: -1, // the class pointed at in the legend
+  focus: -1, // the class at the pointer in the legend
   compare: false,
   split: 0.5,
 };
@@ -117,9 +117,9 @@ const legend = new Legend(find(".pw-legend"), {
   },
 });
 
-// Looking and pinning.
+// Readout and pin.
 
-const readHere = (y, x) => ({
+const pixelInfo = (y, x) => ({
   ...readPixel(map, y, x, unsureLevel(settings.threshold)),
   color: hex(map.classes[y * map.width + x]),
 });
@@ -130,7 +130,7 @@ function look(y, x, touch) {
     stopLooking();
     return;
   }
-  const pixel = readHere(at.y, at.x);
+  const pixel = pixelInfo(at.y, at.x);
   hovered = regionAt(map.regions, at.y, at.x);
   legend.point(pixel.index);
   readout.show(pixel, touch ? null : { y, x, height: stage.height, width: stage.width });
@@ -150,13 +150,13 @@ function viewChanged() {
   find(".pw-zoom-value").textContent = zoomInWords(stage.view.scale / stage.fitScale);
 }
 
-/** The server has the whole distribution at a pixel: it gets the pixel's place. */
+/** Send the pixel's position to the server, which has its whole distribution. */
 function pinned({ y, x }) {
   trigger("pin", { y, x, id: value.id });
-  const { words: what, several, confidence, runnerUp } = readHere(y, x);
-  const place = "Pinned row " + y + ", column " + x;
+  const { words, several, confidence, runnerUp } = pixelInfo(y, x);
+  const position = "Pinned row " + y + ", column " + x;
   const next = several ? "." : ", then " + runnerUp + ".";
-  find(".pw-sr-status").textContent = place + ": " + what + ", " + percent(confidence) + next;
+  find(".pw-sr-status").textContent = position + ": " + words + ", " + percent(confidence) + next;
 }
 
 function unpinned() {
@@ -194,17 +194,17 @@ listenToPanel(root, settings, {
 });
 showFullScreen(root, find("[data-act=full]"));
 
-/** The photo's column under the divider, where the labels begin; 0 without a divider. */
+/** Return the photo's column at the divider, where the labels begin; 0 without a divider. */
 function firstLabelled() {
   if (!settings.compare) return 0;
   const edge = (settings.split * stage.width - stage.view.left) / stage.view.scale;
   return Math.min(map.width, Math.max(0, Math.round(edge)));
 }
 
-listenToMenu(find(".pw-menu"), async (what) => {
+listenToMenu(find(".pw-menu"), async (kind) => {
   if (!map) return;
   try {
-    const { blob, name } = await makeFile(what, {
+    const { blob, name } = await makeFile(kind, {
       value,
       map,
       photo: stage.levels[0],
@@ -223,8 +223,8 @@ listenToMenu(find(".pw-menu"), async (what) => {
 // Values.
 
 function showResult(next, loaded) {
-  // What still makes sense is kept: hidden classes by name, the pin while the size is the same.
-  hidden.meet(loaded.map);
+  // Hidden classes stay hidden by name; the pin stays if the size is the same.
+  hidden.showIfAllHidden(loaded.map);
   if (map?.height !== loaded.map.height || map?.width !== loaded.map.width) pin.remove();
   ({ map } = loaded);
   value = next;
@@ -274,7 +274,7 @@ find(".pw-empty-title").textContent = props.empty_title;
 find(".pw-empty-text").textContent = props.empty_text;
 stageBox.setAttribute("aria-description", KEYS_IN_WORDS);
 
-/** For tests and the curious, read-only by convention. */
+/** For tests; read-only by convention. */
 root.pixelwise = {
   settings,
   stage,

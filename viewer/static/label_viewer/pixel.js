@@ -1,17 +1,17 @@
-// The readout: what the map says about the pixel under the pointer or the finger.
+// The readout of the pixel at the pointer, and the pinned pixel.
 
 import { make } from "../shared/legend.js";
 import { percent } from "../shared/statistics.js";
 import { stagePoint } from "./viewport.js";
 
-/** What a person may do, in the hint bar. */
+/** The text of the hint bar. */
 export const HINT = matchMedia("(hover: none)").matches
   ? "Drag on the photo to read it. Tap a pixel to ask why. Pinch to zoom."
   : "Point at the photo to read it. Click a pixel to ask why. Scroll to zoom.";
 
 const GAP = 18;
 
-/** A reading's parts, made once: while the pointer moves only texts and a colour change. */
+/** Create a readout's elements once: later only texts and a colour change. */
 function makeReading() {
   const parts = {
     swatch: make("span", "pw-swatch"),
@@ -37,18 +37,18 @@ function fillReading({ parts }, pixel) {
   parts.swatch.style.setProperty("--pw-color", pixel.color);
 }
 
-/** An offset beside the pointer, on the side with more room, without measuring the readout. */
-function beside(at, room) {
+/** Return a CSS offset beside the pointer, on the side with more room. */
+function offsetBeside(at, room) {
   return at < room / 2
     ? "min(" + (at + GAP) + "px, calc(" + room + "px - 100%))"
     : "max(0px, calc(" + (at - GAP) + "px - 100%))";
 }
 
-/** Beside the pointer for a mouse; above the photo, where no hand covers it, for a finger. */
+/** The readout: beside the pointer for a mouse, above the photo for a finger. */
 export class Readout {
   /**
    * @param {HTMLElement} box floats over the stage
-   * @param {HTMLElement} dock the line above the stage, which holds a hint otherwise
+   * @param {HTMLElement} dock the bar above the stage, which shows the hint otherwise
    * @param {string} hint
    */
   constructor(box, dock, hint) {
@@ -71,7 +71,7 @@ export class Readout {
     this.box.hidden = !at;
     fillReading(at ? this.floating : this.docked, pixel);
     if (at) {
-      const [x, y] = [beside(at.x, at.width), beside(at.y, at.height)];
+      const [x, y] = [offsetBeside(at.x, at.width), offsetBeside(at.y, at.height)];
       this.box.style.transform = "translate(" + x + ", " + y + ")";
     } else {
       this.dock.replaceChildren(this.docked.reading);
@@ -84,28 +84,26 @@ export class Readout {
   }
 }
 
-// The pinned pixel: its mark on the stage, its moves, and who is told.
+const PIN_DELAY_MS = 80;
 
-const TELL_DELAY_MS = 80;
-
-/** One pixel of the photo that stays chosen while everything around it changes. */
+/** The pinned pixel of the photo, which stays while view and settings change. */
 export class Pin {
   /**
    * @param {HTMLElement} marker
-   * @param {import("./stage.js").Stage} stage
-   * @param {(at: {y: number, x: number}) => void} told a pixel is pinned
-   * @param {() => void} removed there is no pin any more
+   * @param {import("./canvas.js").Stage} stage
+   * @param {(at: {y: number, x: number}) => void} onPinned called after a pixel was pinned
+   * @param {() => void} onRemoved called after the pin was removed
    */
-  constructor(marker, stage, told, removed) {
+  constructor(marker, stage, onPinned, onRemoved) {
     this.marker = marker;
     this.stage = stage;
-    this.told = told;
-    this.removed = removed;
+    this.onPinned = onPinned;
+    this.onRemoved = onRemoved;
     this.at = null;
     this.timer = 0;
   }
 
-  /** Put the mark where the pixel is in the present view. */
+  /** Move the marker to the pixel's position in the current view. */
   place() {
     this.marker.hidden = !this.at;
     if (!this.at) return;
@@ -113,13 +111,13 @@ export class Pin {
     this.marker.style.transform = "translate(" + x + "px, " + y + "px)";
   }
 
-  /** Pin a pixel; a key that is held down moves it often and tells once. */
+  /** Pin a pixel; with a delay, only the last of several quick moves is reported. */
   set(y, x, delay = 0) {
     this.at = { y, x };
     this.place();
     clearTimeout(this.timer);
-    if (delay) this.timer = setTimeout(() => this.told(this.at), delay);
-    else this.told(this.at);
+    if (delay) this.timer = setTimeout(() => this.onPinned(this.at), delay);
+    else this.onPinned(this.at);
   }
 
   remove() {
@@ -127,20 +125,20 @@ export class Pin {
     if (!this.at) return;
     this.at = null;
     this.place();
-    this.removed();
+    this.onRemoved();
   }
 
-  /** Move by pixels of the photo, and the view along when the pin would leave it. */
+  /** Move by pixels of the photo, and shift the view if the pin would leave it. */
   move(down, right) {
     const { map, height, width } = this.stage;
     const y = Math.min(map.height - 1, Math.max(0, this.at.y + down));
     const x = Math.min(map.width - 1, Math.max(0, this.at.x + right));
     const point = stagePoint(this.stage.view, y, x);
-    const awayY = point.y < 0 || point.y > height;
-    const awayX = point.x < 0 || point.x > width;
-    if (awayY || awayX) {
-      this.stage.pan(awayY ? height / 2 - point.y : 0, awayX ? width / 2 - point.x : 0);
+    const outsideY = point.y < 0 || point.y > height;
+    const outsideX = point.x < 0 || point.x > width;
+    if (outsideY || outsideX) {
+      this.stage.pan(outsideY ? height / 2 - point.y : 0, outsideX ? width / 2 - point.x : 0);
     }
-    this.set(y, x, TELL_DELAY_MS);
+    this.set(y, x, PIN_DELAY_MS);
   }
 }

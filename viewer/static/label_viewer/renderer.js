@@ -1,7 +1,7 @@
-// From sampled labels to pixels: fill, contour, hatch, and the outline of a region.
+// Paint sampled labels: fill, contour, hatch, and the outline of a region.
 //
-// Everything is a table look-up for each canvas pixel, in plain JavaScript: no graphics driver, no
-// texture limit, no lost context, and the saved picture is painted by the very same code.
+// Each canvas pixel is a table look-up in plain JavaScript: no graphics driver, no texture limit,
+// no lost context. Saved images are painted by the same code.
 
 import { packColor } from "../shared/palette.js";
 
@@ -12,27 +12,27 @@ const FADED = 0.25;
 const MIST = [241, 245, 249];
 const MIST_SHARE = 0.65;
 
-/** Contours stay readable where fills are faint: 0 stays 0, 1 stays 1, the middle is lifted. */
+/** Return the opacity of contours: that of fills, raised between 0 and 1 to stay readable. */
 export function contourAlpha(opacity) {
   return 1 - (1 - opacity) ** 3;
 }
 
-/** The first confidence level (0 to 255) that is not below a threshold in percent. */
+/** Return the first confidence level (0 to 255) that is not below a threshold in percent. */
 export function unsureLevel(percent) {
   return Math.max(0, Math.ceil((percent * 255) / 100 - 1e-9));
 }
 
 /**
- * Look-up tables for the present settings.
+ * Return the look-up tables for the current settings.
  * @param {{opacity: number, mode: string, background: string, threshold: number, mark: boolean,
- *   focus: number}} settings threshold in percent, 0 leaves what is unsure to the map's sets; mark:
- *   show what is unsure; focus is a class to bring out, or -1
+ *   focus: number}} settings threshold in percent, or 0 to take unsure pixels from the map's sets;
+ *   mark: show unsure pixels; focus: a class to emphasize, or -1
  * @param {number[][]} colors 256 times [red, green, blue]
  * @param {Set<number>} hidden class indices that are switched off
  * @param {number} background index of the background class, or -1
  * @returns {{fill: Uint32Array, edge: Uint32Array, mist: Uint32Array | null, unsure: Uint16Array,
- *   hatch: number[], contour: boolean}} tables of 257 (the last for outside the photo); mist: what
- *   fills pixels that may be two classes or more
+ *   hatch: number[], contour: boolean}} tables of 257 (the last is outside the photo); mist:
+ *   colours of pixels that may be two classes or more
  */
 export function makeStyle(settings, colors, hidden, background) {
   const fill = new Uint32Array(257);
@@ -47,7 +47,7 @@ export function makeStyle(settings, colors, hidden, background) {
     unsure[index] = level;
     if (index === background) {
       fill[index] = settings.background === "dimmed" ? packColor(DIM, 0.62) : 0;
-      // A hovered background row has no colour of its own to show, so its area is darkened.
+      // Background has no colour of its own, so it is darkened while its row is hovered.
       if (settings.focus === index) fill[index] = packColor(DIM, 0.62);
       edge[index] = fill[index];
       if (mist) mist[index] = fill[index] || packColor(MIST, 0.5 * settings.opacity * strength);
@@ -71,7 +71,7 @@ export function makeStyle(settings, colors, hidden, background) {
   };
 }
 
-/** A class's colour, faint and light: what is unsure looks like its class through mist. */
+/** Return a class's colour, faint and light, for unsure pixels. */
 function misty(rgb) {
   return rgb.map((value, i) => Math.round(MIST_SHARE * MIST[i] + (1 - MIST_SHARE) * value));
 }
@@ -121,7 +121,7 @@ const OUTLINE_DARK = packColor([15, 23, 42], 0.85);
 
 /**
  * Paint the outline of one region: a light line just inside, a dark one just outside, so that it
- * shows on any photo and any palette.
+ * is visible on any photo and palette.
  * @param {Uint32Array} out packed pixels of the box only, row-major, cleared before
  * @param {object} screen from sampleScreen
  * @param {number} id the region
@@ -131,10 +131,10 @@ const OUTLINE_DARK = packColor([15, 23, 42], 0.85);
 export function paintOutline(out, screen, id, box, reach) {
   const { width, regions } = screen;
   const { top, left, bottom, right } = box;
-  const wanted = id + 1;
+  const target = id + 1;
   const boxWidth = right - left;
-  // Compared in pairs, first along the rows, then along the columns: where one of two is inside,
-  // that one lies on the light line and the other on the dark one.
+  // Compare pairs of pixels, first along rows, then along columns: if one of the two is inside, it
+  // is on the light line and the other on the dark one.
   for (const [down, across] of [
     [0, reach],
     [reach, 0],
@@ -145,8 +145,8 @@ export function paintOutline(out, screen, id, box, reach) {
       const stop = y * width + right - across;
       let at = (y - top) * boxWidth;
       for (let i = y * width + left; i < stop; i++, at++) {
-        const inside = regions[i] === wanted;
-        if (inside === (regions[i + step] === wanted)) continue;
+        const inside = regions[i] === target;
+        if (inside === (regions[i + step] === target)) continue;
         out[at] = inside ? OUTLINE_LIGHT : OUTLINE_DARK;
         out[at + boxStep] = inside ? OUTLINE_DARK : OUTLINE_LIGHT;
       }

@@ -1,13 +1,13 @@
-// The label map as the screen sees it: one class, confidence and region for each canvas pixel.
+// The label map at screen resolution: a class, confidence and region for each canvas pixel.
 //
-// Sampling happens when the view changes. Afterwards an opacity, toggle, threshold or hover
-// change works on these small arrays only, which is why it costs the same on a 1- and a
-// 12-megapixel photo. Labels are taken from the nearest pixel, never mixed.
+// Sampling happens when the view changes. Afterwards a change of opacity, class, threshold or hover
+// works on these small arrays only, so it costs the same for 1 and 12 megapixels. Labels are taken
+// from the nearest pixel.
 
-/** What screen.classes holds outside the photo. */
+/** The value of screen.classes outside the photo. */
 export const OUTSIDE = 256;
 
-/** Arrays for a canvas of this size, reused while the size stays. */
+/** Return arrays for a canvas of this size; reuse the old ones if the size is the same. */
 export function makeScreen(height, width, old) {
   if (old && old.height === height && old.width === width) return old;
   const n = height * width;
@@ -23,7 +23,7 @@ export function makeScreen(height, width, old) {
   };
 }
 
-/** For each canvas column the photo's column under its middle, or -1 outside. */
+/** Write the photo's column at the centre of each canvas column, or -1 outside. */
 function sampleColumns(columns, left, scale, width) {
   for (let i = 0; i < columns.length; i++) {
     const x = Math.floor((i + 0.5 - left) / scale);
@@ -31,7 +31,7 @@ function sampleColumns(columns, left, scale, width) {
   }
 }
 
-/** Copy one photo row to one canvas row, walking along the row's runs for the region ids. */
+/** Copy one row of the map to a canvas row; region ids come from the row's runs. */
 function sampleRow(screen, map, at, y) {
   const { classes, confidence, setSizes, regions, columns, width } = screen;
   const row = y * map.width;

@@ -1,6 +1,6 @@
-// What covers the stage while something is happening, or after it went wrong.
+// The overlay on the stage during a run and after an error.
 
-/** The last picture stays behind it, dimmed. */
+/** The overlay; the last result stays visible behind it, dimmed. */
 export class StatusOverlay {
   /** @param {HTMLElement} root the whole viewer */
   constructor(root) {
@@ -19,30 +19,30 @@ export class StatusOverlay {
    * @param {"working" | "error"} kind
    * @param {string} title
    * @param {string} text
-   * @param {boolean} hasPicture whether there is one to go back to
-   * @param {number | null} fraction how much is done, 0 to 1; null when nobody knows
+   * @param {boolean} hasResult whether there is a result to return to
+   * @param {number | null} fraction progress from 0 to 1; null if unknown
    */
-  show(kind, title, text, hasPicture, fraction = null) {
+  show(kind, title, text, hasResult, fraction = null) {
     this.box.hidden = false;
     this.box.dataset.kind = kind;
     this.box.setAttribute("role", kind === "error" ? "alert" : "status");
     this.title.textContent = title;
     this.text.textContent = text;
-    this.dismiss.hidden = kind !== "error" || !hasPicture;
+    this.dismiss.hidden = kind !== "error" || !hasResult;
     this.empty.hidden = true;
     this.root.dataset.busy = "true";
     this.bar.hidden = kind === "error";
     this.progress(fraction);
   }
 
-  /** A bar of a known length, or one that moves to and fro unless motion is unwelcome. */
+  /** Show a fraction, or an animated bar if it is unknown and motion is allowed. */
   progress(fraction) {
     const known = typeof fraction === "number";
     this.bar.style.setProperty("--pw-done", known ? Math.min(1, Math.max(0, fraction)) : 0.35);
     if (known) this.bar.setAttribute("aria-valuenow", String(Math.round(fraction * 100)));
     else this.bar.removeAttribute("aria-valuenow");
-    const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    if (known || calm || this.bar.hidden) {
+    const reduced = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    if (known || reduced || this.bar.hidden) {
       this.stopMotion();
     } else if (!this.motion) {
       this.motion = this.bar.firstElementChild.animate(
@@ -57,9 +57,9 @@ export class StatusOverlay {
     this.motion = null;
   }
 
-  hide(hasPicture) {
+  hide(hasResult) {
     this.box.hidden = true;
-    this.empty.hidden = hasPicture;
+    this.empty.hidden = hasResult;
     this.root.dataset.busy = "false";
     this.stopMotion();
   }

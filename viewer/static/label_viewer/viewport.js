@@ -1,9 +1,9 @@
-// Where the photo lies on the stage: a scale and an offset, in CSS pixels.
+// The photo's position on the stage: a scale and an offset, in CSS pixels.
 
 const MAX_PIXEL_SIZE = 40;
 
 /**
- * The view that shows the whole photo, centred.
+ * Return the view that shows the whole photo, centred.
  * @param {number} height the photo's
  * @param {number} width
  * @param {number} stageHeight in CSS pixels
@@ -20,23 +20,23 @@ export function fitView(height, width, stageHeight, stageWidth) {
 }
 
 /**
- * Keep a view sensible: no smaller than the whole photo, no gap beside a magnified one.
+ * Limit a view: no smaller than the whole photo, no gap beside a magnified one.
  * @param {{scale: number, top: number, left: number}} view
  */
 export function clampView(view, height, width, stageHeight, stageWidth) {
   const fit = fitView(height, width, stageHeight, stageWidth);
   const largest = Math.max(MAX_PIXEL_SIZE, fit.scale);
   const scale = Math.min(largest, Math.max(fit.scale, view.scale));
-  const place = (offset, size, room) =>
+  const clamp = (offset, size, room) =>
     size <= room ? (room - size) / 2 : Math.min(0, Math.max(room - size, offset));
   return {
     scale,
-    top: place(view.top, height * scale, stageHeight),
-    left: place(view.left, width * scale, stageWidth),
+    top: clamp(view.top, height * scale, stageHeight),
+    left: clamp(view.left, width * scale, stageWidth),
   };
 }
 
-/** Magnify by a factor while the photo's point under (y, x) on the stage stays there. */
+/** Return a view magnified by a factor around the stage's point (y, x). */
 export function zoomView(view, factor, y, x) {
   return {
     scale: view.scale * factor,
@@ -46,7 +46,7 @@ export function zoomView(view, factor, y, x) {
 }
 
 /**
- * The photo's pixel under a point of the stage.
+ * Return the photo's pixel at a point of the stage.
  * @returns {{y: number, x: number} | null} null outside the photo
  */
 export function pixelAt(view, stageY, stageX, height, width) {
@@ -55,7 +55,7 @@ export function pixelAt(view, stageY, stageX, height, width) {
   return y >= 0 && x >= 0 && y < height && x < width ? { y, x } : null;
 }
 
-/** The middle of a photo pixel, on the stage. */
+/** Return the centre of a photo's pixel on the stage. */
 export function stagePoint(view, y, x) {
   return { y: (y + 0.5) * view.scale + view.top, x: (x + 0.5) * view.scale + view.left };
 }

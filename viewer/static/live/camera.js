@@ -1,11 +1,11 @@
-// The camera: opened, switched, and its newest frame as a small JPEG.
+// The camera: open and switch it, and read its newest frame as a small JPEG.
 
 import { missingCamera } from "./camera_errors.js";
 
 const QUALITY = 0.85;
 const NO_NEW_FRAME_MS = 500;
 
-/** An error whose message is for the person. */
+/** An error whose message is for the user. */
 export class Refused extends Error {}
 
 /** One camera at a time, shown in a video element. */
@@ -16,31 +16,31 @@ export class Camera {
     this.stream = null;
     this.canvas = document.createElement("canvas");
     this.id = "";
-    this.asked = 0; // a camera that arrives after the next one was asked for is not wanted
+    this.requests = 0; // a camera that opens after a newer request is closed again
   }
 
   /**
-   * Open a camera: the one of this id, else one that looks away from the person.
+   * Open the camera with this id, or the one facing away from the user.
    * @param {string} id a device's id, or "" for any
-   * @param {() => void} gone called when the camera disappears
+   * @param {() => void} onLost called when the camera disappears
    */
-  async open(id, gone) {
+  async open(id, onLost) {
     const devices = navigator.mediaDevices;
-    const where = { secure: window.isSecureContext, has: !!devices?.getUserMedia };
-    const missing = missingCamera({ ...where, host: location.host });
+    const support = { secure: window.isSecureContext, has: !!devices?.getUserMedia };
+    const missing = missingCamera({ ...support, host: location.host });
     if (missing) throw new Refused(missing);
     this.close();
-    const asked = this.asked;
-    const which = id ? { deviceId: { exact: id } } : { facingMode: { ideal: "environment" } };
-    const video = { ...which, width: { ideal: 640 }, height: { ideal: 480 } };
+    const request = this.requests;
+    const choice = id ? { deviceId: { exact: id } } : { facingMode: { ideal: "environment" } };
+    const video = { ...choice, width: { ideal: 640 }, height: { ideal: 480 } };
     const stream = await devices.getUserMedia({ video, audio: false });
-    if (asked !== this.asked) {
+    if (request !== this.requests) {
       stream.getTracks().forEach((track) => track.stop());
-      throw new DOMException("not wanted any more", "AbortError");
+      throw new DOMException("superseded by a newer request", "AbortError");
     }
     this.stream = stream;
     const [track] = stream.getVideoTracks();
-    track.addEventListener("ended", () => this.stream === stream && gone());
+    track.addEventListener("ended", () => this.stream === stream && onLost());
     const settings = track.getSettings?.() ?? {};
     this.id = settings.deviceId || "";
     this.mirrored = settings.facingMode !== "environment";
@@ -49,20 +49,20 @@ export class Camera {
   }
 
   close() {
-    this.asked++;
+    this.requests++;
     const { stream } = this;
-    this.stream = null; // before the tracks end, so that nobody takes it for an accident
+    this.stream = null; // before the tracks end, so that onLost is not called
     stream?.getTracks().forEach((track) => track.stop());
     this.video.srcObject = null;
   }
 
-  /** Ids of all cameras; browsers tell them once one is open. */
+  /** Return the ids of all cameras; browsers list them only once one is open. */
   async all() {
-    const found = await navigator.mediaDevices.enumerateDevices();
-    return found.filter((device) => device.kind === "videoinput").map((device) => device.deviceId);
+    const devices = await navigator.mediaDevices.enumerateDevices();
+    return devices.filter(({ kind }) => kind === "videoinput").map(({ deviceId }) => deviceId);
   }
 
-  /** Resolves when the camera has a frame that was not there before, or has none for a while. */
+  /** Resolve when the camera has a new frame, or after NO_NEW_FRAME_MS. */
   newFrame() {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, NO_NEW_FRAME_MS);
@@ -76,7 +76,7 @@ export class Camera {
   }
 
   /**
-   * The newest frame as a JPEG.
+   * Return the newest frame as a JPEG.
    * @param {number} side its shorter side in pixels, unless the camera's is shorter
    * @returns {Promise<Blob>}
    */

@@ -1,6 +1,6 @@
-// Why a camera cannot be had, in words that name the way out.
+// Messages for a camera that cannot be used, with the remedy.
 
-const REFUSALS = {
+const MESSAGES = {
   NotAllowedError:
     "This page may not use the camera. Allow it: click the camera or the lock in the address bar " +
     "(on a phone, the page’s settings), then start again. If your system asks as well, allow it " +
@@ -13,8 +13,8 @@ const REFUSALS = {
     "That camera is not there any more. Start again to take the one that is.",
   AbortError: "The camera was interrupted while it started. Start again.",
 };
-REFUSALS.SecurityError = REFUSALS.NotAllowedError;
-REFUSALS.DevicesNotFoundError = REFUSALS.NotFoundError;
+MESSAGES.SecurityError = MESSAGES.NotAllowedError;
+MESSAGES.DevicesNotFoundError = MESSAGES.NotFoundError;
 
 export const UNPLUGGED =
   "The camera has gone: it was unplugged or switched off. Connect it, then start again.";
@@ -23,8 +23,8 @@ export const LOST =
   "The page does not reach its server any more. Check the connection, then start again.";
 
 /**
- * Why the browser has no camera to offer at all, or "" where it has.
- * @param {{secure: boolean, has: boolean, host: string}} where isSecureContext, whether
+ * Return why the browser offers no camera at all, or "" if it does.
+ * @param {{secure: boolean, has: boolean, host: string}} support isSecureContext, whether
  *   navigator.mediaDevices.getUserMedia exists, and the page's host
  */
 export function missingCamera({ secure, has, host }) {
@@ -40,10 +40,10 @@ export function missingCamera({ secure, has, host }) {
   );
 }
 
-/** What a person reads when getUserMedia fails. */
+/** Return the message for an error of getUserMedia. */
 export function refusal(error) {
   return (
-    REFUSALS[error?.name] ||
+    MESSAGES[error?.name] ||
     "The camera could not be started (" +
       (error?.message || error?.name || "no reason given") +
       ")."

@@ -1,14 +1,14 @@
-// A camera's label map: colours laid over the video, and what is in the picture.
+// A camera's label map: colours over the video, and the legend of the classes in it.
 
 import { make } from "../shared/legend.js";
 import { completeCategories, packColor, parseHex } from "../shared/palette.js";
 import { percent } from "../shared/statistics.js";
 
-const LEAST_SHARE = 0.002;
+const MIN_SHARE = 0.002;
 const LEGEND_MS = 400;
 
 /**
- * The share of each class that is present, largest first, the background left out.
+ * Return the share of each class that is present, largest first, without background.
  * @param {Uint8Array} classes
  * @param {number} background index, or -1
  * @returns {{index: number, share: number}[]}
@@ -18,11 +18,11 @@ export function classShares(classes, background) {
   for (let i = 0; i < classes.length; i++) counts[classes[i]]++;
   return [...counts]
     .map((count, index) => ({ index, share: count / classes.length }))
-    .filter(({ index, share }) => index !== background && share >= LEAST_SHARE)
+    .filter(({ index, share }) => index !== background && share >= MIN_SHARE)
     .sort((a, b) => b.share - a.share);
 }
 
-/** Paints label maps and keeps the legend. */
+/** Paints label maps and updates the legend. */
 export class Overlay {
   /**
    * @param {HTMLCanvasElement} canvas
@@ -39,7 +39,7 @@ export class Overlay {
     this.listed = 0;
   }
 
-  /** Begin with another model's classes. */
+  /** Switch to another model's classes. */
   use({ categories, background }) {
     this.categories = categories;
     this.background = background;
@@ -48,14 +48,14 @@ export class Overlay {
 
   clear() {
     this.map = null;
-    this.canvas.width = this.canvas.width; // empties it
+    this.canvas.width = this.canvas.width; // clears it
     this.list.replaceChildren();
   }
 
-  /** Show a label map, or the last one again after a setting has changed. */
+  /** Show a label map, or repaint the last one after a change of settings. */
   paint(map = this.map) {
     if (!map) return;
-    const fresh = map !== this.map;
+    const isNew = map !== this.map;
     this.map = map;
     if (this.canvas.width !== map.width) this.canvas.width = map.width;
     if (this.canvas.height !== map.height) this.canvas.height = map.height;
@@ -65,7 +65,7 @@ export class Overlay {
     for (let i = 0; i < out.length; i++) out[i] = colors[map.classes[i]];
     this.canvas.getContext("2d").putImageData(image, 0, 0);
     const now = performance.now();
-    if (fresh && now - this.listed < LEGEND_MS) return; // nobody reads faster
+    if (isNew && now - this.listed < LEGEND_MS) return; // updated slowly enough to read
     this.listed = now;
     this.fill(classShares(map.classes, this.background));
   }

@@ -1,4 +1,4 @@
-// The live camera: one frame on its way at a time, so frames are dropped and never queued.
+// The live camera: one frame in flight at a time, so frames are dropped and never queued.
 
 import { decodeLabelPng } from "../shared/png.js";
 import { Camera, Refused } from "./camera.js";
@@ -14,25 +14,25 @@ const box = element.querySelector(".lv");
 const part = (name) => box.querySelector(".lv-" + name);
 const camera = new Camera(part("video"));
 const overlay = new Overlay(part("labels"), part("legend"));
-let run = null; // the loop that is on; a stopped one finds another, or none
+let run = null; // the running loop's state; a stopped loop sees another object or null
 
-const address = (name, query) => {
+const liveUrl = (name, query) => {
   const base = location.pathname.replace(/[/]?$/, "/");
   return location.origin + base + "live/" + name + "?" + new URLSearchParams(query);
 };
 
-/** What the server answers; its sentence as an error where it refuses. */
-async function ask(name, query, body, signal) {
-  const answer = await fetch(address(name, query), { method: "POST", body, signal });
-  if (answer.ok) return answer;
-  const told = await answer.json().catch(() => ({}));
-  const text = told.text || told.detail || "The server answered " + answer.status + ".";
-  const refused = new Refused(text);
-  refused.ended = answer.status === 410;
+/** Return the server's response, or throw its error message. */
+async function post(name, query, body, signal) {
+  const response = await fetch(liveUrl(name, query), { method: "POST", body, signal });
+  if (response.ok) return response;
+  const { text, detail } = await response.json().catch(() => ({}));
+  const message = text || detail || "The server returned status " + response.status + ".";
+  const refused = new Refused(message);
+  refused.ended = response.status === 410;
   throw refused;
 }
 
-function say(text, state) {
+function setStatus(text, state) {
   part("status").textContent = text;
   if (state) box.dataset.state = state;
   const on = box.dataset.state === "on" || box.dataset.state === "starting";
@@ -45,96 +45,97 @@ function stop(text, state = "off") {
   run = null;
   ended?.abort.abort();
   clearInterval(ended?.clock);
-  if (ended?.id) navigator.sendBeacon?.(address("stop", { id: ended.id }));
+  if (ended?.id) navigator.sendBeacon?.(liveUrl("stop", { id: ended.id }));
   camera.close();
   overlay.clear();
   part("switch-camera").hidden = true;
   for (const name of ["fps", "latency", "network", "dropped", "left"]) part(name).textContent = "–";
-  say(text, state);
+  setStatus(text, state);
 }
 
-/** Sum up the last frames: how many a second, and how long from the camera to the screen. */
-function tell(mine, latency, network) {
-  mine.frames.push({ at: performance.now(), latency, network });
-  if (mine.frames.length > AVERAGED) mine.frames.shift();
-  const { frames } = mine;
+/** Show the averages of the last frames: frames a second, and time from camera to screen. */
+function showTimes(own, latency, network) {
+  own.frames.push({ at: performance.now(), latency, network });
+  if (own.frames.length > AVERAGED) own.frames.shift();
+  const { frames } = own;
   const seconds = (frames.at(-1).at - frames[0].at) / 1000;
   if (frames.length > 1 && seconds > 0) {
     part("fps").textContent = ((frames.length - 1) / seconds).toFixed(1);
   }
-  const sum = (what) => frames.reduce((all, one) => all + one[what], 0);
-  const mean = (what) => Math.round(sum(what) / frames.length);
+  const sum = (key) => frames.reduce((total, frame) => total + frame[key], 0);
+  const mean = (key) => Math.round(sum(key) / frames.length);
   part("latency").textContent = mean("latency") + " ms";
   part("network").textContent = mean("network") + " ms of it";
 }
 
-async function loop(mine) {
-  while (run === mine) {
+async function loop(own) {
+  while (run === own) {
     await camera.newFrame();
-    if (run !== mine) return;
+    if (run !== own) return;
     if (document.hidden || !box.offsetParent) return stop(HIDDEN, "ended");
     const taken = performance.now();
-    const frame = await camera.frame(mine.side);
-    const answer = await ask("frame", { id: mine.id }, frame, mine.abort.signal);
-    if (run !== mine) return;
-    if (answer.status === 204) {
-      part("dropped").textContent = ++mine.dropped;
-      if (taken - mine.painted > PATIENCE_MS) say("Others are having their turn; yours comes …");
+    const frame = await camera.frame(own.side);
+    const response = await post("frame", { id: own.id }, frame, own.abort.signal);
+    if (run !== own) return;
+    if (response.status === 204) {
+      part("dropped").textContent = ++own.dropped;
+      const waited = taken - own.painted;
+      if (waited > PATIENCE_MS) setStatus("Others are having their turn; yours comes …");
       await new Promise((resolve) => setTimeout(resolve, DROPPED_MS));
       continue;
     }
-    const map = await decodeLabelPng(new Uint8Array(await answer.arrayBuffer()));
-    if (run !== mine) return;
+    const map = await decodeLabelPng(new Uint8Array(await response.arrayBuffer()));
+    if (run !== own) return;
     overlay.paint(map);
     await new Promise(requestAnimationFrame);
-    mine.painted = performance.now();
-    tell(mine, mine.painted - taken, parseFloat(answer.headers.get("x-network-ms")));
-    if (part("status").textContent) say("");
+    own.painted = performance.now();
+    showTimes(own, own.painted - taken, parseFloat(response.headers.get("x-network-ms")));
+    if (part("status").textContent) setStatus("");
   }
 }
 
-/** Show the time that is left, and stop when there is none: the server does so, too. */
-function countDown(mine, seconds, text) {
+/** Show the remaining time, and stop at zero, as the server does. */
+function countDown(own, seconds, text) {
   const end = performance.now() + seconds * 1000;
-  mine.clock = setInterval(() => {
+  own.clock = setInterval(() => {
     const left = Math.max(0, Math.ceil((end - performance.now()) / 1000));
     part("left").textContent = left + " s";
-    if (left === 0 && run === mine) stop(text, "ended");
+    if (left === 0 && run === own) stop(text, "ended");
   }, 250);
 }
 
 async function begin(id) {
   stop("Asking for the camera …", "starting");
-  const mine = { abort: new AbortController(), frames: [], dropped: 0, painted: performance.now() };
-  run = mine;
+  const own = { abort: new AbortController(), frames: [], dropped: 0, painted: performance.now() };
+  run = own;
   try {
-    await camera.open(id, () => run === mine && stop(UNPLUGGED));
-    if (run !== mine) return;
+    await camera.open(id, () => run === own && stop(UNPLUGGED));
+    if (run !== own) return;
     box.dataset.mirrored = String(camera.mirrored);
     box.style.setProperty("--lv-ratio", part("video").videoWidth / part("video").videoHeight);
-    say("Trying which network is quick enough here …");
+    setStatus("Trying which network is quick enough here …");
     const frame = await camera.frame(FIRST_SIDE);
     const model = part("model").value;
-    const facts = await (await ask("start", { model }, frame, mine.abort.signal)).json();
-    if (run !== mine) return navigator.sendBeacon?.(address("stop", { id: facts.id }));
-    Object.assign(mine, { id: facts.id, side: facts.side, painted: performance.now() });
+    const facts = await (await post("start", { model }, frame, own.abort.signal)).json();
+    if (run !== own) return navigator.sendBeacon?.(liveUrl("stop", { id: facts.id }));
+    Object.assign(own, { id: facts.id, side: facts.side, painted: performance.now() });
     overlay.use(facts);
     part("reason").textContent = facts.why;
     part("dropped").textContent = "0";
     part("switch-camera").hidden = (await camera.all()).length < 2;
-    countDown(mine, facts.seconds, facts.ended);
-    say("", "on");
-    await loop(mine);
+    countDown(own, facts.seconds, facts.ended);
+    setStatus("", "on");
+    await loop(own);
   } catch (error) {
-    if (run !== mine) return;
+    if (run !== own) return;
     if (error instanceof Refused) stop(error.message, error.ended ? "ended" : "off");
     else if (error instanceof TypeError) stop(LOST);
     else stop(refusal(error));
   }
 }
 
-/** The next camera after the present one. */
-async function turn() {
+/** Switch to the next camera. */
+async function switchCamera() {
   const ids = await camera.all();
   await begin(ids[(ids.indexOf(camera.id) + 1) % ids.length]);
 }
@@ -142,7 +143,7 @@ async function turn() {
 part("model").append(new Option("The best that is quick enough", ""));
 for (const [label, name] of props.models ?? []) part("model").append(new Option(label, name));
 part("start").addEventListener("click", () => (run ? stop("") : begin(camera.id)));
-part("switch-camera").addEventListener("click", turn);
+part("switch-camera").addEventListener("click", switchCamera);
 part("model").addEventListener("change", () => run && begin(camera.id));
 part("opacity").addEventListener("input", () => {
   overlay.opacity = part("opacity").valueAsNumber / 100;
@@ -153,4 +154,4 @@ part("safe").addEventListener("change", () => {
   overlay.paint();
 });
 window.addEventListener("pagehide", () => run && stop(""));
-say("", "off");
+setStatus("", "off");

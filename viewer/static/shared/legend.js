@@ -1,42 +1,40 @@
-// The legend: one row a class, largest first; what it does it does with keyboard and touch too.
+// The legend: one row for each class, largest first; it works with mouse, keyboard and touch.
 
 import { percent } from "./statistics.js";
 
 const LONG_PRESS_MS = 500;
 
-/** A new element with a class and, where given, a text. */
+/** Return a new element with a CSS class and an optional text. */
 export function make(tag, name, text) {
-  const made = document.createElement(tag);
-  if (name) made.className = name;
-  if (text !== undefined) made.textContent = text;
-  return made;
+  const node = document.createElement(tag);
+  if (name) node.className = name;
+  if (text !== undefined) node.textContent = text;
+  return node;
 }
 
-/** The result in one sentence, for the eye and for screen readers; lines break between classes. */
+/** Show the result in one sentence; lines break between classes. */
 export function fillSummary(box, words) {
   box.replaceChildren(...words.flatMap((text, i) => [i ? ", " : "", make("span", "", text)]));
 }
 
-/** A colour's square. It never stands without its name beside it. */
+/** Return a colour's square; the class name beside it is the text for screen readers. */
 function makeSwatch() {
   const swatch = make("span", "pw-swatch");
   swatch.setAttribute("aria-hidden", "true");
   return swatch;
 }
 
-/**
- * Tell a press that is held from a click: calls `held`, and swallows the click that follows.
- */
-function listenForLongPress(button, held) {
+/** Call `pressed` after a long press, and suppress the click that follows. */
+function listenForLongPress(button, pressed) {
   let timer = 0;
-  let swallow = false;
+  let suppress = false;
   const stop = () => clearTimeout(timer);
   button.addEventListener("pointerdown", (event) => {
-    swallow = false;
+    suppress = false;
     if (event.pointerType === "mouse") return;
     timer = setTimeout(() => {
-      swallow = true;
-      held();
+      suppress = true;
+      pressed();
     }, LONG_PRESS_MS);
   });
   for (const type of ["pointerup", "pointercancel", "pointerleave"]) {
@@ -46,15 +44,15 @@ function listenForLongPress(button, held) {
   button.addEventListener(
     "click",
     (event) => {
-      if (!swallow) return;
-      swallow = false;
+      if (!suppress) return;
+      suppress = false;
       event.stopImmediatePropagation();
     },
     { capture: true },
   );
 }
 
-/** One class's row: a switch with swatch, name, share and confidence, and "only" beside it. */
+/** Return a class's row: a toggle with swatch, name, share and confidence, and "only". */
 function makeRow(area, category, act) {
   const row = make("li", "pw-row");
   const toggle = make("button", "pw-class");
@@ -84,7 +82,7 @@ function makeRow(area, category, act) {
   return row;
 }
 
-/** Rows of classes, the "unsure" line, and the control that brings everything back. */
+/** The rows of classes, the row of unsure pixels, and the button that shows all classes. */
 export class Legend {
   /**
    * @param {HTMLElement} box
@@ -112,7 +110,7 @@ export class Legend {
     this.list.replaceChildren(...rows);
   }
 
-  /** Follow the settings: colours, what is hidden, how many pixels are unsure. */
+  /** Update colours, hidden classes and the number of unsure pixels. */
   update({ hex, hidden, unsure, pixels }) {
     for (const [index, row] of this.rows) {
       const shown = !hidden.has(index);
@@ -126,7 +124,7 @@ export class Legend {
   }
 
   /**
-   * The row that counts what is unsure.
+   * Update the row that counts unsure pixels.
    * @param {{known: boolean, threshold: number, marked: boolean, pixels: number}} unsure
    * @param {number} pixels of the photo
    */
@@ -143,7 +141,7 @@ export class Legend {
     text(".pw-count", count + (unsure.threshold ? "" : " that may be two things or more"));
   }
 
-  /** Point out the class under the pointer. */
+  /** Highlight the class at the pointer. */
   point(index) {
     const row = this.rows.get(index);
     if (row === this.pointed) return;

@@ -1,4 +1,4 @@
-// Colours: from the categories' hex strings to what a canvas wants.
+// Colours: from the categories' hex strings to canvas pixels.
 
 /**
  * @param {string} hex "#rrggbb"
@@ -12,7 +12,7 @@ export function parseHex(hex) {
 }
 
 /**
- * The bytes of an ImageData pixel as one little-endian number.
+ * Return the bytes of an ImageData pixel as one little-endian number.
  * @param {number[]} rgb
  * @param {number} alpha 0 to 1
  * @returns {number}
@@ -24,7 +24,7 @@ export function packColor(rgb, alpha) {
 }
 
 /**
- * Names and colours for every index a pixel can hold, also those the model's card leaves out.
+ * Return names and colours for all 256 indices, also those that the model's card omits.
  * @param {{index: number, name: string, raw?: string, voc: string, safe: string}[]} categories
  * @returns {{index: number, name: string, raw: string, voc: string, safe: string}[]} 256 long
  */
@@ -39,17 +39,17 @@ export function completeCategories(categories) {
 }
 
 /**
- * The class that means "none of the others", or -1 when a model has none.
+ * Return the index of the background class, or -1 if the model has none.
  * @param {{index: number, name: string, raw: string}[]} categories
  */
 export function backgroundIndex(categories) {
   const names = ["__background__", "background"];
-  const found = categories.find((category) => names.includes(String(category.raw).toLowerCase()));
-  return found ? found.index : -1;
+  const isBackground = ({ raw }) => names.includes(String(raw).toLowerCase());
+  return categories.find(isBackground)?.index ?? -1;
 }
 
 /**
- * Colours of all 256 indices in one palette.
+ * Return the colours of all 256 indices in one palette.
  * @param {object[]} categories from completeCategories
  * @param {"voc"|"safe"} palette
  * @returns {number[][]} 256 entries of [red, green, blue]

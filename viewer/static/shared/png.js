@@ -1,13 +1,13 @@
-// The two PNG shapes the viewer needs: reading the label map, writing an indexed picture.
+// Two kinds of PNG: decoding the label map, encoding an indexed image.
 //
-// The browser's own decoder is not used for the label map on purpose. A canvas read-back goes
-// through colour management and alpha, and browsers that fight fingerprinting add noise to it;
-// here a class index that is off by one is a different class.
+// The browser's own decoder cannot be used for the label map: a canvas read-back applies colour
+// management and alpha, and some browsers add noise against fingerprinting. A class index that is
+// off by one is a different class.
 
 const PNG_SIGNATURE = [137, 80, 78, 71, 13, 10, 26, 10];
 const SLICE_MS = 10;
 
-/** Let input and painting have a turn; unlike a timer this is not slowed in hidden tabs. */
+/** Yield to input and painting; unlike a timer, this is not throttled in hidden tabs. */
 export function nextTask() {
   return new Promise((resolve) => {
     const channel = new MessageChannel();
@@ -84,7 +84,7 @@ export function unfilterRow(filter, row, above, step = 3) {
   }
 }
 
-/** Refuse what is not the label map's own shape, in words a person can act on. */
+/** Throw if the PNG's format is not the label map's. */
 function checkLabelHeader(png) {
   if (png.bitDepth !== 8 || ![2, 6].includes(png.colorType) || png.interlace !== 0) {
     throw new Error("The label map must be an 8-bit RGB or RGBA PNG without interlacing.");
@@ -93,7 +93,7 @@ function checkLabelHeader(png) {
 }
 
 /**
- * Decode the label map without letting any colour pipeline touch it.
+ * Decode the label map without any colour conversion.
  * @param {Uint8Array} bytes an 8-bit RGB PNG: class index, confidence, runner-up class; or RGBA:
  *   then alpha is 256 less the number of classes that the pixel may be
  * @returns {Promise<{height: number, width: number, classes: Uint8Array, confidence: Uint8Array,
@@ -156,14 +156,14 @@ const CRC_TABLE = new Uint32Array(256).map((_, n) => {
   return c >>> 0;
 });
 
-/** The checksum PNG asks for. */
+/** Return the CRC-32 of a PNG chunk (PNG specification, annex D). */
 function crc32(bytes) {
   let c = 0xffffffff;
   for (let i = 0; i < bytes.length; i++) c = CRC_TABLE[(c ^ bytes[i]) & 255] ^ (c >>> 8);
   return (c ^ 0xffffffff) >>> 0;
 }
 
-/** One PNG chunk: length, type, body, checksum. */
+/** Return a PNG chunk: length, type, body, checksum. */
 function pngChunk(type, body) {
   const chunk = new Uint8Array(body.length + 12);
   const view = new DataView(chunk.buffer);
@@ -175,7 +175,7 @@ function pngChunk(type, body) {
 }
 
 /**
- * Write the class map as an indexed PNG: a pixel's value is its class, the palette its colour.
+ * Encode the class map as an indexed PNG: pixel values are classes, the palette has the colours.
  * @param {Uint8Array} classes row-major class indices
  * @param {number} height
  * @param {number} width

@@ -1,8 +1,8 @@
-// Connected regions of one class, so that the one under the pointer can be outlined.
+// Connected regions of one class, for the outline of the region at the pointer.
 //
-// Rows are cut into runs of equal class and runs that touch are joined (union-find, four
-// neighbours). Label maps have long runs: 12 megapixels come to a few hundred thousand, so
-// this takes tens of milliseconds and a few megabytes where an id for each pixel takes 48.
+// Rows are split into runs of equal class, and touching runs are joined (union-find, four
+// neighbours). 12 megapixels have a few hundred thousand runs, so this takes tens of milliseconds
+// and a few megabytes; an id for each pixel would take 48 MB.
 
 /** A Uint32Array that grows. */
 class Numbers {
@@ -21,7 +21,7 @@ class Numbers {
   }
 }
 
-/** The representative of a run's region, flattening the path on the way. */
+/** Return the representative of a run's region, and shorten the path to it. */
 function findRoot(parent, run) {
   while (parent[run] !== run) {
     parent[run] = parent[parent[run]];
@@ -122,7 +122,7 @@ function measureRegions(rowStart, ends, parent, height) {
 }
 
 /**
- * The region of one pixel.
+ * Return the region of one pixel.
  * @param {ReturnType<typeof findRegions>} regions
  * @param {number} y
  * @param {number} x

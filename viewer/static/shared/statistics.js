@@ -1,8 +1,8 @@
-// Numbers about a label map, and the words and tables made of them.
+// Statistics of a label map, and the texts and tables made of them.
 
 /**
- * Count pixels by class and confidence. With this table every share, mean and "unsure" count is
- * a short sum, so that the threshold can move without looking at a pixel again.
+ * Count pixels by class and confidence. Every share, mean and "unsure" count is a short sum over
+ * this table, so a new threshold needs no pass over the pixels.
  * @param {Uint8Array} classes
  * @param {Uint8Array} confidence 0 to 255
  * @returns {Uint32Array} 256 x 256, row = class, column = confidence level
@@ -14,7 +14,7 @@ export function countLevels(classes, confidence) {
 }
 
 /**
- * The classes that are present, largest first.
+ * Return the classes that are present, largest first.
  * @param {Uint32Array} counts from countLevels
  * @returns {{index: number, pixels: number, fraction: number, confidence: number}[]}
  *   fraction of the photo and mean confidence, both 0 to 1
@@ -37,7 +37,7 @@ export function measureAreas(counts) {
   return areas.sort((a, b) => b.pixels - a.pixels || a.index - b.index);
 }
 
-/** How many pixels lie below a confidence level (0 to 255, see unsureLevel). */
+/** Return the number of pixels below a confidence level (0 to 255, see unsureLevel). */
 export function countUnsure(counts, level) {
   let pixels = 0;
   for (let index = 0; index < 256; index++) {
@@ -46,7 +46,7 @@ export function countUnsure(counts, level) {
   return pixels;
 }
 
-/** How many pixels may be two classes or more; 0 where that is not known. */
+/** Return the number of pixels that may be two classes or more; 0 if that is unknown. */
 export function countSeveral(setSizes) {
   let pixels = 0;
   if (setSizes) for (const size of setSizes) if (size > 1) pixels++;
@@ -54,22 +54,22 @@ export function countSeveral(setSizes) {
 }
 
 /**
- * A pixel's set in words: "dog", "dog, or maybe cat", "dog, or maybe cat or horse".
- * @param {string[]} names the likeliest first
+ * Return a pixel's classes as text: "dog", "dog, or maybe cat", "dog, or maybe cat or horse".
+ * @param {string[]} names most probable first
  */
 export function setInWords(names) {
   const [first, ...others] = names;
   return others.length ? first + ", or maybe " + others.join(" or ") : first;
 }
 
-/** The sentence above a photo of which most is unsure; empty for other photos. */
+/** Return the warning for a photo that is mostly unsure; "" for others. */
 export function doubtInWords(share, things) {
   if (!(share > 0.5)) return "";
   return "The model knows " + things + " things. It is unsure about most of this photo.";
 }
 
 /**
- * What the map says about one pixel.
+ * Return the label map's values at one pixel.
  * @param {object} map the decoded label map with its categories
  * @param {number} y
  * @param {number} x
@@ -89,7 +89,7 @@ export function readPixel(map, y, x, level) {
     index,
     name,
     words: setInWords(set),
-    // The highest level stands for all that rounds to it: nothing is wholly certain.
+    // The highest level includes all values that round to it, so it is shown as 254.5.
     confidence: Math.min(254.5, map.confidence[at]) / 255,
     runnerUp,
     several: size > 1,
@@ -97,17 +97,17 @@ export function readPixel(map, y, x, level) {
   };
 }
 
-/** A share in words a person reads at a glance: "<1 %", "12 %", "12.3 %". */
+/** Format a share: "<1 %", "12 %", "12.3 %". */
 export function percent(fraction, digits = 0) {
-  const least = 10 ** -digits;
+  const step = 10 ** -digits;
   const value = fraction * 100;
-  if (value > 0 && value < least) return "<" + least.toFixed(digits) + " %";
-  if (value < 100 && value > 100 - least) return ">" + (100 - least).toFixed(digits) + " %";
+  if (value > 0 && value < step) return "<" + step.toFixed(digits) + " %";
+  if (value < 100 && value > 100 - step) return ">" + (100 - step).toFixed(digits) + " %";
   return value.toFixed(digits) + " %";
 }
 
 /**
- * The result in words, what is in the photo first: "person 45 %", "cat 12 %", "background 43 %".
+ * Return the classes with shares, background last: "person 45 %", "cat 12 %", "background 43 %".
  * @param {ReturnType<typeof measureAreas>} areas
  * @param {{name: string}[]} categories 256 long
  * @param {number} background index, or -1
@@ -126,7 +126,7 @@ export function describeAreas(areas, categories, background) {
   return words;
 }
 
-/** The rows of the saved tables, with the fields and raw names of the server's own JSON. */
+/** Return the rows of the saved tables, with the fields and raw names of the server's JSON. */
 export function tableRows(areas, categories) {
   return areas.map((area) => ({
     index: area.index,
@@ -137,7 +137,7 @@ export function tableRows(areas, categories) {
   }));
 }
 
-/** A table as CSV with a header line (RFC 4180). */
+/** Return a table as CSV with a header line (RFC 4180). */
 export function toCsv(rows) {
   const fields = ["index", "name", "pixels", "fraction", "confidence"];
   const cell = (value) => {
