@@ -62,7 +62,6 @@ LONG = {
     "tests/page/http/test_server.py": 750,
     "tests/segmentation/images/test_photo.py": 550,
     "tests/segmentation/models/test_programs.py": 480,
-    "tests/deploy/test_deploy.py": 430,
 }
 """Test files that are still to be split; nothing may join them."""
 PACKAGES = ("segmentation", "viewer", "page", "deploy", "training", "benchmarks", "docs")
