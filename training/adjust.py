@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from segmentation.networks.build import build_network
 from training.checkpoint import save_changed
+from training.common import initial_weights
 from training.data.dataset import Sample, find_samples, read_mask
-from training.setup import initial_weights
 
 
 def class_frequencies(samples: Sequence[Sample], num_classes: int) -> Tensor:

@@ -22,12 +22,12 @@ from torch import Tensor, nn
 from segmentation.networks.build import build_network
 from segmentation.progress import Bar
 from training.checkpoint import load_checkpoint, save_checkpoint
+from training.common import eval_transforms, initial_weights, own_card
 from training.data.dataset import Sample
 from training.evaluate import examine, find_labelled
 from training.history import read_stages, run_stage
 from training.model_card_text import LICENSE, SOURCE, describe_model, known_failures
 from training.optim.mix import mix_weights, parse_part
-from training.setup import eval_transforms, initial_weights, own_card
 
 FOLDER = Path(__file__).parent.parent / "segmentation" / "weights"
 

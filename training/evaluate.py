@@ -23,14 +23,14 @@ from segmentation.inference.sharper import mean_logits, sharper_size
 from segmentation.networks.build import build_network
 from segmentation.progress import Bar
 from training.calibration import PixelSample
-from training.data.dataset import Sample, find_samples, read_mask
-from training.optim.metrics import OUTLINE_PIXELS, ConfusionMatrix, OutlineAccuracy
-from training.setup import (
+from training.common import (
     eval_transforms,
     initial_weights,
     pick_training_device,
     voc_categories,
 )
+from training.data.dataset import Sample, find_samples, read_mask
+from training.optim.metrics import OUTLINE_PIXELS, ConfusionMatrix, OutlineAccuracy
 
 FOCUS = ("__background__", "cat", "cow", "dog", "horse", "person", "sheep")
 """Classes that most of the project's validation photos show; their mean IoU is `miou_7`."""

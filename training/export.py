@@ -17,7 +17,7 @@ from torch.export import Dim
 
 from segmentation.errors import PixelwiseError
 from segmentation.networks.build import build_network
-from training.setup import initial_weights, own_card
+from training.common import initial_weights, own_card
 
 LEAST_SIDE, LARGEST_SIDE = 33, 8192
 EXAMPLE_SIDES = (97, 129)

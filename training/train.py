@@ -16,6 +16,13 @@ from torch import Tensor
 from segmentation.networks.build import build_network
 from segmentation.progress import Bar
 from training.checkpoint import load_checkpoint, save_checkpoint
+from training.common import (
+    eval_transforms,
+    fast_bfloat16,
+    initial_weights,
+    pick_training_device,
+    voc_categories,
+)
 from training.data.dataset import find_samples
 from training.data.pipeline import Feed
 from training.distillation.feature_hints import Hint
@@ -29,13 +36,6 @@ from training.optim.schedule import (
     weight_average,
 )
 from training.recipe import describe, make_parser
-from training.setup import (
-    eval_transforms,
-    fast_bfloat16,
-    initial_weights,
-    pick_training_device,
-    voc_categories,
-)
 from training.speed import Speed
 
 PAUSE_SECONDS = 60.0

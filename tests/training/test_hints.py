@@ -15,6 +15,7 @@ from segmentation.models.exported.program import load_program
 from segmentation.networks.build import build_network
 from training import train
 from training.checkpoint import load_checkpoint
+from training.common import own_card
 from training.data import pipeline
 from training.data.augment import Augmentation, paste_rectangles
 from training.data.dataset import find_samples
@@ -28,7 +29,6 @@ from training.distillation.feature_hints import (
 from training.distillation.maps import ask_teachers
 from training.distillation.teacher import Teacher, Teachers, load_teacher
 from training.recipe import make_parser
-from training.setup import own_card
 
 ZERO, UNIT = 128, 32
 

@@ -14,12 +14,12 @@ from helpers.shapes import make_shapes
 from segmentation.networks.build import build_network
 from training import train
 from training.checkpoint import load_checkpoint
+from training.common import own_card
 from training.data import pipeline
 from training.distillation.teacher import Teacher
 from training.history import NOT_OF_THE_RESULT, training_command
 from training.optim import mix
 from training.recipe import check, describe, make_parser
-from training.setup import own_card
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import nn
 
 from helpers.shapes import make_shapes
+from training.common import own_card
 from training.data.dataset import Sample, find_samples
 from training.distillation.known import Known, known_classes, misses_prior
 from training.distillation.maps import MapFiles, ask_teachers
@@ -25,7 +26,6 @@ from training.distillation.teacher import (
     resample,
     teacher_sides,
 )
-from training.setup import own_card
 
 CPU = torch.device("cpu")
 HALF = (0.5, 0.5, 0.5)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from training.common import IMAGENET_MEAN, IMAGENET_STD
 from training.data.augment import (
     Augmentation,
     draw_windows,
@@ -18,7 +19,6 @@ from training.data.canvases import Photos, canvas_grid, exchange, sample_labels,
 from training.data.dataset import IGNORE_INDEX
 from training.distillation.feature_hints import HINT_STRIDE, sample_hints
 from training.optim.losses import mix_targets
-from training.setup import IMAGENET_MEAN, IMAGENET_STD
 
 
 class Batch(NamedTuple):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from segmentation.progress import Bar
+from training.common import voc_categories
 from training.data.augment import Augmentation
 from training.data.canvases import load_photos
 from training.data.crops import Batch, Views
@@ -19,7 +20,6 @@ from training.distillation.maps import ask_teachers
 from training.distillation.teacher import Teachers, load_teacher
 from training.optim.losses import balance_classes
 from training.recipe import SIZE_STEP, check
-from training.setup import voc_categories
 
 CANVAS_PER_VIEW = 1.375
 """Shorter side of a kept photo by that of a view: views zoom in up to two times."""

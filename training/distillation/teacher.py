@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from training.common import fast_bfloat16
 from training.distillation.feature_hints import tap_teacher
-from training.setup import fast_bfloat16
 
 SIDE_STEP = 16
 """A photo's longer side differs from the teacher's size by a multiple of this. With 8 k + 1 or

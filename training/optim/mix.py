@@ -14,7 +14,7 @@ from pathlib import Path
 from torch import Tensor
 
 from training.checkpoint import save_changed
-from training.setup import initial_weights
+from training.common import initial_weights
 
 
 def mix_weights(states: Sequence[dict[str, Tensor]], shares: Sequence[float]) -> dict[str, Tensor]:
