@@ -164,3 +164,8 @@ def descendants() -> dict[int, str]:
     while children := {pid for pid, parent in parents.items() if parent in family} - family:
         family |= children
     return {pid: names[pid] for pid in family - {os.getpid()}}
+
+
+def descendants_cpu() -> float:
+    """Return the CPU seconds of the living processes that descend from this one (Linux)."""
+    return sum(process_cpu(pid) for pid in descendants())
