@@ -148,7 +148,7 @@ class Visitor:
         next(messages, None)
         time.sleep(float(self.rng.random()) / 2)
         messages.close()
-        return "gone"
+        return "disconnected"
 
 
 def _outcome(error: dict[str, str | None] | None) -> str:

@@ -25,7 +25,7 @@ from benchmarks.speed.engines import Engine, difference, load_engines
 from benchmarks.speed.original_script import SHORT_SIDE, article_transforms
 from benchmarks.speed.peak import Peak, count_flops, count_with_zeros
 from benchmarks.speed.speed_tables import speed_report, speed_targets
-from benchmarks.speed.timing import Clock, Work, in_turn
+from benchmarks.speed.timing import Clock, Work, alternate
 from segmentation.inference.optimized import fast_network
 from segmentation.inference.precision import has_cpu_bfloat16
 
@@ -43,7 +43,7 @@ def measure_model(
         data: the photo's file.
         runs: recorded runs of each contender.
         size: shorter side in pixels of the networks' input; see `baselines.scripts`.
-        peak: is measured again at each turn.
+        peak: is measured again in each round.
         folder: for weights and exported networks.
 
     Returns:
@@ -78,7 +78,7 @@ def measure_model(
     return {
         "sizes": sizes,
         "flops": _flops(name, sizes),
-        "times": in_turn(contenders, runs),
+        "times": alternate(contenders, runs),
         "difference": differences,
     }
 

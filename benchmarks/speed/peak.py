@@ -24,7 +24,7 @@ SHAPES = (
 class Peak:
     """The best convolution speed so far, for each precision.
 
-    It is measured again at each turn beside the networks, so that other load slows both.
+    It is measured again in each round beside the networks, so that other load slows both.
 
     Attributes:
         best: precision to (GFLOP/s, description of the convolution).

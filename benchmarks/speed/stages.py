@@ -15,7 +15,7 @@ import segmentation
 from benchmarks.report.output import Values, add_run_options, parser, positive, run
 from benchmarks.report.tables import Target, markdown, ratio
 from benchmarks.speed.baselines import enlarged_photo, our_logits, scripts
-from benchmarks.speed.timing import STAGES, Clock, in_turn, spread
+from benchmarks.speed.timing import STAGES, Clock, alternate, spread
 from segmentation.inference.postprocessing import decide
 from segmentation.inference.result import Segmentation
 from viewer.payload import build_value
@@ -55,7 +55,7 @@ def measure(options: argparse.Namespace) -> Values:
     with tempfile.TemporaryDirectory() as cache:
         contenders = scripts(ours["exact"].model.network, PRESET, ours, data)
         contenders["page"] = lambda clock: page_script(ours["default"], data, cache, clock)
-        times = in_turn(contenders, options.runs)
+        times = alternate(contenders, options.runs)
     return {
         "photo": options.photo.name,
         "size": list(size),
@@ -81,7 +81,7 @@ def stages_report(values: Values) -> str:
     height, width = values["size"]
     return (
         f"A JPEG of {width} x {height} pixels ({values['bytes'] / 1e6:.1f} MB), "
-        f"{values['runs']} runs in turn: median (minimum to maximum).\n\n"
+        f"{values['runs']} alternating runs: median (minimum to maximum).\n\n"
     ) + markdown(["ms without the network", "all", "to the article's", *STAGES], rows)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.report.output import ROOT, Values, add_run_options, parser, run
 from benchmarks.report.tables import Target, markdown, ratio
-from benchmarks.speed.timing import Clock, in_turn, spread
+from benchmarks.speed.timing import Clock, alternate, spread
 from tests.helpers.client import Client
 from tests.helpers.server import free_port, start_server
 
@@ -68,7 +68,7 @@ def measure(options: argparse.Namespace) -> Values:
             "bare": partial(measure_start, [str(bare)], None, options.photo),
             "ours": partial(measure_start, OURS, "", options.photo),
         }
-        times = in_turn(contenders, options.runs)
+        times = alternate(contenders, options.runs)
     return {"runs": options.runs, "photo": options.photo.name, "times": times}
 
 
@@ -84,7 +84,7 @@ def start_report(values: Values) -> str:
         rows.append(cells)
     header = ["seconds from the start", "first page", "to the bare", "first photo", "to the bare"]
     return (
-        f"{values['runs']} runs in turn, {values['photo']}: median (minimum to maximum).\n\n"
+        f"{values['runs']} alternating runs, {values['photo']}: median (minimum to maximum).\n\n"
         + markdown(header, rows)
     )
 

@@ -64,7 +64,7 @@ def spread(values: list[float], factor: float = 1.0) -> Spread:
     return Spread(statistics.median(scaled), min(scaled), max(scaled))
 
 
-def in_turn(contenders: Mapping[str, Work], runs: int, *, warm_ups: int = 1) -> Times:
+def alternate(contenders: Mapping[str, Work], runs: int, *, warm_ups: int = 1) -> Times:
     """Run the contenders alternately, so that other load on the machine affects all alike.
 
     Args:

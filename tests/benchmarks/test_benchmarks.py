@@ -22,7 +22,7 @@ from benchmarks.speed.engines import difference
 from benchmarks.speed.original_script import article_script, decode_segmap
 from benchmarks.speed.peak import SHAPES, count_flops, count_with_zeros
 from benchmarks.speed.speed_tables import speed_report, speed_targets
-from benchmarks.speed.timing import Clock, in_turn, spread, total
+from benchmarks.speed.timing import Clock, alternate, spread, total
 from helpers.server import ROOT, peak_mb, resident_mb
 from segmentation.palette import colorize, voc_palette
 
@@ -48,7 +48,7 @@ def test_contenders_take_turns_and_the_warm_up_is_not_kept():
 
         return once
 
-    times = in_turn({"a": work("a"), "b": work("b")}, 3)
+    times = alternate({"a": work("a"), "b": work("b")}, 3)
     assert order == ["a", "b"] * 4
     assert {key: {s: len(v) for s, v in stages.items()} for key, stages in times.items()} == {
         "a": {"first": 3, "second": 3},

@@ -23,7 +23,7 @@ def test_a_mixed_crowd_loses_nothing(app):
         "slow: asked to come back",
         "bad: refused with a message",
         "bad: asked to come back",
-        "leaves: gone",
+        "leaves: disconnected",
         "looks: seen",
     }
     assert set(tally.outcomes) <= allowed
