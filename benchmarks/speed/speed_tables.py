@@ -58,8 +58,8 @@ def speed_report(values: Values) -> str:
     return (
         f"{values['photo']}, {values['runs']} alternating runs: median (minimum to maximum); "
         "stages in ms; ratios of medians. The share of the peak is the quickest run's. It counts "
-        "no products with the zeros around the image, which are most of what an atrous convolution at "
-        "rate 36 multiplies; the usual count does, and the target uses the usual count.\n\n"
+        "no products with the zeros around the image, which are most of what an atrous convolution "
+        "at rate 36 multiplies; the usual count does, and the target uses the usual count.\n\n"
         f"Best convolution of this machine in the same run: {'; '.join(peaks)}.\n\n"
     ) + markdown(HEADER, rows)
 
