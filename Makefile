@@ -1,9 +1,11 @@
-# make run   the page, with everything it needs (options: make run ARGS="--model embedded")
-# make test  the tests, with everything they need
-# make check lint and format, as CI does
-# make serve the page with replicas of the network, on Ray Serve (deploy/README.md)
-# make test-slow the tests that take minutes of computing
-# make test-ray the tests that start a Ray of their own
+# make run        install what the page needs and start it (options: make run ARGS="--model embedded")
+# make serve      the page on Ray Serve, with replicas of the network (deploy/README.md)
+# make check      lint and format, as CI does
+# make format     fix lint and format
+# make test       install what the tests need and run them
+# make test-slow  the tests that compute for minutes
+# make test-ray   the tests that start Ray
+# make clean      delete the virtual environment
 VENV := .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
@@ -20,7 +22,7 @@ serve: $(VENV)/ray.stamp
 test-ray: $(VENV)/dev.stamp $(VENV)/ray.stamp
 	PIXELWISE_REQUIRE_RAY=1 timeout --kill-after=10 480 $(BIN)/python -m pytest -m ray $(ARGS)
 
-# A worker a processor, a file's tests with one worker: they share what it started.
+# One worker for each processor; all tests of a file run in one worker and share its fixtures.
 AT_ONCE := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test: $(VENV)/dev.stamp

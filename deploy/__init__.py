@@ -1,1 +1,1 @@
-"""The page on many machines: Ray Serve before the same `app.build_demo`."""
+"""The page on many machines: Ray Serve in front of the same `page.demo.build_demo`."""

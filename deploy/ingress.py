@@ -1,4 +1,4 @@
-"""The one process that people talk to: the page, its health and its numbers. No Ray in here."""
+"""The deployment's web application: the page, `/healthz` and `/metrics`. Independent of Ray."""
 
 import contextlib
 import time
@@ -20,59 +20,59 @@ from page.storage.temp_files import own_folder
 
 PLAIN = {"x-content-type-options": "nosniff", "cache-control": "no-store"}
 HEALTH_SECONDS = 1.0
-"""How long an answer on the health stands: who asks often gets it from memory."""
+"""Seconds for which the result of a health check is reused."""
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-class Health:
-    """Whether a replica answers.
+class HealthCheck:
+    """Checks whether a replica responds, at most once in `HEALTH_SECONDS`.
 
     Args:
-        ask: asks one, and raises where none answers.
+        ping: calls a replica, and raises if none responds.
     """
 
-    def __init__(self, ask: Callable[[], Awaitable[object]]) -> None:
-        self._ask = ask
-        self._good = False
-        self._until = 0.0
+    def __init__(self, ping: Callable[[], Awaitable[object]]) -> None:
+        self._ping = ping
+        self._healthy = False
+        self._valid_until = 0.0
 
-    async def good(self) -> bool:
-        """Ask, or remember the last answer."""
-        if time.monotonic() > self._until:
+    async def healthy(self) -> bool:
+        """Return whether a replica responds now, or responded within `HEALTH_SECONDS`."""
+        if time.monotonic() > self._valid_until:
             try:
-                await self._ask()
-                self._good = True
-            except Exception:  # whatever it was: no answer
-                self._good = False
-            self._until = time.monotonic() + HEALTH_SECONDS
-        return self._good
+                await self._ping()
+                self._healthy = True
+            except Exception:  # any failure means that no replica responds
+                self._healthy = False
+            self._valid_until = time.monotonic() + HEALTH_SECONDS
+        return self._healthy
 
 
 def build_ingress(
     settings: Settings,
     remote: RemoteModelPool,
     metrics: Metrics,
-    ask: Callable[[], Awaitable[object]],
+    ping: Callable[[], Awaitable[object]],
     count_replicas: Callable[[], Awaitable[int]],
 ) -> tuple[FastAPI, AppContext]:
-    """The application with the page in it.
+    """Build the application that contains the page.
 
-    `/healthz` and `/metrics` need no password and tell nothing of anybody; every other path goes to
-    the page, behind its guard.
+    `/healthz` and `/metrics` need no password and contain nothing about photos or people. Every
+    other path goes through the page's middleware.
 
     Args:
         settings: the deployment's.
         remote: labels the photos.
-        metrics: what `/metrics` tells.
-        ask: raises where no replica answers.
-        count_replicas: how many serve.
+        metrics: the numbers of `/metrics`.
+        ping: raises if no replica responds.
+        count_replicas: returns how many replicas serve.
 
     Returns:
-        The application, and what the page's guard knows.
+        The application, and the state of the page's middleware.
     """
     stack = contextlib.ExitStack()
     stack.enter_context(own_folder())
-    from page.demo import build_demo  # after the folder is there: components remember it
+    from page.demo import build_demo  # components read the folder when they are built
 
     set_up_logging(settings.page.log_level)
     options = replace(settings.page, model=remote.default)
@@ -87,26 +87,24 @@ def build_ingress(
             stack.close()
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    health, scheduler = Health(ask), demo.service.scheduler
+    health, scheduler = HealthCheck(ping), demo.service.scheduler
     metrics.watch(lambda: len(scheduler), lambda: scheduler.running)
     app.get("/healthz")(_healthz(health))
     app.get("/metrics")(_metrics(metrics, count_replicas))
     return app, mount(app, demo, options)
 
 
-def _healthz(health: Health) -> Callable[[], Any]:
-    async def answer() -> Response:
-        good = await health.good()
-        status = 200 if good else 503
-        text = "ok\n" if good else "no replica answers\n"
+def _healthz(health: HealthCheck) -> Callable[[], Any]:
+    async def respond() -> Response:
+        status, text = (200, "ok\n") if await health.healthy() else (503, "no replica responds\n")
         return Response(text, status, headers=PLAIN, media_type="text/plain")
 
-    return answer
+    return respond
 
 
 def _metrics(metrics: Metrics, count_replicas: Callable[[], Awaitable[int]]) -> Callable[[], Any]:
-    async def answer() -> Response:
+    async def respond() -> Response:
         metrics.replicas.set(await count_replicas())
         return Response(metrics.text(), headers=PLAIN, media_type=METRICS_TYPE)
 
-    return answer
+    return respond

@@ -1,4 +1,4 @@
-"""What travels back from a replica: a `Segmentation` as plain arrays, and who made it."""
+"""Messages from a replica to the page: results as plain arrays, errors, and available models."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,13 +14,13 @@ ARRAYS = ("class_map", "confidence", "runner_up", "set_sizes")
 
 @dataclass(frozen=True, eq=False)
 class ResultMessage:
-    """A labelled photo on its way. Ray hands arrays over without pickling their bytes.
+    """A labelled photo as arrays, which Ray passes without pickling their bytes.
 
     Attributes:
         arrays: class_map, confidence, runner_up and set_sizes, as in `Segmentation`.
         logits: (C, h, w) float32.
-        plain: its other fields.
-        card: the answering model's.
+        plain: the other fields of `Segmentation`.
+        card: of the model that labelled it.
     """
 
     arrays: tuple[np.ndarray | None, ...]
@@ -31,10 +31,10 @@ class ResultMessage:
 
 @dataclass(frozen=True)
 class ErrorMessage:
-    """What a photo came to where that is an error.
+    """The outcome of a photo that could not be labelled.
 
     Attributes:
-        error: what to raise.
+        error: the exception to raise.
     """
 
     error: Exception
@@ -42,11 +42,11 @@ class ErrorMessage:
 
 @dataclass(frozen=True)
 class ReplicaInfo:
-    """What a replica says of itself.
+    """The models of a replica and its process.
 
     Attributes:
-        models: name to card, the first choice first.
-        pid: its process.
+        models: name to card, the default first.
+        pid: its process number.
     """
 
     models: dict[str, ModelCard]
@@ -54,7 +54,7 @@ class ReplicaInfo:
 
 
 def pack(result: Segmentation, card: ModelCard) -> ResultMessage:
-    """Make a result ready to travel."""
+    """Return a result as a message."""
     return ResultMessage(
         arrays=tuple(getattr(result, name) for name in ARRAYS),
         logits=result.logits.numpy(),
@@ -63,14 +63,14 @@ def pack(result: Segmentation, card: ModelCard) -> ResultMessage:
     )
 
 
-def unpack(parcel: ResultMessage) -> Segmentation:
-    """The result again, in this process's own memory.
+def unpack(message: ResultMessage) -> Segmentation:
+    """Return the result of a message, with arrays copied into this process's memory.
 
-    The arrays that arrive lie in Ray's shared memory, and the page keeps its answers for up to an
-    hour, which would fill that.
+    The message's arrays are in Ray's shared memory, and the page caches results for up to an hour,
+    which would fill it.
     """
     arrays = {
         name: None if array is None else array.copy()
-        for name, array in zip(ARRAYS, parcel.arrays, strict=True)
+        for name, array in zip(ARRAYS, message.arrays, strict=True)
     }
-    return Segmentation(**arrays, logits=torch.from_numpy(parcel.logits.copy()), **parcel.plain)
+    return Segmentation(**arrays, logits=torch.from_numpy(message.logits.copy()), **message.plain)

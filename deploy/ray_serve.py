@@ -1,11 +1,11 @@
-"""The page on many machines: `make serve`, or `serve deploy deploy/serve.yaml` on a cluster.
+"""Serve the page on many machines: `make serve`, or `serve deploy deploy/serve.yaml` on a cluster.
 
-Two Serve applications. `networks` holds the replicas of the network, which Serve starts and stops
-by need; `page` is one thin ingress with the Gradio page. Two, because a new version of the networks
-then goes round without anybody's page being reloaded: `serve.run` restarts every deployment of the
-application that it is given.
+There are two Serve applications. `networks` holds the replicas of the network, which Serve starts
+and stops on demand; `page` is one ingress with the Gradio page. They are separate because
+`serve.run` restarts every deployment of its application: a new version of the networks then rolls
+out without reloading any visitor's page.
 
-Ray's own Gradio integration is not used: with Gradio 6 its pages answer 500.
+Ray's own Gradio integration is not used: with Gradio 6 its pages return 500.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # asks another host otherwise
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # the default sends reports to another host
 if __name__ == "__main__" and "RAY_ADDRESS" not in os.environ:
     # Ray's own processes listen on the loopback address alone; read when `ray` is imported
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
@@ -30,23 +30,26 @@ from deploy.ingress import build_ingress
 from deploy.messages import ErrorMessage, ReplicaInfo, ResultMessage
 from deploy.metrics import Metrics
 from deploy.remote_pool import RemoteModelPool
-from deploy.replica import Question, Replica
-from deploy.settings import DEFAULT_PORT, Settings, parse_settings, words_of
+from deploy.replica import PhotoRequest, Replica
+from deploy.settings import DEFAULT_PORT, Settings, arguments_from, parse_settings
 from page.http.server import SHUTDOWN_GRACE_SECONDS, is_busy, set_up_logging, wait_for_signal
 
-NETWORKS, PAGE, SEGMENTER = "networks", "page", "Segmenter"
+NETWORKS, PAGE = "networks", "page"
+SEGMENTER_DEPLOYMENT, PAGE_DEPLOYMENT = "SegmenterDeployment", "PageDeployment"
 LOST = (RayActorError, ObjectLostError, WorkerCrashedError, ReplicaUnavailableError)
 STREAMS = 4000
-"""Connections at once: an open page holds one or two, for as long as it is open."""
+"""Simultaneous connections: an open page holds one or two."""
 HEALTH_TIMEOUT = 5.0
 ROOT = Path(__file__).resolve().parent.parent
 
 log = logging.getLogger(__name__)
 
 
-@serve.deployment(name=SEGMENTER, graceful_shutdown_timeout_s=30, health_check_period_s=5)
-class Segmenter:
-    """A replica: the networks, and whoever asks within one moment put together.
+@serve.deployment(
+    name=SEGMENTER_DEPLOYMENT, graceful_shutdown_timeout_s=30, health_check_period_s=5
+)
+class SegmenterDeployment:
+    """A replica of the networks, which forms batches of simultaneous requests.
 
     Args:
         settings: the deployment's.
@@ -60,41 +63,41 @@ class Segmenter:
         self._replica = Replica(settings)
 
     def reconfigure(self, user_config: dict[str, Any]) -> None:
-        """Take `batch` and `batch_wait` without a restart."""
+        """Change `batch` and `batch_wait` without a restart."""
         self._label.set_max_batch_size(user_config["batch"])
         self._label.set_batch_wait_timeout_s(user_config["batch_wait"])
 
     async def __call__(
         self, image: Any, model: str, size: int | None
     ) -> ResultMessage | ErrorMessage:
-        """Label a photo; see `replica.Question`."""
-        return await self._label(Question(image, model, size))
+        """Label a photo; see `replica.PhotoRequest`."""
+        return await self._label(PhotoRequest(image, model, size))
 
     @serve.batch(max_batch_size=1, batch_wait_timeout_s=0)
-    async def _label(self, questions: list[Question]) -> list[ResultMessage | ErrorMessage]:
-        return await asyncio.to_thread(self._replica.label, questions)
+    async def _label(self, requests: list[PhotoRequest]) -> list[ResultMessage | ErrorMessage]:
+        return await asyncio.to_thread(self._replica.label, requests)
 
     async def about(self) -> ReplicaInfo:
-        """What there is here; also the sign of life that `/healthz` asks for."""
+        """Return the replica's models; `/healthz` uses it as a health check."""
         return self._replica.about()
 
 
 @serve.deployment(
-    name="Page",
+    name=PAGE_DEPLOYMENT,
     max_ongoing_requests=STREAMS,
     graceful_shutdown_timeout_s=10,
     health_check_period_s=5,
 )
 @serve.ingress()
-class Page:
-    """The ingress; one, because queue, state and uploads belong to a process.
+class PageDeployment:
+    """The ingress. There is one, because queue, state and uploads belong to a process.
 
     Args:
         settings: the deployment's.
     """
 
     async def __init__(self, settings: Settings) -> None:
-        handle = serve.get_deployment_handle(SEGMENTER, NETWORKS)
+        handle = serve.get_deployment_handle(SEGMENTER_DEPLOYMENT, NETWORKS)
         about = await asyncio.wait_for(_about(handle), settings.wait_loading)
         metrics = Metrics()
         remote = RemoteModelPool(
@@ -107,20 +110,20 @@ class Page:
             metrics,
         )
 
-        async def ask() -> None:
+        async def ping() -> None:
             await asyncio.wait_for(_about(handle), HEALTH_TIMEOUT)
 
-        self._app, self._site = build_ingress(settings, remote, metrics, ask, _count_replicas)
+        self._app, self._context = build_ingress(settings, remote, metrics, ping, _count_replicas)
 
     def __serve_build_asgi_app__(self) -> Any:
-        """The application; Serve asks once the constructor is done."""
+        """Return the application; Serve calls this after the constructor."""
         return self._app
 
     async def drain(self) -> None:
-        """Take no new photo, send away those who wait, and let those at work end."""
-        self._site.scheduler.close()
+        """Refuse new photos, cancel queued ones, and wait until running ones have finished."""
+        self._context.scheduler.close()
         end = time.monotonic() + SHUTDOWN_GRACE_SECONDS
-        while time.monotonic() < end and is_busy(self._site):
+        while time.monotonic() < end and is_busy(self._context):
             await asyncio.sleep(0.05)
 
 
@@ -131,12 +134,12 @@ async def _about(handle: Any) -> ReplicaInfo:
 async def _count_replicas() -> int:
     status = await asyncio.to_thread(serve.status)
     networks = status.applications.get(NETWORKS)
-    states = networks.deployments[SEGMENTER].replica_states if networks else {}
+    states = networks.deployments[SEGMENTER_DEPLOYMENT].replica_states if networks else {}
     return int(states.get("RUNNING", 0))
 
 
 def bind_networks(settings: Settings) -> serve.Application:
-    """The application of the replicas."""
+    """Return the application of the replicas."""
     actor = {"num_cpus": settings.cpus, "num_gpus": settings.gpus}
     scale = {
         "min_replicas": settings.replicas,
@@ -144,7 +147,7 @@ def bind_networks(settings: Settings) -> serve.Application:
         "initial_replicas": settings.replicas,
         "target_ongoing_requests": settings.batch,
     }
-    return Segmenter.options(
+    return SegmenterDeployment.options(
         ray_actor_options=actor,
         autoscaling_config=scale,
         max_ongoing_requests=settings.per_replica,
@@ -154,23 +157,31 @@ def bind_networks(settings: Settings) -> serve.Application:
 
 
 def bind_page(settings: Settings) -> serve.Application:
-    """The application of the page."""
+    """Return the application of the page."""
     actor = {"num_cpus": settings.page_cpus}
-    return Page.options(ray_actor_options=actor).bind(settings)
+    return PageDeployment.options(ray_actor_options=actor).bind(settings)
 
 
 def networks(args: dict[str, Any]) -> serve.Application:
-    """For `import_path: deploy.ray_serve:networks`; args are the command line's options."""
-    return bind_networks(parse_settings(words_of(args)))
+    """Return the application for `import_path: deploy.ray_serve:networks`.
+
+    Args:
+        args: the command line's options.
+    """
+    return bind_networks(parse_settings(arguments_from(args)))
 
 
 def page(args: dict[str, Any]) -> serve.Application:
-    """For `import_path: deploy.ray_serve:page`; give it the same args as `networks`."""
-    return bind_page(parse_settings(words_of(args)))
+    """Return the application for `import_path: deploy.ray_serve:page`.
+
+    Args:
+        args: the same as for `networks`.
+    """
+    return bind_page(parse_settings(arguments_from(args)))
 
 
 def start(settings: Settings, **ray_options: Any) -> str:
-    """Serve from this machine, or from the cluster that RAY_ADDRESS names.
+    """Start serving on this machine, or on the cluster that RAY_ADDRESS names.
 
     Args:
         settings: the deployment's.
@@ -192,33 +203,33 @@ def start(settings: Settings, **ray_options: Any) -> str:
 
 
 def update_networks(settings: Settings) -> None:
-    """Replace the replicas one after the other; the page stays and its photos wait at most."""
+    """Replace the replicas one at a time; the page keeps serving, and photos may wait."""
     serve.run(bind_networks(settings), name=NETWORKS, route_prefix=None)
 
 
 def stop() -> None:
-    """Let photos at work end, then end everything that `start` began."""
+    """Wait for running photos, then stop everything that `start` started."""
     try:
-        handle = serve.get_deployment_handle("Page", PAGE)
+        handle = serve.get_deployment_handle(PAGE_DEPLOYMENT, PAGE)
         handle.drain.remote().result(timeout_s=2 * SHUTDOWN_GRACE_SECONDS)
-    except Exception as error:  # it ends all the same
+    except Exception as error:  # the shutdown continues
         log.warning("the page could not be drained: %s", error)
     serve.shutdown()
     ray.shutdown()
 
 
 def main() -> None:
-    """Read the command line, serve until told to end."""
+    """Run the command line: serve until SIGINT or SIGTERM."""
     settings = parse_settings()
     set_up_logging(settings.page.log_level)
     url = start(settings)
-    print(f"The page is at {url} (health: {url}/healthz, numbers: {url}/metrics)", flush=True)
+    print(f"The page is at {url} (health: {url}/healthz, metrics: {url}/metrics)", flush=True)
     wait_for_signal()
     stop()
 
 
 if __name__ == "__main__":
-    # as `deploy.ray_serve`, so that workers find what they unpickle under that name
+    # as `deploy.ray_serve`, so that workers can unpickle its classes by that name
     from deploy import ray_serve
 
     sys.exit(ray_serve.main())

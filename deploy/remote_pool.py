@@ -1,7 +1,7 @@
-"""A model pool whose networks run on other machines; photos survive the end of one.
+"""Model pool whose networks run on other machines; it retries a photo if its replica is lost.
 
-Knows nothing of Ray: what sends a question, and which errors mean that a machine has gone, are
-handed over. Only labelling is asked for twice, which changes nothing wherever it is done.
+Independent of Ray: the function that sends a request and the errors that mean a lost replica are
+arguments. Only labelling is retried, which has no side effects.
 """
 
 import logging
@@ -20,54 +20,54 @@ from segmentation import ModelCard, Photo, PixelwiseError, Segmentation
 if TYPE_CHECKING:
     from segmentation import Segmenter
 
-GONE = "One of the machines has gone, trying another …"
-FIRST_PAUSE, MOST_PAUSE = 0.1, 5.0
+RETRYING_TEXT = "A server stopped responding. Trying another one …"
+FIRST_PAUSE, MAX_PAUSE = 0.1, 5.0
 
 log = logging.getLogger(__name__)
 
 
 class UnreachableError(PixelwiseError):
-    """No machine has answered within the time limit."""
+    """No replica responded within the time limit."""
 
 
 class Response(Protocol):
-    """An answer that is on its way; Ray's `DeploymentResponse` is one."""
+    """A pending response, such as Ray's `DeploymentResponse`."""
 
     def result(self, *, timeout_s: float | None = None) -> ResultMessage | ErrorMessage:
-        """Wait for it.
+        """Wait for the result and return it.
 
         Raises:
-            TimeoutError: it is not here yet; ask again.
+            TimeoutError: it has not arrived within `timeout_s` seconds.
         """
 
     def cancel(self) -> None:
-        """It is no longer wanted."""
+        """Cancel the request."""
 
 
-class Counts(Protocol):
-    """Is told what becomes of photos."""
+class PhotoCounter(Protocol):
+    """Counts the outcomes of photos."""
 
     def answered(self, seconds: float) -> None:
-        """One has been labelled."""
+        """Count a labelled photo and its seconds."""
 
     def failed(self) -> None:
-        """One has not."""
+        """Count a photo that could not be labelled."""
 
     def retried(self) -> None:
-        """One was sent again, because a machine had gone."""
+        """Count a photo that is sent again, because a replica was lost."""
 
 
 class RemoteModelPool:
     """All models of a deployment; see `page.service.models.model_pool.ModelPool`.
 
     Args:
-        send: sends (image, model, size) to a replica; the image is what `put` has returned.
-        put: puts an (H, W, 3) uint8 array where all machines can fetch it, once for all tries.
-        lost: errors of `Response.result` that mean that the machine has gone, or its answer.
-        models: name to card, the first choice first.
+        send: sends (image, model, size) to a replica; the image is what `put` returned.
+        put: stores an (H, W, 3) uint8 array where all machines can fetch it, once for all tries.
+        lost: errors of `Response.result` that mean that the replica or its response is lost.
+        models: name to card, the default first.
         options: the page's settings.
-        max_concurrency: how many photos may be at work at once.
-        counts: is told what becomes of photos.
+        max_concurrency: maximum number of photos that are sent at once.
+        counter: counts the outcomes.
     """
 
     in_process = False
@@ -80,48 +80,50 @@ class RemoteModelPool:
         models: dict[str, ModelCard],
         options: Options,
         max_concurrency: int,
-        counts: Counts,
+        counter: PhotoCounter,
     ) -> None:
         self.models = models
         self.max_concurrency = max_concurrency
         self.time_limit = options.time_limit
-        self._send, self._put, self._lost, self._counts = send, put, lost, counts
-        # for the classroom, which hangs hooks on a network: a copy on the page's own processor
+        self._send, self._put, self._lost, self._counter = send, put, lost, counter
+        # the classroom attaches hooks to a network, so it uses a copy on the page's CPU
         cpu = replace(options, device="cpu", precision="float32", compile=False)
         self._local = LocalModelPool(replace(cpu, model=self.default))
 
     @property
     def default(self) -> str:
-        """The model that a visitor finds chosen."""
+        """The model that is selected when the page opens."""
         return next(iter(self.models))
 
     def names(self) -> list[str]:
-        """What the replicas have, the default first."""
+        """Return the names of the replicas' models, the default first."""
         return list(self.models)
 
     def is_ready(self, name: str) -> bool:
-        """Whether the replicas have it."""
+        """Return whether the replicas have a model."""
         return name in self.models
 
     def is_loaded(self, name: str) -> bool:
-        """Always: replicas have loaded everything before they serve."""
+        """Return True: replicas load all models before they serve."""
         return True
 
     def segmenter(self, name: str, progress: Progress = NO_PROGRESS) -> "RemotePredictor":
-        """What sends photos to the replicas and tells `progress` of the way."""
+        """Return a predictor that sends photos to the replicas and reports to `progress`."""
         return RemotePredictor(self, name, progress)
 
     def network(self, name: str, progress: Progress = NO_PROGRESS) -> "Segmenter":
-        """The model in the page's own process, on its CPU, in float32."""
+        """Return the model in the page's own process, on its CPU, in float32."""
         return self._local.network(name, progress)
 
-    def ask(self, photo: Photo, model: str, size: int | None, progress: Progress) -> ResultMessage:
-        """Have a photo labelled, and asked for again where a machine goes meanwhile.
+    def label(
+        self, photo: Photo, model: str, size: int | None, progress: Progress
+    ) -> ResultMessage:
+        """Label a photo on a replica, with retries if the replica is lost.
 
         Raises:
-            UnreachableError: no machine has answered within the time limit.
+            UnreachableError: no replica responded within the time limit.
             PixelwiseError: the network failed on this photo.
-            CancelledError: nobody waits for it any more.
+            CancelledError: the visitor has left.
         """
         start = time.monotonic()
         end = start + self.time_limit
@@ -129,24 +131,24 @@ class RemoteModelPool:
         try:
             for pause in _pauses():
                 try:
-                    answer = self._wait(self._send(image, model, size), end, progress)
+                    message = self._wait(self._send(image, model, size), end, progress)
                     break
                 except Exception as error:
                     if not self._is_lost(error):
                         raise
-                    log.warning("a machine has gone: %s", type(error).__name__)
+                    log.warning("a replica was lost: %s", type(error).__name__)
                     if time.monotonic() + pause > end:
                         raise UnreachableError(self._unreachable()) from error
-                    self._counts.retried()
-                    progress(GONE, None)
+                    self._counter.retried()
+                    progress(RETRYING_TEXT, None)
                     time.sleep(pause)
-            if isinstance(answer, ErrorMessage):
-                raise answer.error
+            if isinstance(message, ErrorMessage):
+                raise message.error
         except Exception:
-            self._counts.failed()
+            self._counter.failed()
             raise
-        self._counts.answered(time.monotonic() - start)
-        return answer
+        self._counter.answered(time.monotonic() - start)
+        return message
 
     def _wait(
         self, response: Response, end: float, progress: Progress
@@ -163,25 +165,25 @@ class RemoteModelPool:
             raise
 
     def _is_lost(self, error: Exception) -> bool:
-        """Whether the machine is to blame; Ray may wrap what it says of that."""
+        """Return whether the replica was lost; Ray may wrap the error that says so."""
         return isinstance(error, self._lost) or isinstance(
             getattr(error, "cause", None), self._lost
         )
 
     def _unreachable(self) -> str:
         return (
-            f"No machine has answered within {self.time_limit:g} s. Your photo is not lost: try "
-            "again in a minute."
+            f"No server responded within {self.time_limit:g} s; your photo was not labelled. "
+            "Please try again in a minute."
         )
 
 
 class RemotePredictor:
-    """What the page takes for a `Segmenter`; see `page.service.models.model_pool.Predictor`.
+    """Predictor of one remote model; see `page.service.models.model_pool.Predictor`.
 
     Args:
-        remote: where to ask.
+        remote: the pool that sends the photos.
         name: the model.
-        progress: told where a machine has gone, and asked whether anybody still waits.
+        progress: gets a message at each retry, and cancels the request.
     """
 
     def __init__(
@@ -193,19 +195,19 @@ class RemotePredictor:
 
     @property
     def card(self) -> ModelCard:
-        """The card that came with the last answer: an update may have changed it."""
+        """The card of the last result, because an update may have changed it."""
         return self._card or self._remote.models[self.name]
 
     def predict(self, image: Photo, *, size: int | None = None) -> Segmentation:
-        """Label a photo; see `RemoteModelPool.ask` for what is raised."""
-        parcel = self._remote.ask(image, self.name, size, self._progress)
-        self._card = parcel.card
-        return unpack(parcel)
+        """Label a photo; see `RemoteModelPool.label` for the errors."""
+        message = self._remote.label(image, self.name, size, self._progress)
+        self._card = message.card
+        return unpack(message)
 
 
 def _pauses() -> Iterator[float]:
-    """Seconds to wait before each further try: doubling, up to a limit."""
+    """Yield the seconds to wait before each retry: doubling, up to a limit."""
     pause = FIRST_PAUSE
     while True:
         yield pause
-        pause = min(2 * pause, MOST_PAUSE)
+        pause = min(2 * pause, MAX_PAUSE)

@@ -1,4 +1,4 @@
-"""What a replica does: hold the networks, label what comes. Knows nothing of Ray."""
+"""A replica: it holds the networks and labels photos. Independent of Ray."""
 
 import logging
 import os
@@ -15,13 +15,13 @@ from segmentation import Photo, PixelwiseError, Segmenter, load
 log = logging.getLogger(__name__)
 
 
-class Question(NamedTuple):
+class PhotoRequest(NamedTuple):
     """A photo to label.
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
         model: one of `Settings.models`.
-        size: the shorter side that the network sees, in pixels, or None.
+        size: shorter side of the network's input in pixels; None for the model's own.
     """
 
     image: np.ndarray
@@ -30,13 +30,13 @@ class Question(NamedTuple):
 
 
 class Replica:
-    """The networks of one replica, all of them loaded and run once before the first photo.
+    """The networks of one replica, all loaded and run once before the first photo.
 
     Args:
         settings: the deployment's.
 
     Raises:
-        PixelwiseError: a model cannot be had; then this replica must not serve.
+        PixelwiseError: a model cannot be loaded, so this replica must not serve.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -53,48 +53,48 @@ class Replica:
             self.segmenters[name].warm_up()
 
     def about(self) -> ReplicaInfo:
-        """What there is here."""
+        """Return the replica's models and its process."""
         models = {name: segmenter.card for name, segmenter in self.segmenters.items()}
         return ReplicaInfo(models, os.getpid())
 
-    def label(self, questions: Sequence[Question]) -> list[ResultMessage | ErrorMessage]:
-        """Label photos, those of one model and size together.
+    def label(self, requests: Sequence[PhotoRequest]) -> list[ResultMessage | ErrorMessage]:
+        """Label photos, those of one model and size as a batch.
 
         Returns:
-            For each question its result, or the error that its visitor is to be told.
+            For each request its result, or the error to show to its visitor.
         """
         groups: dict[tuple[str, int | None], list[int]] = defaultdict(list)
-        for index, question in enumerate(questions):
-            groups[question.model, question.size].append(index)
-        answers: dict[int, ResultMessage | ErrorMessage] = {}
+        for index, request in enumerate(requests):
+            groups[request.model, request.size].append(index)
+        outcomes: dict[int, ResultMessage | ErrorMessage] = {}
         for (model, size), indices in groups.items():
-            images = [questions[index].image for index in indices]
-            answers.update(zip(indices, self._label_like(model, size, images), strict=True))
-        return [answers[index] for index in range(len(questions))]
+            images = [requests[index].image for index in indices]
+            outcomes.update(zip(indices, self._label_batch(model, size, images), strict=True))
+        return [outcomes[index] for index in range(len(requests))]
 
-    def _label_like(
+    def _label_batch(
         self, model: str, size: int | None, images: list[np.ndarray]
     ) -> list[ResultMessage | ErrorMessage]:
         segmenter = self.segmenters.get(model)
         if segmenter is None:
             known = ", ".join(self.segmenters)
-            text = f"There is no model {model[:200]!r} here any more. Choose one of: {known}."
+            text = f"Model {model[:200]!r} is no longer available. Choose one of: {known}."
             return [ErrorMessage(PixelwiseError(text))] * len(images)
         if len(images) > 1 and segmenter.supports_batching:
             try:
-                many = segmenter.predict_many([Photo(image) for image in images], size=size)
-                return [pack(result, segmenter.card) for result in many]
+                results = segmenter.predict_many([Photo(image) for image in images], size=size)
+                return [pack(result, segmenter.card) for result in results]
             except Exception as error:  # such as too little memory for all at once
-                log.warning("%d photos could not be labelled together: %s", len(images), error)
-        return [self._label_one(segmenter, image, size) for image in images]
+                log.warning("%d photos could not be labelled as a batch: %s", len(images), error)
+        return [self._label_single(segmenter, image, size) for image in images]
 
-    def _label_one(
+    def _label_single(
         self, segmenter: Segmenter, image: np.ndarray, size: int | None
     ) -> ResultMessage | ErrorMessage:
         try:
             return pack(segmenter.predict(Photo(image), size=size), segmenter.card)
         except PixelwiseError as error:
             return ErrorMessage(type(error)(str(error)))
-        except Exception as error:  # may be one that does not travel
+        except Exception as error:  # Ray may be unable to pickle it
             log.exception("a photo could not be labelled")
             return ErrorMessage(RuntimeError(f"{type(error).__name__}: {error}"))

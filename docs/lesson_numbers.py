@@ -1,9 +1,7 @@
-"""Measures what the lesson says one will see, and writes it there.
+"""Measure the numbers of docs/lesson.md and write them: `python -m docs.lesson_numbers`.
 
-Run it as `python -m docs.lesson_numbers`.
-
-Uses the functions behind the classroom's views, the embedded model and the example photos. Run it
-again whenever the embedded model changes; `--check` only says whether that is needed.
+Uses the functions of the classroom's views, the embedded model and the example photos. Run it again
+whenever the embedded model changes; `--check` only reports whether that is needed.
 """
 
 import argparse
@@ -32,47 +30,47 @@ TRUTHS = {"astronaut": 15, "chelsea": 8}
 
 
 def fingerprint() -> str:
-    """The first letters of the embedded weights' hash, as its card has it."""
+    """Return the first 12 digits of the embedded weights' hash, from their card."""
     fields = json.loads((EMBEDDED_FOLDER / "embedded.json").read_text(encoding="utf-8"))
     return str(fields.get("sha256", "unknown"))[:12]
 
 
 def percent(share: float) -> str:
-    """A share in words."""
+    """Return a share in [0, 1] as text, in per cent."""
     return f"{share * 100:.0f} %"
 
 
-def found(result: Segmentation) -> str:
-    """The classes with at least one per cent of the pixels."""
+def classes_in(result: Segmentation) -> str:
+    """Return the classes with at least one per cent of the pixels, as text."""
     return ", ".join(
-        f"{display_name(a.name)} {percent(a.fraction)}"
-        for a in result.areas()
-        if a.fraction >= 0.01
+        f"{display_name(area.name)} {percent(area.fraction)}"
+        for area in result.areas()
+        if area.fraction >= 0.01
     )
 
 
 def changed(before: Segmentation, after: Segmentation) -> float:
-    """Share of pixels whose label differs."""
+    """Return the share of pixels with different labels, in [0, 1]."""
     return metrics.changed_pixels(before.class_map, after.class_map)[1]
 
 
 def steps_and_grades(segmenter: Segmenter) -> Iterator[tuple[str, str]]:
-    """Views 1 and 8: what is found in each example, and how good that is where we know."""
+    """Views 1 and 8: the classes in each example photo, and the IoU if it has ground truth."""
     for name in PHOTOS:
         result = segmenter.predict(photo(name))
-        said = found(result)
+        text = classes_in(result)
         if name in TRUTHS:
             truth = read_indexed_png(ROOT / "examples" / "truth" / f"{name}.png")
             index = TRUTHS[name]
             mark = metrics.grade(
                 result.class_map == index, truth == index, truth == metrics.IGNORE_INDEX
             )
-            said += f"; IoU of the {display_name(result.categories[index])} {mark.iou:.2f}"
-        yield f"Labels of {name.replace('_', ' ')} (views 1, 8, 9)", said
+            text += f"; IoU of the {display_name(result.categories[index])} {mark.iou:.2f}"
+        yield f"Labels of {name.replace('_', ' ')} (views 1, 8, 9)", text
 
 
 def inner_parts(segmenter: Segmenter) -> Iterator[tuple[str, str]]:
-    """Views 3 and 5: the astronaut's labels without each branch, and without the skip."""
+    """Views 3 and 5: the astronaut's labels without each branch and without the skip."""
     network = segmenter.model.network
     plain = segmenter.predict(photo("astronaut"))
     batch = segmenter.preprocess(Image.open(photo("astronaut")).convert("RGB"))
@@ -98,7 +96,7 @@ def inner_parts(segmenter: Segmenter) -> Iterator[tuple[str, str]]:
 
 
 def sizes_and_breaks(segmenter: Segmenter) -> Iterator[tuple[str, str]]:
-    """Views 6, 7 and 9: the astronaut at five sizes, and broken in eight ways."""
+    """Views 6, 7 and 9: the astronaut at five sizes, and with eight perturbations."""
     plain = segmenter.predict(photo("astronaut"))
     shares = (
         f"{size} px {percent(changed(plain, segmenter.predict(photo('astronaut'), size=size)))}"
@@ -109,23 +107,24 @@ def sizes_and_breaks(segmenter: Segmenter) -> Iterator[tuple[str, str]]:
     table = metrics.agreement([plain.class_map, twice.class_map])
     yield "Agreement with itself at twice its size (view 7)", percent(float(table[0, 1]))
     image = np.asarray(Image.open(photo("astronaut")).convert("RGB"))
-    for one in perturbations.PERTURBATIONS.values():
-        after = segmenter.predict(one.apply(image))
+    for perturbation in perturbations.PERTURBATIONS.values():
+        after = segmenter.predict(perturbation.apply(image))
         share = metrics.changed_pixels(
             plain.class_map,
-            one.back(after.class_map, plain.class_map.shape),
-            one.valid(plain.class_map.shape),
+            perturbation.back(after.class_map, plain.class_map.shape),
+            perturbation.valid(plain.class_map.shape),
         )[1]
-        yield f"{one.title} (view 9)", f"{percent(share)} changed; now {found(after)}"
+        text = f"{percent(share)} changed; now {classes_in(after)}"
+        yield f"{perturbation.title} (view 9)", text
 
 
 def photo(name: str) -> str:
-    """An example photo's path."""
+    """Return the path of an example photo."""
     return str(ROOT / "examples" / f"{name}.jpg")
 
 
 def table() -> str:
-    """All numbers as Markdown, with the model that they are of."""
+    """Return all numbers as Markdown, with the model and the versions."""
     segmenter = segmentation.load("embedded", device="cpu")
     card = segmenter.model.card
     rows = [
@@ -133,14 +132,14 @@ def table() -> str:
         *inner_parts(segmenter),
         *sizes_and_breaks(segmenter),
     ]
-    lines = [f"| {what} | {value} |" for what, value in rows]
+    lines = [f"| {name} | {value} |" for name, value in rows]
     return "\n".join(
         [
-            f"Measured with the embedded model {fingerprint()} ({card.name}, shown {card.resize} px"
-            f") on torch {torch.__version__.split('+')[0]}, one CPU; the photo is the astronaut "
-            "where none is named.",
+            f"Measured with the embedded model {fingerprint()} ({card.name}, input {card.resize} px"
+            f") on torch {torch.__version__.split('+')[0]}, one CPU. The photo is the astronaut "
+            "unless another one is named.",
             "",
-            "| what | seen |",
+            "| measurement | value |",
             "|---|---|",
             *lines,
         ]
@@ -148,9 +147,11 @@ def table() -> str:
 
 
 def main() -> int:
-    """Read the command line; write the numbers, or say whether they are of the shipped model."""
+    """Run the command line: write the numbers, or check that they are of the embedded model."""
     parse = argparse.ArgumentParser(description="Measure the lesson's numbers and write them.")
-    parse.add_argument("--check", action="store_true", help="change nothing; 1 if they are old")
+    parse.add_argument(
+        "--check", action="store_true", help="change nothing; exit status 1 if they are old"
+    )
     options = parse.parse_args()
     text = LESSON.read_text(encoding="utf-8")
     head, _, rest = text.partition(BEGIN)

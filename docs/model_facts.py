@@ -12,7 +12,7 @@ PAGE = Path(__file__).with_name("models.md")
 
 
 def model_table() -> str:
-    """The available models with their figures and what these were measured on; Markdown."""
+    """Return a Markdown table of the models: figures, photos measured on, and sizes."""
     card = embedded_card()
     rows = [
         "| name | mIoU over 21 classes | measured on | parameters | download |",
@@ -30,7 +30,7 @@ def model_table() -> str:
 
 
 def built_in_model() -> str:
-    """The built-in model's strengths, weaknesses and calibration, a line each; Markdown."""
+    """Return a Markdown list of the built-in model's strengths, weaknesses and calibration."""
     figures = embedded_card().figures
     lines = [
         f"- {knowledge_sentence(figures)}",

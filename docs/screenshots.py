@@ -1,7 +1,6 @@
-"""Makes the pictures in the README from the running app: `python -m docs.screenshots`.
+"""Make the README's screenshots from the running app: `python -m docs.screenshots`.
 
-Needs the development requirements and a Chromium. `--model` chooses who labels the photo, `--out`
-the folder.
+Needs the development requirements and a Chromium. `--model` chooses the model, `--out` the folder.
 """
 
 import argparse
@@ -24,7 +23,7 @@ SCREENS = {
 
 
 def label(page: Page, url: str, photo: Path) -> None:
-    """Open the page, drop the photo into it, wait for its labels and pin a pixel."""
+    """Open the page, upload the photo, wait for its labels and pin a pixel."""
     page.goto(url)
     page.wait_for_selector("#photo input[type=file]", state="attached")
     page.set_input_files("#photo input[type=file]", photo)
@@ -37,8 +36,8 @@ def label(page: Page, url: str, photo: Path) -> None:
     page.wait_for_timeout(600)
 
 
-def look_through_the_microscope(page: Page) -> None:
-    """Open the classroom's third view on the labelled photo and wait for its taps."""
+def open_sampling_view(page: Page) -> None:
+    """Open the classroom's third view of the labelled photo and wait for its sampling points."""
     page.get_by_role("tab", name="Classroom").click()
     page.click(".cl-step[data-view='3']")
     frame = page.locator("#cl-picker .cl-frame")
@@ -50,7 +49,7 @@ def look_through_the_microscope(page: Page) -> None:
 
 
 def main() -> None:
-    """Read the command line and take the pictures."""
+    """Run the command line: take the screenshots."""
     parse = argparse.ArgumentParser(description=__doc__)
     parse.add_argument("--model", default="embedded")
     parse.add_argument("--photo", type=Path, default=ROOT / "examples" / "chelsea.jpg")
@@ -68,7 +67,7 @@ def main() -> None:
             page = browser.new_context(**SCREENS[name]).new_page()
             label(page, url, options.photo)
             if name == "classroom":
-                look_through_the_microscope(page)
+                open_sampling_view(page)
             page.screenshot(path=options.out / f"{name}.png", full_page=viewport["width"] < 900)
             page.context.close()
         browser.close()

@@ -1,9 +1,9 @@
 """Logit adjustment: `python -m training.adjust WEIGHTS --data DIR ... --tau 0.1 --out FILE`.
 
-A network that learnt from many pixels of background and few of tables says "background" in doubt.
-Each class's logit is raised by -tau x log of its share of the training pixels, which is a constant
-in the bias of the last convolution (post-hoc logit adjustment, Menon et al., arXiv 2007.07314;
-tau = 1 balances the classes, the mean IoU wants far less). It costs no time when labelling.
+A network trained on many background pixels and few table pixels predicts background when uncertain.
+Adjustment raises each class's logit by -tau x log of its share of the training pixels, a constant
+in the bias of the last convolution (post-hoc logit adjustment, Menon et al., arXiv 2007.07314).
+tau = 1 balances the classes; the best mean IoU needs far less. Labelling takes no longer.
 """
 
 import argparse
@@ -17,15 +17,18 @@ from torch import Tensor, nn
 
 from segmentation.networks.build import build_network
 from training.checkpoint import save_changed
+from training.common import initial_weights
 from training.data.dataset import Sample, find_samples, read_mask
-from training.setup import initial_weights
 
 
 def class_frequencies(samples: Sequence[Sample], num_classes: int) -> Tensor:
-    """Share of the labelled pixels of each class, (num_classes,) float64; photos count alike.
+    """Return each class's share of the labelled pixels, (num_classes,) float64.
+
+    Every photo has the same weight.
 
     Args:
-        samples: Photos; those without masks are left out, and the background of partly marked ones.
+        samples: Photos. Those without masks are skipped, and so is the background of photos in
+            which only one class is marked.
         num_classes: Number of classes.
 
     Raises:
@@ -47,7 +50,7 @@ def class_frequencies(samples: Sequence[Sample], num_classes: int) -> Tensor:
 
 
 def bias_key(network: nn.Module, num_classes: int) -> str:
-    """Name of the bias of the convolution that gives the logits.
+    """Return the name of the bias of the convolution that produces the logits.
 
     Raises:
         ValueError: The network ends with no such convolution.
@@ -66,33 +69,33 @@ def bias_key(network: nn.Module, num_classes: int) -> str:
 
 
 def adjust(bias: Tensor, frequencies: Tensor, tau: float) -> Tensor:
-    """A bias (C,) for adjusted logits; the background's stays as it is.
+    """Return the bias (C,) for adjusted logits; the background's is unchanged.
 
     Args:
         bias: The bias of the last convolution.
         frequencies: Share of the training pixels of each class, (C,), all above 0.
-        tau: 0 changes nothing; 1 makes classes count alike.
+        tau: 0 changes nothing; 1 balances the classes.
     """
     rarity = frequencies[0].log() - frequencies.log()
     return bias + tau * rarity.to(bias.dtype)
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The command line of `python -m training.adjust`."""
+    """Return the command line of `python -m training.adjust`."""
     parser = argparse.ArgumentParser(prog="python -m training.adjust", description=__doc__)
     add = parser.add_argument
     add("weights", help="embedded, a checkpoint or a state dict")
     add("--model", default="deeplabv3plus_resnet18", help="the network they belong to")
     add("--num-classes", type=int, default=21)
-    add("--data", type=Path, nargs="+", required=True, help="the folders it learnt from")
+    add("--data", type=Path, nargs="+", required=True, help="the folders it was trained on")
     add("--partial", nargs="*", default=[], metavar="PREFIX", help="photos with one marked class")
-    add("--tau", type=float, default=0.1, help="0: as it is; 1: classes alike")
+    add("--tau", type=float, default=0.1, help="0: no change; 1: balanced classes")
     add("--out", type=Path, required=True, help="the file to write")
     return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; returns the exit status."""
+    """Run the command line; return the exit status."""
     options = make_parser().parse_args(arguments)
     try:
         samples = [

@@ -1,7 +1,7 @@
-"""Whether a model's confidence can be believed: calibration, temperature, and prediction sets.
+"""Calibration of a model's confidence: calibration error, temperature, and prediction sets.
 
-The figures are taken from every fifth pixel of every fifth row. Neighbouring pixels say nearly
-the same, and a twenty-fifth of them fits into memory.
+The figures use every fifth pixel of every fifth row. Neighbouring pixels are nearly equal, and a
+twenty-fifth of them fits into memory.
 """
 
 import math
@@ -14,16 +14,16 @@ from torch import Tensor
 from segmentation.inference.postprocessing import set_sizes
 
 LATTICE = 5
-"""Every fifth pixel of every fifth row is taken."""
+"""Step of the sampled pixels, in both directions."""
 
 BINS = 15
 """Bins of equal width, as in Guo et al., arXiv 1706.04599."""
 
 LEVEL = 0.95
-"""How often the true class should lie in a pixel's set."""
+"""Wanted share of the pixels whose set contains the true class."""
 
 TEMPERATURES = (0.25, 4.0)
-"""Between these the best temperature is looked for."""
+"""Bounds of the search for the best temperature."""
 
 SEED = 0
 
@@ -32,7 +32,7 @@ class PixelSample:
     """Logits and true classes of pixels on a lattice over all photos.
 
     Args:
-        num_classes: Labels outside [0, num_classes) are not taken.
+        num_classes: Labels outside [0, num_classes) are ignored.
     """
 
     def __init__(self, num_classes: int) -> None:
@@ -41,7 +41,7 @@ class PixelSample:
         self._labels: list[Tensor] = []
 
     def update(self, labels: Tensor, logits: Tensor) -> None:
-        """Take one photo's pixels.
+        """Add one photo's pixels.
 
         Args:
             labels: True classes (H, W), integers.
@@ -55,10 +55,10 @@ class PixelSample:
         self._labels.append(labels[known].long().cpu())  # (n,)
 
     def figures(self) -> dict[str, Any]:
-        """Calibration of all photos and prediction sets, as plain numbers.
+        """Return the calibration and the prediction sets of all photos, as plain numbers.
 
         Returns:
-            "calibration" and "sets"; empty where no photo has a known pixel on the lattice.
+            "calibration" and "sets"; empty if no photo has a known pixel on the lattice.
         """
         if not any(len(labels) for labels in self._labels):
             return {}
@@ -70,7 +70,7 @@ class PixelSample:
         return result
 
     def _describe_sets(self) -> dict[str, Any]:
-        """A threshold drawn from a random half of the photos and checked on the other half."""
+        """Choose a threshold on a random half of the photos and check it on the other half."""
         order = torch.randperm(
             len(self._labels), generator=torch.Generator().manual_seed(SEED)
         ).tolist()
@@ -89,7 +89,7 @@ class PixelSample:
 
 
 def describe_calibration(logits: Tensor, labels: Tensor) -> dict[str, Any]:
-    """How well confidence tells accuracy.
+    """Compare confidence with accuracy.
 
     Args:
         logits: (n, C) float.
@@ -99,8 +99,8 @@ def describe_calibration(logits: Tensor, labels: Tensor) -> dict[str, Any]:
         The expected calibration error, the best temperature with the error after it, and for each
         bin that holds pixels their share, mean confidence and accuracy.
     """
-    confidence, given = logits.softmax(1).max(1)
-    right = given == labels
+    confidence, predicted = logits.softmax(1).max(1)
+    right = predicted == labels
     temperature = best_temperature(logits, labels)
     scaled = (logits / temperature).softmax(1).max(1).values
     return {
@@ -115,11 +115,11 @@ def describe_calibration(logits: Tensor, labels: Tensor) -> dict[str, Any]:
 
 
 def reliability(confidence: Tensor, right: Tensor) -> list[tuple[float, float, float]]:
-    """Share, mean confidence and accuracy of the pixels in each of `BINS` bins that holds any.
+    """Return share, mean confidence and accuracy of each of `BINS` bins that is not empty.
 
     Args:
         confidence: (n,) in [0, 1].
-        right: (n,) bool, whether the winner is the true class.
+        right: (n,) bool, whether the predicted class is the true one.
     """
     index = (confidence * BINS).long().clamp(max=BINS - 1)
     counts = torch.bincount(index, minlength=BINS).double()
@@ -130,21 +130,25 @@ def reliability(confidence: Tensor, right: Tensor) -> list[tuple[float, float, f
 
 
 def calibration_error(confidence: Tensor, right: Tensor) -> float:
-    """Expected calibration error, in [0, 1]: Naeini et al. 2015; Guo et al., arXiv 1706.04599."""
+    """Return the expected calibration error, in [0, 1].
+
+    Naeini et al. 2015; Guo et al., arXiv 1706.04599.
+    """
     return sum(
         share * abs(mean - accuracy) for share, mean, accuracy in reliability(confidence, right)
     )
 
 
 def best_temperature(logits: Tensor, labels: Tensor, steps: int = 30) -> float:
-    """What to divide the logits by for the least negative log-likelihood (arXiv 1706.04599).
+    """Return the divisor of the logits with the least negative log-likelihood (arXiv 1706.04599).
 
-    The likelihood has one optimum in the logarithm of the temperature: golden-section search.
+    The likelihood has one optimum in the logarithm of the temperature, so golden-section search
+    finds it.
 
     Args:
         logits: (n, C) float.
         labels: True classes (n,).
-        steps: Each makes the interval 0.618 times as long.
+        steps: Each multiplies the interval's length by 0.618.
     """
 
     def loss(position: float) -> float:
@@ -167,7 +171,7 @@ def best_temperature(logits: Tensor, labels: Tensor, steps: int = 30) -> float:
 
 
 def set_threshold(probabilities: Tensor, labels: Tensor, level: float = LEVEL) -> float:
-    """The probability from which a class belongs to a pixel's set.
+    """Return the probability from which a class belongs to a pixel's set.
 
     Least ambiguous sets: Sadinle, Lei, Wasserman, arXiv 1609.00451; the finite-sample quantile as
     in Angelopoulos and Bates, arXiv 2107.07511.
@@ -175,10 +179,10 @@ def set_threshold(probabilities: Tensor, labels: Tensor, level: float = LEVEL) -
     Args:
         probabilities: (n, C).
         labels: True classes (n,).
-        level: How often the true class should be in the set, in (0, 1).
+        level: Wanted share of the pixels whose set contains the true class, in (0, 1).
 
     Returns:
-        A probability in [0, 1]; 0 where there are too few pixels to promise anything.
+        A probability in [0, 1]; 0 if there are too few pixels to guarantee the level.
     """
     scores = 1 - probabilities.gather(1, labels[:, None])[:, 0]  # (n,)
     rank = math.ceil((len(scores) + 1) * level)
@@ -188,17 +192,17 @@ def set_threshold(probabilities: Tensor, labels: Tensor, level: float = LEVEL) -
 
 
 def check_sets(probabilities: Tensor, labels: Tensor, threshold: float) -> dict[str, Any]:
-    """What the sets of that threshold are worth on other pixels.
+    """Return coverage and sizes of the sets of a threshold, on other pixels.
 
-    See `segmentation/inference/postprocessing.py` for what is in a pixel's set.
+    `segmentation/inference/postprocessing.py` defines a pixel's set.
 
     Returns:
-        coverage: how often the true class is in the set; sizes: set size -> share of the pixels;
-        accuracy: of the winner, by set size.
+        coverage: share of the pixels whose set contains the true class; sizes: set size -> share of
+        the pixels; accuracy: of the predicted class, by set size.
     """
     planes = probabilities.T.numpy()  # (C, n)
     size = torch.from_numpy(set_sizes(planes, np.ones(len(labels), np.float32), threshold))
-    # a set holds the likeliest classes: the true one is inside where fewer are likelier
+    # a set has the likeliest classes, so it contains the true one if fewer classes are likelier
     true = probabilities.gather(1, labels[:, None])  # (n, 1)
     covered = (probabilities > true).sum(1) < size
     right = probabilities.argmax(1) == labels

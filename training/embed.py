@@ -1,9 +1,9 @@
-"""Make the embedded model of a training run, or of a state dict with a written history.
+"""Make the embedded model from a training run, or from a state dict with a written history.
 
 `python -m training.embed --checkpoint FILE --val DIR [DIR ...] --size N` takes the run's averaged
-weights in half precision, measures exactly those, and writes `embedded.pth`, its card
-`embedded.json`, and the card for people, `README.md`. With `--weights FILE --model NAME --history
-FILE` in place of `--checkpoint` the weights are a state dict, and the file says how they were made:
+weights in half precision, evaluates exactly those, and writes `embedded.pth`, its card
+`embedded.json`, and the card as a page, `README.md`. With `--weights FILE --model NAME --history
+FILE` in place of `--checkpoint` the weights are a state dict, and the file contains their history:
 a JSON list of stages (see `training.history`). `--mix FILE:SHARE` averages other weights in first.
 """
 
@@ -22,25 +22,25 @@ from torch import Tensor, nn
 from segmentation.networks.build import build_network
 from segmentation.progress import Bar
 from training.checkpoint import load_checkpoint, save_checkpoint
+from training.common import eval_transforms, initial_weights, own_card
 from training.data.dataset import Sample
 from training.evaluate import examine, find_labelled
 from training.history import read_stages, run_stage
 from training.model_card_text import LICENSE, SOURCE, describe_model, known_failures
 from training.optim.mix import mix_weights, parse_part
-from training.setup import eval_transforms, initial_weights, own_card
 
 FOLDER = Path(__file__).parent.parent / "segmentation" / "weights"
 
 
 @dataclass(frozen=True)
 class Weights:
-    """What is to be embedded.
+    """Weights to embed and their history.
 
     Attributes:
         network: Name of the network.
         num_classes: Its number of classes.
         state: Its state dict.
-        stages: How it came to be, from random weights on; see `training.history`.
+        stages: Its history, from random weights on; see `training.history`.
     """
 
     network: str
@@ -50,7 +50,7 @@ class Weights:
 
 
 def half_precision(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict with its floating-point tensors in half precision, contiguous."""
+    """Return a state dict with its floating-point tensors in half precision, contiguous."""
     return {
         key: (value.half() if value.is_floating_point() else value).contiguous()
         for key, value in state.items()
@@ -58,14 +58,14 @@ def half_precision(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def from_run(checkpoint: Path, folder: Path, *, history: Path | None, note: str = "") -> Weights:
-    """The averaged weights of a training run.
+    """Return the averaged weights of a training run.
 
     Args:
-        checkpoint: What `training.train` saved.
-        folder: Where the present card lies, whose history goes on if the run began with it.
-        history: File with the stages before the run; None means the present card's, where the run
-            began from the embedded weights.
-        note: What else to say of the run.
+        checkpoint: Saved by `training.train`.
+        folder: Has the present card, whose history continues if the run started from its weights.
+        history: File with the stages before the run; None means the present card's, if the run
+            started from the embedded weights.
+        note: A remark on the run.
     """
     run = load_checkpoint(checkpoint)
     recipe = run["recipe"]
@@ -84,15 +84,15 @@ def from_run(checkpoint: Path, folder: Path, *, history: Path | None, note: str 
 
 
 def from_state(weights: Path, model: str, num_classes: int, history: Path) -> Weights:
-    """The weights of a state dict whose history somebody wrote down."""
+    """Return the weights of a state dict, with the history in a file."""
     return Weights(model, num_classes, initial_weights(str(weights), model), read_stages(history))
 
 
 def mixed(weights: Weights, parts: Sequence[tuple[str, float]]) -> Weights:
-    """The weights averaged with others, and a stage more in their history.
+    """Return the weights averaged with others, with one more stage in their history.
 
     Args:
-        weights: What is left of one after the others' shares is their share.
+        weights: Their share is one minus the others' shares.
         parts: Names (embedded, a checkpoint, a state dict) and shares of the others.
 
     Raises:
@@ -124,11 +124,11 @@ def embed(
 
     Args:
         weights: What to embed.
-        val: Folders in VOC layout to measure on.
-        folder: Where the three files go.
-        size: Shorter side at which it is measured and used.
-        sharper: Sizes that are averaged with it for sharper outlines, measured too.
-        data: What the photos in `val` are, in words; the folders' names by default.
+        val: Folders in VOC layout for the evaluation.
+        folder: For the three files.
+        size: Shorter side at which it is evaluated and used.
+        sharper: Sizes that are averaged with it for sharper outlines, evaluated too.
+        data: Description of the photos in `val`; the folders' names by default.
         quiet: No progress bar.
 
     Returns:
@@ -143,11 +143,11 @@ def embed(
     save_checkpoint(file, state)
     card = own_card(weights.network, weights.num_classes, size)
 
-    name = data or " and ".join(one.name for one in val)
-    known = {"data": name, "folders": [one.name for one in val]}
+    folders = [path.name for path in val]
+    described = {"data": data or " and ".join(folders), "folders": folders}
 
     def figures(sizes: list[int]) -> dict[str, Any]:
-        return known | _measure(network, samples, card["categories"], sizes, quiet)
+        return described | _measure(network, samples, card["categories"], sizes, quiet)
 
     plain = figures([size])
     card |= {
@@ -176,11 +176,11 @@ def _measure(
     sizes: list[int],
     quiet: bool,
 ) -> dict[str, Any]:
-    """The figures of a network at one size, or averaged over several."""
+    """Return the figures of a network at one size, or averaged over several."""
     bar = Bar(f"evaluate at {' and '.join(map(str, sizes))} px", quiet=quiet)
     result = examine(
         network.eval(),
-        [eval_transforms(one) for one in sizes],
+        [eval_transforms(size) for size in sizes],
         samples,
         categories,
         device=torch.device("cpu"),
@@ -191,13 +191,13 @@ def _measure(
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The command line of `python -m training.embed`."""
+    """Return the command line of `python -m training.embed`."""
     parser = argparse.ArgumentParser(prog="python -m training.embed", description=__doc__)
     add = parser.add_argument
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--checkpoint", type=Path, help="what training.train saved")
+    source.add_argument("--checkpoint", type=Path, help="saved by training.train")
     source.add_argument("--weights", type=Path, help="a state dict (.pth)")
-    add("--model", help="with --weights: the network that they are for")
+    add("--model", help="with --weights: their network")
     add("--num-classes", type=int, default=21, help="with --weights: the network's classes")
     add("--history", type=Path, help="JSON list of the stages of training up to here")
     add(
@@ -206,20 +206,26 @@ def make_parser() -> argparse.ArgumentParser:
         type=parse_part,
         default=[],
         metavar="FILE:SHARE",
-        help="average these in: embedded:0.15 leaves 0.85 to the weights themselves",
+        help="average with these: embedded:0.15 leaves 0.85 for the weights themselves",
     )
-    add("--val", type=Path, nargs="+", required=True, help="folders in VOC layout to measure on")
-    add("--data-name", default="", help="what the photos in --val are, in words")
+    add(
+        "--val",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="folders in VOC layout for the evaluation",
+    )
+    add("--data-name", default="", help="description of the photos in --val")
     add("--size", type=int, required=True, help="shorter side at which the model is used")
     add("--sharper", type=int, nargs="*", default=[], help="sizes to average for sharper outlines")
     add("--out", type=Path, default=FOLDER, help="folder to write to")
-    add("--note", default="", help="with --checkpoint: what else to say of the run")
+    add("--note", default="", help="with --checkpoint: a remark on the run")
     add("--quiet", action="store_true", help="no progress bar")
     return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; returns the exit status."""
+    """Run the command line; return the exit status."""
     options = make_parser().parse_args(arguments)
     try:
         if options.checkpoint:

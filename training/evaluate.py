@@ -1,4 +1,4 @@
-"""Measure a model: `python -m training.evaluate --data DIR [DIR ...] --model NAME`.
+"""Evaluate a model: `python -m training.evaluate --data DIR [DIR ...] --model NAME`.
 
 Prints IoU by class, the mean over all classes, pixel accuracy, accuracy near true outlines and
 calibration; `--json` writes the figures that `training.embed` puts into a model's card.
@@ -23,14 +23,14 @@ from segmentation.inference.sharper import mean_logits, sharper_size
 from segmentation.networks.build import build_network
 from segmentation.progress import Bar
 from training.calibration import PixelSample
-from training.data.dataset import Sample, find_samples, read_mask
-from training.optim.metrics import OUTLINE_PIXELS, ConfusionMatrix, OutlineAccuracy
-from training.setup import (
+from training.common import (
     eval_transforms,
     initial_weights,
     pick_training_device,
     voc_categories,
 )
+from training.data.dataset import Sample, find_samples, read_mask
+from training.optim.metrics import OUTLINE_PIXELS, ConfusionMatrix, OutlineAccuracy
 
 FOCUS = ("__background__", "cat", "cow", "dog", "horse", "person", "sheep")
 """Classes that most of the project's validation photos show; their mean IoU is `miou_7`."""
@@ -39,10 +39,10 @@ Transforms = Callable[[Image.Image], Tensor]
 
 
 class Meter(Protocol):
-    """Collects something of each photo, beside the confusion matrix."""
+    """Collects figures of each photo, besides the confusion matrix."""
 
     def update(self, labels: Tensor, logits: Tensor) -> None:
-        """Take one photo: true classes (H, W) int64 and logits (C, H, W), on the CPU."""
+        """Add one photo: true classes (H, W) int64 and logits (C, H, W), on the CPU."""
 
 
 @torch.no_grad()
@@ -56,24 +56,24 @@ def measure(
     progress: Callable[[int, int], None] | None = None,
     meters: Sequence[Meter] = (),
 ) -> ConfusionMatrix:
-    """Label photos and compare at the ground truth's full size.
+    """Label photos and compare them with the ground truth at its full size.
 
     Args:
-        network: In eval mode; logits or a dict with "out".
+        network: In eval mode; returns logits or a dict with "out".
         transforms: Turn a photo into (3, h, w) float32; with several the network runs at each, and
             the probabilities are averaged.
-        samples: Photos; those without ground truth are left out.
+        samples: Photos; those without ground truth are skipped.
         num_classes: Number of classes.
         device: Where the network is.
         progress: Called with (done, total) after each photo.
-        meters: Shown each photo's ground truth and logits too.
+        meters: Updated with each photo's ground truth and logits.
     """
     samples = [sample for sample in samples if sample.mask is not None]
     matrix = ConfusionMatrix(num_classes)
     passes = transforms if isinstance(transforms, Sequence) else [transforms]
     for done, sample in enumerate(samples, start=1):
         with Image.open(sample.photo) as image:
-            batches = [one(image.convert("RGB"))[None].to(device) for one in passes]
+            batches = [transform(image.convert("RGB"))[None].to(device) for transform in passes]
         labels = torch.from_numpy(read_mask(sample.mask).astype(np.int64))
         outs = [network(batch) for batch in batches]
         parts = [(out["out"] if isinstance(out, dict) else out)[0].float().cpu() for out in outs]
@@ -89,11 +89,11 @@ def measure(
 
 
 def figures(matrix: ConfusionMatrix, categories: Sequence[str]) -> dict[str, Any]:
-    """What a confusion matrix says, as plain numbers rounded to four places.
+    """Return the figures of a confusion matrix, as plain numbers rounded to four places.
 
     Returns:
-        pixel_accuracy; miou, the mean over all classes, or None where the photos do not show them
-        all; miou_shown, the mean over the classes that they show; miou_7 where the categories hold
+        pixel_accuracy; miou, the mean over all classes, or None unless the photos show all;
+        miou_shown, the mean over the classes that they show; miou_7 if the categories include
         FOCUS; classes: name to IoU and number of photos.
     """
     shown = matrix.photos > 0
@@ -123,10 +123,10 @@ def examine(
     device: torch.device,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """Everything that a card says of how good a model is; arguments as for `measure`.
+    """Return all figures of a model's card; arguments as for `measure`.
 
     Returns:
-        photos, what `figures` gives, outline_accuracy, and what `PixelSample.figures` gives.
+        photos, the result of `figures`, outline_accuracy, and the result of `PixelSample.figures`.
     """
     sample = PixelSample(len(categories))
     near = OutlineAccuracy(len(categories))
@@ -155,29 +155,28 @@ def examine(
 
 
 def find_labelled(folders: Sequence[Path]) -> list[Sample]:
-    """The photos with ground truth of several folders in VOC layout.
+    """Return the photos with ground truth of several folders in VOC layout.
 
     Raises:
-        FileNotFoundError: One of them is no such folder, or holds no photo.
+        FileNotFoundError: One of them is no such folder, or has no photo.
         ValueError: One of them has no ground truth.
     """
-    found = []
+    labelled = []
     for folder in folders:
         samples = [sample for sample in find_samples(folder) if sample.mask is not None]
         if not samples:
             raise ValueError(f"{folder} has no masks in SegmentationClass to compare with")
-        found += samples
-    return found
+        labelled += samples
+    return labelled
 
 
-def load_for_measuring(
+def load_for_evaluation(
     options: argparse.Namespace, device: torch.device
 ) -> tuple[nn.Module, list[Transforms], tuple[str, ...], list[int]]:
-    """A network in eval mode, its transforms, its categories and the shorter sides it is shown.
+    """Return a network in eval mode, its transforms, its categories and its shorter sides.
 
     Raises:
-        ValueError: `--weights` without `--size`: a bare state dict does not say what size it is
-            for.
+        ValueError: `--weights` without `--size`, because a state dict does not contain its size.
     """
     if options.weights:
         if not options.size:
@@ -199,7 +198,7 @@ def load_for_measuring(
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The command line of `python -m training.evaluate`."""
+    """Return the command line of `python -m training.evaluate`."""
     parser = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__)
     add = parser.add_argument
     add(
@@ -207,19 +206,19 @@ def make_parser() -> argparse.ArgumentParser:
         type=Path,
         nargs="+",
         required=True,
-        help="folders with JPEGImages and SegmentationClass, measured as one",
+        help="folders with JPEGImages and SegmentationClass, evaluated as one",
     )
     add("--model", required=True, help="a model's name, embedded, or a .pt2")
-    add("--weights", help="measure these weights: a state dict or a training checkpoint")
+    add("--weights", help="evaluate these weights: a state dict or a training checkpoint")
     add("--num-classes", type=int, default=21, help="of the weights")
-    shown = parser.add_mutually_exclusive_group()
-    shown.add_argument(
+    sizes = parser.add_mutually_exclusive_group()
+    sizes.add_argument(
         "--size",
         type=int,
         nargs="+",
         help="shorter side of the photos, instead of the model's own; several are averaged",
     )
-    shown.add_argument("--sharper", action="store_true", help="the sizes that the card averages")
+    sizes.add_argument("--sharper", action="store_true", help="the sizes that the card averages")
     add("--json", type=Path, help="write the figures to this file too")
     add("--device", default="auto")
     add("--quiet", action="store_true", help="no progress bar")
@@ -227,7 +226,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def format_figures(result: dict[str, Any]) -> str:
-    """The figures as a table for the terminal."""
+    """Return the figures as a table for the terminal."""
     lines = [f"{'class':<22} {'IoU':>7} {'photos':>7}"]
     lines += [
         f"{name:<22} {row['iou']:7.4f} {row['photos']:7d}"
@@ -246,25 +245,25 @@ def format_figures(result: dict[str, Any]) -> str:
     within = f"(within {result.get('outline_pixels')} px of a true outline)"
     add("accuracy at outlines", result.get("outline_accuracy"), within)
     if "calibration" in result:
-        found = result["calibration"]
-        scaled = f"({found['ece_scaled']:.4f} at temperature {found['temperature']})"
-        add("calibration error", found["ece"], scaled)
+        error = result["calibration"]
+        scaled = f"({error['ece_scaled']:.4f} at temperature {error['temperature']})"
+        add("calibration error", error["ece"], scaled)
     if "sets" in result:
-        found = result["sets"]
-        several = sum(share for size, share in found["sizes"].items() if size != "1")
-        add("sets: threshold", found["threshold"], f"(for {found['level']:.0%})")
-        add("sets: coverage", found["coverage"], f"({found['photos'][1]} other photos)")
+        sets = result["sets"]
+        several = sum(share for size, share in sets["sizes"].items() if size != "1")
+        add("sets: threshold", sets["threshold"], f"(for {sets['level']:.0%})")
+        add("sets: coverage", sets["coverage"], f"({sets['photos'][1]} other photos)")
         add("sets: two or more", several, "(share of the pixels)")
     return "\n".join(lines)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; returns the exit status."""
+    """Run the command line; return the exit status."""
     options = make_parser().parse_args(arguments)
     try:
         device = pick_training_device(options.device)
         samples = find_labelled(options.data)
-        network, transforms, categories, sizes = load_for_measuring(options, device)
+        network, transforms, categories, sizes = load_for_evaluation(options, device)
         bar = Bar("evaluate", quiet=options.quiet)
         result = {
             "model": options.model,

@@ -1,8 +1,7 @@
-"""Write a model as one file: `python -m training.export --model NAME --out FILE.pt2`.
+"""Export a model as one file: `python -m training.export --model NAME --out FILE.pt2`.
 
-The file is a `torch.export` program whose batch and sides are free, with the model's card in the
-archive's extra file `model.json`: any copy of the app, and torch alone, can run it without this
-package's code.
+The file is a `torch.export` program with dynamic batch and sides, and the model's card in the
+archive's extra file `model.json`. The app, and torch alone, run it without the network's code.
 """
 
 import argparse
@@ -17,9 +16,9 @@ from torch.export import Dim
 
 from segmentation.errors import PixelwiseError
 from segmentation.networks.build import build_network
-from training.setup import initial_weights, own_card
+from training.common import initial_weights, own_card
 
-LEAST_SIDE, LARGEST_SIDE = 33, 8192
+MIN_SIDE, MAX_SIDE = 33, 8192
 EXAMPLE_SIDES = (97, 129)
 
 
@@ -27,19 +26,19 @@ def export_network(network: nn.Module, card: dict[str, Any], path: Path) -> None
     """Write a network and its card.
 
     Args:
-        network: Turns (N, 3, H, W) into {"out": logits} or logits.
+        network: Maps (N, 3, H, W) to {"out": logits} or logits.
         card: Plain values, at least name, categories, mean, std and resize.
         path: The `.pt2` file to write.
 
     Raises:
-        ValueError: The path ends on something else.
+        ValueError: The path does not end on .pt2.
     """
     if path.suffix != ".pt2":
         raise ValueError(f"{path} does not end on .pt2")
     example = torch.zeros(2, 3, *EXAMPLE_SIDES)
     sides = {
-        2: Dim("height", min=LEAST_SIDE, max=LARGEST_SIDE),
-        3: Dim("width", min=LEAST_SIDE, max=LARGEST_SIDE),
+        2: Dim("height", min=MIN_SIDE, max=MAX_SIDE),
+        3: Dim("width", min=MIN_SIDE, max=MAX_SIDE),
     }
     program = torch.export.export(
         network.cpu().eval(), (example,), dynamic_shapes=({0: Dim("batch", max=1024), **sides},)
@@ -48,7 +47,7 @@ def export_network(network: nn.Module, card: dict[str, Any], path: Path) -> None
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The command line of `python -m training.export`."""
+    """Return the command line of `python -m training.export`."""
     parser = argparse.ArgumentParser(prog="python -m training.export", description=__doc__)
     add = parser.add_argument
     add("--model", required=True, help="embedded, or a model's name")
@@ -60,7 +59,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; returns the exit status."""
+    """Run the command line; return the exit status."""
     options = make_parser().parse_args(arguments)
     try:
         if options.weights:

@@ -1,8 +1,8 @@
-"""How weights came to be: a list of stages, each one training run or one mixing of weights.
+"""History of weights: a list of stages, each a training run or an average of weights.
 
-A stage is a JSON object. "what" says in a sentence what was done; the other fields are numbers and
-names: "from" (the weights it began with), "views", "steps", "minutes", "machine", "photos" (list),
-"teachers" (list), "command", "commit", "note".
+A stage is a JSON object. "what" describes it in a sentence; the other fields are numbers and
+names: "from" (the weights it started from), "views", "steps", "minutes", "machine", "photos"
+(list), "teachers" (list), "command", "commit", "note".
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any
 PATHS = ("data", "val", "unlabelled", "prior", "teacher", "init")
 """Options of `training.train` that name files or folders."""
 
-NOT_OF_THE_RESULT = (
+WITHOUT_EFFECT = (
     "out",
     "cache",
     "quiet",
@@ -22,30 +22,30 @@ NOT_OF_THE_RESULT = (
     "eval_every",
     "eval_size",
 )
-"""Options that do not change what comes out."""
+"""Options that do not change the resulting weights."""
 
 
 def read_stages(path: Path) -> list[dict[str, Any]]:
     """Read a written history.
 
     Raises:
-        ValueError: It is no JSON list of objects that each say "what" was done.
+        ValueError: It is no JSON list of objects with a text "what".
     """
     stages = json.loads(path.read_text())
-    good = isinstance(stages, list) and all(
+    valid = isinstance(stages, list) and all(
         isinstance(stage, dict) and isinstance(stage.get("what"), str) for stage in stages
     )
-    if not good or not stages:
+    if not valid or not stages:
         raise ValueError(f'{path} is no history: a JSON list of objects, each with a text "what"')
     return stages
 
 
 def run_stage(run: dict[str, Any], note: str = "") -> dict[str, Any]:
-    """The stage of a training run.
+    """Return the stage of a training run.
 
     Args:
-        run: What `training.train` saved.
-        note: What else to say of it.
+        run: Saved by `training.train`.
+        note: A remark on it.
     """
     recipe = run["recipe"]
     teachers = f" and the probabilities of {len(as_list(recipe['teacher']))} teacher(s)"
@@ -68,17 +68,17 @@ def run_stage(run: dict[str, Any], note: str = "") -> dict[str, Any]:
 
 
 def as_list(value: Any) -> list[Any]:
-    """A value as a list: none for None, itself for a list or tuple, else a list of one."""
+    """Return a value as a list: empty for None, a list's or tuple's items, else the value alone."""
     if value is None:
         return []
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
 def training_command(recipe: dict[str, Any]) -> str:
-    """The command line that a recipe came from, with paths as another person would write them."""
+    """Return the command line of a recipe, with paths relative to the checkout."""
     words = ["python -m training.train"]
     for key, value in recipe.items():
-        if key in NOT_OF_THE_RESULT or value is None or value is False or value in ([], {}):
+        if key in WITHOUT_EFFECT or value is None or value is False or value in ([], {}):
             continue
         if key == "steps" and recipe["minutes"]:
             continue
@@ -98,13 +98,13 @@ def training_command(recipe: dict[str, Any]) -> str:
 
 
 def _relative(path: Any) -> str:
-    """A path from the folder beside the checkout, as another person would write it."""
-    head, found, tail = str(path).partition("shared/")
-    return f"../{found}{tail}" if found else head
+    """Return a path in the `shared` folder as `../shared/...`, another one unchanged."""
+    head, folder, tail = str(path).partition("shared/")
+    return f"../{folder}{tail}" if folder else head
 
 
 def commit() -> str:
-    """The checkout's commit, or nothing outside a checkout."""
+    """Return the checkout's commit, or "" outside a checkout."""
     try:
         done = subprocess.run(
             ["git", "rev-parse", "--short=12", "HEAD"],

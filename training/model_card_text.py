@@ -28,10 +28,10 @@ def known_failures(figures: dict[str, Any]) -> list[str]:
     """List the weaknesses that the figures show.
 
     Args:
-        figures: As `training.evaluate.examine` gives them, with "size".
+        figures: The result of `training.evaluate.examine`, with "size".
     """
     classes = figures["classes"]
-    found = parse_figures({"data": "photos", **figures}, tuple(classes))
+    parsed = parse_figures({"data": "photos", **figures}, tuple(classes))
     animals = [name for name in ("cat", "cow", "dog", "horse", "sheep") if name in classes]
     worst = sorted(animals, key=lambda name: classes[name]["iou"])[:2]
     failures = [
@@ -43,7 +43,7 @@ def known_failures(figures: dict[str, Any]) -> list[str]:
             + " and ".join(f"{name} (IoU {classes[name]['iou']:.2f})" for name in worst)
             + " come out worst."
         )
-    weak = hardly_knows(found)
+    weak = hardly_knows(parsed)
     if weak:
         failures.append(
             f"Hardly finds {in_words([plural_name(name) for name in weak])} (IoU below "
@@ -59,9 +59,9 @@ def known_failures(figures: dict[str, Any]) -> list[str]:
 
 
 def describe_model(card: dict[str, Any]) -> str:
-    """The card as a page of Markdown."""
+    """Return the card as a page of Markdown."""
     numbers = card["figures"]
-    found = parse_figures(numbers, tuple(card["categories"]))
+    parsed = parse_figures(numbers, tuple(card["categories"]))
     rows = "\n".join(
         f"| {name} | {row['iou']:.3f} | {row['photos']} |"
         for name, row in numbers["classes"].items()
@@ -69,7 +69,7 @@ def describe_model(card: dict[str, Any]) -> str:
     failures = "\n".join(f"- {failure}" for failure in card["known_failures"])
     megabytes = card["bytes"] / 1e6
     rule = f"IoU above {GOOD_IOU:g} or below {WEAK_IOU:g}, on at least {LEAST_PHOTOS} photos"
-    again = "python -m training.evaluate --model embedded --data " + " ".join(
+    command = "python -m training.evaluate --model embedded --data " + " ".join(
         f"../shared/photos/{name}" for name in numbers["folders"]
     )
     return f"""# The embedded model
@@ -79,10 +79,10 @@ def describe_model(card: dict[str, Any]) -> str:
 
 ## How good it is
 
-{knowledge_sentence(found)}
+{knowledge_sentence(parsed)}
 ({rule}.)
 
-On {found.measured_on} (shorter side), at the full size of the ground truth:
+On {parsed.measured_on} (shorter side), at the full size of the ground truth:
 
 | figure | value |
 |---|---|
@@ -92,9 +92,9 @@ On {found.measured_on} (shorter side), at the full size of the ground truth:
 |---|---|---|
 {rows}
 
-{_sharper(card)}To repeat these figures: `{again}`
+{_sharper(card)}To repeat these figures: `{command}`
 
-{_confidence(numbers, calibration_sentence(found))}
+{_confidence(numbers, calibration_sentence(parsed))}
 ## Known failures
 
 {failures}
@@ -148,12 +148,12 @@ def _confidence(numbers: dict[str, Any], sentence: str) -> str:
     """Return the calibration as a section; empty if it was not measured."""
     if "calibration" not in numbers:
         return ""
-    found = numbers["calibration"]
+    error = numbers["calibration"]
     lines = [
         "## How sure it is",
         "",
-        f"{sentence} The expected calibration error is {found['ece']:.3f} (15 bins); dividing the",
-        f"logits by {found['temperature']:.2f} would make it {found['ece_scaled']:.3f}.",
+        f"{sentence} The expected calibration error is {error['ece']:.3f} (15 bins); dividing the",
+        f"logits by {error['temperature']:.2f} would make it {error['ece_scaled']:.3f}.",
         "The page shows the plain softmax.",
         "",
     ]
@@ -180,14 +180,14 @@ def _sets(sets: dict[str, Any]) -> list[str]:
 
 
 def _several_accuracy(sets: dict[str, Any]) -> float:
-    """Accuracy of the pixels whose set has two classes or more."""
+    """Return the accuracy of the pixels whose set has two classes or more."""
     rows = [(share, sets["accuracy"][size]) for size, share in sets["sizes"].items() if size != "1"]
     total = sum(share for share, _ in rows)
     return sum(share * accuracy for share, accuracy in rows) / total if total else 0.0
 
 
 def _stages(stages: list[dict[str, Any]]) -> str:
-    """The history as a numbered list."""
+    """Return the history as a numbered list."""
     items = []
     for number, stage in enumerate(stages, start=1):
         facts = [f"began from {stage['from']}"] if stage.get("from") else []

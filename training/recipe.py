@@ -1,4 +1,4 @@
-"""What a training run is told: the command line and its defaults."""
+"""The recipe of a training run: its command line and the defaults."""
 
 import argparse
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from segmentation.networks.build import NETWORKS
-from training.distillation.teacher import LEAST_SIZE
+from training.distillation.teacher import MIN_SIZE
 from training.optim.optimizers import OPTIMIZERS
 from training.optim.schedule import SCHEDULES
 
@@ -16,14 +16,14 @@ SIZE_STEP = 16
 
 @dataclass(frozen=True)
 class Phase:
-    """A part of the training with its own view size, up to `until`, a share in (0, 1]."""
+    """A part of the training with its own view size; it ends at `until`, a share in (0, 1]."""
 
     size: int
     until: float
 
 
 def parse_sizes(text: str) -> tuple[Phase, ...]:
-    """Read "128" or "96:0.4,128:0.8,160": sizes, and up to which share of the training each holds.
+    """Parse "128" or "96:0.4,128:0.8,160": view sizes, and the share of the training at their end.
 
     Raises:
         argparse.ArgumentTypeError: No such list, or a size that is no multiple of 16.
@@ -47,7 +47,7 @@ def parse_sizes(text: str) -> tuple[Phase, ...]:
 
 
 def parse_boosts(text: str) -> dict[int, float]:
-    """Read "3:2,8:1.5": class index to how much more often photos that show it are drawn.
+    """Parse "3:2,8:1.5": class index to the factor of how often photos that show it are drawn.
 
     Raises:
         argparse.ArgumentTypeError: No such list.
@@ -60,19 +60,19 @@ def parse_boosts(text: str) -> dict[int, float]:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The command line of `python -m training.train`."""
+    """Return the command line of `python -m training.train`."""
     parser = argparse.ArgumentParser(
         prog="python -m training.train",
-        description="Train a segmentation network on a folder in VOC layout; run again to go on.",
+        description="Train a segmentation network on folders in VOC layout; run again to resume.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
     _add_data(add)
     _add_teachers(add)
-    add("--truth", type=float, default=0.7, help="share of ground truth where both speak")
+    add("--truth", type=float, default=0.7, help="share of ground truth in pixels that have both")
     add("--boost", type=parse_boosts, default={}, help="INDEX:FACTOR,... classes drawn more often")
     add("--rare", type=float, default=0.0, help="draw photos of rare classes more often: 0 to 1")
-    add("--balance", type=float, default=0.0, help="0: pixels alike; 1: classes alike")
+    add("--balance", type=float, default=0.0, help="0: equal pixels; 1: equal classes")
     add("--init", help="start from these weights: embedded, or a file")
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--steps", type=int, default=20_000, help="length of the training")
@@ -84,8 +84,8 @@ def make_parser() -> argparse.ArgumentParser:
         type=float,
         nargs=2,
         default=[0.8, 2.0],
-        metavar=("LEAST", "MOST"),
-        help="the photo's shorter side by a view's",
+        metavar=("MIN", "MAX"),
+        help="ratio of the photo's shorter side to the view's",
     )
     add("--turn", type=float, default=10.0, help="largest rotation of a view in degrees")
     add("--cutmix", type=float, default=0.0, help="share of views with a piece of another one")
@@ -95,10 +95,10 @@ def make_parser() -> argparse.ArgumentParser:
     add("--schedule", choices=SCHEDULES, default="cosine")
     add("--warmup", type=float, default=0.02, help="share of the training")
     add("--ema", type=float, default=0.998, help="decay of the averaged weights")
-    add("--eval-size", type=int, help="shorter side when measuring (default: 1.25 x view size)")
-    add("--eval-every", type=int, default=1500, help="steps between measurements")
+    add("--eval-size", type=int, help="shorter side in evaluations (default: 1.25 x view size)")
+    add("--eval-every", type=int, default=1500, help="steps between evaluations")
     add("--save-every", type=int, default=300, help="steps between checkpoints")
-    add("--cache", type=Path, help="folder for the teacher's opinions (default: OUT)")
+    add("--cache", type=Path, help="folder for the teachers' outputs (default: OUT)")
     add("--device", default="auto")
     add("--threads", type=int, default=0, help="CPU threads (0: torch's choice)")
     add("--seed", type=int, default=0)
@@ -107,35 +107,54 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _add_data(add: Callable[..., Any]) -> None:
-    """Options that say what photos there are."""
+    """Add the options for photos."""
     add("--data", type=Path, nargs="+", required=True, help="folders in VOC layout")
     add("--model", required=True, choices=sorted(NETWORKS), help="network to train")
     add("--out", type=Path, default=Path("runs/latest"), help="folder for checkpoint and log")
-    add("--val", type=Path, nargs="+", default=[], help="folders to measure on as training goes")
+    add(
+        "--val", type=Path, nargs="+", default=[], help="folders for evaluation during the training"
+    )
     add("--num-classes", type=int, default=21)
     add("--partial", nargs="*", default=[], metavar="PREFIX", help="photos with one marked class")
-    add("--unlabelled", type=Path, nargs="+", default=[], help="for these only teachers speak")
+    add(
+        "--unlabelled",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="photos with targets from teachers alone",
+    )
     add("--unlabelled-weight", type=float, default=0.5, help="how often they are drawn")
     add("--prior", type=Path, nargs="+", default=[], help="folders whose classes.json may be wrong")
     add("--prior-factor", type=float, default=3.0, help="how much likelier its classes become")
-    add("--canvas", type=int, help="shorter side of the kept photos (default: 1.375 x view size)")
+    add("--canvas", type=int, help="shorter side of the stored photos (default: 1.375 x view size)")
 
 
 def _add_teachers(add: Callable[..., Any]) -> None:
-    """Options about teachers."""
+    """Add the options for teachers."""
     add("--teacher", nargs="+", default=[], help="model names or .pt2, probabilities averaged")
-    add("--teacher-size", type=int, nargs="+", default=[417], help="shorter sides they look at")
-    add("--teacher-flip", action="store_true", help="they look at the mirrored photo too")
-    add("--hint", nargs="+", default=[], metavar="LAYER", help="a layer a teacher, learnt too")
-    add("--hint-weight", type=float, default=1.0, help="how much they count at the beginning")
-    add("--hint-until", type=float, default=1.0, help="share of the training that hints fade over")
+    add("--teacher-size", type=int, nargs="+", default=[417], help="shorter sides of their input")
+    add("--teacher-flip", action="store_true", help="run them on the mirrored photo too")
+    add(
+        "--hint",
+        nargs="+",
+        default=[],
+        metavar="LAYER",
+        help="one layer for each teacher, whose features are learnt",
+    )
+    add("--hint-weight", type=float, default=1.0, help="weight of hints at the beginning")
+    add(
+        "--hint-until",
+        type=float,
+        default=1.0,
+        help="share of the training at which hints have faded to 0",
+    )
 
 
 def check(options: argparse.Namespace) -> None:
-    """Refuse options that do not fit together.
+    """Check that the options fit together.
 
     Raises:
-        ValueError: What does not fit, and the remedy.
+        ValueError: They do not; the message has the remedy.
     """
     if options.hint and len(options.hint) != len(options.teacher):
         raise ValueError(
@@ -143,12 +162,12 @@ def check(options: argparse.Namespace) -> None:
             "name one layer a teacher"
         )
     if options.unlabelled and not options.teacher:
-        raise ValueError("--unlabelled needs --teacher: nothing else speaks of those photos")
-    if min(options.teacher_size) < LEAST_SIZE:
-        raise ValueError(f"--teacher-size {min(options.teacher_size)} is below {LEAST_SIZE} px")
-    least, most = options.zoom
-    if not 0 < least <= most:
-        raise ValueError(f"--zoom {least:g} {most:g}: the least first, above 0")
+        raise ValueError("--unlabelled needs --teacher: those photos have no other targets")
+    if min(options.teacher_size) < MIN_SIZE:
+        raise ValueError(f"--teacher-size {min(options.teacher_size)} is below {MIN_SIZE} px")
+    low, high = options.zoom
+    if not 0 < low <= high:
+        raise ValueError(f"--zoom {low:g} {high:g}: the smaller one first, above 0")
     if not 0 < options.hint_until <= 1:
         raise ValueError(f"--hint-until {options.hint_until:g} is no share above 0, up to 1")
     if options.prior_factor < 1:
@@ -160,7 +179,7 @@ def check(options: argparse.Namespace) -> None:
 
 
 def describe(options: argparse.Namespace) -> dict[str, Any]:
-    """The options as plain values, for the checkpoint and the model card."""
+    """Return the options as plain values, for the checkpoint and the model card."""
     plain: dict[str, Any] = {}
     for key, value in vars(options).items():
         if isinstance(value, Path):

@@ -1,15 +1,15 @@
-"""Measure how many views a second a training learns from."""
+"""Measure the speed of a training in views a second."""
 
 import time
 
 import torch
 
 WARMUP_STEPS = 10
-"""Steps of a process that its speed leaves out: kernels are chosen, memory is taken."""
+"""First steps that are not measured: they choose kernels and allocate memory."""
 
 
 class Speed:
-    """Views a second of this process: training alone, without measuring, saving and decoding."""
+    """Views a second of this process, without evaluation, saving and decoding."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -17,7 +17,7 @@ class Speed:
         self._since: float | None = None
 
     def step(self, views: int) -> None:
-        """Count a step that is done or under way."""
+        """Count a step that is done or running."""
         self.steps += 1
         if self._since is not None:
             self.views += views
@@ -25,12 +25,12 @@ class Speed:
             self.resume()
 
     def resume(self) -> None:
-        """Start the watch, unless the process is still warming up."""
+        """Start the clock, unless the process is still warming up."""
         if self.steps >= WARMUP_STEPS:
             self._since = self._now()
 
     def pause(self) -> None:
-        """Stop the watch: what follows is no training."""
+        """Stop the clock while the process does not train."""
         if self._since is not None:
             self.seconds += self._now() - self._since
             self._since = None
@@ -41,7 +41,7 @@ class Speed:
         return time.monotonic()
 
     def __str__(self) -> str:
-        """Views a second, for a person."""
+        """Return the speed as text."""
         if not self.seconds:
             return f"no speed below {WARMUP_STEPS + 1} steps"
         name = "the CPU"

@@ -1,7 +1,7 @@
 """Train a network: `python -m training.train --data DIR --model NAME`.
 
-The same command goes on after a kill, from the last checkpoint and to the same state. At its end
-it prints how many views a second it learnt from, measuring and saving left out.
+After a kill the same command resumes from the last checkpoint and ends in the same state. At its
+end it prints the views a second, without evaluation and saving.
 """
 
 import argparse
@@ -16,6 +16,13 @@ from torch import Tensor
 from segmentation.networks.build import build_network
 from segmentation.progress import Bar
 from training.checkpoint import load_checkpoint, save_checkpoint
+from training.common import (
+    eval_transforms,
+    fast_bfloat16,
+    initial_weights,
+    pick_training_device,
+    voc_categories,
+)
 from training.data.dataset import find_samples
 from training.data.pipeline import Feed
 from training.distillation.feature_hints import Hint
@@ -29,27 +36,20 @@ from training.optim.schedule import (
     weight_average,
 )
 from training.recipe import describe, make_parser
-from training.setup import (
-    eval_transforms,
-    fast_bfloat16,
-    initial_weights,
-    pick_training_device,
-    voc_categories,
-)
 from training.speed import Speed
 
 PAUSE_SECONDS = 60.0
-"""A step that took longer stood still (a stopped process, a closed laptop): no training time."""
+"""Maximum seconds that a step counts: longer ones include a stopped process or a closed laptop."""
 
 REPORT_SECONDS = 1.0
-"""How often the loss is read: reading it waits for the device."""
+"""Seconds between two readings of the loss, because reading it waits for the device."""
 
 
 class Trainer:
-    """One run: its network, optimizers, average, data and how far it is.
+    """One run: its network, optimizers, average, data and progress.
 
     Args:
-        options: What `make_parser` parsed.
+        options: Parsed by `make_parser`.
     """
 
     def __init__(self, options: argparse.Namespace) -> None:
@@ -82,7 +82,10 @@ class Trainer:
         self.val_samples = [sample for folder in options.val for sample in find_samples(folder)]
 
     def _make_hint(self, channels: int) -> Hint | None:
-        """What learns the teacher's features, with its own optimizer, or None without hints."""
+        """Return the module that learns the teachers' features, or None without hints.
+
+        Its optimizer is added to the run's.
+        """
         if not channels:
             return None
         hint = Hint(self.network, channels).to(self.device)
@@ -92,31 +95,31 @@ class Trainer:
         return hint
 
     def progress(self) -> float:
-        """Share of the training done, by steps or by the clock."""
+        """Return the completed share of the training, by steps or by the clock."""
         if self.options.minutes:
             return min(self.elapsed / (60 * self.options.minutes), 1.0)
         return min(self.step / self.options.steps, 1.0)
 
     def size(self) -> int:
-        """Side of the views at this point of the training."""
+        """Return the side of the views at this point of the training."""
         progress = self.progress()
         return next(p.size for p in self.options.size if progress < p.until or p.until == 1.0)
 
     def forward(self, batch: Tensor) -> Tensor:
-        """Logits of a batch, at the network's own stride where it can give them."""
+        """Return the logits of a batch, at the network's own stride if it has `coarse_logits`."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             coarse = getattr(self.network, "coarse_logits", None)
             return coarse(batch) if coarse else self.network(batch)["out"]
 
     def hint_weight(self) -> float:
-        """How much the hints count now: all of `--hint-weight` at first, then fading to 0."""
+        """Return the present weight of the hints: `--hint-weight` at first, fading to 0."""
         fading = 1 - self.progress() / self.options.hint_until
         return self.options.hint_weight * max(fading, 0.0) if self.hint is not None else 0.0
 
     def train_step(self) -> Tensor:
-        """Learn from one batch; returns its loss, on the device, without waiting for it."""
+        """Train on one batch; return its loss on the device, without waiting for it."""
         options = self.options
-        # What a network draws itself (dropout) is a function of the step too, as its batch is.
+        # dropout depends on the step alone, as the batch does
         torch.manual_seed(options.seed * 1_000_003 + self.step)
         stride = 4 if hasattr(self.network, "coarse_logits") else 1
         weight = self.hint_weight()
@@ -129,7 +132,7 @@ class Trainer:
         if weight > 0:
             total = loss + weight * self.hint(batch.hints, batch.hinted)
         elif self.hint is not None:
-            self.hint.forget()
+            self.hint.clear()
         total.backward()
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
@@ -144,11 +147,11 @@ class Trainer:
         return loss
 
     def eval_size(self) -> int:
-        """Shorter side of a photo when measuring."""
+        """Return the shorter side of photos during evaluation."""
         return self.options.eval_size or round(1.25 * self.size())
 
     def evaluate(self) -> dict[str, Any]:
-        """Measure the averaged weights on the validation folder."""
+        """Evaluate the averaged weights on the validation folders."""
         size = self.eval_size()
         matrix = measure(
             self.average.module,
@@ -161,10 +164,10 @@ class Trainer:
         return {"step": self.step, "samples": self.samples_seen, "size": size, **result}
 
     def run(self) -> None:
-        """Train to the end, measuring and saving on the way."""
+        """Train to the end, with evaluation and saving."""
         options = self.options
         bar = Bar("train", quiet=options.quiet)
-        torch.backends.cudnn.benchmark = True  # views have one shape for long; photos have not
+        torch.backends.cudnn.benchmark = True  # views keep one shape, photos do not
         note, last = "", time.monotonic()
         reported = last
         while self.progress() < 1.0:
@@ -185,7 +188,7 @@ class Trainer:
             if self.val_samples and (self.step % options.eval_every == 0 or finished):
                 self.speed.pause()
                 torch.backends.cudnn.benchmark = False
-                self._note_figures()
+                self._log_figures()
                 torch.backends.cudnn.benchmark = True
                 self.speed.resume()
             if self.step % options.save_every == 0 or finished:
@@ -196,8 +199,8 @@ class Trainer:
         self.speed.pause()
         print(f"{self.step} steps, {self.samples_seen} views, {self.speed}", flush=True)
 
-    def _note_figures(self) -> None:
-        """Measure, and write the log: a line for each time, whatever a killed run wrote."""
+    def _log_figures(self) -> None:
+        """Evaluate, and rewrite the log from the history, with a line for each evaluation."""
         loss = round(self.mean_loss.item(), 4)
         result = {"loss": loss, "seconds": round(self.elapsed), **self.evaluate()}
         self.history.append(result)
@@ -207,7 +210,7 @@ class Trainer:
         (self.options.out / "log.jsonl").write_text(lines)
 
     def save(self) -> None:
-        """Write the whole state, from which the same command goes on."""
+        """Write the state from which the same command resumes."""
         state = {
             "step": self.step,
             "samples_seen": self.samples_seen,
@@ -223,7 +226,7 @@ class Trainer:
         save_checkpoint(self.checkpoint, state)
 
     def _restore(self, state: dict[str, Any]) -> None:
-        """Go on from a saved state."""
+        """Load a saved state."""
         self.network.load_state_dict(state["network"])
         load_average(self.average, state["average"])
         if self.hint is not None:
@@ -239,7 +242,7 @@ class Trainer:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; returns the exit status."""
+    """Run the command line; return the exit status."""
     options = make_parser().parse_args(arguments)
     try:
         options.out.mkdir(parents=True, exist_ok=True)

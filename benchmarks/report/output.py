@@ -1,58 +1,68 @@
-"""What every command here prints and writes: a Markdown table and a JSON file."""
+"""Command line of a benchmark: its options, a Markdown table on the screen and a JSON file."""
 
 import argparse
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.report.tables import machine_line
-from benchmarks.report.targets import Target, targets_table
+from benchmarks.report.tables import Target, machine_line, targets_table
 from benchmarks.speed.timing import machine
 from segmentation.argument_types import bounded_int
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
 SHARED = Path(os.environ.get("PIXELWISE_SHARED", ROOT.parent / "shared"))
-"""Where real models and photos may lie beside the checkout."""
+"""Folder with more models and photos, if there is one."""
 RUNS = 5
+positive = bounded_int(1)
+"""A whole number from 1, for argparse."""
+Values = dict[str, Any]
+"""What a benchmark measures: plain values for JSON, "machine" among them."""
 
 
 def parser(module: str, doc: str | None) -> argparse.ArgumentParser:
-    """A command line that has `--json`, as all of them have."""
-    made = argparse.ArgumentParser(
-        prog=f"python -m benchmarks.{module}",
+    """Return a command line that has `--json`, as all benchmarks have."""
+    command = argparse.ArgumentParser(
+        prog=f"python -m {module}",
         description=doc,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.add_argument("--json", type=Path, metavar="FILE", help="also write every value here")
-    return made
+    command.add_argument("--json", type=Path, metavar="FILE", help="also write every value here")
+    return command
 
 
-positive = bounded_int(1)
-"""A whole number from 1, for argparse."""
+def add_run_options(
+    command: argparse.ArgumentParser, *, photo: str | None = None, runs: int = RUNS
+) -> argparse.ArgumentParser:
+    """Add `--runs`, and `--photo` with an example photo as its default."""
+    command.add_argument("--runs", type=positive, default=runs, help=f"default: {runs}")
+    if photo:
+        command.add_argument("--photo", type=Path, default=EXAMPLES / photo)
+    return command
 
 
-def result(**values: Any) -> dict[str, Any]:
-    """What a command measures, with the machine's facts; make it before measuring."""
-    return {"machine": machine(), **values}
-
-
-def finish(
-    values: dict[str, Any], table: str, path: Path | None, targets: Sequence[Target] = ()
-) -> None:
-    """Print the machine, the table and what was promised; write the values where wanted."""
-    print(machine_line(values["machine"]), table, sep="\n\n", flush=True)
-    if targets:
-        print(f"\n{targets_table(targets)}", flush=True)
-    if path:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(_rounded(values), indent=1) + "\n", encoding="utf-8")
+def run(
+    options: argparse.Namespace,
+    measure: Callable[[argparse.Namespace], Values],
+    report: Callable[[Values], str],
+    targets: Callable[[Values], Sequence[Target]] | None = None,
+) -> Values:
+    """Measure; print the machine, the table and the targets; write the values to `--json`."""
+    values = {"machine": machine()}  # before measuring: it includes the load
+    values |= measure(options)
+    print(machine_line(values["machine"]), report(values), sep="\n\n", flush=True)
+    if targets and (judged := targets(values)):
+        print(f"\n{targets_table(judged)}", flush=True)
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(_rounded(values), indent=1) + "\n", encoding="utf-8")
+    return values
 
 
 def _rounded(values: Any) -> Any:
-    """Times to a microsecond, shares to a millionth: more digits are noise."""
+    """Return the values with floats of six digits: microseconds, millionths."""
     if isinstance(values, dict):
         return {key: _rounded(value) for key, value in values.items()}
     if isinstance(values, list | tuple):

@@ -1,8 +1,8 @@
-"""Runs every benchmark and writes the tables of `benchmarks/README.md`: one command for all.
+"""Run every benchmark and write the tables of `benchmarks/README.md`.
 
-`python -m benchmarks` takes half an hour on two cores, and wants a machine that does nothing
-else. Each command writes its values into `benchmarks/results`; the page is made of those files, so
-`--render` alone makes it anew, and `--only` measures some again and keeps the others.
+`python -m benchmarks` takes half an hour on two cores; leave the machine idle meanwhile. Each
+benchmark writes its values into `benchmarks/results`, and the page is made of those files:
+`--render` only makes the page, `--only` measures some benchmarks again and keeps the other values.
 """
 
 import argparse
@@ -12,11 +12,9 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
-from benchmarks.report.output import ROOT
-from benchmarks.report.tables import machine_line, markdown
-from benchmarks.report.targets import Target, targets_table
+from benchmarks.report.output import ROOT, Values
+from benchmarks.report.tables import FACTS, machine_line, markdown, targets_table
 from benchmarks.server.load import load_report
 from benchmarks.server.memory import memory_report
 from benchmarks.speed.agreement import agreement_report
@@ -33,33 +31,21 @@ COMMANDS = {
     "start": "speed.start",
     "load": "server.load",
 }
-"""What is run, in this order, and its module; each takes `--json`."""
-FACTS = {
-    "processor": "processor",
-    "cores": "cores",
-    "memory_gb": "memory, GB",
-    "instructions": "instructions that torch uses",
-    "bfloat16": "multiplies bfloat16 itself",
-    "system": "system",
-    "python": "Python",
-    "torch": "torch",
-    "threads": "its threads",
-}
+"""Benchmarks in the order in which they run, and their modules; each takes `--json`."""
 
 
-def fuzz_report(values: dict[str, Any]) -> str:
-    """What `tests/helpers/fuzz_images.py` printed, in a sentence."""
+def fuzz_report(values: Values) -> str:
+    """Return what `tests/helpers/fuzz_images.py` counted, as a sentence."""
     files = values["picture"] + values["error"] + values["finding"]
+    command = "python -m tests.helpers.fuzz_images"
     return (
-        f"`python -m tests.helpers.fuzz_images --minutes {values['minutes']:g} "
-        f"--seed {values['seed']}`: "
-        f"{files:,} files, {values['picture']:,} of them pictures, {values['error']:,} an "
-        f"`ImageError`, {values['finding']:,} findings (a crash, another exception, more than 5 s, "
-        "more than 1 GB)."
+        f"`{command} --minutes {values['minutes']:g} --seed {values['seed']}`: {files:,} files, "
+        f"{values['picture']:,} of them images, {values['error']:,} an `ImageError`, "
+        f"{values['finding']:,} findings (a crash, another exception, more than 5 s or 1 GB)."
     )
 
 
-REPORTS: dict[str, Callable[[dict[str, Any]], str]] = {
+REPORTS: dict[str, Callable[[Values], str]] = {
     "speed": speed_report,
     "stages": stages_report,
     "agreement": agreement_report,
@@ -69,49 +55,42 @@ REPORTS: dict[str, Callable[[dict[str, Any]], str]] = {
     "soak": load_report,
     "fuzz": fuzz_report,
 }
-"""Name of a results file, and of a part of the page, to what it says."""
-TARGETS: dict[str, Callable[[dict[str, Any]], list[Target]]] = {
-    "speed": speed_targets,
-    "stages": stages_targets,
-    "start": start_targets,
-}
+"""Name of a results file and of a part of the page -> the function that makes the part."""
+TARGETS = {"speed": speed_targets, "stages": stages_targets, "start": start_targets}
 
 
 def run_all(names: list[str], results: Path) -> list[str]:
-    """Run commands one after another; the names of those that failed."""
+    """Run benchmarks one after another; return the names of those that failed."""
     failed = []
     for name in names:
         print(f"--- {name}", flush=True)
-        words = ["-m", f"benchmarks.{COMMANDS[name]}", "--json", str(results / f"{name}.json")]
-        if subprocess.run([sys.executable, *words], cwd=ROOT).returncode:
+        module, file = f"benchmarks.{COMMANDS[name]}", str(results / f"{name}.json")
+        if subprocess.run([sys.executable, "-m", module, "--json", file], cwd=ROOT).returncode:
             failed.append(name)
     return failed
 
 
-def read_results(folder: Path) -> dict[str, dict[str, Any]]:
-    """The values of every results file there is."""
+def read_results(folder: Path) -> dict[str, Values]:
+    """Return the values of every results file in a folder."""
     files = {name: folder / f"{name}.json" for name in REPORTS}
     return {name: json.loads(path.read_bytes()) for name, path in files.items() if path.is_file()}
 
 
-def parts(results: Mapping[str, dict[str, Any]]) -> dict[str, str]:
-    """The page's generated parts: name to Markdown."""
-    made = {
-        name: f"Not measured yet: `python -m benchmarks.{of}`." for name, of in COMMANDS.items()
-    }
-    made |= dict.fromkeys(("soak", "fuzz", "machine", "targets"), "Not measured yet.")
+def parts(results: Mapping[str, Values]) -> dict[str, str]:
+    """Return the page's generated parts: name to Markdown."""
+    made = dict.fromkeys((*REPORTS, "machine", "targets"), "Not measured yet.")
     machines = {name: values["machine"] for name, values in results.items() if "machine" in values}
     first = next(iter(machines.values()), {})
     for name, values in results.items():
         made[name] = REPORTS[name](values)
-        if name in machines:
-            made[name] += f"\n\n{_measured(machines[name], first)}"
+        if facts := machines.get(name):
+            made[name] += f"\n\nMeasured on {facts['date']}, load {facts['load']} at the start."
+            if any(facts[key] != first[key] for key in FACTS):
+                made[name] += f" Another machine: {machine_line(facts)}."
     if first:
-        made["machine"] = _facts(first)
-    targets: list[Target] = []
-    for name in (name for name in TARGETS if name in results):
-        targets += TARGETS[name](results[name])
-    if targets:
+        made["machine"] = markdown(["", ""], [[FACTS[key], first[key]] for key in FACTS])
+    measured = (TARGETS[name](results[name]) for name in TARGETS if name in results)
+    if targets := [target for several in measured for target in several]:
         met = sum(target.met for target in targets)
         made["targets"] = f"{met} of {len(targets)} met.\n\n{targets_table(targets)}"
     return made
@@ -132,20 +111,8 @@ def render(page: str, made: Mapping[str, str]) -> str:
     return page
 
 
-def _facts(facts: dict[str, Any]) -> str:
-    told = facts | {"bfloat16": "yes" if facts["bfloat16"] else "no"}
-    rows = [[title, told[key]] for key, title in FACTS.items()]
-    return markdown(["", ""], rows)
-
-
-def _measured(facts: dict[str, Any], first: dict[str, Any]) -> str:
-    if any(facts[key] != first[key] for key in FACTS):
-        return f"Measured on {machine_line(facts)}."
-    return f"Measured on {facts['date']}, load {facts['load']} at the start."
-
-
 def main() -> int:
-    """Run what is asked for and write the page; 1 where a command failed."""
+    """Run the requested benchmarks and write the page; return 1 if one failed."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,
@@ -163,5 +130,5 @@ def main() -> int:
     page = render(options.page.read_text(encoding="utf-8"), made)
     options.page.write_text(page, encoding="utf-8")
     if failed:
-        print(f"failed, their old values kept: {', '.join(failed)}", file=sys.stderr)
+        print(f"failed, old values kept: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0

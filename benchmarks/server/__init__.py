@@ -1,1 +1,1 @@
-"""What the page costs while many use it: memory, load, cost of an answer, a photo's way."""
+"""Memory, load and CPU cost of the page under many requests."""

@@ -1,120 +1,83 @@
-"""What Ray Serve adds to an answer: `python -m benchmarks.server.cost_ray` (the `ray` extra).
+"""Cost that Ray Serve adds to a photo: `python -m benchmarks.server.cost_ray` (the `ray` extra).
 
-Starts the page with one replica of the built-in model on a Ray of this machine, asks as a browser
-asks, and tells the CPU seconds of each process a photo: the ingress, the replica, Ray's proxy and
-the rest of Ray; and their memory.
+Starts the page with one replica of the built-in model on a Ray of this machine and sends requests
+like a browser's. Prints the CPU seconds a photo and the memory of each process: the ingress, the
+replica, Ray's proxy and the rest of Ray.
 """
 
 import argparse
-import os
-import sys
 import time
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
-from benchmarks.report.output import finish, parser, positive, result
+from benchmarks.report.output import Values, add_run_options, parser, run
 from benchmarks.report.tables import markdown
-from benchmarks.server.cost import EMBEDDED, PHOTO, SIZES, Browser, own_photo, process_cpu
-from benchmarks.server.memory_usage import resident_mb
+from benchmarks.server.cost import EMBEDDED, PHOTO, SIZES, Browser
 from benchmarks.speed.baselines import enlarged_photo
+from tests.helpers.client import other_file
+from tests.helpers.server import descendants, free_port, process_cpu, resident_mb
 
-PARTS = ("ingress", "replica", "proxy", "rest of Ray")
-
-
-def descendants() -> dict[int, str]:
-    """Processes that descend from this one, and what they call themselves."""
-    parents, names = {}, {}
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            parents[int(path.name)] = int((path / "stat").read_text().rpartition(")")[2].split()[1])
-            names[int(path.name)] = (path / "cmdline").read_text().replace("\0", " ")
-        except OSError:  # it has just ended
-            continue
-    ours = {}
-    for pid in parents:
-        one = pid
-        while one in parents and one != os.getpid():
-            one = parents[one]
-        if one == os.getpid() and pid != one:
-            ours[pid] = names.get(pid, "")
-    return ours
+REST = "rest of Ray"
+PARTS = {"ServeReplica:page": "ingress", "ServeReplica:networks": "replica", "ProxyActor": "proxy"}
+"""What a process's command line contains -> its part."""
 
 
-def part_of(name: str) -> str:
-    """Which of `PARTS` a process is."""
-    if "ServeReplica:page" in name:
-        return "ingress"
-    if "ServeReplica:networks" in name:
-        return "replica"
-    return "proxy" if "ProxyActor" in name else "rest of Ray"
-
-
-def by_part(count: Any) -> dict[str, float]:
-    """A number of each process, added up by part."""
-    sums = dict.fromkeys(PARTS, 0.0)
+def by_part(count: Callable[[int], float]) -> dict[str, float]:
+    """Return the sum over the processes of each part."""
+    sums = dict.fromkeys((*PARTS.values(), REST), 0.0)
     for pid, name in descendants().items():
+        part = next((PARTS[mark] for mark in PARTS if mark in name), REST)
         try:
-            sums[part_of(name)] += count(pid)
-        except OSError:
+            sums[part] += count(pid)
+        except OSError:  # it has just ended
             continue
     return sums
 
 
-def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """CPU seconds and megabytes by part."""
+def measure(options: argparse.Namespace) -> Values:
+    """Return CPU seconds and megabytes by part."""
     from deploy import ray_serve
     from deploy.settings import parse_settings
-    from tests.helpers.server import free_port
 
-    words = ["--model", EMBEDDED, "--device", "cpu", "--port", str(free_port())]
-    settings = parse_settings([*words, "--max-replicas", "1", "--cpus", "1", "--page-cpus", "0.5"])
-    values = result(photo=options.photo.name, runs=options.runs)
-    values["answers"], rng = {}, np.random.default_rng(0)
+    arguments = ["--model", EMBEDDED, "--device", "cpu", "--port", str(free_port())]
+    arguments += ["--max-replicas", "1", "--cpus", "1", "--page-cpus", "0.5"]
+    settings, rng = parse_settings(arguments), np.random.default_rng(0)
+    values: Values = {"photo": options.photo.name, "runs": options.runs, "answers": {}}
     try:
-        url = ray_serve.start(settings, num_cpus=2, object_store_memory=400 * 2**20)
-        browser = Browser(url)
+        browser = Browser(ray_serve.start(settings, num_cpus=2, object_store_memory=400 * 2**20))
         for size, shape in SIZES.items():
             data = enlarged_photo(options.photo, shape)
-            browser.label(browser.upload(own_photo(data, rng)))
+            browser.label(browser.upload(other_file(data, rng)))
             before, start = by_part(process_cpu), time.perf_counter()
             for _ in range(options.runs):
-                browser.label(browser.upload(own_photo(data, rng)))
-            seconds = time.perf_counter() - start
+                browser.label(browser.upload(other_file(data, rng)))
+            seconds = (time.perf_counter() - start) / options.runs
             after = by_part(process_cpu)
-            cpu = {part: (after[part] - before[part]) / options.runs for part in PARTS}
-            values["answers"][size] = {"cpu": cpu, "seconds": seconds / options.runs}
+            cpu = {part: (after[part] - before[part]) / options.runs for part in after}
+            values["answers"][size] = {"cpu": cpu, "seconds": seconds}
         values["memory_mb"] = by_part(resident_mb)
     finally:
         ray_serve.stop()
     return values
 
 
-def cost_ray_report(values: dict[str, Any]) -> str:
-    """The table as Markdown."""
-    answers, memory = values["answers"], values["memory_mb"]
+def cost_ray_report(values: Values) -> str:
+    """Return the table as Markdown."""
+    costs = [values["answers"][size] for size in SIZES]
     rows = [
-        [
-            part,
-            *(f"{answers[size]['cpu'][part]:.3f}" for size in SIZES),
-            f"{memory[part]:.0f}",
-        ]
-        for part in PARTS
+        [part, *(f"{cost['cpu'][part]:.3f}" for cost in costs), f"{memory:.0f}"]
+        for part, memory in values["memory_mb"].items()
     ]
-    rows.append(["seconds, one at a time", *(f"{answers[s]['seconds']:.2f}" for s in SIZES), ""])
-    return markdown(["CPU seconds an answer", *SIZES, "MB resident"], rows)
+    rows.append(["seconds, one at a time", *(f"{cost['seconds']:.2f}" for cost in costs), ""])
+    return markdown(["CPU seconds a photo", *SIZES, "MB resident"], rows)
 
 
 def main() -> None:
-    """Read the command line, measure and print."""
-    command = parser("server.cost_ray", __doc__)
-    command.add_argument("--runs", type=positive, default=10)
-    command.add_argument("--photo", type=Path, default=PHOTO)
-    options = command.parse_args()
-    values = measure(options)
-    finish(values, cost_ray_report(values), options.json)
+    """Run the command line."""
+    command = add_run_options(parser("benchmarks.server.cost_ray", __doc__), photo=PHOTO, runs=10)
+    run(command.parse_args(), measure, cost_ray_report)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,4 +1,4 @@
-"""The visitors of `benchmarks.server.load`: what they ask for, and what became of it."""
+"""The visitors of `benchmarks.server.load`: their requests and the outcomes."""
 
 import io
 import itertools
@@ -8,29 +8,31 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import httpx
 import numpy as np
 from PIL import Image
 
 from benchmarks.report.output import EXAMPLES
+from tests.helpers.client import Client, other_file
 
-API = "/gradio_api"
-SIDES = (240, 480, 800, 1200, 2000, 4000)
-"""Longer sides of the photos; 4000 makes 12 megapixels of a 4:3 photo."""
-SHARES = (0.2, 0.25, 0.25, 0.2, 0.08, 0.02)
+SHARES = {240: 0.2, 480: 0.25, 800: 0.25, 1200: 0.2, 2000: 0.08, 4000: 0.02}
+"""Longer side of a photo -> its share; 4000 makes 12 megapixels of a 4:3 photo."""
+MIX = {"good": 0.66, "bad": 0.14, "leaves": 0.08, "slow": 0.06, "looks": 0.06}
+"""Kind of visitor -> its share."""
+PHOTOS = 4
 WAIT_SECONDS = 180.0
+REFUSED = "refused with a message"
 
 
 @dataclass
 class Tally:
-    """What became of the requests.
+    """Counts of the outcomes.
 
     Attributes:
-        outcomes: how many of each kind of visitor met with what.
-        seconds: how long each photo took that was labelled, from the upload to the answer.
-        statuses: the HTTP statuses of all answers.
+        outcomes: "kind of visitor: outcome" -> number of requests.
+        seconds: of each labelled photo, from the upload to the result.
+        statuses: the HTTP statuses of all responses.
         memory: (seconds since the start, resident megabytes) of the app.
     """
 
@@ -47,12 +49,17 @@ class Tally:
             if outcome == "labelled":
                 self.seconds.append(seconds)
 
+    def count_response(self, response: httpx.Response) -> None:
+        """Count one response by its status."""
+        with self.lock:
+            self.statuses[response.status_code] += 1
+
 
 def photos(largest: int) -> list[bytes]:
-    """JPEGs of all `SIDES` up to the largest, made of the example photos."""
+    """Return JPEGs of the example photos, in all sizes up to the largest longer side."""
     files = []
-    sides = [side for side in SIDES if side <= largest]
-    for path, side in itertools.product(sorted(EXAMPLES.glob("*.jpg"))[:4], sides):
+    sides = [side for side in SHARES if side <= largest]
+    for path, side in itertools.product(sorted(EXAMPLES.glob("*.jpg"))[:PHOTOS], sides):
         image = Image.open(path).convert("RGB")
         scale = side / max(image.size)
         image = image.resize((round(image.width * scale), round(image.height * scale)))
@@ -63,10 +70,9 @@ def photos(largest: int) -> list[bytes]:
 
 
 def bad_files(good: list[bytes], rng: np.random.Generator) -> list[bytes]:
-    """Files that are no pictures, or broken ones."""
-    claims = Image.new("L", (2, 2))
+    """Return files that are no images, or broken ones, or claim 60,000 x 60,000 pixels."""
     file = io.BytesIO()
-    claims.save(file, "BMP")
+    Image.new("L", (2, 2)).save(file, "BMP")
     bomb = bytearray(file.getvalue())
     bomb[18:26] = np.array([60_000, 60_000], "<i4").tobytes()
     noise = rng.integers(0, 256, 100_000, np.uint8).tobytes()
@@ -75,53 +81,43 @@ def bad_files(good: list[bytes], rng: np.random.Generator) -> list[bytes]:
 
 
 class Visitor:
-    """One of the crowd; asks one thing after another."""
+    """A client that makes one random request after another."""
 
-    def __init__(self, url: str, tally: Tally, seed: int, mix: dict[str, float]) -> None:
-        self.http = httpx.Client(base_url=url, timeout=WAIT_SECONDS, trust_env=False)
-        self.http.event_hooks = {"response": [self._count]}
+    def __init__(self, url: str, tally: Tally, seed: int) -> None:
+        self.client = Client(url)
+        self.client.http.event_hooks["response"] = [tally.count_response]
         self.tally = tally
         self.rng = np.random.default_rng(seed)
-        self.mix = mix
-
-    def _count(self, response: httpx.Response) -> None:
-        with self.tally.lock:
-            self.tally.statuses[response.status_code] += 1
 
     def ask(self, good: list[bytes], bad: list[bytes]) -> None:
-        """Do one thing at random and count what came of it."""
-        kind = str(self.rng.choice(list(self.mix), p=list(self.mix.values())))
+        """Make one random request and count its outcome."""
+        kind = str(self.rng.choice(list(MIX), p=list(MIX.values())))
         start = time.perf_counter()
         try:
             if kind == "looks":
-                outcome = "seen" if self.http.get("/").status_code == 200 else "refused"
+                outcome = "seen" if self.client.http.get("/").is_success else "refused"
             elif kind == "leaves":
                 outcome = self._leave(self._choose(good))
+            elif kind == "bad":
+                outcome = self._label(bad[int(self.rng.integers(len(bad)))])
             else:
-                data = self._choose(good)
-                if kind == "bad":
-                    data = bad[int(self.rng.integers(len(bad)))]
-                outcome = self._label(data, slow=kind == "slow")
-                if kind != "bad" and outcome.startswith("told"):
-                    outcome = "failed"  # there is nothing wrong with this one
+                outcome = self._label(self._choose(good), slow=kind == "slow")
+                if outcome == REFUSED:  # nothing is wrong with this photo
+                    outcome = "failed"
         except httpx.HTTPError as error:
             outcome = f"lost ({type(error).__name__})"
         self.tally.add(kind, outcome, time.perf_counter() - start)
 
     def _choose(self, good: list[bytes]) -> bytes:
-        sizes = len(good) // 4
-        shares = np.array(SHARES[:sizes]) / sum(SHARES[:sizes])
-        return good[int(self.rng.integers(4)) * sizes + int(self.rng.choice(sizes, p=shares))]
+        sizes = len(good) // PHOTOS
+        shares = np.array(list(SHARES.values())[:sizes])
+        size = int(self.rng.choice(sizes, p=shares / shares.sum()))
+        return good[int(self.rng.integers(PHOTOS)) * sizes + size]
 
     def _upload(self, data: bytes, *, slow: bool = False) -> str | None:
-        # a photo of one's own: equal ones would be answered from memory
-        data += self.rng.integers(0, 256, 8, np.uint8).tobytes() if data else b""
-        content: Any = _multipart(data)
-        if slow:
-            content = self._slowly(content)
-        headers = {"Content-Type": "multipart/form-data; boundary=frontier"}
-        answer = self.http.post(f"{API}/upload", content=content, headers=headers)
-        return answer.json()[0] if answer.status_code == 200 else None
+        data = other_file(data, self.rng) if data else b""
+        response = self.client.post_upload(data, pieces=self._slowly if slow else None)
+        return response.json()[0] if response.status_code == 200 else None
 
     def _slowly(self, data: bytes) -> Iterator[bytes]:
         size = len(data) // 8 + 1
@@ -129,58 +125,40 @@ class Visitor:
             yield data[at : at + size]
             time.sleep(float(self.rng.random()) / 2)
 
-    def _label(self, data: bytes, *, slow: bool) -> str:
+    def _label(self, data: bytes, *, slow: bool = False) -> str:
         path = self._upload(data, slow=slow)
-        if path is None:  # asked to come back
+        if path is None:
             time.sleep(1)
             return "upload asked to come back"
-        file = {"path": path, "meta": {"_type": "gradio.FileData"}}
-        answer = self.http.post(f"{API}/call/segment", json={"data": [file, ""]})
-        if answer.status_code != 200:
-            return f"refused ({answer.status_code})"
-        return self._read(f"{API}/call/segment/{answer.json()['event_id']}")
-
-    def _read(self, url: str) -> str:
-        kind = ""
-        with self.http.stream("GET", url) as stream:
-            for line in stream.iter_lines():
-                if line.startswith("event: "):
-                    kind = line.removeprefix("event: ")
-                elif kind == "complete":
-                    return "labelled"
-                elif kind == "error":
-                    return self._sentence(json.loads(line.removeprefix("data: ")))
-        return "lost (no answer)"
-
-    def _sentence(self, data: dict[str, Any] | None) -> str:
-        text = (data or {}).get("error") or ""
-        if text.startswith("Busy"):  # asked to come back
-            time.sleep(1)
-            return "asked to come back"
-        if "waited" in text or "took more than" in text:
-            return "past the time limit"
-        if text.startswith("Something went wrong") or not text:
-            return "failed"
-        return "refused with a message"
+        response = self.client.call(path)
+        if response.status_code != 200:
+            return f"refused ({response.status_code})"
+        kind, text = self.client.answer(response.json()["event_id"], WAIT_SECONDS)
+        if kind == "complete":
+            return "labelled"
+        return _outcome(json.loads(text)) if kind == "error" else "lost (no answer)"
 
     def _leave(self, data: bytes) -> str:
-        """Ask as the page does, listen for a moment, and close the tab."""
-        path = self._upload(data)
-        config = self.http.get("/config").json()
-        number = next(d["id"] for d in config["dependencies"] if d["api_name"] == "label")
-        model = next(c for c in config["components"] if c["props"].get("elem_id") == "model")
+        """Label a photo as the page does, listen for a moment, and close the tab."""
         session = f"load{self.rng.integers(10**12)}"
-        file = {"path": path, "meta": {"_type": "gradio.FileData"}}
-        body = {"data": [file, model["props"]["value"], 0], "fn_index": number}
-        answer = self.http.post(f"{API}/queue/join", json={**body, "session_hash": session})
-        if answer.status_code != 200:
-            return f"refused ({answer.status_code})"
-        with self.http.stream("GET", f"{API}/queue/data?session_hash={session}") as stream:
-            next(stream.iter_lines(), None)
-            time.sleep(float(self.rng.random()) / 2)
-        return "gone"
+        response = self.client.join_queue(self._upload(data), session)
+        if response.status_code != 200:
+            return f"refused ({response.status_code})"
+        messages = self.client.messages(session)
+        next(messages, None)
+        time.sleep(float(self.rng.random()) / 2)
+        messages.close()
+        return "disconnected"
 
 
-def _multipart(data: bytes) -> bytes:
-    head = b'--frontier\r\nContent-Disposition: form-data; name="files"; filename="photo.jpg"'
-    return head + b"\r\nContent-Type: image/jpeg\r\n\r\n" + data + b"\r\n--frontier--\r\n"
+def _outcome(error: dict[str, str | None] | None) -> str:
+    """Return the outcome for the data of an error event."""
+    text = (error or {}).get("error") or ""
+    if text.startswith("Busy"):
+        time.sleep(1)
+        return "asked to come back"
+    if text.startswith("Timed out") or "took more than" in text:
+        return "past the time limit"
+    if text.startswith("The server had a problem") or not text:
+        return "failed"
+    return REFUSED

@@ -1,8 +1,8 @@
-"""How many labels stay: bfloat16 beside float32, and the default beside the exact network.
+"""Share of equal labels: exact against default network, and float32 against bfloat16.
 
-`python -m benchmarks.speed.agreement` labels real photos every way and compares the class maps,
-at the photos' full size: the example photos, and, where `../shared` lies beside the checkout (or
-PIXELWISE_SHARED names it), every eighth validation photo with each model that lies there too.
+`python -m benchmarks.speed.agreement` labels real photos in every way and compares the class maps
+at the photos' full size: the example photos, and, if `../shared` (or PIXELWISE_SHARED) exists,
+every eighth validation photo in it, with the models in it as well.
 """
 
 import argparse
@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 import segmentation
-from benchmarks.report.output import EXAMPLES, SHARED, finish, parser, positive, result
+from benchmarks.report.output import EXAMPLES, SHARED, Values, parser, positive, run
 from benchmarks.report.tables import markdown
 from segmentation import PixelwiseError
 
-WAYS = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "exact": {"exact": True},
     "float32": {},
     "bfloat16": {"precision": "bfloat16"},
@@ -26,93 +26,89 @@ PAIRS = (("exact", "float32"), ("float32", "bfloat16"))
 EVERY = 8
 
 
-def agreement(one: np.ndarray, other: np.ndarray) -> float:
-    """The share of pixels with the same label, in [0, 1].
+def agreement(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the share of pixels, in [0, 1], with the same label in two class maps (H, W) uint8.
 
-    Args:
-        one: (H, W) uint8.
-        other: (H, W) uint8.
+    Raises:
+        ValueError: their sizes differ.
     """
-    if one.shape != other.shape:
-        raise ValueError(f"class maps of {one.shape} and {other.shape} cannot be compared")
-    return float((one == other).mean())
+    if first.shape != second.shape:
+        raise ValueError(f"class maps of {first.shape} and {second.shape} cannot be compared")
+    return float((first == second).mean())
 
 
 def compare(model: str | Path, photos: list[Path]) -> dict[str, Any]:
-    """Label photos in every way that the model takes.
+    """Label photos with every variant that the model has.
 
     Returns:
-        "auto": what `precision="auto"` came to after them; "pairs": for each pair of ways the
-        share of each photo, in the order of `photos`, or why there is none.
+        "auto": the precision that `precision="auto"` chose; "pairs": for each pair of variants the
+        share of each photo, in the order of `photos`, or the reason why there is none.
     """
     segmenters: dict[str, Any] = {}
-    refused: dict[str, str] = {}
-    for way, options in WAYS.items():
+    reasons: dict[str, str] = {}
+    for name, options in VARIANTS.items():
         try:
             segmenter = segmentation.load(model, device="cpu", **options)
         except PixelwiseError as error:
-            refused[way] = str(error)
+            reasons[name] = str(error)
             continue
         if segmenter.precision == options.get("precision", "float32"):
-            segmenters[way] = segmenter
+            segmenters[name] = segmenter
         else:
-            refused[way] = segmenter.note
-    pairs: dict[str, Any] = {" and ".join(pair): [] for pair in PAIRS}
+            reasons[name] = segmenter.note
     auto = segmentation.load(model, device="cpu", precision="auto")
+    maps: dict[str, list[np.ndarray]] = {name: [] for name in segmenters}
     for photo in photos:
-        maps = {way: one.predict(photo).class_map for way, one in segmenters.items()}
         auto.predict(photo)
-        for one, other in PAIRS:
-            if one in maps and other in maps:
-                pairs[f"{one} and {other}"].append(agreement(maps[one], maps[other]))
-    for one, other in PAIRS:
-        if not pairs[f"{one} and {other}"]:
-            pairs[f"{one} and {other}"] = refused.get(other, refused.get(one, ""))
+        for name, segmenter in segmenters.items():
+            maps[name].append(segmenter.predict(photo).class_map)
+    pairs: dict[str, Any] = {}
+    for first, second in PAIRS:
+        both = zip(maps.get(first, ()), maps.get(second, ()), strict=False)
+        shares = [agreement(*pair) for pair in both]
+        pairs[f"{first} and {second}"] = shares or reasons.get(second, reasons.get(first, ""))
     return {"auto": auto.precision, "pairs": pairs}
 
 
-def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """All models and photos, as plain values for JSON."""
+def measure(options: argparse.Namespace) -> Values:
+    """Compare all models and photos."""
     sets = {"examples": sorted(EXAMPLES.glob("*.jpg"))}
     models: dict[str, str | Path] = {"embedded": "embedded"}
     validation = sorted((SHARED / "photos" / "val" / "JPEGImages").glob("*.jpg"))
     if validation:
         sets[f"validation, every {options.every}th"] = validation[:: options.every]
         models |= {path.stem: path for path in sorted((SHARED / "models").glob("*.pt2"))}
-    values = result(rows=[])
-    for model, named in models.items():
+    rows = []
+    for model, source in models.items():
         for title, photos in sets.items():
             chosen = photos[: options.most]
             row = {"model": model, "photos": title, "names": [path.name for path in chosen]}
-            values["rows"].append({**row, **compare(named, chosen)})
-    return values
+            rows.append(row | compare(source, chosen))
+    return {"rows": rows}
 
 
-def agreement_report(values: dict[str, Any]) -> str:
-    """The table as Markdown."""
+def agreement_report(values: Values) -> str:
+    """Return the table as Markdown."""
     rows = []
     for row in values["rows"]:
         for pair, shares in row["pairs"].items():
-            start = [f"{row['model']}, {row['photos']} ({len(row['names'])})", pair]
-            if isinstance(shares, str):
-                rows.append([*start, shares, "", "", row["auto"]])
-                continue
-            worst = min(shares)
-            name = row["names"][shares.index(worst)]
-            rows.append([*start, f"{statistics.mean(shares):.3%}", f"{worst:.3%}", name])
-            rows[-1].append(row["auto"])
+            cells = [shares, "", ""]
+            if not isinstance(shares, str):
+                worst = min(shares)
+                name = row["names"][shares.index(worst)]
+                cells = [f"{statistics.mean(shares):.3%}", f"{worst:.3%}", name]
+            title = f"{row['model']}, {row['photos']} ({len(row['names'])})"
+            rows.append([title, pair, *cells, row["auto"]])
     header = ["model, photos", "compared", "mean", "worst photo", "which", '"auto" chose']
     return "Share of the pixels whose label is the same:\n\n" + markdown(header, rows)
 
 
 def main() -> None:
-    """Read the command line, measure and print."""
-    command = parser("speed.agreement", __doc__)
+    """Run the command line."""
+    command = parser("benchmarks.speed.agreement", __doc__)
     command.add_argument("--every", type=positive, default=EVERY, help="of the validation photos")
-    command.add_argument("--most", type=positive, help="photos of each set at most")
-    options = command.parse_args()
-    values = measure(options)
-    finish(values, agreement_report(values), options.json)
+    command.add_argument("--most", type=positive, help="maximum number of photos of each set")
+    run(command.parse_args(), measure, agreement_report)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,4 @@
-"""Other runtimes on the same network: ONNX Runtime and OpenVINO, where they are installed.
-
-`pip install -r requirements-bench.txt` installs them; nothing else here needs them.
-"""
+"""ONNX Runtime and OpenVINO on the same network, where requirements-bench.txt is installed."""
 
 import importlib.util
 import logging
@@ -13,15 +10,31 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from segmentation.inference.precision import has_cpu_bfloat16
+
 Engine = Callable[[np.ndarray], np.ndarray]
 """A batch (1, 3, h, w) float32 to logits (1, C, h', w') float32."""
 
 
 def installed() -> tuple[str, ...]:
-    """Which of "onnxruntime" and "openvino" can be run here."""
+    """Return which of "onnxruntime" and "openvino" can run on this machine."""
     if not all(map(importlib.util.find_spec, ("onnx", "onnxscript"))):
         return ()
     return tuple(name for name in ("onnxruntime", "openvino") if importlib.util.find_spec(name))
+
+
+def load_engines(network: nn.Module, batch: Tensor, path: Path) -> dict[str, Engine]:
+    """Return every installed runtime with a network, exported to `path` for one size of batch."""
+    engines: dict[str, Engine] = {}
+    if installed():
+        export(network, batch, path)
+    if "onnxruntime" in installed():
+        engines["onnxruntime"] = onnx_runtime(path)
+    if "openvino" in installed():
+        engines["openvino"] = open_vino(path, "f32")
+        if has_cpu_bfloat16():
+            engines["openvino_bfloat16"] = open_vino(path, "bf16")
+    return engines
 
 
 class _Logits(nn.Module):
@@ -42,22 +55,18 @@ def export(network: nn.Module, batch: Tensor, path: Path) -> None:
         path: the file to write.
     """
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    options = {"input_names": ["batch"], "output_names": ["logits"], "external_data": False}
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
-        torch.onnx.export(
-            _Logits(network).eval(),
-            (batch,),
-            path,
-            input_names=["batch"],
-            output_names=["logits"],
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
+        module = _Logits(network).eval()
+        torch.onnx.export(module, (batch,), path, dynamo=True, verbose=False, **options)
 
 
 def onnx_runtime(path: Path) -> Engine:
-    """ONNX Runtime on all threads; they rest as soon as a run ends, or they would slow the next."""
+    """Load an ONNX file with ONNX Runtime, on all threads.
+
+    Its threads stop spinning when a run ends, so that they do not slow the next contender.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -70,47 +79,33 @@ def onnx_runtime(path: Path) -> Engine:
 
 
 def open_vino(path: Path, precision: str) -> Engine:
-    """OpenVINO on all threads.
-
-    Args:
-        path: an ONNX file.
-        precision: "f32" or "bf16", in which it is to compute.
-    """
+    """Load an ONNX file with OpenVINO, on all threads; it computes in "f32" or "bf16"."""
     import openvino
 
-    compiled = openvino.Core().compile_model(
-        path,
-        "CPU",
-        {
-            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-            "INFERENCE_PRECISION_HINT": precision,
-            "PERFORMANCE_HINT": "LATENCY",
-            "NUM_STREAMS": 1,
-        },
-    )
-    request = compiled.create_infer_request()
-
-    def run(batch: np.ndarray) -> np.ndarray:
-        return request.infer({0: batch}, share_inputs=True)[0]
-
-    return run
+    options = {
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        "INFERENCE_PRECISION_HINT": precision,
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": 1,
+    }
+    request = openvino.Core().compile_model(path, "CPU", options).create_infer_request()
+    return lambda batch: request.infer({0: batch}, share_inputs=True)[0]
 
 
 def difference(logits: np.ndarray, expected: np.ndarray) -> dict[str, float]:
-    """How far an answer is from another of the same network.
-
-    Args:
-        logits: (C, h, w).
-        expected: (C, h, w).
+    """Compare two logits (C, h, w) of the same network.
 
     Returns:
         "share": the largest difference as a share of `expected`'s range;
         "labels": the share of cells with the same winning class.
+
+    Raises:
+        ValueError: their shapes differ.
     """
     if logits.shape != expected.shape:
         raise ValueError(f"logits of {logits.shape} beside {expected.shape}: another network")
-    reach = float(expected.max() - expected.min()) or 1.0
+    extent = float(np.ptp(expected)) or 1.0
     return {
-        "share": float(np.abs(logits - expected).max()) / reach,
+        "share": float(np.abs(logits - expected).max()) / extent,
         "labels": float((logits.argmax(0) == expected.argmax(0)).mean()),
     }

@@ -1,8 +1,8 @@
-"""The article's script and torchvision's own recipe, as others run them; with their stages timed.
+"""The article's script and torchvision's published recipe, with their stages timed.
 
 The article's script: Resize(640), ToTensor, Normalize, the network with its auxiliary head and with
-gradients, argmax, and a Python loop over the 21 classes for the colours. It ends in a window with
-the colours; here it ends in the same file as the others: the colours over the photo, as a PNG.
+gradients, argmax, and a Python loop over the 21 classes for the colours. It shows the colours in a
+window; these functions end in the same file as the other contenders, a PNG of the overlay.
 """
 
 import io
@@ -24,7 +24,7 @@ ALPHA = 0.5
 
 
 def article_transforms(short_side: int = SHORT_SIDE) -> Callable[[Image.Image], Tensor]:
-    """The article's preprocessing: a PIL image to (3, h, w) float32, shorter side `short_side`."""
+    """Return the article's preprocessing: a PIL image to (3, h, w) float32, normalized."""
     return transforms.Compose(
         [
             transforms.Resize(short_side),
@@ -35,7 +35,7 @@ def article_transforms(short_side: int = SHORT_SIDE) -> Callable[[Image.Image], 
 
 
 def decode_segmap(labels: np.ndarray) -> np.ndarray:
-    """The article's loop: (h, w) int64 class indices to (h, w, 3) uint8 colours."""
+    """Colour (h, w) int64 class indices by the article's loop: (h, w, 3) uint8."""
     palette = voc_palette()
     red, green, blue = (np.zeros_like(labels).astype(np.uint8) for _ in range(3))
     for index in range(CLASSES):
@@ -47,75 +47,57 @@ def decode_segmap(labels: np.ndarray) -> np.ndarray:
 def article_script(
     network: nn.Module, data: bytes, clock: Clock, short_side: int = SHORT_SIDE
 ) -> bytes:
-    """The article's steps, as it writes them.
+    """Run the article's steps on a photo.
 
     Args:
         network: torchvision's with its auxiliary head, in eval mode.
         data: the photo's file.
         clock: gets decode, preprocess, network, postprocess, encode.
-        short_side: what the photo's shorter side is resized to.
+        short_side: to which the photo's shorter side is resized.
 
     Returns:
-        A PNG of the photo's size, the colours over it at half opacity.
+        A PNG of the photo's size, with the colours at half opacity.
     """
     with clock("decode"):
         image = Image.open(io.BytesIO(data)).convert("RGB")
     with clock("preprocess"):
         batch = article_transforms(short_side)(image).unsqueeze(0)  # (1, 3, h, w)
     with clock("network"):
-        logits = network(batch)["out"]  # (1, 21, h, w), with a graph for gradients behind it
+        logits = network(batch)["out"]  # (1, 21, h, w), with its graph for gradients
     with clock("postprocess"):
         labels = torch.argmax(logits.squeeze(), dim=0).detach().cpu().numpy()
         colors = decode_segmap(labels)
     with clock("encode"):
-        shown = Image.fromarray(colors).resize(image.size, Image.Resampling.NEAREST)
-        return png(Image.blend(image, shown, ALPHA))
+        resized = Image.fromarray(colors).resize(image.size, Image.Resampling.NEAREST)
+        return _png(Image.blend(image, resized, ALPHA))
 
 
 def preset_script(
     network: nn.Module, preset: Callable[[Image.Image], Tensor], data: bytes, clock: Clock
 ) -> bytes:
-    """What torchvision's documentation shows, under `inference_mode` and at the photo's size.
+    """Run the steps of torchvision's documentation, under `inference_mode`, at the photo's size.
 
     Args:
         network: torchvision's with its auxiliary head, in eval mode.
         preset: `weights.transforms()`.
         data: the photo's file.
-        clock: gets decode, preprocess, network, postprocess, encode.
-
-    Returns:
-        As `article_script`.
+        clock: as for `article_script`, and so is the returned PNG.
     """
     with clock("decode"):
         image = Image.open(io.BytesIO(data)).convert("RGB")
     with clock("preprocess"):
         batch = preset(image).unsqueeze(0)
     with clock("network"), torch.inference_mode():
-        logits = network(batch)["out"]
-    with clock("postprocess"):
-        class_map = full_size_labels(logits, (image.height, image.width))
-        colors = voc_palette()[class_map]
+        logits = network(batch)["out"]  # (1, C, h, w)
+    with clock("postprocess"), torch.inference_mode():
+        size = (image.height, image.width)
+        full = F.interpolate(logits, size, mode="bilinear", align_corners=False)
+        colors = voc_palette()[full.argmax(1)[0].to(torch.uint8).numpy()]
     with clock("encode"):
-        return png(Image.blend(image, Image.fromarray(colors), ALPHA))
+        return _png(Image.blend(image, Image.fromarray(colors), ALPHA))
 
 
-def full_size_labels(logits: Tensor, size: tuple[int, int]) -> np.ndarray:
-    """Labels at the photo's size, all logits upsampled at once.
-
-    Args:
-        logits: (1, C, h, w) floats.
-        size: (H, W) of the photo.
-
-    Returns:
-        (H, W) uint8.
-    """
-    with torch.inference_mode():
-        large = F.interpolate(logits, size, mode="bilinear", align_corners=False)
-        return large.argmax(1)[0].to(torch.uint8).numpy()
-
-
-def png(image: Image.Image) -> bytes:
-    """As a PNG with Pillow's defaults."""
+def _png(image: Image.Image) -> bytes:
     file = io.BytesIO()
     image.save(file, "PNG")
     return file.getvalue()

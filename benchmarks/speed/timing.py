@@ -1,4 +1,4 @@
-"""How times are taken: in turn, several runs, and told as median with minimum and maximum."""
+"""Alternating timing of several contenders, and facts of the machine."""
 
 import os
 import platform
@@ -14,6 +14,11 @@ import torch
 
 from segmentation.inference.precision import has_cpu_bfloat16
 
+STAGES = ("decode", "preprocess", "postprocess", "encode")
+"""Stages of a photo but the network, from its file to a file of the overlay."""
+Times = dict[str, dict[str, list[float]]]
+"""Contender -> stage -> seconds of each run."""
+
 
 class Clock:
     """Adds up the seconds of the named stages of one run.
@@ -27,55 +32,47 @@ class Clock:
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
-        """Time what happens inside as part of `stage`."""
+        """Time the block as part of `stage`."""
         start = time.perf_counter()
         try:
             yield
         finally:
-            took = time.perf_counter() - start
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + took
+            elapsed = time.perf_counter() - start
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + elapsed
 
 
 Work = Callable[[Clock], object]
-"""One run of what is measured; it names its stages itself."""
+"""One measured run; it names its stages itself."""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """What several runs took: median, minimum and maximum, in the unit of the values."""
+    """Median, minimum and maximum of several runs, in the unit of the values."""
 
     median: float
     minimum: float
     maximum: float
 
     def text(self, digits: int = 0) -> str:
-        """As `median (minimum to maximum)`."""
-        median, low, high = (
-            f"{value:.{digits}f}" for value in (self.median, self.minimum, self.maximum)
-        )
-        return f"{median} ({low} to {high})"
+        """Return `median (minimum to maximum)`."""
+        return f"{self.median:.{digits}f} ({self.minimum:.{digits}f} to {self.maximum:.{digits}f})"
 
 
 def spread(values: list[float], factor: float = 1.0) -> Spread:
-    """Median, minimum and maximum of at least one value, each times `factor`."""
+    """Return median, minimum and maximum of at least one value, each times `factor`."""
     scaled = [value * factor for value in values]
     return Spread(statistics.median(scaled), min(scaled), max(scaled))
 
 
-def in_turn(
-    contenders: Mapping[str, Work], runs: int, *, warm_ups: int = 1
-) -> dict[str, dict[str, list[float]]]:
-    """Run the contenders one after another, again and again, so that noise meets them all alike.
+def alternate(contenders: Mapping[str, Work], runs: int, *, warm_ups: int = 1) -> Times:
+    """Run the contenders alternately, so that other load on the machine affects all alike.
 
     Args:
         contenders: name to work.
-        runs: how many runs of each are kept.
-        warm_ups: how many come before and are not kept.
-
-    Returns:
-        For each contender its stages, each with the seconds of every run.
+        runs: recorded runs of each.
+        warm_ups: runs of each before those, not recorded.
     """
-    times: dict[str, dict[str, list[float]]] = {name: {} for name in contenders}
+    times: Times = {name: {} for name in contenders}
     for run in range(warm_ups + runs):
         for name, work in contenders.items():
             clock = Clock()
@@ -87,19 +84,23 @@ def in_turn(
 
 
 def total(stages: Mapping[str, list[float]]) -> list[float]:
-    """The seconds of each run, all its stages together."""
+    """Return the seconds of each run, all stages together."""
     return [sum(run) for run in zip(*stages.values(), strict=True)]
 
 
 def machine() -> dict[str, Any]:
-    """Facts of this machine that a time depends on; nothing that tells whose it is."""
+    """Return facts of this machine that a time depends on; no name, address or user."""
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    except (AttributeError, OSError, ValueError):
+        memory = 0.0
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "bfloat16": has_cpu_bfloat16(),
-        "memory_gb": round(_memory_gb(), 1),
+        "memory_gb": round(memory, 1),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -109,17 +110,7 @@ def machine() -> dict[str, Any]:
 
 
 def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
-def _memory_gb() -> float:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    except (AttributeError, OSError, ValueError):
-        return 0.0
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())

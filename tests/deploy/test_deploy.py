@@ -1,4 +1,4 @@
-"""The deployment's own code, without Ray: settings, what travels, what is tried again."""
+"""The deployment's own code, without Ray: messages, retries, the page's service, the ingress."""
 
 import pickle
 import threading
@@ -6,7 +6,6 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,9 +14,9 @@ from starlette.testclient import TestClient
 
 import segmentation
 from deploy.messages import ErrorMessage, pack, unpack
-from deploy.remote_pool import GONE, RemoteModelPool, UnreachableError, _pauses
-from deploy.replica import Question, Replica
-from deploy.settings import GPU_BATCH, Settings, parse_settings, words_of
+from deploy.remote_pool import RETRYING_TEXT, RemoteModelPool, UnreachableError, _pauses
+from deploy.replica import PhotoRequest, Replica
+from deploy.settings import Settings
 from helpers import tiny
 from page.options import Options
 from page.service.background import CancelledError, Progress
@@ -81,7 +80,7 @@ class Handle:
             if trouble is not None:  # None: never answers
                 future.set_exception(trouble)
         else:
-            future = self._pool.submit(self._label, Question(image, model, size))
+            future = self._pool.submit(self._label, PhotoRequest(image, model, size))
         self.sent.append(Response(future))
         return self.sent[-1]
 
@@ -130,49 +129,7 @@ def equal(one, other) -> bool:
     return same and all(getattr(one, name) == getattr(other, name) for name in plain)
 
 
-# --- what is set -----------------------------------------------------------------------------
-
-
-def test_a_yaml_files_args_are_words_of_the_command_line():
-    args = {"model": "embedded", "max_replicas": 6, "also": ["fcn_resnet50", "fcn_resnet101"]}
-    words = words_of({**args, "compile": True, "weights": None, "auth": False})
-    assert words == [
-        *("--model", "embedded", "--max-replicas", "6"),
-        *("--also", "fcn_resnet50", "--also", "fcn_resnet101", "--compile"),
-    ]
-    made = parse_settings(words)
-    assert (made.page.model, made.page.compile, made.max_replicas) == ("embedded", True, 6)
-    assert made.models == ("embedded", "fcn_resnet50", "fcn_resnet101")
-
-
-def test_a_replica_with_a_gpu_takes_several_photos_at_once():
-    made = parse_settings(["--model", "embedded", "--gpus", "1", "--max-replicas", "3"])
-    assert (made.device, made.batch, made.width) == ("cuda", GPU_BATCH, 6 * GPU_BATCH)
-    made = parse_settings(["--model", "embedded", "--gpus", "0.5", "--batch", "2"])
-    assert made.batch == 2
-    made = parse_settings(["--model", "embedded", "--replicas", "7"])
-    assert (made.device, made.batch, made.max_replicas, made.width) == ("cpu", 1, 7, 14)
-
-
-def test_without_weights_here_every_replica_has_the_built_in_model(monkeypatch):
-    monkeypatch.setattr(segmentation.models.registry, "find_local_weights", lambda name: None)
-    assert Settings(Options()).models == ("embedded",)
-    monkeypatch.setattr(segmentation.models.registry, "find_local_weights", lambda name: "here")
-    assert Settings(Options()).models == ("deeplabv3_mobilenet_v3_large", "embedded")
-
-
-@pytest.mark.parametrize(
-    "words",
-    [["--share"], ["--replicas", "0"], ["--cpus", "-1"], ["--surge", "101"], ["--model", "nosuch"]],
-)
-def test_wrong_words_are_told(words, capsys):
-    with pytest.raises(SystemExit) as end:
-        parse_settings(words)
-    assert end.value.code == 2
-    assert words[0] in capsys.readouterr().err
-
-
-# --- what travels ----------------------------------------------------------------------------
+# --- messages -------------------------------------------------------------------------------
 
 
 def test_an_answer_travels_unchanged_and_in_memory_of_its_own(tiny_program):
@@ -194,16 +151,16 @@ def test_a_replica_answers_each_its_own_whatever_comes_together(settings, replic
     photos = [tiny.photo(40 + 8 * n, 60) for n in range(4)]
     sizes = [None, 96, None, 31]  # 31 is out of range
     name = settings.models[0]
-    asked = [Question(image, name, size) for image, size in zip(photos, sizes, strict=True)]
-    answers = replica.label([*asked, Question(photos[0], "gone", None)])
+    asked = [PhotoRequest(image, name, size) for image, size in zip(photos, sizes, strict=True)]
+    answers = replica.label([*asked, PhotoRequest(photos[0], "gone", None)])
     for question, answer in zip(asked[:3], answers[:3], strict=True):
         assert equal(unpack(answer), local.predict(question.image, size=question.size))
     assert isinstance(answers[3], ErrorMessage)
     assert isinstance(answers[3].error, ModelError)
-    assert "There is no model 'gone' here any more" in str(answers[4].error)
+    assert "Model 'gone' is no longer available" in str(answers[4].error)
 
 
-# --- what is tried again ---------------------------------------------------------------------
+# --- retries --------------------------------------------------------------------------------
 
 
 def test_a_machine_that_goes_costs_a_pause_and_no_answer(make, tiny_program):
@@ -213,7 +170,7 @@ def test_a_machine_that_goes_costs_a_pause_and_no_answer(make, tiny_program):
     result = remote.segmenter(remote.default, progress).predict(Photo(tiny.photo()))
     local = segmentation.load(str(tiny_program), device="cpu")
     assert equal(result, local.predict(tiny.photo()))
-    assert said == [GONE, GONE]
+    assert said == [RETRYING_TEXT, RETRYING_TEXT]
     assert len(handle.sent) == 3
     assert (counts.retries, counts.failures, len(counts.seconds)) == (2, 0, 1)
 
@@ -268,7 +225,7 @@ def test_pauses_double_up_to_a_limit():
     assert [next(pauses) for _ in range(8)] == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
 
 
-# --- the page's service before machines elsewhere ---------------------------------------------
+# --- the page's service with remote models ---------------------------------------------------
 
 
 def test_the_engine_answers_as_it_does_locally(make, settings):
@@ -285,7 +242,7 @@ def test_the_engine_answers_as_it_does_locally(make, settings):
         here.request.used_model,
         False,
     )
-    assert said == ["Reading the photo …", "Labelling every pixel …", GONE]
+    assert said == ["Reading the photo …", "Labelling every pixel …", RETRYING_TEXT]
 
 
 def test_a_bad_photo_never_leaves_the_page(make, settings):
@@ -329,7 +286,7 @@ def test_only_models_that_the_replicas_have_can_be_asked_for(make, settings):
         service.segment(Photo(tiny.photo()), "deeplabv3_resnet50")
 
 
-# --- the page within another application -----------------------------------------------------
+# --- the page in another application ---------------------------------------------------------
 
 
 def test_an_ingress_builds_one_page(make, settings, monkeypatch, tmp_path):
@@ -410,16 +367,3 @@ def test_health_and_numbers_need_no_password(make, settings, monkeypatch, tmp_pa
     assert lines["pixelwise_waiting"] == lines["pixelwise_at_work"] == "0.0"
     assert lines["pixelwise_photo_seconds_sum"] == "0.3"
     assert str(tmp_path) not in told
-
-
-def test_the_clusters_file_can_be_read_and_both_applications_agree():
-    yaml = pytest.importorskip("yaml")
-    file = Path(__file__).resolve().parents[2] / "deploy" / "serve.yaml"
-    networks, page = yaml.safe_load(file.read_text())["applications"]
-    assert networks["args"] == page["args"]
-    made = parse_settings(words_of(networks["args"]))
-    assert (made.gpus, made.batch, made.max_replicas) == (1, GPU_BATCH, 8)
-    assert [one["import_path"] for one in (networks, page)] == [
-        "deploy.ray_serve:networks",
-        "deploy.ray_serve:page",
-    ]

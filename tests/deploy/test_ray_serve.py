@@ -8,7 +8,6 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 
 import httpx
 import numpy as np
@@ -17,8 +16,8 @@ from PIL import Image
 
 import segmentation
 from helpers import tiny
-from helpers.inside import Inside
-from helpers.server import free_port
+from helpers.client import Client
+from helpers.server import descendants, free_port
 from segmentation.export.records import result_facts
 from segmentation.images.decoding.decoder_process import decoder
 
@@ -68,22 +67,23 @@ def served(settings):
     from deploy import ray_serve
 
     decoder.start()  # this process's own lives as long as it does
-    before = _descendants()
+    before = set(descendants())
     try:
         yield ray_serve.start(settings, num_cpus=2, object_store_memory=100 * 2**20)
     finally:
         if ray.is_initialized():
             ray_serve.stop()
         end = time.monotonic() + 20
-        while (left := _descendants() - before) and time.monotonic() < end:
+        while (left := set(descendants()) - before) and time.monotonic() < end:
             time.sleep(0.2)
         assert not left
 
 
 @pytest.fixture
 def app(served):
-    with httpx.Client(base_url=served, timeout=90, trust_env=False) as http:
-        yield Inside(served, None, None, http)
+    client = Client(served, timeout=90)
+    with client.http:
+        yield client
 
 
 @pytest.fixture(scope="module")
@@ -105,27 +105,7 @@ def _facts(told: dict) -> dict:
     return {name: value for name, value in told.items() if name not in ("seconds", "notes")}
 
 
-def _descendants() -> set[int]:
-    """All processes that descend from this one."""
-    parents: dict[int, int] = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, parent = path.read_text().rpartition(")")[2].split()[:2]
-        except OSError:  # it has just ended
-            continue
-        if state != "Z":
-            parents[int(path.parent.name)] = int(parent)
-    ours = set()
-    for pid in parents:
-        one = pid
-        while one in parents and one != os.getpid():
-            one = parents[one]
-        if one == os.getpid() and pid != one:
-            ours.add(pid)
-    return ours
-
-
-def ask(app: Inside, data: bytes) -> tuple[bytes, dict]:
+def ask(app: Client, data: bytes) -> tuple[bytes, dict]:
     """Have a photo labelled as a program would; the label map's file and the facts."""
     kind, told = app.segment(data)
     assert kind == "complete", told
@@ -135,7 +115,7 @@ def ask(app: Inside, data: bytes) -> tuple[bytes, dict]:
     return file.content, _facts(facts)
 
 
-def numbers(app: Inside) -> dict[str, float]:
+def numbers(app: Client) -> dict[str, float]:
     text = app.http.get("/metrics").text
     lines = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
     return {name: float(value) for name, value in lines}
@@ -234,8 +214,8 @@ def test_the_end_lets_photos_at_work_end(served, local):
     told: list[str] = []
 
     def keep_asking() -> None:
-        with httpx.Client(base_url=served, timeout=60, trust_env=False) as http:
-            app = Inside(served, None, None, http)
+        app = Client(served, timeout=60)
+        with app.http:
             while True:
                 path = app.upload(data)
                 called = app.call(path)

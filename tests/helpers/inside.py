@@ -6,17 +6,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 from PIL import Image
 
 from . import tiny
+from .client import API, Client, file_data
 from .server import free_port
 
-API = "/gradio_api"
+__all__ = ("API", "Gate", "Inside", "file_data", "png", "running_inside")
 
 
 def png(**save: Any) -> bytes:
@@ -57,52 +56,25 @@ class Gate:
             self.inside -= 1
 
 
-@dataclass
-class Inside:
-    """A page that runs here.
+class Inside(Client):
+    """A page in this process, and a client of it.
 
     Attributes:
         url: its address.
-        site: what its guard knows.
-        gate: stands before its network.
-        http: asks it.
+        site: the mounted application.
+        gate: controls when its network runs.
     """
 
-    url: str
-    site: Any
-    gate: Gate
-    http: httpx.Client
-
-    def upload(self, data: bytes, name: str = "photo.png") -> str:
-        """Upload a file; returns its path on the server."""
-        answer = self.http.post(f"{API}/upload", files={"files": (name, data)})
-        answer.raise_for_status()
-        return answer.json()[0]
+    def __init__(self, url: str, site: Any, gate: Gate) -> None:
+        super().__init__(url, timeout=30)
+        self.url = url
+        self.site = site
+        self.gate = gate
 
     @property
     def model(self) -> str:
         """The page's first choice, as its dropdown has it."""
         return Path(self.site.demo.service.default).name
-
-    def call(self, path: str, model: str = "") -> httpx.Response:
-        """Ask the endpoint for programs about an uploaded file, without waiting for its answer."""
-        return self.http.post(f"{API}/call/segment", json={"data": [file_data(path), model]})
-
-    def answer(self, event: str, seconds: float = 30) -> tuple[str, str]:
-        """What came of a call: ("complete" or "error", its data as JSON)."""
-        url = f"{API}/call/segment/{event}"
-        kind = ""
-        with self.http.stream("GET", url, timeout=seconds) as stream:
-            for line in stream.iter_lines():
-                if line.startswith("event: "):
-                    kind = line.removeprefix("event: ")
-                elif line.startswith("data: ") and kind in ("complete", "error"):
-                    return kind, line.removeprefix("data: ")
-        return kind, ""
-
-    def segment(self, data: bytes, name: str = "photo.png") -> tuple[str, str]:
-        """Upload a file, have it labelled, and return what came of it."""
-        return self.answer(self.call(self.upload(data, name)).json()["event_id"])
 
     def reset(self, seconds: float = 20) -> None:
         """Leave the page as it was found: nobody inside, waiting, on a camera or logged in."""
@@ -116,11 +88,6 @@ class Inside:
         while self.gate.inside or queue.event_ids_to_events:
             assert time.monotonic() < end, "somebody is still inside or waiting"
             time.sleep(0.02)
-
-
-def file_data(path: str, **more: Any) -> dict[str, Any]:
-    """A file in the JSON of a call."""
-    return {"path": path, "meta": {"_type": "gradio.FileData"}, **more}
 
 
 @contextmanager
@@ -146,8 +113,9 @@ def running_inside(program: Path, folder: Path, **options: Any) -> Iterator[Insi
         gate = demo.service.work = Gate(demo.service.work)
         site = start(demo, chosen, quiet=True)
         url = f"http://127.0.0.1:{chosen.port}"
-        with httpx.Client(base_url=url, timeout=30, trust_env=False) as http:
-            yield Inside(url, site, gate, http)
+        page = Inside(url, site, gate)
+        with page.http:
+            yield page
         gate.open.set()
         stop(site)
     finally:

@@ -1,4 +1,7 @@
-"""A page with the viewer and made-up results: no network, no model, one button for each value."""
+"""A page with the viewer and synthetic results: no network, no model, one button for each value.
+
+The results are soft blobs of logits, so that sizes and classes can be chosen.
+"""
 
 import itertools
 from dataclasses import replace
@@ -8,13 +11,73 @@ import gradio as gr
 import numpy as np
 import torch
 
-from benchmarks.report.synthetic import made_up_result
+from segmentation.categories import VOC_CATEGORIES
 from segmentation.inference.postprocessing import decide, decide_with_sets
 from segmentation.inference.result import Segmentation
 from viewer import LabelViewer, PixelBars, build_value, pixel_value
 
 SMALL = (240, 320)
 SET_THRESHOLD = 0.2
+CELLS = 65  # a 520-pixel photo at stride 8
+# (class, centre row, centre column, radius), in parts of the photo's height and width.
+BLOBS = (
+    (15, 0.55, 0.28, 0.24),
+    (8, 0.6, 0.72, 0.18),
+    (12, 0.25, 0.75, 0.12),
+    (9, 0.9, 0.5, 0.14),
+    (15, 0.18, 0.5, 0.06),
+)
+
+
+def made_up_logits(seed: int = 0) -> torch.Tensor:
+    """Return logits (21, 65, 65): background, and a soft hill for each blob."""
+    rng = np.random.default_rng(seed)
+    y, x = (np.mgrid[0:CELLS, 0:CELLS].astype(np.float32) + 0.5) / CELLS
+    logits = rng.normal(-2, 0.5, (21, CELLS, CELLS)).astype(np.float32)
+    logits[0] += 4
+    for index, row, column, radius in BLOBS:
+        angle = np.arctan2(y - row, x - column)
+        distance = np.hypot(y - row, x - column) / (radius * (1 + 0.15 * np.sin(5 * angle + seed)))
+        logits[index] = np.maximum(logits[index], 14 - 10 * distance)
+    return torch.from_numpy(logits)  # (21, 65, 65)
+
+
+def made_up_photo(height: int, width: int, class_map: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Return an image with gradients, texture and visible shapes: (H, W, 3) uint8."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32) / max(height, width)
+    sky = np.stack([150 - 60 * y, 170 - 40 * y, 190 - 110 * y], -1)
+    sky += 12 * np.sin(25 * x + 9 * np.sin(14 * y))[..., None]
+    shade = np.array([[0, 0, 0], [45, -25, -45]], np.float32)
+    picture = sky + shade[(class_map > 0).astype(int)]
+    noise = rng.integers(-6, 7, (height, width, 1))
+    return np.clip(picture + noise, 0, 255).astype(np.uint8)
+
+
+def made_up_result(height: int, width: int, seed: int = 0) -> tuple[Segmentation, np.ndarray]:
+    """Return a result and its photo.
+
+    Args:
+        height: rows of both.
+        width: columns of both.
+        seed: of the shapes and of the texture.
+
+    Returns:
+        A `Segmentation` with 21 classes, and the photo (H, W, 3) uint8.
+    """
+    logits = made_up_logits(seed)
+    class_map, confidence, runner_up = decide(logits, (height, width))
+    result = Segmentation(
+        class_map=class_map,
+        confidence=confidence,
+        runner_up=runner_up,
+        logits=logits,
+        categories=VOC_CATEGORIES,
+        model="made-up",
+        device="cpu",
+        seconds=0.42,
+    )
+    return result, made_up_photo(height, width, class_map, seed)
 
 
 def own_classes() -> tuple[Segmentation, np.ndarray, np.ndarray]:
@@ -28,28 +91,40 @@ def own_classes() -> tuple[Segmentation, np.ndarray, np.ndarray]:
     return result, rng.integers(0, 256, (120, 200, 3)).astype(np.uint8), palette
 
 
-class ViewerApp:
-    """The page, what it shows, and what the viewer told the server."""
+def made_up_results() -> dict[str, tuple[Segmentation, np.ndarray]]:
+    """Return the tests' results and photos by name."""
+    results = {
+        "first": made_up_result(*SMALL),
+        "second": made_up_result(*SMALL, seed=4),
+        "tall": made_up_result(260, 180, seed=2),
+        "million": made_up_result(866, 1155),
+    }
+    # The same shapes under other names: what another model on the same photo would send.
+    result, photo = results["first"]
+    sets = decide_with_sets(result.logits, SMALL, SET_THRESHOLD)[3]
+    results["sets"] = (replace(result, set_sizes=sets, set_threshold=SET_THRESHOLD), photo)
+    doubt = np.where(np.arange(SMALL[1]) < 200, 2, 1) * np.ones((SMALL[0], 1), np.uint8)
+    doubtful = replace(result, set_sizes=doubt.astype(np.uint8), set_threshold=SET_THRESHOLD)
+    results["doubt"] = (doubtful, photo)
+    results["late"] = (replace(result, model="late"), photo)
+    return results
 
-    def __init__(self) -> None:
-        self.results = {
-            "first": made_up_result(*SMALL),
-            "second": made_up_result(*SMALL, seed=4),
-            "tall": made_up_result(260, 180, seed=2),
-            "million": made_up_result(866, 1155),
-        }
-        # The same shapes under other names: what another model on the same photo would send.
-        result, photo = self.results["first"]
-        sets = decide_with_sets(result.logits, SMALL, SET_THRESHOLD)[3]
-        self.results["sets"] = (replace(result, set_sizes=sets, set_threshold=SET_THRESHOLD), photo)
-        doubt = np.where(np.arange(SMALL[1]) < 200, 2, 1) * np.ones((SMALL[0], 1), np.uint8)
-        doubtful = replace(result, set_sizes=doubt.astype(np.uint8), set_threshold=SET_THRESHOLD)
-        self.results["doubt"] = (doubtful, photo)
-        self.results["late"] = (replace(result, model="late"), photo)
+
+class ViewerApp:
+    """A page with the viewer, and the events that it sent to the server.
+
+    Attributes:
+        results: name of a button -> the result and the photo that it shows.
+        pins: the data of every pin event.
+        url: the page's address.
+    """
+
+    def __init__(self, results: dict[str, tuple[Segmentation, np.ndarray]] | None = None) -> None:
+        self.results = results or made_up_results()
         self.values: dict[str, dict[str, Any]] = {}
         self.pins: list[dict[str, Any]] = []
         self.numbers = itertools.count(1)
-        self.current = "first"
+        self.current = next(iter(self.results))
         self.demo = self._build()
         _, self.url, _ = self.demo.launch(prevent_thread_lock=True, quiet=True)
 

@@ -15,6 +15,7 @@ from segmentation.models.exported.program import load_program
 from segmentation.networks.build import build_network
 from training import train
 from training.checkpoint import load_checkpoint
+from training.common import own_card
 from training.data import pipeline
 from training.data.augment import Augmentation, paste_rectangles
 from training.data.dataset import find_samples
@@ -22,13 +23,12 @@ from training.distillation.feature_hints import (
     Hint,
     sample_hints,
     standardise,
-    tap_teacher,
     to_bytes,
+    with_features,
 )
-from training.distillation.maps import ask_teachers
+from training.distillation.maps import run_teachers
 from training.distillation.teacher import Teacher, Teachers, load_teacher
 from training.recipe import make_parser
-from training.setup import own_card
 
 ZERO, UNIT = 128, 32
 
@@ -57,11 +57,11 @@ def batch() -> torch.Tensor:
 
 
 def test_a_modules_layer_is_tapped(small, batch):
-    logits, features = tap_teacher(small, "backbone")(batch)
+    logits, features = with_features(small, "backbone")(batch)
     assert torch.equal(features, small.backbone(batch))
     assert torch.equal(logits, small(batch))
     with pytest.raises(ValueError, match=r"no layer 'head': the last ones are backbone, class"):
-        tap_teacher(small, "head")
+        with_features(small, "head")
 
 
 def export(small: Small, path: Path) -> None:
@@ -77,14 +77,14 @@ def test_a_programs_node_is_tapped(small, batch, tmp_path):
     export(small, tmp_path / "small.pt2")
     cpu = torch.device("cpu")
     teacher = load_teacher(str(tmp_path / "small.pt2"), cpu, "relu")
-    logits, features = teacher.look(batch)
+    logits, features = teacher.predict(batch)
     mean, std = (torch.tensor(v)[:, None, None] for v in (teacher.mean, teacher.std))
     known = (batch - mean) / std
     # where a CPU has bfloat16 the teacher computes in it
     torch.testing.assert_close(features, small.backbone(known).relu(), atol=0.03, rtol=0.02)
     torch.testing.assert_close(logits.softmax(1), small(known).softmax(1), atol=0.02, rtol=0)
     without = load_teacher(str(tmp_path / "small.pt2"), cpu)
-    assert without.look(batch)[1] is None
+    assert without.predict(batch)[1] is None
     assert without.key != teacher.key
     with pytest.raises(ValueError, match=r"no node 'pool': the last ones are conv2d, relu, con"):
         load_teacher(str(tmp_path / "small.pt2"), cpu, "pool")
@@ -97,7 +97,7 @@ def test_a_program_of_a_fixed_batch_gives_each_photo_its_own_features(small, bat
     torch.export.save(program, path, extra_files={"model.json": json.dumps(card)})
     network = load_program(path, torch.device("cpu")).network
     three = torch.rand(3, 3, 33, 41, generator=torch.Generator().manual_seed(2))
-    logits, features = tap_teacher(network, "relu")(three)
+    logits, features = with_features(network, "relu")(three)
     torch.testing.assert_close(features, small.backbone(three).relu())
     torch.testing.assert_close(logits["out"], small(three))
 
@@ -158,7 +158,7 @@ def test_a_hint_is_the_students_distance_from_the_teacher():
     hint = Hint(student, 5)
     assert student.training
     assert hint.projection.weight.shape == (5, 256, 1, 1)
-    with pytest.raises(RuntimeError, match="the student runs before"):
+    with pytest.raises(RuntimeError, match="the student must run before"):
         hint(torch.zeros(1, 5, 4, 4), torch.ones(1, 1, 4, 4))
     batch, told = torch.rand(2, 3, 64, 64), torch.randn(2, 5, 4, 4)
     everywhere = torch.ones(2, 1, 4, 4, dtype=torch.bool)
@@ -177,8 +177,8 @@ def test_a_hint_is_the_students_distance_from_the_teacher():
     expected = (guess - told)[:, :, :2].square().mean()
     torch.testing.assert_close(hint(told, upper), expected)
     student.encoder(batch)
-    hint.forget()
-    with pytest.raises(RuntimeError, match="the student runs before"):
+    hint.clear()
+    with pytest.raises(RuntimeError, match="the student must run before"):
         hint(told, everywhere)
     with pytest.raises(ValueError, match="UNet has no encoder or backbone to give a hint to"):
         Hint(build_network("unet", 4), 5)
@@ -187,10 +187,10 @@ def test_a_hint_is_the_students_distance_from_the_teacher():
 def test_hints_are_kept_with_the_maps(small, tmp_path):
     make_shapes(tmp_path, 5, seed=6, masks=False)
     samples = find_samples(tmp_path)
-    teacher = Teacher(tap_teacher(small, "backbone"), (0.5,) * 3, (0.5,) * 3, "s", hints=True)
+    teacher = Teacher(with_features(small, "backbone"), (0.5,) * 3, (0.5,) * 3, "s", hints=True)
 
     def ask() -> tuple:
-        return ask_teachers(
+        return run_teachers(
             Teachers((teacher,), (33,)), samples, tmp_path / "cache", num_classes=4,
             prior_factor=3.0, device=torch.device("cpu"),
         )  # fmt: skip
@@ -204,7 +204,7 @@ def test_hints_are_kept_with_the_maps(small, tmp_path):
 @pytest.mark.usefixtures("one_thread")
 def test_a_run_with_hints_goes_on_to_the_same_state(small, tmp_path, monkeypatch):
     def load(name: str, device: torch.device, hint: str | None = None) -> Teacher:
-        return Teacher(tap_teacher(small, hint), (0.5,) * 3, (0.5,) * 3, name, hints=True)
+        return Teacher(with_features(small, hint), (0.5,) * 3, (0.5,) * 3, name, hints=True)
 
     monkeypatch.setattr(pipeline, "load_teacher", load)
     make_shapes(tmp_path / "data", 8, seed=7)

@@ -178,7 +178,7 @@ def test_a_student_learns_from_a_teacher_alone(shapes, tmp_path, monkeypatch):
     assert (given == 2).float().mean() > 0.9
     assert [path.stat().st_size for path in out.glob("teacher-*.index")] == [12 * 16]
     more = ["--steps", "1", "--teacher", "all2", "--num-classes", "5", "--size", "32"]
-    with pytest.raises(ValueError, match="tells 4 classes apart, the student 5"):
+    with pytest.raises(ValueError, match="has 4 classes, the student 5"):
         train.Trainer(make_parser().parse_args(arguments(shapes, tmp_path / "other", *more)))
 
 
@@ -201,7 +201,7 @@ def test_init_starts_from_a_files_weights(shapes, tmp_path):
         (["--init", "nowhere.pth"], "nowhere.pth"),
         (["--val", "nowhere"], "JPEGImages is no folder"),
         (["--unlabelled", "nowhere"], "--unlabelled needs --teacher"),
-        (["--zoom", "2", "1"], "--zoom 2 1: the least first"),
+        (["--zoom", "2", "1"], "--zoom 2 1: the smaller one first"),
         (["--prior", "nowhere"], "--prior nowhere is no folder of --data or --unlabelled"),
         (["--teacher-size", "417", "16"], "--teacher-size 16 is below 33 px"),
         (["--hint-until", "0"], "--hint-until 0 is no share"),

@@ -14,6 +14,7 @@ from torch import nn
 from segmentation.networks.build import build_network
 from training.adjust import adjust, bias_key, class_frequencies
 from training.adjust import main as adjust_command
+from training.common import initial_weights, voc_categories
 from training.data.canvases import load_photos
 from training.data.dataset import find_samples, read_class_lists
 from training.data.sampling import class_shares, drawing_weights
@@ -30,7 +31,6 @@ from training.optim.schedule import (
     load_average,
     weight_average,
 )
-from training.setup import initial_weights, voc_categories
 
 
 def test_bad_folders_are_named(tmp_path):

@@ -14,12 +14,12 @@ from helpers.shapes import make_shapes
 from segmentation.networks.build import build_network
 from training import train
 from training.checkpoint import load_checkpoint
+from training.common import own_card
 from training.data import pipeline
 from training.distillation.teacher import Teacher
-from training.history import NOT_OF_THE_RESULT, training_command
+from training.history import WITHOUT_EFFECT, training_command
 from training.optim import mix
 from training.recipe import check, describe, make_parser
-from training.setup import own_card
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -246,7 +246,7 @@ def test_the_command_in_a_card_is_the_recipe(world, tmp_path):
     assert [program, *words[:2]] == ["python", "-m", "training.train"]
     again = describe(make_parser().parse_args(words[2:]))
     unkept = [key for key, value in plain.items() if again[key] != value]
-    assert set(unkept) <= set(NOT_OF_THE_RESULT)
+    assert set(unkept) <= set(WITHOUT_EFFECT)
 
 
 def test_the_readmes_commands_are_commands():

@@ -14,9 +14,10 @@ from PIL import Image
 from torch import nn
 
 from helpers.shapes import make_shapes
+from training.common import own_card
 from training.data.dataset import Sample, find_samples
 from training.distillation.known import Known, known_classes, misses_prior
-from training.distillation.maps import MapFiles, ask_teachers
+from training.distillation.maps import MapFiles, run_teachers
 from training.distillation.teacher import (
     Teacher,
     Teachers,
@@ -25,7 +26,6 @@ from training.distillation.teacher import (
     resample,
     teacher_sides,
 )
-from training.setup import own_card
 
 CPU = torch.device("cpu")
 HALF = (0.5, 0.5, 0.5)
@@ -100,12 +100,12 @@ def test_probabilities_of_teachers_are_averaged_over_sizes_and_flips():
     other, also = asked(constant("b", 0.6, 0.4, cells=9))
     teachers = Teachers((one, other), (65, 49), flip=True)
     photos = [torch.zeros(3, 40, 60, dtype=torch.uint8)] * 2
-    maps, hints = teachers.ask(photos, turned=False)
+    maps, hints = teachers.predict(photos, transposed=False)
     assert hints is None
     assert maps.shape == (2, 2, 9, 12)
     torch.testing.assert_close(maps[:, 0], torch.full((2, 9, 12), 0.4))
     assert seen == also == [(2, 3, 65, 97)] * 2 + [(2, 3, 49, 81)] * 2
-    alone, _ = Teachers((one,), (65,)).ask(photos, turned=False)
+    alone, _ = Teachers((one,), (65,)).predict(photos, transposed=False)
     torch.testing.assert_close(alone[:, 1], torch.full((2, 9, 12), 0.8))
 
 
@@ -119,21 +119,23 @@ def test_a_mirrored_look_is_mirrored_back():
     left = torch.zeros(3, 49, 65, dtype=torch.uint8)
     left[..., :32] = 255
     bright = Teacher(brightness, HALF, HALF, "bright")
-    plain, _ = Teachers((bright,), (49,)).ask([left], turned=False)
-    both, _ = Teachers((bright,), (49,), flip=True).ask([left], turned=False)
+    plain, _ = Teachers((bright,), (49,)).predict([left], transposed=False)
+    both, _ = Teachers((bright,), (49,), flip=True).predict([left], transposed=False)
     torch.testing.assert_close(plain, both)
     assert (plain[0, 1, :, :3].min() > 0.99, plain[0, 1, :, -3:].max() < 0.01) == (True, True)
     # A teacher that always finds class 1 on the left finds it on both sides with a flip.
     ramp = torch.tensor([9.0, 9, 9, 9, -9, -9, -9, -9]).expand(1, 1, 6, 8)
     sided = Teacher(lambda b: torch.cat([-ramp, ramp], 1), HALF, HALF, "sided")
-    both, _ = Teachers((sided,), (48,), flip=True).ask([left[:, :48, :64]], turned=False)
+    both, _ = Teachers((sided,), (48,), flip=True).predict([left[:, :48, :64]], transposed=False)
     torch.testing.assert_close(both, torch.full_like(both, 0.5))
 
 
 def test_photos_that_are_higher_than_wide_come_back_lying():
     upper = torch.zeros(3, 65, 49, dtype=torch.uint8)
     upper[:, :32] = 255
-    maps, _ = Teachers((Teacher(brightness, HALF, HALF, "b"),), (49,)).ask([upper], turned=True)
+    maps, _ = Teachers((Teacher(brightness, HALF, HALF, "b"),), (49,)).predict(
+        [upper], transposed=True
+    )
     assert maps.shape == (1, 2, 7, 9)
     assert (maps[0, 1, :, :3].min() > 0.99, maps[0, 1, :, -3:].max() < 0.01) == (True, True)
 
@@ -144,8 +146,8 @@ def test_features_of_both_teachers_are_hints():
 
     one = Teacher(telling(1.0, 2), HALF, HALF, "a", hints=True)
     other = Teacher(telling(2.0, 3), HALF, HALF, "b", hints=True)
-    _, hints = Teachers((one, other), (33, 49), flip=True).ask(
-        [torch.zeros(3, 40, 60, dtype=torch.uint8)], turned=False
+    _, hints = Teachers((one, other), (33, 49), flip=True).predict(
+        [torch.zeros(3, 40, 60, dtype=torch.uint8)], transposed=False
     )
     assert hints.shape == (1, 5, 14, 19)
     assert hints[0, :, 3, 3].tolist() == [1, 1, 2, 2, 2]
@@ -153,8 +155,8 @@ def test_features_of_both_teachers_are_hints():
 
 def test_teachers_must_agree_on_the_classes():
     teachers = Teachers((constant("a", 0.5, 0.5), constant("b", 0.2, 0.3, 0.5)), (33,))
-    with pytest.raises(ValueError, match=r"different numbers of classes apart, \[2, 3\]"):
-        teachers.ask([torch.zeros(3, 40, 60, dtype=torch.uint8)], turned=False)
+    with pytest.raises(ValueError, match=r"different numbers of classes, \[2, 3\]"):
+        teachers.predict([torch.zeros(3, 40, 60, dtype=torch.uint8)], transposed=False)
 
 
 def test_teachers_must_name_the_classes_in_one_order():
@@ -229,7 +231,7 @@ class Cache:
         """How many photos the teacher saw, and their maps in the photos' order."""
         self.batches.clear()
         teachers = replace(self.teachers, **changes)
-        maps, _, rows = ask_teachers(
+        maps, _, rows = run_teachers(
             teachers, self.samples, self.folder / "cache", num_classes=2, prior_factor=3.0,
             device=CPU,
         )  # fmt: skip
@@ -312,8 +314,8 @@ def test_rows_of_another_shape_are_refused(tmp_path):
 def test_a_teacher_that_answers_for_one_photo_of_several_is_refused(tmp_path):
     make_shapes(tmp_path, 2, seed=6, masks=False)
     teacher = Teacher(lambda batch: torch.zeros(1, 4, 5, 5), HALF, HALF, "one")
-    with pytest.raises(ValueError, match="answers 2 photos with 1 maps"):
-        ask_teachers(
+    with pytest.raises(ValueError, match="returned 1 maps for 2 photos"):
+        run_teachers(
             Teachers((teacher,), (33,)), find_samples(tmp_path), tmp_path, num_classes=4,
             prior_factor=3.0, device=CPU,
         )  # fmt: skip
@@ -358,7 +360,7 @@ def test_a_program_of_fixed_sides_is_shown_those(tmp_path):
     photo = torch.randint(0, 256, (3, 90, 60), dtype=torch.uint8)
     teachers = Teachers((teacher,), (65,))
     assert teachers.plan(90, 60) == ((33, 49),)
-    maps, _ = teachers.ask([photo], turned=True)
+    maps, _ = teachers.predict([photo], transposed=True)
     assert maps.shape == (1, 2, 9, 12)
     assert math.isclose(float(maps.sum(1).mean()), 1.0, abs_tol=1e-5)
 
@@ -371,10 +373,10 @@ def test_two_published_teachers_find_what_masks_say(shared):
     samples = [s for s in find_samples(shared / "photos" / "val") if s.mask][:2]
     for sample in samples:
         pixels = torch.from_numpy(np.array(Image.open(sample.photo))).permute(2, 0, 1)
-        turned = pixels.shape[1] > pixels.shape[2]
-        maps, hints = teachers.ask([pixels], turned)
+        transposed = pixels.shape[1] > pixels.shape[2]
+        maps, hints = teachers.predict([pixels], transposed)
         assert hints.shape == (1, 160 + 320, 14, 19)
-        upright = maps[0].mT if turned else maps[0]
+        upright = maps[0].mT if transposed else maps[0]
         labels = torch.from_numpy(np.array(Image.open(sample.mask)))
         given = F.interpolate(upright[None], labels.shape, mode="bilinear")[0].argmax(0)
         known = labels < 255

@@ -42,8 +42,8 @@ def colour_blocks(count: int = 3, side: int = 32) -> Photos:
     masks[1:, :, : side // 2], masks[1:, :, side // 2 :] = 1, 2
     names = tuple(str(i) for i in range(count))
     shapes = torch.full((count, 2), float(side))
-    rows, turned = torch.arange(1, count + 1), torch.zeros(count, dtype=torch.bool)
-    return Photos(names, canvases, shapes, masks, rows, turned)
+    rows, transposed = torch.arange(1, count + 1), torch.zeros(count, dtype=torch.bool)
+    return Photos(names, canvases, shapes, masks, rows, transposed)
 
 
 def plain_views(photos: Photos, **changes: object) -> Views:
@@ -60,7 +60,7 @@ def save_photo(folder: Path, name: str, pixels: np.ndarray, labels: np.ndarray) 
 
 def whole(photos: Photos, size: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Every photo squeezed into a square view: pixels x 255 and labels."""
-    grid = exchange(view_grid(IDENTITY.expand(len(photos), 2, 3), size), photos.turned)
+    grid = exchange(view_grid(IDENTITY.expand(len(photos), 2, 3), size), photos.transposed)
     places = canvas_grid(grid, stored_extents(photos.shapes), tuple(photos.canvases.shape[2:]))
     labels = sample_labels(photos.masks[photos.rows], places)
     return sample_pixels(photos.canvases, places) * 255, labels
@@ -86,7 +86,7 @@ def test_partly_marked_photos_keep_only_what_is_marked(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("sides", "shape", "turned"),
+    ("sides", "shape", "transposed"),
     [
         ((40, 60), (80, 120), False),
         ((60, 40), (120, 80), True),
@@ -95,7 +95,7 @@ def test_partly_marked_photos_keep_only_what_is_marked(tmp_path):
         ((120, 30), (144, 36), True),
     ],
 )
-def test_photos_keep_their_proportions(tmp_path, sides, shape, turned):
+def test_photos_keep_their_proportions(tmp_path, sides, shape, transposed):
     rng = np.random.default_rng(0)
     sample = save_photo(
         tmp_path, "a", rng.integers(0, 256, (*sides, 3), np.uint8), np.ones(sides, np.uint8)
@@ -103,7 +103,7 @@ def test_photos_keep_their_proportions(tmp_path, sides, shape, turned):
     photos = load_photos([sample], 80)
     assert photos.canvases.shape == (1, 3, 80, 144)
     assert photos.shapes.tolist() == [list(shape)]
-    assert photos.turned.tolist() == [turned]
+    assert photos.transposed.tolist() == [transposed]
     low, long = min(shape), max(shape)
     lying = photos.masks[1]
     assert (lying[:low, :long] == 1).all()
@@ -134,7 +134,7 @@ def test_a_mirrored_window_mirrors():
 
 def test_windows_keep_proportions_and_lie_in_the_photo():
     shapes = torch.tensor([[200.0, 300.0], [300.0, 200.0]]).repeat(250, 1)
-    augmentation = Augmentation(zoom=(1, 2), stretch=1.0, turn=30.0, turned=0.5)
+    augmentation = Augmentation(zoom=(1, 2), stretch=1.0, rotation=30.0, rotated=0.5)
     theta = draw_windows(shapes, augmentation, torch.Generator().manual_seed(0))
     pixels = theta[..., :2] * shapes.flip(1)[:, :, None] / 2  # (N, 2, 2): steps in photo pixels
     across, down = pixels[..., 0], pixels[..., 1]
@@ -152,7 +152,7 @@ def test_windows_keep_proportions_and_lie_in_the_photo():
 
 def test_a_window_larger_than_the_photo_holds_all_of_it():
     shapes = torch.tensor([[200.0, 300.0]]).repeat(300, 1)
-    augmentation = Augmentation(zoom=(0.5, 0.5), plain=0, stretch=1.0, turn=0.0)
+    augmentation = Augmentation(zoom=(0.5, 0.5), plain=0, stretch=1.0, rotation=0.0)
     theta = draw_windows(shapes, augmentation, torch.Generator().manual_seed(0))
     seen = inside(view_grid(theta, 64)).float().mean((1, 2))
     # 200 x 300 pixels in a window of 400 x 400, but for cells that an edge cuts
@@ -198,7 +198,7 @@ def test_views_and_targets_are_of_the_same_place_and_repeat_by_step():
     assert hinted is None
     assert (batch.shape, targets.shape) == ((16, 3, 32, 32), (16, 4, 8, 8))
     red = F.avg_pool2d((batch[:, :1] > 0.5).float(), 4)
-    inner = targets.sum(1, keepdim=True) > 0  # turned views look past a corner
+    inner = targets.sum(1, keepdim=True) > 0  # rotated views reach past a corner
     same = ((red - targets[:, 1:2]).abs() < 0.51) | ~inner
     assert same.float().mean() > 0.98
     assert ((red - targets[:, 1:2]).abs() < 0.01)[inner].float().mean() > 0.8
@@ -237,7 +237,7 @@ def test_a_high_photos_view_is_upright_and_all_its_targets_are_too():
     )  # fmt: skip
     unmasked = replace(photos, rows=torch.tensor([0]))
     for known, given in ((photos, None), (unmasked, maps)):
-        augmentation = replace(STILL, zoom=(0.6, 0.7), plain=0, turn=0.0)
+        augmentation = replace(STILL, zoom=(0.6, 0.7), plain=0, rotation=0.0)
         views = plain_views(known, maps=given, hints=hints, augmentation=augmentation)
         pixels, targets, told, counted = views.batch(0, 16, 64, 4)
         seen = targets.sum(1) > 0
@@ -255,7 +255,7 @@ def test_a_high_photos_view_is_upright_and_all_its_targets_are_too():
 
 def test_maps_of_high_photos_are_exchanged_like_the_photos():
     maps = torch.zeros(1, 2, 6, 8, dtype=torch.uint8)
-    maps[0, 0, :3], maps[0, 1, 3:] = 255, 255  # the stored upper half: left, if turned
+    maps[0, 0, :3], maps[0, 1, 3:] = 255, 255  # the stored upper half: left, if transposed
     grid = view_grid(IDENTITY, 6)
     left = sample_maps(maps, exchange(grid, torch.tensor([True])))[0, 0]
     assert left[:, :2].tolist() == [[1, 1]] * 6

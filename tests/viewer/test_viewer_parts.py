@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.report.synthetic import made_up_result
 from helpers.gossip import SECRET, gossip, segments_of
-from helpers.viewer_app import own_classes
+from helpers.viewer_app import made_up_result, own_classes
 from segmentation.errors import PixelwiseError
 from segmentation.images.label_png import decode_label_map
 from segmentation.images.photo import open_photo

@@ -1,7 +1,7 @@
 """Random views of photos: windows, flips, colour and pasted rectangles, on any device.
 
-Random numbers come from a generator of the CPU, so that a step's views are the same everywhere;
-they go to the device without waiting for it.
+Random numbers come from a CPU generator, so that a step's views are the same on every device. They
+are copied to the device asynchronously.
 """
 
 import math
@@ -14,27 +14,27 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far a view may be from its photo.
+    """Ranges of the random changes from a photo to a view.
 
     Attributes:
-        zoom: Least and largest zoom. At 1 a view's side is the photo's shorter side, at 2 half of
-            it; below 1 a view reaches beyond the photo.
+        zoom: Smallest and largest zoom. At 1 a view's side is the photo's shorter side, at 2 half
+            of it; below 1 a view extends beyond the photo.
         plain: Share of views at a zoom of 1.
-        stretch: Largest factor by which a window's proportions are changed.
-        turn: Largest rotation in degrees.
-        turned: Share of views that are rotated.
-        brightness: Largest relative change; so are contrast and saturation.
+        stretch: Largest factor between the aspect ratios of a window and of its view.
+        rotation: Largest rotation in degrees.
+        rotated: Share of views that are rotated.
+        brightness: Largest relative change, as for contrast and saturation.
         contrast: See brightness.
         saturation: See brightness.
-        grey: Share of views without any colour.
+        grey: Share of views without colour.
         cutmix: Share of views into which a rectangle of another one is pasted.
     """
 
     zoom: tuple[float, float] = (0.8, 2.0)
     plain: float = 0.35
     stretch: float = 1.2
-    turn: float = 10.0
-    turned: float = 0.4
+    rotation: float = 10.0
+    rotated: float = 0.4
     brightness: float = 0.3
     contrast: float = 0.3
     saturation: float = 0.4
@@ -45,12 +45,12 @@ class Augmentation:
 def draw_windows(shapes: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
     """Draw a window, a rotation and a flip for each photo.
 
-    A window has the view's proportions in pixels of the photo, but for `stretch`: nothing is
-    squeezed. Where it is larger than the photo, the photo lies somewhere in it.
+    A window has the view's aspect ratio in pixels of the photo, except for `stretch`. If it is
+    larger than the photo, the photo is at a random place in it.
 
     Args:
         shapes: Heights and widths of the photos, (N, 2) on the CPU.
-        augmentation: How large the windows are.
+        augmentation: Ranges of the windows.
         generator: Source of the random numbers.
 
     Returns:
@@ -68,8 +68,8 @@ def draw_windows(shapes: Tensor, augmentation: Augmentation, generator: torch.Ge
     stretch = uniform(-1, 1).mul(math.log(augmentation.stretch) / 2).exp()
     high, wide = side / stretch, side * stretch  # of the window, in pixels of the photo
     full_high, full_wide = shapes.unbind(1)
-    angle = uniform(-1, 1) * math.radians(augmentation.turn)
-    angle = torch.where(uniform(0, 1) < augmentation.turned, angle, 0.0)
+    angle = uniform(-1, 1) * math.radians(augmentation.rotation)
+    angle = torch.where(uniform(0, 1) < augmentation.rotated, angle, 0.0)
     cos, sin = angle.cos(), angle.sin()
     flip = torch.where(uniform(0, 1) < 0.5, -1.0, 1.0)
     x = uniform(-1, 1) * (1 - wide / full_wide)
@@ -84,9 +84,9 @@ def draw_windows(shapes: Tensor, augmentation: Augmentation, generator: torch.Ge
 
 
 def view_grid(theta: Tensor, size: int) -> Tensor:
-    """Where the cells of views lie in their photos: (N, size, size, 2) in [-1, 1], x first.
+    """Return the cells' places in their photos: (N, size, size, 2) in [-1, 1], x first.
 
-    Sums and products instead of a matrix product, which some GPUs round to ten bits.
+    It uses sums and products, because some GPUs round matrix products to ten bits.
     """
     centres = (torch.arange(size, device=theta.device) + 0.5) * (2 / size) - 1
     x, y = centres[None, None, :], centres[None, :, None]
@@ -98,7 +98,7 @@ def view_grid(theta: Tensor, size: int) -> Tensor:
 
 
 def inside(grid: Tensor) -> Tensor:
-    """Which cells of views lie in the photo, (N, H, W) bool."""
+    """Return which cells of views are in the photo, (N, H, W) bool."""
     return (grid.abs() <= 1).all(-1)
 
 
@@ -126,16 +126,16 @@ def jitter_colours(
 def paste_rectangles(
     layers: Sequence[Tensor], share: float, generator: torch.Generator
 ) -> list[Tensor]:
-    """Paste into a share of the views a rectangle of the next view, targets alike.
+    """Paste a rectangle of the next view into a share of the views, and likewise for targets.
 
     CutMix (Yun et al., arXiv 1905.04899), for segmentation as in French et al. (arXiv 1906.01916):
-    what lies around an object stops telling what it is. Rectangles cover 10 to 50 % of a view and
-    lie on the coarsest layer's grid, so that no target is of two views.
+    the surroundings of an object no longer reveal its class. Rectangles cover 10 to 50 % of a view
+    and are aligned to the coarsest layer's grid, so that no target mixes two views.
 
     Args:
         layers: Square views (N, 3, H, H) and their targets (N, C, h, h); every side is a multiple
             of the smallest.
-        share: How many of the views get a rectangle, in [0, 1].
+        share: Share of the views that get a rectangle, in [0, 1].
         generator: Source of the random numbers.
     """
     count, cells = len(layers[0]), min(layer.shape[-1] for layer in layers)
@@ -147,7 +147,7 @@ def paste_rectangles(
     starts = (torch.rand(2, count, generator=generator) * (cells - spans + 1)).long()
     steps = torch.arange(cells)
     within = (steps >= starts[..., None]) & (steps < (starts + spans)[..., None])  # (2, N, cells)
-    # Few bytes go to the device: it takes up to 64 KB without the program waiting for it.
+    # small enough to be copied asynchronously (up to 64 KB)
     within = (within & chosen[:, None]).to(layers[0].device, non_blocking=True)
     pasted = (within[0][:, :, None] & within[1][:, None, :])[:, None]  # (N, 1, cells, cells)
     mixed = []

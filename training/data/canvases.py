@@ -1,9 +1,9 @@
-"""Photos in their true proportions, decoded once into one tensor on any device.
+"""Photos with their aspect ratio, decoded once into one tensor on any device.
 
-Every photo lies in the corner of a canvas that is wider than high. A photo that is higher than
-wide is stored with rows and columns exchanged, so that one tensor holds both kinds and a batch of
-views is one resampling. What is left of the canvas is never seen: views read no pixel beyond a
-photo's edge, and cells there do not count.
+Every photo is in the top left corner of a canvas that is wider than high. A portrait photo is
+stored with rows and columns exchanged, so that one tensor contains both kinds and a batch of views
+is one resampling. The rest of the canvas is unused: views read no pixel beyond a photo's edge, and
+cells there have no weight.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ from torch import Tensor
 from training.data.dataset import IGNORE_INDEX, Sample, read_mask
 
 LONGEST = 1.8
-"""A canvas's width by its height. A longer photo (16 : 9 is 1.78) is kept smaller, not cropped."""
+"""A canvas's width by its height. A longer photo (16 : 9 is 1.78) is scaled down, not cropped."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,13 @@ class Photos:
 
     Attributes:
         names: File names without ending, (N,).
-        canvases: Pixels (N, 3, S, L) uint8; exchanged rows and columns where `turned`.
-        shapes: Height and width of each photo as a person sees it, in pixels of the canvas, (N, 2)
-            float32, always on the CPU.
-        masks: Class indices (M + 1, S, L) uint8, 255 where nothing is known; the first knows
-            nothing at all.
-        rows: Which mask is whose, (N,) int64; 0 for photos without ground truth.
-        turned: Which photos are stored with rows and columns exchanged, (N,) bool on the CPU.
+        canvases: Pixels (N, 3, S, L) uint8; exchanged rows and columns where `transposed`.
+        shapes: Height and width of each upright photo, in pixels of the canvas, (N, 2) float32,
+            always on the CPU.
+        masks: Class indices (M + 1, S, L) uint8, 255 where unknown; the first is unknown
+            everywhere.
+        rows: Index of each photo's mask, (N,) int64; 0 for photos without ground truth.
+        transposed: Which photos are stored with rows and columns exchanged, (N,) bool on the CPU.
     """
 
     names: tuple[str, ...]
@@ -42,18 +42,18 @@ class Photos:
     shapes: Tensor
     masks: Tensor
     rows: Tensor
-    turned: Tensor
+    transposed: Tensor
 
     def __len__(self) -> int:
         return len(self.names)
 
     @property
     def labelled(self) -> Tensor:
-        """Which photos have ground truth, (N,) bool."""
+        """Which photos have ground truth: (N,) bool."""
         return self.rows > 0
 
     def to(self, device: torch.device) -> "Photos":
-        """The same photos on another device."""
+        """Return the same photos on another device."""
         return replace(
             self,
             canvases=self.canvases.to(device),
@@ -63,11 +63,11 @@ class Photos:
 
 
 def decode(sample: Sample, short: int, long: int) -> tuple[np.ndarray, np.ndarray | None, bool]:
-    """Decode a photo as large as fits: shorter side up to `short`, longer side up to `long`.
+    """Decode a photo as large as possible: shorter side up to `short`, longer up to `long`.
 
     Returns:
         Pixels (h, w, 3) uint8, class indices (h, w) uint8 or None without ground truth, and whether
-        the photo is higher than wide and so stored with rows and columns exchanged.
+        the photo is higher than wide, so that its rows and columns must be exchanged.
     """
     with Image.open(sample.photo) as image:
         width, height = image.size
@@ -94,7 +94,7 @@ def load_photos(
     """Decode photos into canvases.
 
     Args:
-        samples: What `find_samples` found.
+        samples: From `find_samples`.
         short: Height of the canvases: the photos' shorter side, unless they are very long.
         workers: Threads that decode.
         progress: Called with (done, total) after each photo.
@@ -105,11 +105,11 @@ def load_photos(
     masks = torch.full((1 + len(known), short, long), IGNORE_INDEX, dtype=torch.uint8)
     rows = torch.zeros(total, dtype=torch.int64)
     rows[known] = torch.arange(1, 1 + len(known))
-    shapes, turned = torch.empty(total, 2), torch.zeros(total, dtype=torch.bool)
+    shapes, transposed = torch.empty(total, 2), torch.zeros(total, dtype=torch.bool)
     with ThreadPoolExecutor(workers) as pool:
         decoded = pool.map(lambda sample: decode(sample, short, long), samples)
         for i, (pixels, labels, high) in enumerate(decoded):
-            shapes[i], turned[i] = torch.tensor(pixels.shape[:2]), high
+            shapes[i], transposed[i] = torch.tensor(pixels.shape[:2]), high
             if high:
                 pixels = pixels.swapaxes(0, 1)
                 labels = None if labels is None else labels.T
@@ -119,21 +119,21 @@ def load_photos(
                 masks[rows[i], :height, :width] = torch.from_numpy(labels)
             if progress:
                 progress(i + 1, total)
-    return Photos(tuple(s.name for s in samples), canvases, shapes, masks, rows, turned)
+    return Photos(tuple(s.name for s in samples), canvases, shapes, masks, rows, transposed)
 
 
-def exchange(grid: Tensor, turned: Tensor) -> Tensor:
-    """Coordinates (N, H, W, 2) for arrays whose rows and columns are exchanged where `turned`."""
-    return torch.where(turned[:, None, None, None], grid.flip(-1), grid)
+def exchange(grid: Tensor, transposed: Tensor) -> Tensor:
+    """Return coordinates (N, H, W, 2) with x and y exchanged where `transposed` (N,) is true."""
+    return torch.where(transposed[:, None, None, None], grid.flip(-1), grid)
 
 
 def canvas_grid(grid: Tensor, extents: Tensor, canvas: tuple[int, int]) -> Tensor:
-    """Where places of a photo lie on its canvas, for `torch.nn.functional.grid_sample`.
+    """Map places of photos to their canvases, for `torch.nn.functional.grid_sample`.
 
     Args:
         grid: (N, H, W, 2) in [-1, 1] from edge to edge of the stored photo, x first; places beyond
-            the photo's outer pixels are moved onto them.
-        extents: Height and width that each photo takes of its canvas, (N, 2).
+            the photo's outer pixels are clamped to them.
+        extents: Height and width of each photo on its canvas, (N, 2).
         canvas: Height and width of the canvases.
     """
     sides = extents.flip(1)[:, None, None]  # (N, 1, 1, 2), width first

@@ -1,8 +1,8 @@
 """Photos, masks and class lists of a folder in VOC layout.
 
-A folder holds `JPEGImages/NAME.jpg` and, where the photos have ground truth,
-`SegmentationClass/NAME.png` (indexed, 255 ignored). `classes.json` may list the classes that a
-photo shows: `{"NAME": "bus", "OTHER": ["person", "bicycle"]}`.
+A folder has `JPEGImages/NAME.jpg` and, if the photos have ground truth,
+`SegmentationClass/NAME.png` (indexed, 255 ignored). `classes.json` may list the classes in a
+photo: `{"NAME": "bus", "OTHER": ["person", "bicycle"]}`.
 """
 
 import json
@@ -25,9 +25,9 @@ class Sample:
     Attributes:
         photo: Its file.
         mask: The file of its ground truth, if it has one.
-        partial: Only one class is marked: what is labelled background may be anything.
+        partial: Only one class is marked, so pixels labelled background may have any class.
         classes: Class indices that `classes.json` lists for it, sorted, or None.
-        prior: The listed classes are likely, instead of being the only ones.
+        prior: The listed classes are likely, but others are possible.
     """
 
     photo: Path
@@ -52,14 +52,14 @@ def find_samples(
     """List the photos of a folder in VOC layout, sorted by name.
 
     Args:
-        folder: Holds `JPEGImages` and, unless the photos are unlabelled, `SegmentationClass`.
-        partial_prefixes: Beginnings of the names of photos in which only one class is marked.
+        folder: Has `JPEGImages` and, unless the photos are unlabelled, `SegmentationClass`.
+        partial_prefixes: Prefixes of the names of photos in which only one class is marked.
         categories: Class names by index; with them the folder's `classes.json` is read.
-        prior: The listed classes are likely, instead of being the only ones.
+        prior: The listed classes are likely, but others are possible.
 
     Raises:
         FileNotFoundError: There is no such folder, or no photo in it.
-        ValueError: `classes.json` is not what `read_class_lists` reads.
+        ValueError: `classes.json` is invalid; see `read_class_lists`.
     """
     photos = Path(folder) / "JPEGImages"
     if not photos.is_dir():
@@ -84,14 +84,14 @@ def find_samples(
 
 
 def read_class_lists(path: Path, categories: Sequence[str]) -> dict[str, tuple[int, ...]]:
-    """Read which classes each photo shows: photo name to sorted class indices.
+    """Read the classes of each photo: photo name to sorted class indices.
 
     Args:
         path: A JSON object of photo name to a class name, or to a list of them.
         categories: Class names by index.
 
     Raises:
-        ValueError: The file is no such object, or names an unknown class.
+        ValueError: The file is no such object, or has an unknown class.
     """
     try:
         listed = json.loads(path.read_text())
@@ -115,8 +115,8 @@ def read_class_lists(path: Path, categories: Sequence[str]) -> dict[str, tuple[i
     return lists
 
 
-def is_turned(sample: Sample) -> bool:
-    """Whether a photo is higher than wide: such photos are kept with exchanged rows and columns."""
+def is_portrait(sample: Sample) -> bool:
+    """Return whether a photo is higher than wide; such photos are stored transposed."""
     with Image.open(sample.photo) as image:
         return image.height > image.width
 
@@ -125,7 +125,7 @@ def read_mask(path: Path) -> np.ndarray:
     """Read an indexed mask: class indices (H, W) uint8.
 
     Raises:
-        ValueError: The file holds colours instead of indices.
+        ValueError: The file contains colours instead of indices.
     """
     with Image.open(path) as image:
         if image.mode not in ("P", "L"):

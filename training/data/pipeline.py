@@ -1,4 +1,4 @@
-"""What a run learns from: photos, the teachers' opinions, and batches of views."""
+"""Training data of one run: photos, the teachers' outputs, and batches of views."""
 
 import argparse
 import os
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from segmentation.progress import Bar
+from training.common import voc_categories
 from training.data.augment import Augmentation
 from training.data.canvases import load_photos
 from training.data.crops import Batch, Views
@@ -15,30 +16,28 @@ from training.data.dataset import Sample, find_samples
 from training.data.sampling import SHOWN_SHARE, class_shares, drawing_weights
 from training.distillation.feature_hints import standardise
 from training.distillation.known import misses_prior
-from training.distillation.maps import ask_teachers
+from training.distillation.maps import run_teachers
 from training.distillation.teacher import Teachers, load_teacher
 from training.optim.losses import balance_classes
 from training.recipe import SIZE_STEP, check
-from training.setup import voc_categories
 
 CANVAS_PER_VIEW = 1.375
-"""Shorter side of a kept photo by that of a view: views zoom in up to two times."""
+"""Shorter side of a stored photo by that of a view: views zoom in up to two times."""
 
 COUNTED_BATCHES, COUNTED_VIEWS = 16, 64
-"""From how many batches of how many views the classes' frequencies are taken."""
+"""Numbers of batches and of their views for estimating the classes' frequencies."""
 
 
 class Feed:
     """Photos, teachers and views of one run.
 
     Args:
-        options: What `training.recipe.make_parser` parsed.
-        device: Where photos, maps and features lie and the teachers run.
+        options: Parsed by `training.recipe.make_parser`.
+        device: For photos, maps, features and the teachers.
 
     Raises:
         FileNotFoundError: A folder is missing or empty.
-        ValueError: Options do not fit together, or the teachers tell another number of classes
-            apart.
+        ValueError: Options do not fit together, or the teachers have another number of classes.
     """
 
     def __init__(self, options: argparse.Namespace, device: torch.device) -> None:
@@ -49,7 +48,7 @@ class Feed:
         self.maps: Tensor | None = None
         self.hints: Tensor | None = None
         if options.teacher:
-            self._ask()
+            self._load_teacher_outputs()
         self.size, self.canvas = 0, 0
         self.views: Views | None = None
         self.class_weights: Tensor | None = None
@@ -59,10 +58,10 @@ class Feed:
         """Channels of the teachers' features; 0 without hints."""
         return 0 if self.hints is None else self.hints.shape[1]
 
-    def _ask(self) -> None:
-        """Take the teachers' maps and features, asking about photos that are new to them."""
+    def _load_teacher_outputs(self) -> None:
+        """Load the teachers' maps and features; run the teachers on photos that have none."""
         options = self.options
-        categories = voc_categories(options.num_classes)  # numbers, where there are not 21
+        categories = voc_categories(options.num_classes)  # numbers, unless there are 21
         layers = options.hint or [None] * len(options.teacher)
         teachers = Teachers(
             tuple(
@@ -74,7 +73,7 @@ class Feed:
             None if categories[0] == "0" else categories,
         )
         bar = Bar("teacher", quiet=options.quiet)
-        maps, features, rows = ask_teachers(
+        maps, features, rows = run_teachers(
             teachers,
             self.samples,
             options.cache or options.out,
@@ -90,7 +89,7 @@ class Feed:
             self.hints = standardise(features, rows, self.device)
 
     def prepare(self, size: int) -> None:
-        """Make views of `size` ready, decoding the photos again where they are kept at another."""
+        """Prepare views of `size`; decode the photos again if they are stored at another size."""
         if size == self.size:
             return
         options, self.size = self.options, size
@@ -106,7 +105,7 @@ class Feed:
                 weights=self._weights(class_shares(photos, self.maps, options.num_classes)),
                 num_classes=options.num_classes,
                 augmentation=Augmentation(
-                    zoom=tuple(options.zoom), turn=options.turn, cutmix=options.cutmix
+                    zoom=tuple(options.zoom), rotation=options.turn, cutmix=options.cutmix
                 ),
                 truth=options.truth,
                 seed=options.seed,
@@ -122,7 +121,7 @@ class Feed:
             self.class_weights = balance_classes(frequencies, options.balance)
 
     def _weights(self, shares: Tensor) -> Tensor:
-        """How often each photo is drawn; never, where nobody can say what it shows.
+        """Return how often each photo is drawn, (N,); 0 for photos without any target.
 
         Args:
             shares: From `class_shares`, (N, num_classes).
@@ -133,7 +132,7 @@ class Feed:
         missed = [misses_prior(s, row) for s, row in zip(self.samples, shares, strict=True)]
         usable = usable & ~torch.tensor(missed)
         if not bool(usable.any()):
-            raise ValueError("no photo has a mask or an opinion of a teacher: give --teacher")
+            raise ValueError("no photo has a mask or a teacher's output: give --teacher")
         weights = drawing_weights(
             (shares > SHOWN_SHARE) & usable[:, None],
             labelled,
@@ -144,23 +143,23 @@ class Feed:
         return weights * usable
 
     def batch(self, step: int, count: int, stride: int, *, with_hints: bool = True) -> Batch:
-        """The views, targets and hints of a step; see `Views.batch`."""
+        """Return the views, targets and hints of a step; see `Views.batch`."""
         if self.views is None:
             raise RuntimeError("prepare(size) comes before batch()")
         return self.views.batch(step, count, self.size, stride, with_hints=with_hints)
 
 
 def gather_samples(options: argparse.Namespace) -> list[Sample]:
-    """The photos of all folders; those of `--unlabelled` without their masks."""
+    """Return the photos of all folders; those of `--unlabelled` without their masks."""
     samples = []
     for folder in [*options.data, *options.unlabelled]:
-        found = find_samples(
+        in_folder = find_samples(
             folder,
             partial_prefixes=options.partial,
             categories=voc_categories(options.num_classes),
             prior=folder in options.prior,
         )
         if folder in options.unlabelled:
-            found = [replace(sample, mask=None) for sample in found]
-        samples += found
+            in_folder = [replace(sample, mask=None) for sample in in_folder]
+        samples += in_folder
     return samples

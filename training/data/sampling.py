@@ -1,4 +1,4 @@
-"""How often each photo is drawn."""
+"""Weights for drawing photos, by the rarity of their classes."""
 
 import torch
 from torch import Tensor
@@ -6,25 +6,25 @@ from torch import Tensor
 from training.data.canvases import Photos
 
 SHOWN_SHARE = 0.005
-"""A photo shows a class that takes this share of it: 16 x 16 px of 224 x 224."""
+"""Share of a photo from which it counts as showing a class: 16 x 16 px of 224 x 224."""
 
 SURE = 0.5
-"""A teacher's cell counts for a class from this probability on."""
+"""Probability from which a cell of a teacher's map counts for a class."""
 
 RAREST, COMMONEST = 6.0, 0.25
-"""Bounds of the median class's photos by a class's: one photo of a class is not drawn all day."""
+"""Bounds of (median class's photos / a class's photos), so that no single photo dominates."""
 
 EMPTY_WEIGHT = 0.25
-"""How often a photo that shows no class is drawn, where the draw goes by rare classes."""
+"""Weight of a photo that shows no class, with `rare`."""
 
 CHUNK = 256
 
 
 def class_shares(photos: Photos, maps: Tensor | None, num_classes: int) -> Tensor:
-    """Share of each photo that each class takes: in its mask, or else in the teacher's map.
+    """Return each class's share of each photo, in its mask or else in the teacher's map.
 
     Args:
-        photos: Ground truth, where there is one.
+        photos: The photos, with masks or without.
         maps: The teacher's probabilities x 255 (N, C, h, w) uint8, or None.
         num_classes: Number of classes.
 
@@ -40,14 +40,14 @@ def class_shares(photos: Photos, maps: Tensor | None, num_classes: int) -> Tenso
     if maps is not None:
         for rows in (~labelled).nonzero()[:, 0].split(CHUNK):
             chunk = maps[rows.to(maps.device)]
-            most, labels = chunk.max(1)
-            labels = labels.where(most > SURE * 255, num_classes)
+            best, labels = chunk.max(1)
+            labels = labels.where(best > SURE * 255, num_classes)
             shares[rows] = _counts(labels, num_classes) / (labels.shape[1] * labels.shape[2])
     return shares
 
 
 def _counts(labels: Tensor, num_classes: int) -> Tensor:
-    """Cells of each class in labels (N, h, w): (N, num_classes) on the CPU."""
+    """Count the cells of each class in labels (N, h, w): (N, num_classes) on the CPU."""
     return torch.stack([(labels == c).sum((1, 2)) for c in range(num_classes)], 1).cpu()
 
 
@@ -59,16 +59,15 @@ def drawing_weights(
     unlabelled_weight: float,
     rare: float = 0.0,
 ) -> Tensor:
-    """How often each photo is drawn, (N,) float64, before normalising.
+    """Return how often each photo is drawn, (N,) float64, before normalising.
 
     Args:
         shown: Which classes each photo shows, (N, C) bool; class 0 is the background.
         labelled: Which photos have ground truth, (N,) bool.
-        boosts: Class index to factor: a photo that shows classes takes the largest of their
-            factors.
+        boosts: Class index to factor; a photo gets the largest factor of its classes.
         unlabelled_weight: Factor of photos without ground truth.
-        rare: 0 draws photos alike. Above, a class weighs (median class's photos / its photos) to
-            this power, and a photo the mean of its classes.
+        rare: 0 draws photos equally. Above 0, a class's weight is (median class's photos / its
+            photos) to this power, and a photo's weight is the mean of its classes'.
     """
     weights = torch.ones(len(shown), dtype=torch.float64)
     if rare:

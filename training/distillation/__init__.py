@@ -1,1 +1,1 @@
-"""What a student learns from teachers: their answers, their features, their maps."""
+"""Distillation: teachers, the files with their outputs, and hints from their features."""

@@ -1,7 +1,7 @@
-"""What is known of a photo's classes before a teacher looks at it.
+"""Known classes of a photo, which limit its teachers' outputs.
 
-A mask over the whole photo names every class that is there, so the others are absent. So does a
-class list, unless it is only a prior: then its classes become likelier, and no other is ruled out.
+A mask over the whole photo contains every class in it, so the others are absent. The same holds for
+a class list, unless it is only a prior: then its classes become likelier, and others stay possible.
 """
 
 from dataclasses import dataclass
@@ -11,21 +11,21 @@ from torch import Tensor
 
 from training.data.dataset import IGNORE_INDEX, Sample, read_mask
 
-LEAST_SHARE = 1e-3
-"""Where the teacher gives less than this to all the classes that may be there: background."""
+MIN_SHARE = 1e-3
+"""If the teacher gives less than this to all possible classes, a cell becomes background."""
 
-LEAST_FOUND = 0.02
-"""A photo counts only if a teacher finds the classes of its prior on this share of the photo."""
+MIN_FOUND = 0.02
+"""Share of a photo on which a teacher must find the classes of its prior, or it is skipped."""
 
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of one photo's classes.
+    """The known classes of one photo.
 
     Attributes:
-        allowed: The only classes that may be there, with background (0), or None: all of them.
-        likely: Classes that are probably there.
-        factor: How much likelier those become.
+        allowed: The only possible classes, background (0) included; None for all classes.
+        likely: Classes that are probably in the photo.
+        factor: Factor of their probabilities.
     """
 
     allowed: tuple[int, ...] | None = None
@@ -33,7 +33,7 @@ class Known:
     factor: float = 1.0
 
     def apply(self, probabilities: Tensor) -> Tensor:
-        """Change a teacher's probabilities (C, h, w) accordingly; they add up to one again."""
+        """Return a teacher's probabilities (C, h, w) with this knowledge; they add up to one."""
         if self.allowed is None and not self.likely:
             return probabilities
         weights = probabilities.new_ones(len(probabilities))
@@ -43,17 +43,17 @@ class Known:
         if self.likely:
             weights[list(self.likely)] *= self.factor
         changed = probabilities * weights[:, None, None]
-        changed[0] += changed.sum(0) < LEAST_SHARE
+        changed[0] += changed.sum(0) < MIN_SHARE
         return changed / changed.sum(0)
 
 
 def known_classes(sample: Sample, num_classes: int, prior_factor: float) -> Known:
-    """What a photo's mask and class list say.
+    """Return the known classes of a photo, from its mask and class list.
 
     Args:
         sample: The photo.
         num_classes: Number of classes; other values of a mask are ignored.
-        prior_factor: How much likelier a class becomes that a prior names.
+        prior_factor: Factor of the probability of a class in a prior.
     """
     listed = sample.classes
     if sample.mask is not None and not sample.partial:
@@ -72,12 +72,12 @@ def _values(sample: Sample) -> list[int]:
 
 
 def misses_prior(sample: Sample, shares: Tensor) -> bool:
-    """Whether a teacher finds almost nothing of what a prior says of a photo without a mask.
+    """Return whether a teacher finds almost nothing of the prior of a photo without a mask.
 
     Args:
         sample: The photo.
-        shares: Share of the photo that each class takes in the teacher's map, (C,).
+        shares: Each class's share of the photo in the teacher's map, (C,).
     """
     if not sample.prior or not sample.classes or sample.mask is not None:
         return False
-    return float(shares[list(sample.classes)].sum()) < LEAST_FOUND
+    return float(shares[list(sample.classes)].sum()) < MIN_FOUND

@@ -1,11 +1,10 @@
-"""What the teachers think of every photo, asked once and kept on disk.
+"""The teachers' outputs for every photo, computed once and cached on disk.
 
-A small student sees a photo hundreds of times; asking the teachers each time would cost far more
-than the student itself. So they look at each whole photo once, and a view cuts its window out of
-their map. The files grow photo by photo, and a row is found by what it was made from: the
-teachers' weights, the photo's bytes, and what is known of its classes. A changed photo, class list
-or teacher is asked again, a renamed or added photo costs nobody else anything, and a killed run
-loses one batch at most.
+A student sees a photo hundreds of times; running the teachers each time would cost far more than
+the student itself. So they run once on each whole photo, and a view cuts its window out of their
+map. The files grow batch by batch. A row's key has the teachers' weights, the photo's bytes, and
+its known classes. If one of these changes, the teachers run again on that photo; renaming or adding
+photos does not affect other rows. A killed run loses one batch at most.
 """
 
 import hashlib
@@ -19,13 +18,13 @@ from filelock import FileLock
 from PIL import Image
 from torch import Tensor
 
-from training.data.dataset import Sample, is_turned
+from training.data.dataset import Sample, is_portrait
 from training.distillation.known import Known, known_classes
 from training.distillation.teacher import Teachers
 
 DIGEST_BYTES = 16
 BATCH = {"cpu": 4, "cuda": 32}
-"""Photos that the teachers see at once."""
+"""Photos in a batch of the teachers, by device."""
 
 HALF_MAX = 65504.0
 """The largest number of half precision."""
@@ -35,11 +34,11 @@ class MapFiles:
     """Rows of equal size in files that only grow.
 
     Attributes:
-        rows: Digest of what a row was made from to its number.
+        rows: Key of a row to its number.
 
     Args:
-        folder: Where the files are, made if needed.
-        key: Tells these teachers from others.
+        folder: For the files; it is created if needed.
+        key: Hash of the teachers and their options.
         shape: (C, rows, columns) of a map.
         hint_shape: (F, rows, columns) of a photo's features, or None.
     """
@@ -67,21 +66,21 @@ class MapFiles:
         self.rows = {digests[start : start + DIGEST_BYTES]: i for i, start in enumerate(starts)}
 
     def repair(self) -> None:
-        """Cut off what a killed run left half written; only while no other run writes."""
+        """Truncate rows that a killed run did not complete; only while no other run writes."""
         sizes = [self.index.stat().st_size // DIGEST_BYTES if self.index.is_file() else 0]
         for path, shape, dtype in self.parts:
             size = path.stat().st_size if path.is_file() else 0
             sizes.append(size // (int(np.prod(shape)) * dtype.itemsize))
-        whole = min(sizes)
+        complete = min(sizes)
         row_bytes = [DIGEST_BYTES]
         row_bytes += [int(np.prod(shape)) * dtype.itemsize for _, shape, dtype in self.parts]
         for path, size in zip([self.index, *(p[0] for p in self.parts)], row_bytes, strict=True):
             with path.open("ab") as file:
-                file.truncate(whole * size)
+                file.truncate(complete * size)
         self.reload()
 
     def append(self, digests: Sequence[bytes], *arrays: np.ndarray) -> None:
-        """Add rows: the values first, then the digests that make them count."""
+        """Append rows: the values first, then the keys that make them valid."""
         for (path, shape, dtype), array in zip(self.parts, arrays, strict=True):
             if array.shape[1:] != shape:
                 raise ValueError(f"{path} holds rows of {shape}, not of {array.shape[1:]}")
@@ -93,20 +92,20 @@ class MapFiles:
         self.rows.update({digest: first + i for i, digest in enumerate(digests)})
 
     def read(self, part: int) -> np.ndarray:
-        """All rows of a part, (rows, ...), mapped from disk."""
+        """Return all rows of a part, (rows, ...), memory-mapped."""
         path, shape, dtype = self.parts[part]
         count = path.stat().st_size // (int(np.prod(shape)) * dtype.itemsize)
         return np.memmap(path, dtype, "r", shape=(count, *shape))
 
 
 def digest(sample: Sample, known: Known) -> bytes:
-    """Tells what a photo's map is made from: its bytes and what is known of its classes."""
+    """Return the key of a photo's row: a hash of its bytes and its known classes."""
     key = hashlib.sha256(repr(known).encode())
     key.update(sample.photo.read_bytes())
     return key.digest()[:DIGEST_BYTES]
 
 
-def ask_teachers(
+def run_teachers(
     teachers: Teachers,
     samples: Sequence[Sample],
     folder: Path,
@@ -117,24 +116,24 @@ def ask_teachers(
     workers: int = 2,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-    """The teachers' maps of photos, asking only about those that the files lack.
+    """Return the teachers' maps of photos; run the teachers only on photos without a row.
 
     Args:
         teachers: The teachers.
         samples: The photos.
-        folder: Where the files are; runs that share it take turns.
-        num_classes: Classes that the student tells apart.
-        prior_factor: How much likelier a class becomes that a prior names.
-        device: Where the teachers run.
+        folder: For the files; a lock keeps two runs from writing at the same time.
+        num_classes: The student's number of classes.
+        prior_factor: Factor of the probability of a class in a prior.
+        device: For the teachers.
         workers: Threads that decode.
         progress: Called with (done, total) after each batch.
 
     Returns:
         Probabilities x 255 (R, C, rows, columns) uint8 and features (R, F, rows', columns')
-        float16 or None, mapped from disk, and which row is whose, (N,) int64.
+        float16 or None, both memory-mapped, and each photo's row, (N,) int64.
 
     Raises:
-        ValueError: The teachers tell another number of classes apart than the student.
+        ValueError: The teachers have another number of classes than the student.
     """
     files = _open_files(teachers, folder, num_classes, device)
     with ThreadPoolExecutor(workers) as pool:
@@ -146,8 +145,10 @@ def ask_teachers(
             batches = _batches(teachers, samples, todo.values(), BATCH.get(device.type, 4))
             done = 0
             for batch, photos in _decoded(samples, batches, max(teachers.sizes), pool):
-                turned = is_turned(samples[batch[0]])
-                maps, features = teachers.ask([photo.to(device) for photo in photos], turned)
+                transposed = is_portrait(samples[batch[0]])
+                maps, features = teachers.predict(
+                    [photo.to(device) for photo in photos], transposed
+                )
                 maps = torch.stack([known[i].apply(m) for i, m in zip(batch, maps, strict=True)])
                 arrays = [(maps * 255).round().byte().cpu().numpy()]
                 if features is not None:
@@ -163,13 +164,13 @@ def ask_teachers(
 def _open_files(
     teachers: Teachers, folder: Path, num_classes: int, device: torch.device
 ) -> MapFiles:
-    """The files of these teachers; their shapes come from a look at a black photo."""
+    """Open the files of these teachers; a run on a black photo determines their shapes."""
     black = torch.zeros(3, 64, 64, dtype=torch.uint8, device=device)
-    maps, features = teachers.ask([black], turned=False)
+    maps, features = teachers.predict([black], transposed=False)
     if maps.shape[1] != num_classes:
         raise ValueError(
-            f"the teacher tells {maps.shape[1]} classes apart, "
-            f"the student {num_classes}: give --num-classes"
+            f"the teacher has {maps.shape[1]} classes, the student {num_classes}: "
+            "give --num-classes"
         )
     hint_shape = None if features is None else tuple(features.shape[1:])
     return MapFiles(folder, teachers.key, tuple(maps.shape[1:]), hint_shape)
@@ -178,7 +179,7 @@ def _open_files(
 def _batches(
     teachers: Teachers, samples: Sequence[Sample], todo: Iterable[int], size: int
 ) -> list[list[int]]:
-    """Photos that the teachers see at the same sides, up to `size` at once."""
+    """Return batches of up to `size` photos that the teachers see at the same sides."""
     groups: dict[object, list[int]] = {}
     for i in todo:
         with Image.open(samples[i].photo) as image:
@@ -194,18 +195,18 @@ def _batches(
 def _decoded(
     samples: Sequence[Sample], batches: list[list[int]], short: int, pool: ThreadPoolExecutor
 ) -> Iterator[tuple[list[int], list[Tensor]]]:
-    """Batches with their photos, the next one decoded while the teachers look at this one."""
-    waiting: list[tuple[list[int], list[Future]]] = []
+    """Yield batches with their photos; the next batch is decoded in the background."""
+    pending: list[tuple[list[int], list[Future]]] = []
     for batch in [*batches, None]:
         if batch is not None:
-            waiting.append((batch, [pool.submit(_pixels, samples[i], short) for i in batch]))
-        if waiting and (batch is None or len(waiting) > 1):
-            ready, futures = waiting.pop(0)
+            pending.append((batch, [pool.submit(_pixels, samples[i], short) for i in batch]))
+        if pending and (batch is None or len(pending) > 1):
+            ready, futures = pending.pop(0)
             yield ready, [future.result() for future in futures]
 
 
 def _pixels(sample: Sample, short: int) -> Tensor:
-    """A photo as it is on disk, or smaller where its shorter side is above `short`: (3, H, W)."""
+    """Decode a photo, scaled down if its shorter side is above `short`: (3, H, W) uint8."""
     with Image.open(sample.photo) as image:
         image = image.convert("RGB")
         scale = short / min(image.size)

@@ -8,15 +8,15 @@ from training.data.dataset import IGNORE_INDEX
 
 
 def mix_targets(labels: Tensor, teacher: Tensor | None, num_classes: int, truth: float) -> Tensor:
-    """Join ground truth and the teacher's opinion into one target.
+    """Combine ground truth and the teacher's probabilities into one target.
 
-    Where both exist the target is `truth` parts ground truth and `1 - truth` parts teacher; where
-    one exists, that one; where none exists, zeros.
+    If a pixel has both, the target is `truth` parts ground truth and `1 - truth` parts teacher. If
+    it has one, the target is that one, and otherwise zeros.
 
     Args:
         labels: Class indices (N, h, w) int64, 255 where there is no ground truth.
-        teacher: Probabilities (N, num_classes, h, w), zeros in photos that it has not seen; or
-            None.
+        teacher: Probabilities (N, num_classes, h, w), zeros in photos without an output;
+            or None.
         num_classes: Number of classes.
         truth: Share of the ground truth.
 
@@ -28,23 +28,23 @@ def mix_targets(labels: Tensor, teacher: Tensor | None, num_classes: int, truth:
     hard = (labels[:, None] == classes).float()  # zeros where unknown
     if teacher is None:
         return hard
-    asked = teacher.sum((1, 2, 3)) > 0  # (N,)
-    share = torch.where(known & asked[:, None, None], truth, known.float())[:, None]
+    taught = teacher.sum((1, 2, 3)) > 0  # (N,)
+    share = torch.where(known & taught[:, None, None], truth, known.float())[:, None]
     return share * hard + (1 - share) * teacher
 
 
 def soft_cross_entropy(
     logits: Tensor, targets: Tensor, class_weights: Tensor | None = None
 ) -> Tensor:
-    """Mean cross-entropy over the pixels that have a target.
+    """Return the mean cross-entropy over the pixels that have a target.
 
     Against a teacher's probabilities its gradient is that of the Kullback-Leibler divergence
     (Hinton et al., arXiv 1503.02531, at temperature 1).
 
     Args:
         logits: (N, C, h, w).
-        targets: (N, C, h, w), as `mix_targets` gives them.
-        class_weights: (C,), how much each class counts; all alike by default.
+        targets: (N, C, h, w), from `mix_targets`.
+        class_weights: Weight of each class, (C,); 1 by default.
     """
     log_probabilities = F.log_softmax(logits.float(), dim=1)
     weighted = targets if class_weights is None else targets * class_weights[:, None, None]
@@ -52,11 +52,11 @@ def soft_cross_entropy(
 
 
 def balance_classes(frequencies: Tensor, power: float) -> Tensor:
-    """Class weights that counter the classes' frequencies.
+    """Return class weights that compensate the classes' frequencies.
 
     Args:
         frequencies: Share of pixels of each class, (C,).
-        power: 0 leaves the classes alike, 1 makes them count the same in all.
+        power: 0 makes all weights equal; 1 makes the classes' total weights equal.
 
     Returns:
         Weights (C,) float32 with a frequency-weighted mean of one.

@@ -1,15 +1,15 @@
-"""What a labelled photo is measured by: confusion matrix, IoU, accuracy near outlines."""
+"""Metrics of labelled photos: confusion matrix, IoU, accuracy near outlines."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 OUTLINE_PIXELS = 5
-"""How far from a true outline `OutlineAccuracy` looks, in pixels of the ground truth."""
+"""Default distance from a true outline in `OutlineAccuracy`, in pixels of the ground truth."""
 
 
 class ConfusionMatrix:
-    """Counts of pixels by true class (row) and given class (column), and of photos by true class.
+    """Counts of pixels by true class (row) and predicted class (column), and photos by true class.
 
     As in torchvision's segmentation reference.
 
@@ -22,45 +22,45 @@ class ConfusionMatrix:
         self.counts = torch.zeros(num_classes, num_classes, dtype=torch.int64)
         self.photos = torch.zeros(num_classes, dtype=torch.int64)
 
-    def update(self, labels: Tensor, given: Tensor) -> None:
+    def update(self, labels: Tensor, predicted: Tensor) -> None:
         """Count one photo.
 
         Args:
             labels: True class of each pixel, any shape, integers.
-            given: Class that the network gave, the same shape.
+            predicted: Predicted class of each pixel, the same shape.
         """
-        labels, given = labels.flatten().long().cpu(), given.flatten().long().cpu()
+        labels, predicted = labels.flatten().long().cpu(), predicted.flatten().long().cpu()
         known = (labels >= 0) & (labels < self.num_classes)
-        pairs = labels[known] * self.num_classes + given[known]
+        pairs = labels[known] * self.num_classes + predicted[known]
         self.counts += torch.bincount(pairs, minlength=self.num_classes**2).view_as(self.counts)
         self.photos[labels[known].unique()] += 1
 
     def iou(self) -> Tensor:
-        """Intersection over union of each class, (C,) float64; nan where there is no union."""
+        """Return the intersection over union of each class, (C,) float64; nan without a union."""
         counts = self.counts.double()
         hit = counts.diag()
         return hit / (counts.sum(0) + counts.sum(1) - hit)
 
     def mean_iou(self, classes: list[int] | None = None) -> float:
-        """Mean of the classes' IoU over those that the photos show."""
+        """Return the mean IoU over the classes that the photos show."""
         iou, shown = self.iou(), self.counts.sum(1) > 0
         chosen = [c for c in classes or range(self.num_classes) if shown[c]]
         return float(iou[chosen].mean()) if chosen else float("nan")
 
     def pixel_accuracy(self) -> float:
-        """Share of the known pixels that got their true class."""
+        """Return the share of the known pixels with the right class."""
         return float(self.counts.diag().sum() / self.counts.sum().clamp(min=1))
 
 
 class OutlineAccuracy:
     """Accuracy of the pixels near a true outline, as in the trimap plots of the DeepLab papers.
 
-    Pixel accuracy is mostly that of large areas; this figure is about edges alone. Source:
+    Pixel accuracy is mostly that of large areas; this figure measures edges alone. Source:
     Kohli et al., "Robust Higher Order Potentials", 2009; Chen et al., arXiv 1606.00915, 4.3.3.
 
     Args:
-        num_classes: Labels outside [0, num_classes) are not counted; an edge towards them is an
-            outline all the same, as VOC's masks have a strip of 255 along every object.
+        num_classes: Labels outside [0, num_classes) are not counted. An edge towards them is still
+            an outline, because VOC's masks have a strip of 255 along every object.
         within: Largest distance from an outline, in pixels.
     """
 
@@ -70,27 +70,27 @@ class OutlineAccuracy:
         self._disk = ((steps[:, None] ** 2 + steps**2) <= within**2).float()[None, None]
         self.hits, self.pixels = 0, 0
 
-    def update(self, labels: Tensor, given: Tensor) -> None:
+    def update(self, labels: Tensor, predicted: Tensor) -> None:
         """Count one photo.
 
         Args:
             labels: True class of each pixel, (H, W) integers.
-            given: Class that the network gave, (H, W).
+            predicted: Predicted class of each pixel, (H, W).
         """
         near = F.conv2d(
             outline(labels)[None, None].float(), self._disk, padding=self._disk.shape[-1] // 2
         )[0, 0].gt(0.5)
         counted = near & (labels >= 0) & (labels < self.num_classes)
         self.pixels += int(counted.sum())
-        self.hits += int((counted & (labels == given)).sum())
+        self.hits += int((counted & (labels == predicted)).sum())
 
     def accuracy(self) -> float:
-        """Share of these pixels that got their true class; nan where there are none."""
+        """Return the share of these pixels with the right class; nan if there are none."""
         return self.hits / self.pixels if self.pixels else float("nan")
 
 
 def outline(labels: Tensor) -> Tensor:
-    """The pixels that have a neighbour (above, below, left, right) of another label: (H, W) bool.
+    """Return the pixels with a neighbour (4-connected) of another label: (H, W) bool.
 
     The photo's own border is no outline.
     """

@@ -1,7 +1,7 @@
 """Average the weights of checkpoints: `python -m training.optim.mix A:0.85 B:0.15 --out FILE`.
 
-Weights of networks that began from the same weights can be averaged, and the average is often
-better than each (Wortsman et al., arXiv 2203.05482 and 2109.01903).
+Networks that were trained from the same initial weights can be averaged, and the average is often
+better than each of them (Wortsman et al., arXiv 2203.05482 and 2109.01903).
 """
 
 import argparse
@@ -14,7 +14,7 @@ from pathlib import Path
 from torch import Tensor
 
 from training.checkpoint import save_changed
-from training.setup import initial_weights
+from training.common import initial_weights
 
 
 def mix_weights(states: Sequence[dict[str, Tensor]], shares: Sequence[float]) -> dict[str, Tensor]:
@@ -22,10 +22,10 @@ def mix_weights(states: Sequence[dict[str, Tensor]], shares: Sequence[float]) ->
 
     Args:
         states: State dicts with the same keys and shapes.
-        shares: How much each counts; they add up to one.
+        shares: Share of each; they add up to one.
 
     Returns:
-        The average; what is no floating-point number (counters) is the first's.
+        The average; integers (counters) are the first's.
 
     Raises:
         ValueError: The shares do not add up to one, or the state dicts do not fit together.
@@ -52,10 +52,10 @@ def mix_weights(states: Sequence[dict[str, Tensor]], shares: Sequence[float]) ->
 
 
 def parse_part(text: str) -> tuple[str, float]:
-    """Read "FILE:SHARE".
+    """Parse "FILE:SHARE".
 
     Raises:
-        argparse.ArgumentTypeError: No such pair.
+        argparse.ArgumentTypeError: It is no such pair.
     """
     name, _, share = text.rpartition(":")
     try:
@@ -68,7 +68,7 @@ def parse_part(text: str) -> tuple[str, float]:
 
 
 def mix(parts: Sequence[tuple[str, float]], model: str, out: Path) -> None:
-    """Write the average of weights; see `training.checkpoint.save_changed` for what is written.
+    """Write the average of weights; see `training.checkpoint.save_changed` for the file.
 
     Args:
         parts: Names (embedded, a checkpoint, a state dict) and shares.
@@ -86,7 +86,7 @@ def mix(parts: Sequence[tuple[str, float]], model: str, out: Path) -> None:
 
 
 def _digest(state: dict[str, Tensor]) -> str:
-    """A hash of weights."""
+    """Return a hash of weights."""
     digest = hashlib.sha256()
     for key, value in state.items():
         digest.update(key.encode() + value.contiguous().numpy().tobytes())
@@ -94,7 +94,7 @@ def _digest(state: dict[str, Tensor]) -> str:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The command line of `python -m training.optim.mix`."""
+    """Return the command line of `python -m training.optim.mix`."""
     parser = argparse.ArgumentParser(prog="python -m training.optim.mix", description=__doc__)
     add = parser.add_argument
     add("parts", nargs="+", type=parse_part, metavar="FILE:SHARE", help="weights, and their share")
@@ -104,7 +104,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; returns the exit status."""
+    """Run the command line; return the exit status."""
     options = make_parser().parse_args(arguments)
     try:
         mix(options.parts, options.model, options.out)

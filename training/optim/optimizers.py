@@ -1,4 +1,4 @@
-"""AdamW, SGD and Muon over the same groups of weights."""
+"""AdamW, SGD and Muon with the same parameter groups."""
 
 from collections.abc import Iterable
 
@@ -9,18 +9,18 @@ OPTIMIZERS = ("adamw", "sgd", "muon")
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum whose update is made orthogonal, for convolution kernels and matrices.
+    """Muon: momentum with orthogonalised updates, for convolution kernels and matrices.
 
     A kernel (out, in, kh, kw) is a matrix (out, in * kh * kw). Its momentum is replaced by the
-    nearest matrix with all singular values near one, through five Newton-Schulz iterations (Jordan
+    nearest matrix with all singular values near one, by five Newton-Schulz iterations (Jordan
     et al. 2024, "Muon: an optimizer for hidden layers in neural networks"), and scaled so that an
-    entry moves about as far as with AdamW (Liu et al. 2025, arXiv 2502.16982): one learning rate
-    serves both.
+    entry changes about as much as with AdamW (Liu et al. 2025, arXiv 2502.16982), so one learning
+    rate suits both.
 
     Args:
         params: Weights with two dimensions or more.
         lr: Learning rate.
-        momentum: Share of the old momentum kept.
+        momentum: Weight of the old momentum.
         weight_decay: Decoupled, as in AdamW.
     """
 
@@ -35,7 +35,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:
-        """Move every weight."""
+        """Update every weight."""
         for group in self.param_groups:
             for weight in group["params"]:
                 if weight.grad is None:
@@ -53,12 +53,12 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalise(matrix: Tensor, iterations: int = 5) -> Tensor:
-    """A matrix (m, n) with the same singular vectors and singular values near one.
+    """Return a matrix (m, n) with the same singular vectors and singular values near one.
 
-    Each iteration multiplies by an odd polynomial of the matrix. What it multiplies by depends on
-    the Gram matrix alone, so the iterations run on that small square, and the long side is touched
-    twice in all. In float32 only: half precision makes small eigenvalues of the Gram matrix
-    negative, and those the polynomial blows up.
+    Each iteration applies an odd polynomial of the matrix. Its factor depends on the Gram matrix
+    alone, so the iterations run on that small square matrix, and the long side is used only twice.
+    It computes in float32: half precision makes small eigenvalues of the Gram matrix negative, and
+    the polynomial amplifies those.
     """
     a, b, c = 3.4445, -4.7750, 2.0315  # coefficients of the quintic, from the Muon article
     tall = matrix.shape[0] > matrix.shape[1]
@@ -85,8 +85,9 @@ def make_optimizers(
 ) -> list[torch.optim.Optimizer]:
     """Build the optimizers of a network; each group keeps its base rate in "base_lr".
 
-    Norms and biases decay never. With Muon, whatever is no kernel of a full convolution or hidden
-    matrix (norms, biases, depthwise kernels, the classifier) goes to AdamW.
+    Norms and biases have no weight decay. With Muon, all weights but the kernels of full
+    convolutions and hidden matrices (so norms, biases, depthwise kernels and the classifier) use
+    AdamW.
 
     Raises:
         ValueError: Unknown name.

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.tiff_writer import directory, tiff
+from helpers.image_files import directory, tiff
 from segmentation.errors import ImageError
 from segmentation.images.photo import open_photo
 

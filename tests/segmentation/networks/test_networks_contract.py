@@ -15,7 +15,7 @@ from segmentation.networks.build import NETWORKS, build_network
 from segmentation.networks.deeplabv3plus import ARTICLE_TAPS, deeplabv3plus_resnet101
 from segmentation.networks.unet import UNet
 from training import export
-from training.setup import own_card
+from training.common import own_card
 
 NUM_CLASSES = 4
 ODD = (49, 67)

@@ -1,4 +1,4 @@
-"""Small things that training, measuring and exporting share."""
+"""Functions shared by training, evaluation and export."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,20 +16,20 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 def voc_categories(num_classes: int = 21) -> tuple[str, ...]:
-    """Torchvision's names of the VOC classes, or plain numbers where there are not 21 classes."""
+    """Return torchvision's names of the VOC classes, or numbers unless there are 21 classes."""
     names = DeepLabV3_ResNet101_Weights.DEFAULT.meta["categories"]
     return tuple(names) if num_classes == len(names) else tuple(str(i) for i in range(num_classes))
 
 
 def pick_training_device(name: str) -> torch.device:
-    """The device of a name; "auto" is CUDA where it is, else the CPU."""
+    """Return the device of a name; "auto" is CUDA if available, else the CPU."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch.device(name)
 
 
 def fast_bfloat16(device: torch.device) -> bool:
-    """Whether a device computes in bfloat16 itself: CUDA from Ampere on, such CPUs."""
+    """Return whether a device has native bfloat16: CUDA from Ampere on, and some CPUs."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     return device.type == "cpu" and has_cpu_bfloat16()
@@ -41,7 +41,7 @@ def eval_transforms(
     mean: Sequence[float] = IMAGENET_MEAN,
     std: Sequence[float] = IMAGENET_STD,
 ) -> Callable[[Image.Image], Tensor]:
-    """Torchvision's preset: shorter side to `size`, [0, 1], normalised, (3, h, w) float32."""
+    """Return torchvision's preset: shorter side to `size`, normalised, (3, h, w) float32."""
 
     def transform(image: Image.Image) -> Tensor:
         image = resize(image, [size], interpolation=InterpolationMode.BILINEAR)
@@ -52,11 +52,11 @@ def eval_transforms(
 
 
 def initial_weights(name: str, model: str) -> dict[str, Tensor]:
-    """The state dict to start from: the embedded model's, or a file's (a checkpoint's average).
+    """Return a state dict: the embedded model's, or a file's (of a checkpoint, its average).
 
     Args:
         name: "embedded" or a path.
-        model: Network that is to be trained.
+        model: The network that they must fit.
 
     Raises:
         ValueError: The embedded weights belong to another network.
@@ -76,12 +76,12 @@ def initial_weights(name: str, model: str) -> dict[str, Tensor]:
 
 
 def own_card(name: str, num_classes: int, size: int) -> dict[str, Any]:
-    """What a file must say of a network that this package trained.
+    """Return the card of a network that this package trained.
 
     Args:
         name: The network's name.
         num_classes: Its number of classes.
-        size: Shorter side of a photo that it wants to see.
+        size: Shorter side of its input, in pixels.
     """
     return {
         "name": name,

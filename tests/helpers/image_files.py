@@ -1,14 +1,73 @@
-"""Writes small TIFFs of any layout by hand, after TIFF 6.0 and libtiff's BigTIFF."""
+"""Image files for tests: by Pillow, with a false size in the header, and TIFFs of any layout.
 
+The TIFFs are written byte by byte, after TIFF 6.0 and libtiff's BigTIFF.
+"""
+
+import io
 import struct
 import zlib
 
 import numpy as np
+from PIL import Image
 
+FORMS = {
+    "JPEG": {"quality": 90},
+    "PNG": {},
+    "WEBP": {"lossless": True},
+    "GIF": {},
+    "BMP": {},
+    "TIFF": {},
+    "AVIF": {"quality": 90},
+}
 SHORT, LONG, LONG8 = 3, 4, 16
 _BYTES = {1: 1, 2: 1, SHORT: 2, LONG: 4, LONG8: 8}
 _CODES = {1: "B", 2: "B", SHORT: "H", LONG: "I", LONG8: "Q"}
 _SHORTS = {254, 258, 259, 262, 266, 274, 277, 281, 284, 317, 320, 332, 338, 339}
+
+
+def encode(image: Image.Image, form: str, **options: object) -> bytes:
+    """Return an image as a file of one of `FORMS`."""
+    buffer = io.BytesIO()
+    image.save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+def png_claiming(width: int, height: int) -> bytes:
+    """Return a small PNG whose header claims a size."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(bytes(1000)))
+        + chunk(b"IEND", b"")
+    )
+
+
+def claiming(form: str, width: int, height: int) -> bytes:
+    """Return a small file of one of `FORMS` whose header claims a size."""
+    if form == "PNG":
+        return png_claiming(width, height)
+    data = bytearray(encode(Image.new("RGB", (8, 8)), form, **FORMS[form]))
+    if form == "GIF":
+        data[6:10] = struct.pack("<HH", width, height)
+    elif form == "BMP":
+        data[18:26] = struct.pack("<ii", width, height)
+    elif form == "JPEG":
+        at = data.index(b"\xff\xc0")
+        data[at + 5 : at + 9] = struct.pack(">HH", height, width)
+    elif form == "WEBP":  # VP8L: 14 bits each, minus one
+        data[21:25] = struct.pack("<I", (width - 1) | (height - 1) << 14)
+    elif form == "TIFF":
+        for tag, value in ((256, width), (257, height)):
+            at = data.index(struct.pack("<HHI", tag, 4, 1))
+            data[at + 8 : at + 12] = struct.pack("<I", value)
+    return bytes(data)
 
 
 def tiff(
