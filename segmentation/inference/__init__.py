@@ -1,5 +1,5 @@
-"""From a picture to a decision for every pixel: preprocessing, network, postprocessing, result.
+"""Label every pixel of an image: preprocessing, network, postprocessing, result.
 
-`segmenter.py` is the way through; logits are upsampled first and decided after. Imports `models`
-and what lies below it.
+`segmenter.py` runs these steps in order. Logits are upsampled before each pixel's class is decided.
+May import `models` and the packages below it.
 """

@@ -1,4 +1,4 @@
-"""Connected regions of a class map, by runs and union-find, in numpy alone."""
+"""Find the connected regions of a class map with runs and union-find, in numpy."""
 
 from dataclasses import dataclass
 
@@ -12,8 +12,8 @@ class Component:
     Attributes:
         index: the class.
         box: (top, left, bottom, right), half-open.
-        pixels: how many.
-        crop: (bottom - top, right - left) bool, true where the component is.
+        pixels: number of pixels.
+        crop: (bottom - top, right - left) bool, the mask inside the box.
     """
 
     index: int
@@ -25,15 +25,15 @@ class Component:
 def label_components(
     class_map: np.ndarray, *, skip: int | None = None, min_pixels: int = 1
 ) -> list[Component]:
-    """Find the connected components of equal class, through the four sides of a pixel.
+    """Find the connected components of equal class (4-connectivity).
 
     Args:
         class_map: (H, W) uint8.
-        skip: a class that is left out, or None.
-        min_pixels: smaller components are left out.
+        skip: a class to leave out, or None.
+        min_pixels: smallest component to return.
 
     Returns:
-        Components, largest first; equal sizes from top to bottom, then left to right.
+        Components, largest first; those of equal size from top to bottom, then left to right.
     """
     starts, lengths, ids = _runs(class_map)
     roots = _union(len(starts), *_touching(class_map, ids))
@@ -48,7 +48,7 @@ def label_components(
     kept = kept[np.argsort(-pixels[kept], kind="stable")]
     rank = np.full(len(starts), -1, np.int64)
     rank[kept] = np.arange(len(kept))
-    member = rank[roots]  # of each run: which kept component, or -1
+    member = rank[roots]  # index of each run's component in the result, or -1
     runs = np.flatnonzero(member >= 0)
     runs = runs[np.argsort(member[runs], kind="stable")]
     bounds = np.searchsorted(member[runs], np.arange(len(kept) + 1))
@@ -61,7 +61,7 @@ def label_components(
 
 
 def _runs(class_map: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Runs of equal class along the rows: first pixel (flat), length, and (H, W) run of a pixel."""
+    """Return runs of equal class along rows: flat start, length, and each pixel's run (H, W)."""
     new = np.ones(class_map.shape, bool)
     np.not_equal(class_map[:, 1:], class_map[:, :-1], out=new[:, 1:])
     starts = np.flatnonzero(new)
@@ -72,9 +72,9 @@ def _runs(class_map: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _touching(class_map: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of runs, one below the other, that share a side and a class."""
+    """Return the pairs of runs of equal class that touch vertically: upper and lower indices."""
     same = class_map[1:] == class_map[:-1]  # (H - 1, W)
-    # one pair of runs touches along many pixels: keep the first of each stretch
+    # a pair of runs touches along many pixels: take the first of each stretch
     repeat = same[:, 1:] & same[:, :-1]
     repeat &= (ids[1:, 1:] == ids[1:, :-1]) & (ids[:-1, 1:] == ids[:-1, :-1])
     same[:, 1:] &= ~repeat
@@ -82,7 +82,7 @@ def _touching(class_map: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def _union(count: int, upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
-    """The smallest run of each run's component, by hooking roots and halving paths."""
+    """Return the smallest run in each run's component, by hooking roots and halving paths."""
     parent = np.arange(count, dtype=np.int32)
     while len(upper):
         a, b = parent[upper], parent[lower]
@@ -100,12 +100,12 @@ def _union(count: int, upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
 def _draw(
     starts: np.ndarray, lengths: np.ndarray, width: int
 ) -> tuple[tuple[int, int, int, int], np.ndarray]:
-    """Box and mask of a set of runs."""
+    """Return the box of a set of runs and the mask inside it."""
     rows, lefts = np.divmod(starts, width)
     rights = lefts + lengths
     top, left = int(rows.min()), int(lefts.min())
     bottom, right = int(rows.max()) + 1, int(rights.max())
-    # +1 where a run starts, -1 past its end: the running sum is the mask
+    # +1 at the start of a run, -1 past its end: the cumulative sum is the mask
     edges = np.zeros((bottom - top, right - left + 1), np.int8)
     edges[rows - top, lefts - left] = 1
     edges[rows - top, rights - left] -= 1

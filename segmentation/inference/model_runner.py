@@ -1,4 +1,4 @@
-"""How a batch goes through a model's network: which copy of it, in which precision, and back."""
+"""Run a batch through the copy of a model's network that fits the requested precision."""
 
 import threading
 
@@ -13,31 +13,31 @@ from segmentation.inference.precision import checked_precision, half_precision, 
 from segmentation.models.loader import Model
 
 AGREEMENT = 0.99
-"""Share of pixels whose label half precision must leave alone to be taken by `auto`."""
+"""Share of pixels that must keep their label for `auto` to choose half precision."""
 PRECISION_TRIALS = 3
-"""Photos that `auto` looks at both ways before it trusts half precision."""
+"""Batches that `auto` runs in both precisions before it decides on half precision."""
 
 
 class ModelRunner:
     """Runs a model's network.
 
-    The quick copies are made at the first batch, so that a model which is only asked to explain
-    itself costs no more memory.
+    The faster copies are made at the first batch, so that a model used only for explanations takes
+    no extra memory.
 
     Args:
-        model: the model; its own network is left as it is.
-        exact: run the published network as it is, bit for bit, in float32.
-        precision: "float32", "bfloat16", "float16", or "auto": half precision where this device
-            has it natively and where the first photos keep at least 99 % of their labels in it.
-        compiled: run the network through `torch.compile`: quicker, and seconds of waiting for
-            each new size of photo.
+        model: the model; its own network is not modified.
+        exact: run the published network unchanged, in float32, with bit-exact results.
+        precision: "float32", "bfloat16", "float16", or "auto": half precision if this device
+            supports it natively and the first photos keep at least 99 % of their labels in it.
+        compiled: run the network through `torch.compile`: faster, but each new photo size takes
+            seconds to compile.
 
     Attributes:
         precision: number format that the network computes in.
         note: why `precision` differs from the requested one; usually empty.
 
     Raises:
-        ModelError: unknown precision, or one that does not go with `exact`.
+        ModelError: the precision is unknown, or cannot be combined with `exact`.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class ModelRunner:
             self.precision, self.note = usable_precision(self.precision, model.device)
         self._compiled = compiled
         self._networks: dict[str, nn.Module] = {}
-        self._seen = self._same = 0  # pixels compared, and those with the same label
+        self._seen = self._same = 0  # compared pixels, and those with equal labels
         self._trials = 0
         self._lock = threading.Lock()
 
@@ -71,22 +71,22 @@ class ModelRunner:
             batch: (N, 3, h, w) float32 on the CPU.
 
         Returns:
-            Logits (N, C, h', w') float32 on the CPU. `precision` tells how they came about.
+            Logits (N, C, h', w') float32 on the CPU, computed in `precision`.
 
         Raises:
-            ModelError: not enough memory, or the network failed.
+            ModelError: there is not enough memory, or the network failed.
         """
         if self._auto and self._trials < PRECISION_TRIALS:
             return self._try_both(batch)
         return self._run(batch, self.precision)
 
     def warm_up(self, batch: Tensor) -> None:
-        """Run every network that may answer once; what comes out is not judged."""
+        """Run each copy that may be used once, and discard the results."""
         for precision in {self.precision, "float32"} if self._auto else {self.precision}:
             self._run(batch, precision)
 
     def _try_both(self, batch: Tensor) -> Tensor:
-        """Answer in half precision if it has left the labels alone so far, else give it up."""
+        """Return half-precision logits while the labels agree; otherwise switch to float32."""
         half, single = self._run(batch, self.precision), self._run(batch, "float32")
         with self._lock:
             self._trials += 1
@@ -144,14 +144,14 @@ class ModelRunner:
 
 
 def _moved(batch: Tensor, device: torch.device) -> Tensor:
-    """The batch on a device; to a GPU from pinned memory, beside what that still has to do."""
+    """Copy a batch to a device; to a GPU from pinned memory, so that the copy is asynchronous."""
     if device.type == "cuda":
         return batch.pin_memory().to(device, non_blocking=True)
     return batch.to(device)
 
 
 def _labels(logits: Tensor, batch: Tensor) -> Tensor:
-    """(N, h, w) at the size that the network saw."""
+    """Return the labels (N, h, w) at the size of the batch."""
     size = batch.shape[-2:]
     return F.interpolate(logits, size, mode="bilinear", align_corners=False).argmax(1)
 

@@ -1,8 +1,8 @@
-"""Convolutions as oneDNN likes them: weights laid out once, and what follows done in the same pass.
+"""Pack convolutions for oneDNN: weights reordered once, addition and activation fused.
 
-Torch's own convolution lays its weights out anew at each call and writes its result before an
-activation reads it again. On a CPU that is where the time of small networks goes. The operators
-here are those that `torch.compile` uses on CPUs; they need no compiler.
+Torch's own convolution reorders its weights at each call, and writes its result to memory before
+the activation reads it. On a CPU this is most of the time of small networks. The operators used are
+those of `torch.compile` on CPUs; they need no compiler.
 """
 
 import functools
@@ -27,22 +27,23 @@ _ADDITIONS = (operator.add, operator.iadd, torch.add)
 
 
 def can_pack(weight: Tensor) -> bool:
-    """Whether such weights can be packed, on their device and in their type; see `packs`."""
+    """Return whether weights of this device and dtype can be packed; see `packs`."""
     return weight.device.type == "cpu" and packs(weight.dtype)
 
 
 @functools.cache
 def packs(dtype: torch.dtype) -> bool:
-    """Whether this build of torch packs convolutions of this type on this processor.
+    """Return whether torch can pack convolutions of this dtype on this processor.
 
-    Packs, runs and compares a small convolution, once per process. Feature flags are not enough:
+    Packs and runs a small convolution and compares the result, once per process. Feature flags are
+    not enough:
     oneDNN refuses bfloat16 on processors that have neither AVX-512 nor AVX-NE-CONVERT, and torch's
     packing operators are private and may change.
     """
     if dtype not in (torch.float32, torch.bfloat16) or not torch.backends.mkldnn.is_available():
         return False
     ramp = torch.arange(-1.0, 1.0, 2 / (4 * 3 * 3 * 3))  # (108,)
-    # not initialised at random: whether this ran before must not change what a run draws after it
+    # without random initialisation, which would advance the global random generator
     conv = nn.utils.skip_init(nn.Conv2d, 3, 4, 3, padding=1, bias=False).requires_grad_(False)
     conv.weight.copy_(ramp.view(4, 3, 3, 3))
     features = torch.linspace(-1, 1, 3 * 8 * 8).view(1, 3, 8, 8)
@@ -57,12 +58,12 @@ def packs(dtype: torch.dtype) -> bool:
 
 
 class PackedConv2d(nn.Module):
-    """A convolution with packed weights, and an addition and an activation after it.
+    """A convolution with packed weights, followed by an addition and an activation.
 
     Args:
-        conv: what to compute; its weights are copied.
-        size: shape of the features (N, c, h, w) for which the weights are laid out; others are
-            computed as well, if not always as quickly.
+        conv: the convolution; its weights are copied.
+        size: shape of the features (N, c, h, w) for which the weights are reordered. Other shapes
+            give the same results, sometimes more slowly.
         activation: "none", "relu", "hardswish" or "hardsigmoid".
     """
 
@@ -92,9 +93,9 @@ def pack(network: fx.GraphModule, side: int, wanted: Callable[[nn.Conv2d], bool]
 
     Args:
         network: in eval mode, on the CPU, batch norm folded.
-        side: about how high and wide what it will be shown is, in pixels; the weights are laid
-            out for a square of that side, and other sizes gain nearly as much.
-        wanted: which convolutions.
+        side: approximate height and width of the input in pixels. The weights are reordered for a
+            square of that side; other sizes gain nearly as much.
+        wanted: returns whether to replace a convolution.
     """
     batch = torch.zeros(1, 3, side, side, dtype=next(network.parameters()).dtype)
     with torch.inference_mode():
@@ -143,7 +144,7 @@ def _only_user(node: fx.Node) -> fx.Node | None:
 
 
 def _activation(node: fx.Node, modules: dict[str, nn.Module]) -> str | None:
-    """The name of what a node computes, where that can follow a convolution."""
+    """Return the name of the activation that a node computes; None if it is no activation."""
     if node.op == "call_module":
         return _ACTIVATIONS.get(type(modules.get(node.target)))
     return _ACTIVATIONS.get(node.target) if node.op == "call_function" else None

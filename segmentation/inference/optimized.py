@@ -1,10 +1,10 @@
-"""The same network for answering alone: fewer steps, in the order that the processor likes.
+"""Make a faster copy of a network for inference.
 
-Four changes, none of which changes what is computed but for rounding: batch norm is folded into
-the convolution before it, the auxiliary head is left out, tensors lie channels last (NHWC), as
-oneDNN's and cuDNN's quick kernels want them, and on CPUs convolutions are packed (see `packed`).
-In half precision the layers that turn features into logits stay in float32: they cost next to
-nothing, and the labels are decided there.
+Four changes, which alter results by rounding only: batch norm is folded into the convolution before
+it, the auxiliary head is removed, tensors are channels last (NHWC), the layout of the fast kernels
+of oneDNN and cuDNN, and on CPUs convolutions are packed (see `onednn`). In half precision the
+layers that turn features into logits remain in float32: they take almost no time, and they decide
+the labels.
 """
 
 import copy
@@ -21,7 +21,7 @@ DTYPES = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
-"""The name of a precision -> its dtype."""
+"""Dtype of each precision, by name."""
 
 
 class OptimizedNetwork(nn.Module):
@@ -29,9 +29,9 @@ class OptimizedNetwork(nn.Module):
 
     Args:
         network: in eval mode.
-        dtype: what the network computes in; the logits are float32 all the same.
-        autocast: leave the weights as they are and let `torch.autocast` choose layer by layer; for
-            networks whose layers cannot be seen.
+        dtype: dtype that the network computes in; the logits are float32 in any case.
+        autocast: leave the weights unchanged and let `torch.autocast` choose the dtype of each
+            layer; for networks whose layers are not accessible.
     """
 
     def __init__(self, network: nn.Module, dtype: torch.dtype, *, autocast: bool = False) -> None:
@@ -59,20 +59,20 @@ def fast_network(
     autocast: bool = False,
     side: int | None = 520,
 ) -> OptimizedNetwork:
-    """A quicker copy of a network.
+    """Return a faster copy of a network.
 
     Args:
-        network: in eval mode; left as it is.
+        network: in eval mode; not modified.
         precision: a key of `DTYPES`.
-        num_classes: channels of the logits, by which the layers that stay in float32 are known;
-            None leaves no layer out.
+        num_classes: channels of the logits. Convolutions with this many output channels compute in
+            float32; None exempts no layer.
         autocast: leave half precision to `torch.autocast`, and the weights in float32.
-        side: about how high and wide what the network sees will be, in pixels; None leaves
-            convolutions as they are, for those who export the copy.
+        side: approximate height and width of the network's input in pixels, for which convolutions
+            are packed; None packs none, so that the copy can be exported.
 
     Returns:
-        A copy on the same device. Where the network's layers cannot be seen from outside (an
-        exported program), the network itself, channels last, in half precision by autocast.
+        A copy on the same device. If the network's layers are not accessible (an exported program),
+        the network itself, channels last, in half precision by autocast.
     """
     dtype = DTYPES[precision]
     if not any(isinstance(module, nn.Conv2d) for module in network.modules()):
@@ -89,7 +89,7 @@ def fast_network(
 
 
 def without_auxiliary_head(network: nn.Module) -> nn.Module:
-    """The network, or one that shares all its parts but for the auxiliary head."""
+    """Return the network without its auxiliary head; all other modules are shared, not copied."""
     if getattr(network, "aux_classifier", None) is None:
         return network
     bare = copy.copy(network)
@@ -100,11 +100,11 @@ def without_auxiliary_head(network: nn.Module) -> nn.Module:
 def _fold(network: nn.Module) -> nn.Module:
     """Fold each batch norm into the convolution before it.
 
-    A network that cannot be traced (its forward depends on the values it sees) stays as it is.
+    A network that cannot be traced (its forward depends on input values) is returned unchanged.
     """
     for module in network.modules():
         if isinstance(module, DepthwiseConv2d):
-            module.__class__ = nn.Conv2d  # what it is in eval mode, and what the tracer knows
+            module.__class__ = nn.Conv2d  # its equal in eval mode, which `fuse` recognises
     try:
         return fuse(network, inplace=True)
     except (torch.fx.proxy.TraceError, TypeError, NameError):

@@ -1,18 +1,18 @@
-"""From the network's logits to a decision for every pixel of the photo, in bounded memory.
+"""Decide every pixel of a photo from the network's logits, in bounded memory.
 
-The logits are upsampled first and decided after (never the other way round), with the maths of
+The logits are upsampled before the classes are decided, with the arithmetic of
 `torch.nn.functional.interpolate(mode="bilinear", align_corners=False)`, a few rows at a time: for
-12 megapixels and 21 classes the whole would be one gigabyte of floats. Products and sums are
-rounded one by one and always in the same order (first sideways, then downwards), so that a single
-pixel asked for has the same bits as in the whole photo.
+12 megapixels and 21 classes, all upsampled logits would take one gigabyte. Products and sums are
+rounded one by one and always in the same order (columns, then rows), so that `pixel_logits` gives
+a pixel the same bits as `decide`.
 
-The work is plain numpy on strips that stay in a core's cache, one thread a core: torch's own argmax
-over 21 classes is many times slower, and its threads cost more than such small strips are worth.
+The work is plain numpy on strips that fit in a core's cache, one thread per core. Torch's argmax
+over 21 classes is many times slower, and its threads cost more than they save on such small strips.
 
 A pixel's prediction set has every class whose probability reaches a threshold. The threshold is
-measured on validation photos (`training/calibration.py`), so that 95 sets in 100 hold the true
-class (least ambiguous sets: Sadinle, Lei, Wasserman, arXiv 1609.00451). Where no class reaches it,
-the set has the two likeliest classes: such a pixel is unsure as well.
+measured on validation photos (`training/calibration.py`), so that 95 % of the sets contain the true
+class (least ambiguous sets: Sadinle, Lei, Wasserman, arXiv 1609.00451). If no class reaches it, the
+set has the two most likely classes, so that such a pixel counts as unsure too.
 """
 
 import functools
@@ -23,24 +23,24 @@ import numpy as np
 import torch
 
 STRIP_VALUES = 1 << 18  # floats decided at a time: 1 MB
-BLOCK_STRIPS = 8  # strips that share the logits stretched sideways
+BLOCK_STRIPS = 8  # strips that share logits upsampled to the photo's width
 MAX_THREADS = 8
 FALLBACK_CLASSES = 2
-"""Classes in the set of a pixel at which none reaches the threshold."""
+"""Size of a pixel's prediction set if no class reaches the threshold."""
 
 Decision = tuple[np.ndarray, np.ndarray, np.ndarray]
 DecisionWithSets = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 class InterpolationIndices(NamedTuple):
-    """Where each target position looks in the source: two neighbours and the second's weight."""
+    """The two source neighbours of each target position, and the weight of the second."""
 
-    left: np.ndarray  # (target,) int64, never falling
+    left: np.ndarray  # (target,) int64, non-decreasing
     right: np.ndarray  # (target,) int64
     weight: np.ndarray  # (target,) float32 in [0, 1]
 
     def part(self, positions: slice) -> "InterpolationIndices":
-        """The same for some of the target positions."""
+        """Return the indices of some of the target positions."""
         return InterpolationIndices(*(array[positions] for array in self))
 
 
@@ -64,22 +64,22 @@ def decide(logits: torch.Tensor, size: tuple[int, int]) -> Decision:
 def decide_with_sets(
     logits: torch.Tensor, size: tuple[int, int], threshold: float
 ) -> DecisionWithSets:
-    """As `decide`, and how many classes each pixel may be.
+    """Decide each pixel as `decide` does, and count the classes in its prediction set.
 
     Args:
         logits: as for `decide`.
         size: (H, W) of the photo.
-        threshold: probability from which a class is in a pixel's set, in (0, 1).
+        threshold: minimum probability of a class in a pixel's set, in (0, 1).
 
     Returns:
-        class_map, confidence and runner_up as `decide` gives them, and (H, W) uint8, the size of
-        each pixel's set; see `set_sizes`.
+        class_map, confidence, runner_up: as from `decide`.
+        sizes: (H, W) uint8, the size of each pixel's set; see `set_sizes`.
     """
     return _decide_all(logits, size, threshold)
 
 
 def pixel_logits(logits: torch.Tensor, size: tuple[int, int], y: int, x: int) -> np.ndarray:
-    """The upsampled logits of one pixel, with the very arithmetic of `decide`.
+    """Return the upsampled logits of one pixel, with the same bits as in `decide`.
 
     Args:
         logits: (C, h, w) floats.
@@ -88,7 +88,7 @@ def pixel_logits(logits: torch.Tensor, size: tuple[int, int], y: int, x: int) ->
         x: column in [0, W).
 
     Returns:
-        (C,) float32; its largest entry is the class that `decide` gave the pixel.
+        (C,) float32; the index of the largest is the class that `decide` gives the pixel.
     """
     source = _to_numpy(logits)
     rows = interpolation_indices(source.shape[1], size[0]).part(slice(y, y + 1))
@@ -98,7 +98,7 @@ def pixel_logits(logits: torch.Tensor, size: tuple[int, int], y: int, x: int) ->
 
 
 def interpolation_indices(source: int, target: int) -> InterpolationIndices:
-    """Half-pixel centres, clamped at the edges: what `align_corners=False` means."""
+    """Return the indices for half-pixel centres clamped at the edges (`align_corners=False`)."""
     scale = np.float32(source) / np.float32(target)
     position = (np.arange(target, dtype=np.float32) + np.float32(0.5)) * scale - np.float32(0.5)
     position = np.maximum(position, np.float32(0))
@@ -109,9 +109,10 @@ def interpolation_indices(source: int, target: int) -> InterpolationIndices:
 
 
 def argmax_first(values: np.ndarray, best: np.ndarray) -> np.ndarray:
-    """The lowest index whose value is `best`: (C, ...) and (...) -> (...) uint8.
+    """Return the lowest index whose value is `best`: (C, ...) and (...) -> (...) uint8.
 
-    Bytes and no indices: an order faster than argmax along the first axis.
+    Computed with bytes instead of 64-bit indices: an order of magnitude faster than `argmax` along
+    axis 0.
     """
     equal = np.equal(values, best).view(np.uint8)
     codes = 255 - np.arange(len(values), dtype=np.uint8)  # the lower the index, the greater
@@ -120,14 +121,14 @@ def argmax_first(values: np.ndarray, best: np.ndarray) -> np.ndarray:
 
 
 def _to_numpy(logits: torch.Tensor) -> np.ndarray:
-    # Contiguous, because networks that compute in channels_last return their logits in that order.
+    # contiguous, because networks that compute in channels_last return their logits in that order
     return np.ascontiguousarray(logits.detach().float().cpu().numpy())
 
 
 def _decide_all(
     logits: torch.Tensor, size: tuple[int, int], threshold: float | None = None
 ) -> DecisionWithSets:
-    """Fill all maps of a photo in blocks of rows, several blocks at a time."""
+    """Compute all maps of a photo in blocks of rows, several blocks in parallel."""
     height, width = size
     source = _to_numpy(logits)  # (C, h, w)
     rows = interpolation_indices(source.shape[1], height)
@@ -157,7 +158,7 @@ def _decide_block(
     threshold: float | None,
     block: slice,
 ) -> None:
-    """Fill a block of rows of class map, confidence and runner-up; set sizes with a threshold."""
+    """Fill a block of rows of the maps; set sizes are filled only with a threshold."""
     first, last = rows.left[block.start], rows.right[block.stop - 1]
     wide = _upsample_columns(source[:, first : last + 1], columns)  # (C, m, W)
     class_map, confidence, runner_up, sizes = maps
@@ -178,7 +179,7 @@ def _decide_block(
 
 
 def _upsample_columns(source: np.ndarray, columns: InterpolationIndices) -> np.ndarray:
-    """Some source rows at the photo's width: (C, m, w) -> (C, m, W)."""
+    """Upsample source rows to the photo's width: (C, m, w) -> (C, m, W)."""
     wide = np.take(source, columns.left, axis=2)
     wide *= 1 - columns.weight
     other = np.take(source, columns.right, axis=2)
@@ -188,12 +189,12 @@ def _upsample_columns(source: np.ndarray, columns: InterpolationIndices) -> np.n
 
 
 def _upsample_rows(wide: np.ndarray, rows: InterpolationIndices, first: int) -> np.ndarray:
-    """The photo's rows from source rows at its width: (C, m, W) -> (C, n, W).
+    """Upsample rows of the photo's width to its height: (C, m, W) -> (C, n, W).
 
     Args:
         wide: source rows `first` to `first + m - 1`.
-        rows: of the n rows wanted.
-        first: the source row that `wide` begins with.
+        rows: indices of the n rows to compute.
+        first: index of the first source row in `wide`.
     """
     tall = np.take(wide, rows.left - first, axis=1)
     tall *= (1 - rows.weight)[:, None]
@@ -210,10 +211,10 @@ def _set_at(values: np.ndarray, index: np.ndarray, value: float) -> None:
 
 
 def prediction_set(probabilities: np.ndarray, threshold: float) -> tuple[int, ...]:
-    """Class indices of one pixel's set, the likeliest first.
+    """Return the class indices of one pixel's prediction set, most likely first.
 
     Args:
-        probabilities: (C,) floats that add up to 1.
+        probabilities: (C,) floats with sum 1.
         threshold: in (0, 1).
     """
     order = np.argsort(-probabilities, kind="stable")
@@ -222,15 +223,15 @@ def prediction_set(probabilities: np.ndarray, threshold: float) -> tuple[int, ..
 
 
 def set_sizes(weights: np.ndarray, total: np.ndarray, threshold: float) -> np.ndarray:
-    """How many classes each pixel's set has.
+    """Count the classes in each pixel's prediction set.
 
     Args:
-        weights: (C, ...) floats in proportion to the probabilities, such as exponentials of logits.
-        total: (...) their sum.
+        weights: (C, ...) floats proportional to the probabilities, such as exponentials of logits.
+        total: (...) their sum over C.
         threshold: in (0, 1), of the probabilities.
 
     Returns:
-        (...) uint8 from 1 up.
+        (...) uint8, at least 1.
     """
     likely = weights >= np.asarray(total * np.float32(threshold))
     sizes = likely.sum(axis=0, dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""In which number format a network computes, and which formats a device computes in natively."""
+"""Choose the number format of a network, among those that the device supports."""
 
 import functools
 
@@ -9,14 +9,14 @@ from segmentation.errors import ModelError
 from segmentation.inference.onednn import packs
 
 PRECISIONS = ("float32", "auto", "bfloat16", "float16")
-"""What a person may ask for."""
+"""Names accepted for the option `precision`."""
 
 
 def checked_precision(name: str, *, exact: bool = False) -> str:
-    """The name, if there is such a precision and it goes with `exact`.
+    """Return the precision to use; "float32" with `exact`.
 
     Raises:
-        ModelError: it does not.
+        ModelError: the name is unknown, or cannot be combined with `exact`.
     """
     if name not in PRECISIONS:
         raise ModelError(f"there is no precision {name!r:.60}: say {', '.join(PRECISIONS)}")
@@ -28,11 +28,11 @@ def checked_precision(name: str, *, exact: bool = False) -> str:
 
 
 def half_precision(device: torch.device) -> str | None:
-    """The half precision that a device computes in natively, or None.
+    """Return the half precision that a device supports natively, or None.
 
-    On CUDA float16 (from compute capability 7.0, tensor cores): it keeps three more bits than
-    bfloat16, so more labels stay. On CPUs bfloat16, where AVX512-BF16 or AMX is there; float16
-    would be emulated, hundreds of times slower.
+    On CUDA this is float16 (from compute capability 7.0, tensor cores): its significand has three
+    more bits than bfloat16's, so more labels agree with float32's. On CPUs it is bfloat16, if the
+    processor has AVX512-BF16 or AMX; float16 would be emulated, hundreds of times slower.
     """
     if device.type == "cuda":
         return "float16" if torch.cuda.get_device_capability(device) >= (7, 0) else None
@@ -42,12 +42,12 @@ def half_precision(device: torch.device) -> str | None:
 
 
 def has_cpu_bfloat16() -> bool:
-    """Whether this processor has bfloat16 instructions and oneDNN uses them.
+    """Return whether this processor has bfloat16 instructions that oneDNN uses.
 
     The instructions are AVX512-BF16 or AMX. `packs` tests oneDNN, because `ONEDNN_MAX_CPU_ISA` can
     disable them.
     """
-    # torch keeps these questions private until its list of processor features is settled
+    # private in torch; without them, the processor counts as one that lacks bfloat16
     names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(getattr(torch.cpu, name, bool)() for name in names) and packs(torch.bfloat16)
 
@@ -57,7 +57,7 @@ def usable_precision(name: str, device: torch.device) -> tuple[str, str]:
 
     Args:
         name: "float32", "bfloat16" or "float16".
-        device: where the network will run.
+        device: device that the network will run on.
 
     Returns:
         name: the precision to compute in.
@@ -71,7 +71,7 @@ def usable_precision(name: str, device: torch.device) -> tuple[str, str]:
 
 @functools.cache
 def _computes(device: torch.device, name: str) -> bool:
-    """Whether the device runs a convolution in this precision; tested with a small one."""
+    """Return whether the device runs a small test convolution in this precision."""
     dtype = getattr(torch, name)
     if device.type == "cpu" and dtype == torch.bfloat16:
         return packs(dtype)  # without oneDNN, torch's bfloat16 is slower than its float32

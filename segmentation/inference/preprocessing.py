@@ -1,20 +1,20 @@
-"""The size at which a network is shown a picture; (height, width) in pixels."""
+"""Choose the size of the network's input; sizes are (height, width) in pixels."""
 
 from segmentation.errors import ModelError
 from segmentation.models.card import MAX_SIZE, MIN_SIZE
 from segmentation.models.card_figures import Size
 from segmentation.models.loader import Model
 
-MAX_ASPECT = 2.5  # a longer panorama is shown smaller, whole, so that memory stays bounded
-MAX_PIXELS = 6 << 20  # of what the network is shown: 2048 x 3072
-MIN_SIDE = 33  # networks of stride 32 see at least two cells
+MAX_ASPECT = 2.5  # longer panoramas are shrunk, not cropped, to bound memory
+MAX_PIXELS = 6 << 20  # of the network's input: 2048 x 3072
+MIN_SIDE = 33  # at stride 32, at least two cells
 
 
 def checked_size(size: Size) -> Size:
-    """The size, if it is one that a network can be shown; None stays None.
+    """Return the size if it is valid, else raise; None is valid.
 
     Raises:
-        ModelError: it is out of range, or no whole number.
+        ModelError: a size is out of range or not a whole number, or the tuple is empty.
     """
     if size is None:
         return None
@@ -33,23 +33,23 @@ def checked_size(size: Size) -> Size:
 
 
 def preset_size(height: int, width: int, short: int) -> tuple[int, int]:
-    """The (h, w) that torchvision's preset makes of a picture: shorter side to `short`."""
+    """Return torchvision's (h, w) for an image resized to the shorter side `short`."""
     long = int(short * max(height, width) / min(height, width))
     return (short, long) if height <= width else (long, short)
 
 
 def network_size(model: Model, natural: tuple[int, int]) -> tuple[int, int]:
-    """The (h, w) that a network is shown: the preset's, within bounds and what it takes.
+    """Return the (h, w) of the network's input: bounded, and a size that the model accepts.
 
     Args:
         model: the model.
-        natural: what `preset_size` says.
+        natural: (h, w) from `preset_size`.
     """
     short, long = min(natural), max(natural)
     scale = min(1.0, MAX_ASPECT * short / long)
     scale = min(scale, (MAX_PIXELS / (short * long * scale**2)) ** 0.5 * scale)
     if scale < 1:
-        # the longer side reaches its bound, the shorter follows as far as a network can see
+        # both sides shrink by one factor, but not below the network's minimum
         natural = tuple(max(MIN_SIDE, round(side * scale)) for side in natural)
     if model.square:
         natural = (short, short)
@@ -60,7 +60,7 @@ def network_size(model: Model, natural: tuple[int, int]) -> tuple[int, int]:
 
 
 def shape_note(model: Model) -> str:
-    """What a person should know of the sizes that a model takes; mostly empty."""
+    """Return a note for the user on a restricted input size; empty if any size is accepted."""
     if model.sides is None:
         return ""
     height, width = model.sides

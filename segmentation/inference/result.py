@@ -1,7 +1,7 @@
-"""What came out: a label for every pixel, and what can be asked of it without the network.
+"""The result of labelling a photo, and measurements of it that need no network.
 
-The three steps of the article: classification (`areas`: which classes), bounding (`regions`: a box
-for each connected region) and masking (`Region.mask`: which pixels).
+The three steps of the article are classification (`areas`: which classes), bounding (`regions`: a
+box for each connected region) and masking (`Region.mask`: which pixels).
 """
 
 import math
@@ -21,12 +21,12 @@ _TALLY_PIXELS = 1 << 18
 
 @dataclass(frozen=True)
 class Area:
-    """One class that the photo shows.
+    """A class that the photo shows.
 
     Attributes:
         index: the class, as in `class_map`.
         name: its raw name in the model's categories.
-        pixels: how many pixels carry it.
+        pixels: number of pixels labelled with it.
         fraction: the same as a share of the photo, in (0, 1].
         confidence: mean confidence of those pixels, in (0, 1].
     """
@@ -40,13 +40,13 @@ class Area:
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """One connected region of one class.
+    """A connected region of one class.
 
     Attributes:
         index: the class, as in `class_map`.
         name: its raw name in the model's categories.
         box: (top, left, bottom, right) in pixels, half-open: rows top to bottom - 1.
-        pixels: how many pixels it has.
+        pixels: number of pixels in it.
         fraction: the same as a share of the photo, in (0, 1].
         confidence: mean confidence of those pixels, in (0, 1].
         crop: (bottom - top, right - left) bool, the mask inside the box.
@@ -64,7 +64,7 @@ class Region:
 
     @property
     def mask(self) -> np.ndarray:
-        """(H, W) bool, true where the region is; made anew at each call, to save memory."""
+        """(H, W) bool, true inside the region; computed at each access, to save memory."""
         top, left, bottom, right = self.box
         mask = np.zeros(self.size, bool)
         mask[top:bottom, left:right] = self.crop
@@ -73,14 +73,14 @@ class Region:
 
 @dataclass(frozen=True, eq=False)
 class Pixel:
-    """What the network thinks of one pixel.
+    """Probabilities of one pixel, and measures of their certainty.
 
     Attributes:
         probabilities: (C,) float32, softmax of the upsampled logits.
-        margin: winner's probability less the runner-up's, in [0, 1].
-        entropy: in bits, from 0 (certain) to log2 C (no idea).
-        prediction_set: indices of the classes that it may be, the likeliest first; None where
-            nobody has measured how likely a class must be (`Segmentation.set_threshold`).
+        margin: the winner's probability minus the runner-up's, in [0, 1].
+        entropy: in bits, from 0 (certain) to log2 C (all classes equally likely).
+        prediction_set: indices of the classes in the pixel's prediction set, most likely first;
+            None if the result has no `set_threshold`.
     """
 
     probabilities: np.ndarray
@@ -97,15 +97,15 @@ class Segmentation:
         class_map: (H, W) uint8, the winning class of each pixel, at the photo's full size.
         confidence: (H, W) float32 in (0, 1], softmax of the winning class.
         runner_up: (H, W) uint8, the class with the second largest logit.
-        logits: (C, h, w) float32 on the CPU, at the network's own resolution.
+        logits: (C, h, w) float32 on the CPU, at the resolution of the network's output.
         categories: C raw class names.
-        model: name of the model that answered.
-        device: where it ran.
+        model: name of the model.
+        device: device that it ran on.
         seconds: from the opened photo to this result.
-        precision: what the network computed in: "float32", "bfloat16" or "float16".
-        set_sizes: (H, W) uint8, how many classes a pixel may be (see `postprocessing`). None where
-            the model's card has no measured threshold for the size that the network was shown.
-        set_threshold: probability from which a class belongs to a pixel's set, or None likewise.
+        precision: number format of the network: "float32", "bfloat16" or "float16".
+        set_sizes: (H, W) uint8, number of classes in each pixel's prediction set (see
+            `postprocessing`). None if the model's card has no threshold measured at the input size.
+        set_threshold: minimum probability of a class in a pixel's prediction set; None likewise.
     """
 
     class_map: np.ndarray
@@ -137,11 +137,11 @@ class Segmentation:
 
     @property
     def unsure(self) -> float | None:
-        """Share of the pixels that may be two classes or more, in [0, 1]; None where unknown."""
+        """Share of pixels with two or more classes in their set, in [0, 1]; None without sets."""
         return None if self.set_sizes is None else float(np.mean(self.set_sizes > 1))
 
     def areas(self) -> list[Area]:
-        """Classification: every class that has a pixel (background too), largest first."""
+        """Return every class that has a pixel (background included), largest first."""
         flat = self.class_map.ravel()
         counts, sums = _tally(flat, self.confidence.ravel(), len(self.categories))
         order = sorted(np.flatnonzero(counts).tolist(), key=lambda i: (-counts[i], i))
@@ -157,16 +157,14 @@ class Segmentation:
         ]
 
     def regions(self, min_fraction: float = 0.001, *, background: bool = False) -> list[Region]:
-        """Bounding and masking: the connected regions, largest first.
-
-        Pixels are connected through their four sides (not corners).
+        """Return the connected regions (4-connectivity), largest first.
 
         Args:
-            min_fraction: regions smaller than this share of the photo are left out, in [0, 1].
-            background: also the regions of a class 0 named background, which is no object.
+            min_fraction: smallest region to return, as a share of the photo in [0, 1].
+            background: whether to include the regions of class 0 if it is named background.
 
-        Returns:
-            A list of regions with box, size, mean confidence and mask.
+        Raises:
+            PixelwiseError: `min_fraction` is outside [0, 1].
         """
         if not 0 <= min_fraction <= 1:
             raise PixelwiseError(f"min_fraction is {min_fraction}: it must lie between 0 and 1")
@@ -194,9 +192,9 @@ class Segmentation:
         return regions
 
     def probabilities_at(self, y: int, x: int) -> np.ndarray:
-        """Probabilities of all classes at a pixel: (C,) float32, summing to 1.
+        """Return the probabilities of all classes at a pixel: (C,) float32, with sum 1.
 
-        Softmax of the bilinearly upsampled logits; the largest is `class_map[y, x]`.
+        They are the softmax of the bilinearly upsampled logits; the largest is `class_map[y, x]`.
 
         Args:
             y: row in [0, height).
@@ -211,7 +209,7 @@ class Segmentation:
         return weights / weights.sum()
 
     def pixel(self, y: int, x: int) -> Pixel:
-        """Probabilities, margin, entropy and set at a pixel; see `probabilities_at`."""
+        """Return probabilities, margin, entropy and prediction set; see `probabilities_at`."""
         probabilities = self.probabilities_at(y, x)
         second, first = np.sort(probabilities)[-2:]
         known = probabilities[probabilities > 0].astype(np.float64)
@@ -238,10 +236,10 @@ class Segmentation:
 def _tally(
     class_map: np.ndarray, confidence: np.ndarray, classes: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels and sum of confidence of each class, both arrays flat.
+    """Return the pixel count and the sum of confidence of each class; both arrays are flat.
 
-    Neighbours mostly share a class, so runs are added up and then counted. In blocks, as bincount
-    makes wide copies.
+    Neighbouring pixels mostly share a class, so runs are summed before they are counted. Works in
+    blocks, because `bincount` converts its input to 64 bits.
     """
     counts, sums = np.zeros(classes), np.zeros(classes)
     for start in range(0, class_map.size, _TALLY_PIXELS):

@@ -1,4 +1,4 @@
-"""From a picture to a `Segmentation`: preprocessing, network, postprocessing."""
+"""Turn an image into a `Segmentation`: preprocessing, network, postprocessing."""
 
 import os
 import time
@@ -30,33 +30,33 @@ WARM_UP_SIZE = 64
 
 
 class Segmenter:
-    """A model that labels pictures.
+    """A loaded model with its inference options.
 
-    By default it runs a quicker copy of the network (see `inference/optimized.py`). Its labels are
+    By default it runs a faster copy of the network (see `inference/optimized.py`), whose labels are
     those of the published network on at least 99.9 % of the pixels of real photos.
 
     Args:
         model: the loaded model.
-        size: shorter side in pixels that `predict` shows it by default; None for its own; a tuple
-            of several averages their probabilities.
-        note: what a person should know of it: why it answers and not another.
-        exact: run the published network itself, bit for bit.
-        precision: "float32"; "bfloat16" or "float16"; or "auto", half precision where this
-            machine has it natively and the first photos keep at least 99 % of their labels.
-        compiled: use `torch.compile`; seconds of waiting for each new size of photo.
+        size: default input size of the network: its shorter side in pixels. None is the model's
+            own size; for a tuple of sizes, the probabilities at each are averaged.
+        note: message for the user about the choice of the model, such as why it is a fallback.
+        exact: run the published network unchanged, with bit-exact results.
+        precision: "float32", "bfloat16", "float16", or "auto": half precision if this machine
+            supports it natively and the first photos keep at least 99 % of their labels.
+        compiled: use `torch.compile`, which takes seconds for each new photo size.
 
     Attributes:
         model: the loaded model.
-        card: what the model's card says: categories, colours, preprocessing, figures.
-        size: shorter side in pixels that `predict` shows it by default; None for its own.
-        note: as given, that it takes pictures of one size only, that classes share a colour, or
-            that this machine cannot compute in the precision asked for; mostly empty.
+        card: the model's card: categories, colours, preprocessing, figures.
+        size: default input size, as given.
+        note: messages for the user, usually empty: the given note, a fixed input size, classes
+            that share a colour, or a precision that this machine does not support.
         exact: as given.
-        batches: whether `predict_many` shows the network photos of one size together, as where
-            several at once are quicker than one after the other.
+        supports_batching: whether `predict_many` puts photos of equal size in one batch, which is
+            done where a batch is faster than single photos.
 
     Raises:
-        ModelError: the size is out of range, or there is no such precision.
+        ModelError: the size is out of range, or the precision is unknown.
     """
 
     def __init__(
@@ -74,8 +74,8 @@ class Segmenter:
         self.size = checked_size(size)
         self.exact = exact
         self._set_thresholds: dict[Size, float | None] = {}
-        # on a CPU one photo keeps every core busy (benchmarks/README.md); an exported program may
-        # take one photo at a time alone
+        # on a CPU one photo uses all cores (benchmarks/README.md), and an exported program may
+        # accept only batches of one
         self.supports_batching = model.device.type == "cuda" and not isinstance(
             model.network, ProgramNetwork
         )
@@ -86,7 +86,7 @@ class Segmenter:
 
     @property
     def precision(self) -> str:
-        """What the network computes in: "float32", "bfloat16" or "float16"."""
+        """Precision that the network computes in: "float32", "bfloat16" or "float16"."""
         return self._runner.precision
 
     @property
@@ -98,35 +98,35 @@ class Segmenter:
         return f"Segmenter({self.model.name!r}, device={str(self.model.device)!r})"
 
     def predict(self, image: Any, *, size: Size = None) -> Segmentation:
-        """Label every pixel of a picture.
+        """Label every pixel of an image.
 
         Args:
             image: a path, bytes, a PIL image, an (H, W, 3) uint8 RGB array, or a `Photo`.
-            size: shorter side in pixels that the network is shown; None means the model's own,
-                and then the preprocessing is the published one, bit for bit. For a tuple of sizes
-                the network runs at each, and their probabilities are averaged.
+            size: shorter side of the network's input in pixels. None is the segmenter's default;
+                if that is None too, the published preprocessing is applied bit for bit. For a
+                tuple of sizes the network runs at each, and the probabilities are averaged.
 
         Returns:
-            The result at the picture's full size.
+            The result at the image's full size.
 
         Raises:
-            ImageError: the picture cannot be read.
-            ModelError: the size is out of range, or the network fails.
+            ImageError: the image cannot be read.
+            ModelError: the size is out of range, or the network failed.
         """
         return self.predict_many([image], size=size)[0]
 
     def predict_many(self, images: Sequence[Any], *, size: Size = None) -> list[Segmentation]:
-        """Label several pictures; see `supports_batching`.
+        """Label several images; see `supports_batching`.
 
         Args:
             images: each as for `predict`.
             size: as for `predict`.
 
         Returns:
-            A result for each picture, in their order; `seconds` is each one's share.
+            The results, in the order of the images. `seconds` is the image's share of its batch.
 
         Raises:
-            ImageError, ModelError: as `predict`, for any of them.
+            ImageError, ModelError: as for `predict`, if any image fails.
         """
         size = checked_size(size) or self.size
         photos = [open_photo(image) for image in images]
@@ -142,7 +142,7 @@ class Segmenter:
         ]
 
     def _run(self, photos: Sequence[Photo], size: int | None) -> list[tuple[Tensor, float]]:
-        """Each photo's logits (C, h, w) at one size, and its share of the seconds."""
+        """Return each photo's logits (C, h, w) at one size, and its share of the seconds."""
         start = time.perf_counter()
         batches = [self.preprocess(Image.fromarray(p.image), size=size) for p in photos]
         together: dict[Any, list[int]] = {}
@@ -159,7 +159,7 @@ class Segmenter:
         return [found[index] for index in range(len(photos))]
 
     def logits(self, image: Any, *, size: Size = None) -> Tensor:
-        """What the network says of a picture, before any pixel is decided; for moving pictures.
+        """Return the logits of an image without deciding its pixels; used for video frames.
 
         Args:
             image: as for `predict`.
@@ -169,27 +169,27 @@ class Segmenter:
             (C, h, w) float32 on the CPU, as `Segmentation.logits`.
 
         Raises:
-            ImageError, ModelError: as `predict`.
+            ImageError, ModelError: as for `predict`.
         """
         photos = [open_photo(image)]
         sizes = sizes_of(checked_size(size) or self.size)
         return mean_logits([self._run(photos, shown)[0][0] for shown in sizes])
 
     def warm_up(self) -> None:
-        """Run the network once on nothing, so that the first photo need not wait for that."""
+        """Run the network once on a black image, so that the first photo is not delayed."""
         black = Image.new("RGB", (WARM_UP_SIZE, WARM_UP_SIZE))
         self._runner.warm_up(self.preprocess(black, size=WARM_UP_SIZE))
 
     def _result(
         self, parts: Sequence[Tensor], size: tuple[int, int], shown: Size, seconds: float
     ) -> Segmentation:
-        """The network's logits as a result for a photo of `size`.
+        """Decide each pixel and return the result.
 
         Args:
-            parts: what the network gave at each size, (C, h, w).
+            parts: logits at each input size, (C, h, w).
             size: (H, W) of the photo.
-            shown: shorter side in pixels that the network was shown; None for the model's own.
-            seconds: spent so far.
+            shown: shorter side of the network's input in pixels; None for the model's own.
+            seconds: time spent so far.
         """
         start = time.perf_counter()
         logits = parts[0] if len(parts) == 1 else mean_logits(parts)  # (C, h, w)
@@ -216,10 +216,10 @@ class Segmenter:
         )
 
     def preprocess(self, image: Image.Image, *, size: int | None = None) -> Tensor:
-        """A picture as the network wants it: (1, 3, h, w) float32 on the CPU.
+        """Return an image as the network's input: (1, 3, h, w) float32 on the CPU.
 
-        The model's published transforms do it, untouched, unless `size` is given, the picture is
-        a panorama, or the network does not take the resulting sides.
+        Applies the model's published transforms unchanged, unless `size` is given, the image is a
+        panorama, or the network does not accept the resulting sides.
         """
         model = self.model
         natural = preset_size(image.height, image.width, size or model.card.resize)
@@ -241,7 +241,7 @@ class Segmenter:
                 f"{model.name} answers with {logits.shape[1]} classes, but its card lists "
                 f"{len(model.card.categories)} categories: correct the card"
             )
-        # quicker than a question to each: what is not a number makes both ends so
+        # faster than `isfinite` of every value: aminmax passes on NaN and infinities
         if not torch.isfinite(torch.stack(torch.aminmax(logits))).all():
             raise ModelError(
                 f"{model.name} answers with numbers that are not finite: its weights are broken, "
@@ -262,23 +262,24 @@ def load(
     precision: str = "float32",
     compiled: bool = False,
 ) -> Segmenter:
-    """Load a model and get what labels pictures with it.
+    """Load a model and return a segmenter.
 
     Args:
-        name_or_path: a name in `MODELS`, the path of a `.pt2` file, or None for the default model;
-            then the embedded one stands in where the default's weights cannot be had, and the
-            segmenter's `note` says so.
+        name_or_path: a name in `MODELS`, the path of a `.pt2` file, or None for the default model.
+            If the default model's weights are not available, the embedded model is loaded instead,
+            and the segmenter's `note` says so.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         weights: a state dict to use instead of the published one.
-        progress: called with (bytes done, bytes in all or None) while weights download.
-        size: shorter side in pixels to show the network by default; see `Segmenter`.
-        sharper: show it the sizes that its card has measured for sharper outlines.
+        progress: called with (bytes done, total bytes or None) while weights download.
+        size: default input size in pixels; see `Segmenter`.
+        sharper: average the input sizes that the model's card lists for sharper outlines.
         exact: see `Segmenter`; so are `precision` and `compiled`.
         precision: see `Segmenter`.
         compiled: see `Segmenter`.
 
     Raises:
-        ModelError, WeightsError, DeviceError: see `load_model` and `Segmenter`.
+        ModelError, WeightsError, DeviceError: see `load_model` and `Segmenter`; also if `sharper`
+            is combined with `size`, or the card lists no sizes for it.
     """
     options = {"exact": exact, "precision": precision, "compiled": compiled}
     checked_size(size)

@@ -1,8 +1,8 @@
-"""Several sizes of one photo averaged: sharper outlines, for more time.
+"""Average a photo's probabilities over several input sizes: sharper outlines, for more time.
 
-A network sees small things better at a large size, and knows large things at the size that it was
-trained for. Averaging the probabilities of both is DeepLab's multi-scale inference (arXiv
-1606.00915, section 4.2; there with a maximum).
+A network finds small objects better at a large input size, and large objects better at the size it
+was trained at. Averaging the probabilities of both is DeepLab's multi-scale inference (arXiv
+1606.00915, section 4.2, which takes the maximum instead).
 """
 
 from collections.abc import Sequence
@@ -15,32 +15,32 @@ from segmentation.errors import ModelError
 from segmentation.models.card import ModelCard
 from segmentation.models.card_figures import Size
 
-LEAST = 1e-30
-"""Probabilities below it count as it, so that each has a logarithm."""
+MIN_PROBABILITY = 1e-30
+"""Lower bound of the averaged probabilities, so that their logarithms are finite."""
 
 
 def sharper_size(card: ModelCard) -> Size:
-    """The sizes that a card has measured for sharper outlines.
+    """Return the input sizes that the card lists for sharper outlines.
 
     Raises:
-        ModelError: it has measured none.
+        ModelError: the card lists none.
     """
     if card.sharper is None:
         raise ModelError(
-            f"nobody has measured sharper outlines of {card.name}: leave out sharper, or name "
-            "another model (embedded has them)"
+            f"{card.name} has no sizes measured for sharper outlines: leave out sharper, or choose "
+            "the model embedded"
         )
     return card.sharper.size
 
 
 def mean_logits(parts: Sequence[Tensor]) -> Tensor:
-    """Logits whose softmax is the mean of several passes' probabilities.
+    """Return logits whose softmax is the mean of several passes' probabilities.
 
     Args:
-        parts: each (C, h, w) float32, of one photo, at any resolutions.
+        parts: logits of one photo, each (C, h, w) float32; h and w may differ.
 
     Returns:
-        (C, h, w) float32 at the finest resolution; a single part as it is.
+        (C, h, w) float32 at the largest h and w; a single part unchanged.
     """
     if len(parts) == 1:
         return parts[0]
@@ -49,4 +49,4 @@ def mean_logits(parts: Sequence[Tensor]) -> Tensor:
     for part in parts:
         probabilities = part[None].float().softmax(1)  # (1, C, h, w)
         total += F.interpolate(probabilities, size=size, mode="bilinear", align_corners=False)[0]
-    return (total / len(parts)).clamp(min=LEAST).log()
+    return (total / len(parts)).clamp(min=MIN_PROBABILITY).log()

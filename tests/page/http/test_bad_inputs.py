@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.bad_inputs import Case, cases
+from helpers.pictures.bad_inputs import Case, cases
 from page import texts
 from segmentation import ImageError
 from segmentation.cli.main import main
@@ -89,7 +89,7 @@ def test_the_python_api_gives_a_picture_or_a_typed_error():
 
 
 def test_a_good_picture_is_right_whatever_its_name(tmp_path):
-    from helpers.bad_inputs import NAMES, encode, pixels
+    from helpers.pictures.bad_inputs import NAMES, encode, pixels
 
     for name in NAMES:
         path = tmp_path / name.replace("/", "_").replace("\0", "_")[:80]

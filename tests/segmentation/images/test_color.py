@@ -5,9 +5,9 @@ import io
 
 import numpy as np
 import pytest
-from helpers.pictures.profiles import DISPLAY_P3, SRGB, cmyk_profile, gray_profile, rgb_profile
 from PIL import Image, ImageOps
 
+from helpers.pictures.profiles import DISPLAY_P3, SRGB, cmyk_profile, gray_profile, rgb_profile
 from segmentation.images.photo import open_image, open_photo
 
 # 32 x 24 pixels, red 8x, green 10y, blue 255 - 4x - 3y: `cjpeg -arithmetic -quality 95 -sample 1x1`

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.bad_inputs import IDAT, IEND, chunk, encode, pixels, png
+from helpers.pictures.bad_inputs import IDAT, IEND, chunk, encode, pixels, png
 from segmentation.errors import ImageError
 from segmentation.images.decoding import decoder_process
 from segmentation.images.decoding.decoder_process import Decoder, decoder

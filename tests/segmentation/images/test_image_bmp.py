@@ -5,9 +5,9 @@ import struct
 
 import numpy as np
 import pytest
-from helpers.pictures.profiles import DISPLAY_P3, rgb_profile
 from PIL import Image
 
+from helpers.pictures.profiles import DISPLAY_P3, rgb_profile
 from segmentation.errors import ImageError
 from segmentation.images.photo import open_image, open_photo
 

@@ -6,10 +6,10 @@ import zlib
 
 import numpy as np
 import pytest
-from helpers.pictures.profiles import DISPLAY_P3, rgb_profile
 from PIL import Image
 
-from helpers.bad_inputs import IDAT, IEND, chunk, png
+from helpers.pictures.bad_inputs import IDAT, IEND, chunk, png
+from helpers.pictures.profiles import DISPLAY_P3, rgb_profile
 from segmentation.errors import ImageError
 from segmentation.images.indexed_png import open_png_values
 from segmentation.images.photo import open_image, open_photo

@@ -91,7 +91,7 @@ def test_sizes_one_by_one():
 
 
 def test_a_model_that_nobody_measured_says_so(segmenter, tiny_program):
-    with pytest.raises(ModelError, match="nobody has measured sharper outlines of colour_net"):
+    with pytest.raises(ModelError, match="colour_net has no sizes measured for sharper outlines"):
         segmentation.load(tiny_program, sharper=True)
     with pytest.raises(ModelError, match="leave out size=64"):
         segmentation.load("embedded", size=64, sharper=True)
@@ -128,6 +128,25 @@ def test_the_command_line_averages_the_built_in_models_sizes(capsys, tmp_path):
     with pytest.raises(SystemExit):
         main([*arguments, "--sharper", "--size", "192"])
     assert "not allowed with argument" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("photos", "options"),
+    [(["a.png"], []), (["a.png", "b.png"], []), (["."], []), (["."], ["--workers", "2"])],
+)
+def test_one_photo_several_and_a_folder_fail_with_one_message_before_the_first(
+    photos, options, tiny_program, capsys, tmp_path
+):
+    for name in ("a.png", "b.png"):
+        Image.fromarray(tiny.photo()).save(tmp_path / name)
+    out = tmp_path / "out"
+    paths = [str(tmp_path / photo) for photo in photos]
+    model = ["--model", str(tiny_program), "--device", "cpu", "--sharper"]
+    assert main([*paths, *options, *model, "--out", str(out)]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.count("colour_net has no sizes measured for sharper outlines") == 1
+    assert not list(out.rglob("*.png"))
 
 
 def test_a_folder_that_was_labelled_plainly_is_labelled_again_when_sharper():

@@ -1,6 +1,6 @@
 """Makes more than 200 files that a stranger might drop; the same ones at every run.
 
-`python -m tests.helpers.bad_inputs FOLDER` writes them; `test_bad_inputs.py` gives each to the
+`python -m tests.helpers.pictures.bad_inputs FOLDER` writes them; `test_bad_inputs.py` gives each to the
 Python API, the command line and the HTTP endpoint.
 """
 
