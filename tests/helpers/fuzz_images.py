@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import bad_inputs
+from .pictures import bad_inputs
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -1,7 +1,7 @@
 """Makes more than 200 files that a stranger might drop; the same ones at every run.
 
-`python -m tests.helpers.pictures.bad_inputs FOLDER` writes them; `test_bad_inputs.py` gives each to the
-Python API, the command line and the HTTP endpoint.
+`python -m tests.helpers.pictures.bad_inputs FOLDER` writes them; `test_bad_inputs.py` gives each to
+the Python API, the command line and the HTTP endpoint.
 """
 
 import gzip
