@@ -142,7 +142,7 @@ def label_figure(
         classes: CSS classes.
     """
     image, result = entry.photo.image if image is None else image, result or entry.result
-    palette, small = entry.palette, thumbnail_map(result.class_map)
+    palette, small = entry.card.palette_array, thumbnail_map(result.class_map)
     mask = small != 0 if result.categories[0] in BACKGROUND_NAMES else None  # clear background
     return frame(
         blend(thumbnail(image), colorize(small, palette), ALPHA, mask=mask),

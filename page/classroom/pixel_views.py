@@ -51,7 +51,7 @@ class PixelViews:
         """Yield three linked figures: classification, bounding, masking."""
         entry = self.lab.entry(key)
         regions = entry.result.regions()[:MAX_REGIONS]
-        palette = entry.palette
+        palette = entry.card.palette_array
         size = entry.result.class_map.shape
         boxes = "".join(draw.region_box(region, palette, size) for region in regions)
         masks = "".join(draw.region_mask(region, palette) for region in regions)

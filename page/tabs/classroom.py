@@ -239,7 +239,7 @@ class Classroom:
             y, x = selected_pixel((event.y, event.x), answer)
         except (PixelwiseError, KeyError, TypeError, ValueError):
             return None, {"error": words.LABEL_FIRST}
-        return [y, x], pixel_value(answer.result, y, x, answer.palette)
+        return [y, x], pixel_value(answer.result, y, x, answer.card.palette_array)
 
     def open_microscope(self, key: str) -> Any:
         """The switches, all on; the view itself says why there are none."""
