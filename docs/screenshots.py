@@ -1,5 +1,7 @@
 """Makes the pictures in the README from the running app: `python -m docs.screenshots`.
 
+"preview" is the one that chats show of a link to the page (`page/static/preview.jpg`).
+
 Needs the development requirements and a Chromium. `--model` chooses who labels the photo, `--out`
 the folder.
 """
@@ -10,6 +12,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
+from page.http.link_preview import PICTURE_SIZE
 from tests.helpers.chromium import launch_options
 from tests.helpers.server import ROOT, running_app
 
@@ -20,7 +23,12 @@ SCREENS = {
     "phone-light": {**PHONE, "color_scheme": "light"},
     "phone-dark": {**PHONE, "color_scheme": "dark"},
     "classroom": {"viewport": {"width": 1440, "height": 900}, "color_scheme": "light"},
+    "preview": {
+        "viewport": dict(zip(("width", "height"), PICTURE_SIZE, strict=True)),
+        "color_scheme": "light",
+    },
 }
+PREVIEW = {"path": ROOT / "page" / "static" / "preview.jpg", "type": "jpeg", "quality": 80}
 
 
 def label(page: Page, url: str, photo: Path) -> None:
@@ -69,7 +77,11 @@ def main() -> None:
             label(page, url, options.photo)
             if name == "classroom":
                 look_through_the_microscope(page)
-            page.screenshot(path=options.out / f"{name}.png", full_page=viewport["width"] < 900)
+            if name == "preview":
+                page.screenshot(**PREVIEW)
+            else:
+                narrow = viewport["width"] < 900
+                page.screenshot(path=options.out / f"{name}.png", full_page=narrow)
             page.context.close()
         browser.close()
 

@@ -12,7 +12,6 @@ SCRIPT = STATIC / "page.js"
 FONTS = ["ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
 MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
 HEAD = """
-<meta name="description" content="See what a segmentation network sees, pixel by pixel.">
 <meta name="theme-color" content="#0f766e">
 <link rel="icon" href="data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' \
 viewBox='0 0 4 4'%3E%3Cpath fill='%230f766e' d='M0 0h4v4H0z'/%3E%3Cpath fill='%235eead4' \

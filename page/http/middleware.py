@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse
 
 from page import texts
 from page.gradio_internals import asks_for_password, queue_size
-from page.http import file_routes, routes
+from page.http import file_routes, link_preview, routes
 from page.http.app_context import AppContext
 from page.http.response import ResponseWriter, Send, unexpected
 from page.http.routes import API, FILE
@@ -26,7 +26,7 @@ from page.http.security_headers import security_headers
 from page.requests import locality, logins
 from page.requests.call_checks import MAX_BYTES, V2, read_call, read_cancel
 from page.requests.forwarding import holding, is_known, replay
-from page.requests.origin import Scope, check_origin, header, inward, root_of
+from page.requests.origin import Scope, address_of, check_origin, header, inward, root_of
 from page.requests.request_body import HttpError, LimitedBody, Message, Receive
 from page.requests.uploads import FILES_AT_ONCE, Uploads
 from page.service import error_log
@@ -90,6 +90,7 @@ class AccessMiddleware:
         passed = {**inward(scope, root), "query_string": routes.packed(asked)}
         passed[ARRIVED] = time.monotonic()
         passed[locality.KEY] = locality.is_home(scope, site.alone)
+        passed[link_preview.KEY] = address_of(scope, site.behind_proxy)
         if path.startswith(FILE):
             found = file_routes.find(path[len(FILE) :], site.folder)
             await file_routes.serve(found, scope, receive, answer.send)

@@ -16,7 +16,7 @@ METHODS = ("GET", "HEAD", "POST")
 
 # What a visitor who has not logged in needs to see the form, and the app itself to start.
 _STATIC = re.compile(
-    r"/(favicon\.ico|robots\.txt|manifest\.json)"
+    r"/(favicon\.ico|preview\.jpg|robots\.txt|manifest\.json)"
     r"|/(assets|static|svelte)/(?!.*\.\.)[\w./@+~-]{1,300}",
     re.ASCII,
 )

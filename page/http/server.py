@@ -15,9 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 
 from page import gradio_internals
 from page.http.camera_routes import live_routes
+from page.http.link_preview import LinkPreviewMiddleware, preview_route
 from page.http.middleware import AccessMiddleware, AppContext, protect
 from page.http.startup_checks import check_address, check_folder
 from page.options import Options, on_a_space
@@ -34,6 +37,7 @@ LAST_SECONDS = 4.0
 """How long photos that are being labelled when the page is closed may take."""
 DEADLINE_SECONDS = 9.0
 SPARE_THREADS = 64
+GZIP_LEVEL = 6
 MAX_SESSIONS = 256
 """Visitors whose state Gradio keeps, about 0.2 MB each; those seen least lately leave first."""
 
@@ -77,7 +81,12 @@ def app_kwargs(site: AppContext) -> dict[str, Any]:
 
     return {
         "lifespan": lifespan,
-        "routes": live_routes(site.demo.live),
+        "routes": [preview_route(), *live_routes(site.demo.live)],
+        "middleware": [
+            # Gradio's page is 0.6 MB of text, of which a seventh is left
+            Middleware(GZipMiddleware, minimum_size=1000, compresslevel=GZIP_LEVEL),
+            Middleware(LinkPreviewMiddleware),
+        ],
         "docs_url": None,
         "redoc_url": None,
         "openapi_url": None,

@@ -103,6 +103,19 @@ def root_of(scope: Scope, path: str, behind_proxy: bool) -> str:
             return f"{parts.scheme}://{parts.netloc}{folder}" if _FOLDER.fullmatch(folder) else "."
     if header(scope, b"sec-fetch-site") or header(scope, b"origin"):
         return "."
+    return address_of(scope, behind_proxy)
+
+
+def address_of(scope: Scope, behind_proxy: bool) -> str:
+    """Return the page's absolute address by the host that was asked, without a slash at its end.
+
+    Args:
+        scope: The request.
+        behind_proxy: Whether X-Forwarded-Host, -Proto and -Prefix are believed.
+
+    Raises:
+        HttpError: The Host header is no host.
+    """
     host = own_host(scope, behind_proxy)
     if host is None:
         server = scope.get("server") or ("localhost", None)
