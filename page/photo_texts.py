@@ -27,21 +27,18 @@ def chip_of(text: str) -> str:
     )
 
 
-def about_photo(keep_minutes: float, shared: bool, knows: str) -> str:
-    """What the model knows, and where a photo goes; HTML.
+def privacy(keep_minutes: float, shared: bool) -> str:
+    """Where a photo goes, and when it is deleted.
 
     Args:
         keep_minutes: after which it is deleted.
         shared: whether there is a public link, whose relay photos pass.
-        knows: see `knows_sentence`; "" where that is not known.
     """
     relay = " On its way it passes Gradio’s relay." if shared else ""
-    where = (
+    return (
         "Your photo goes to the computer that runs this page, nowhere else, and is deleted within "
         f"{span_of(keep_minutes)}.{relay}"
     )
-    lines = [f'<p class="pw-knows">{html.escape(knows)}</p>'] if knows else []
-    return "".join([*lines, f'<p class="pw-privacy">{html.escape(where)}</p>'])
 
 
 def span_of(minutes: float) -> str:

@@ -52,6 +52,7 @@ class PhotoInput(gr.HTML, metaclass=NoStub):
         value: the path of a file in Gradio's cache, or None.
         max_mb: megabytes that a photo may have.
         invite: what is said beside the buttons before the first photo.
+        privacy: where a photo goes, and when it is deleted.
         elem_id: the element's id on the page.
         **kwargs: anything `gr.HTML` takes.
     """
@@ -62,6 +63,7 @@ class PhotoInput(gr.HTML, metaclass=NoStub):
         *,
         max_mb: float = 32.0,
         invite: str = "",
+        privacy: str = "",
         elem_id: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -69,7 +71,8 @@ class PhotoInput(gr.HTML, metaclass=NoStub):
         own = [read_static(f"photo/{name}.js") for name in SCRIPTS]
         kwargs.setdefault("js_on_load", "\n".join([join_scripts(["live/camera_errors.js"]), *own]))
         kwargs.setdefault("apply_default_css", False)
-        super().__init__(value, elem_id=elem_id, max_mb=max_mb, invite=invite, **kwargs)
+        said = {"invite": invite, "privacy": privacy, "max_mb": max_mb}
+        super().__init__(value, elem_id=elem_id, **said, **kwargs)
 
     def chosen(self, *args: Any, **kwargs: Any) -> Dependency:
         """Listen to a photo that is here and wants to be labelled."""

@@ -66,12 +66,12 @@ class LabelTab:
             first["source"] if first else None,
             max_mb=options.max_upload_mb,
             invite=texts.INVITATION if first else "",
+            privacy=texts.privacy(options.keep_minutes, options.shared),
             elem_id="photo",
         )
         ExampleGallery(examples.gallery(self._folder, self._cache), elem_id="examples")
         gr.HTML('<div class="pw-caption"></div>', elem_id="example-caption", padding=False)
-        about = texts.about_photo(options.keep_minutes, options.shared, texts.knows_sentence())
-        gr.HTML(about, elem_id="about-photo", padding=False)
+        gr.HTML(texts.knows_sentence(), elem_id="about-photo", padding=False)
 
     def _build_choices(self, service: LabelingService) -> None:
         has_sharper = service.sharper_size(EMBEDDED) is not None

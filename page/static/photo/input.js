@@ -218,6 +218,7 @@ watch("value", () => {
 
 root.querySelector(".ph-drop").hidden = onPhone;
 invite.textContent = props.invite ?? "";
+root.querySelector(".ph-privacy").textContent = props.privacy ?? "";
 /** For tests and the curious, read-only by convention. */
 root.photoInput = { take, get under() { return under; }, get shown() { return shown; } };
 settleWhenReady();
