@@ -13,6 +13,7 @@ from page.tabs import classroom, label, photo_batch
 from page.tabs.examples import examples_folder
 from page.tabs.label_handlers import Handlers
 from page.tabs.live import LiveTab
+from page.tabs.model_menu import hidden_choices
 from page.tabs.photo_batch_job import PhotoBatch
 
 
@@ -36,7 +37,7 @@ def build_demo(options: Options, pool: ModelPool | None = None) -> gr.Blocks:
         key = gr.State("")
         with gr.Tabs(elem_id="rooms") as rooms:
             with gr.Tab(label.TITLE, id="label"):
-                first = label.LabelTab(service, photos)
+                first = label.LabelTab(service, photos, demo.GRADIO_CACHE)
             with gr.Tab(photo_batch.TITLE, id="several-photos-tab"):
                 several = PhotoBatch(service, demo.GRADIO_CACHE, sessions)
                 photo_batch.add_several(several, first.model, first.size)
@@ -51,5 +52,6 @@ def build_demo(options: Options, pool: ModelPool | None = None) -> gr.Blocks:
         demo.unload(handlers.leave)
         demo.service, demo.sessions = service, sessions
         demo.hidden = service.hidden
+        demo.hidden_in = lambda: hidden_choices(service)
         add_endpoints(Api(service, demo.GRADIO_CACHE, sessions))
     return demo

@@ -6,9 +6,10 @@ from typing import Any
 import gradio as gr
 
 STATIC = Path(__file__).parent / "static"
-STYLES = ("page", "tabs", "classroom", "pictures", "diagrams", "painter", "projector")
+STYLES = ("page", "photo", "tabs", "classroom", "pictures", "diagrams", "painter", "projector")
 CSS = [STATIC / "styles" / f"{name}.css" for name in STYLES]  # in the order of the cascade
-SCRIPT = STATIC / "page.js"
+SCRIPTS = ("page.js", "connection.js")
+"""What runs once the page has loaded, each a function."""
 FONTS = ["ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
 MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
 HEAD = """
@@ -48,7 +49,8 @@ def theme() -> gr.themes.Base:
 
 def looks() -> dict[str, Any]:
     """What `launch()` and `mount_gradio_app()` take to show the page as it is meant."""
-    script = SCRIPT.read_text(encoding="utf-8")
+    calls = "".join(f"({read_static(name)})();\n" for name in SCRIPTS)
+    script = f"() => {{\n{calls}}}"
     return {"theme": theme(), "css_paths": CSS, "js": script, "head": HEAD}
 
 

@@ -29,6 +29,8 @@ def build_value(
     key: str,
     palette: np.ndarray | None = None,
     note: str = "",
+    source: str = "",
+    is_shown: bool = False,
 ) -> dict[str, Any]:
     """The value of a `LabelViewer`.
 
@@ -39,11 +41,13 @@ def build_value(
         key: names the result; comes back with each `pin` event as `id`.
         palette: (256, 3) uint8, the model's own colours; the result's own, else VOC's, if None.
         note: a sentence to show below the legend.
+        source: names the photo that the browser has sent.
+        is_shown: whether the browser shows the photo from its own copy; then none goes back.
 
     Returns:
-        JSON-able: id, photo and labels (files), height, width, categories (index, name, raw,
-        voc = the model's own colour, safe), palette (what to call the own colours), model, device,
-        seconds, note, pinned.
+        JSON-able: id, source, photo (a file, or None where `is_shown`), labels (a file), height,
+        width, categories (index, name, raw, voc = the model's own colour, safe), palette (what to
+        call the own colours), model, device, seconds, note, pinned.
     """
     height, width = result.class_map.shape
     if image.shape != (height, width, 3) or image.dtype != np.uint8:
@@ -57,8 +61,9 @@ def build_value(
     own = palette if palette is not None else getattr(result, "palette", VOC_PALETTE)
     return {
         "id": key,
-        "photo": _file(encode_photo(image), "photo.jpg", cache),
-        "labels": _file(labels, "labels.png", cache),
+        "source": source,
+        "photo": None if is_shown else file_value(encode_photo(image), "photo.jpg", cache),
+        "labels": file_value(labels, "labels.png", cache),
         "height": height,
         "width": width,
         "categories": describe_categories(result.categories, own),
@@ -151,7 +156,13 @@ def pixel_value(
     }
 
 
-def _file(data: bytes, name: str, cache: str) -> dict[str, Any]:
-    """A file in Gradio's cache, in the form that Gradio gives an address to."""
+def file_value(data: bytes, name: str, cache: str) -> dict[str, Any]:
+    """A file in Gradio's cache, in the form that Gradio gives an address to.
+
+    Args:
+        data: its content.
+        name: what it is called.
+        cache: see `build_value`.
+    """
     path = str(keep_file(data, name, cache))
     return {"path": path, "orig_name": name, "meta": {"_type": "gradio.FileData"}}

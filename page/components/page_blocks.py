@@ -24,11 +24,14 @@ class Page(gr.Blocks):
     hidden: Callable[[], set[str]] = set
     """The choices of menus that the one who asks may not see; see `LabelingService.hidden`."""
 
+    hidden_in: Callable[[], dict[str, set[str]]] = dict
+    """The same for single menus: element's id -> choices; see `model_menu.hidden_choices`."""
+
     @property
     def config(self) -> Any:
         """What the page is made from, as the one who asks may see it."""
-        hidden = self.hidden()
-        return _without(self._config, hidden) if hidden else self._config
+        hidden, hidden_in = self.hidden(), self.hidden_in()
+        return _without(self._config, hidden, hidden_in) if hidden or hidden_in else self._config
 
     @config.setter
     def config(self, config: Any) -> None:
@@ -59,9 +62,14 @@ class Page(gr.Blocks):
             raise gr.Error(texts.ODD_CALL, print_exception=False) from error
 
 
-def _without(config: dict[str, Any], hidden: set[str]) -> dict[str, Any]:
+def _without(
+    config: dict[str, Any], hidden: set[str], hidden_in: dict[str, set[str]]
+) -> dict[str, Any]:
     """A page's configuration whose menus lack some choices; the one given stays as it is."""
-    components = [_thinned(component, hidden) for component in config.get("components", ())]
+    components = [
+        _thinned(one, hidden | hidden_in.get(one.get("props", {}).get("elem_id"), set()))
+        for one in config.get("components", ())
+    ]
     return {**config, "components": components}
 
 

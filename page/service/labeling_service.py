@@ -77,9 +77,11 @@ class LabelingService:
 
     def _may_choose(self, name: str) -> bool:
         pool = self.pool
-        if name == pool.default or pool.is_ready(name) or self.options.offer_downloads:
-            return True
-        return is_alone(self.options) and asked_at_home()
+        return name == pool.default or pool.is_ready(name) or self.may_offer_downloads()
+
+    def may_offer_downloads(self) -> bool:
+        """Whether the one who asks may have weights fetched; see `model_names`."""
+        return self.options.offer_downloads or (is_alone(self.options) and asked_at_home())
 
     def hidden(self) -> set[str]:
         """What menus call the models that the one who asks may not choose."""

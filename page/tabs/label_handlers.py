@@ -5,17 +5,24 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from page import texts
+from page import photo_texts, texts
+from page.components import labelled_example
+from page.components.labelled_example import LabelledExample
+from page.components.photo_input import browser_shows
 from page.handlers import BaseHandlers
 from page.requests.locality import asked_at_home
 from page.service.background import Progress, run_with_progress
 from page.service.errors import CancelledError
 from page.service.queue.sessions import session_of
 from page.service.result_cache import SHARPER, LabelResult
+from page.tabs.cancel_registry import CancelRegistry
+from page.tabs.examples import examples_folder
+from page.tabs.model_menu import FETCH, model_choices
 from segmentation import PixelwiseError
 from viewer import build_value, pixel_value
 
@@ -31,42 +38,71 @@ class _Shown:
 
 
 class Handlers(BaseHandlers):
-    """The page's event handlers, bound to one service; see `BaseHandlers`."""
+    """The page's event handlers, bound to one service; see `BaseHandlers`.
+
+    Attributes:
+        cancels: ends a visitor's photo that is under way.
+        example: what the page arrives with.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.cancels = CancelRegistry()
+        self.example = LabelledExample(examples_folder())
 
     def label(
         self, photo: str | None, model: str, size: int, request: gr.Request | None = None
     ) -> Iterator[tuple[Any, ...]]:
         """Label the photo and say what is happening meanwhile.
 
+        Args:
+            photo: its path; an `UploadedPhoto` knows whether the browser shows its own copy.
+            model: the menu's choice.
+            size: see `LabelingService.label`; 0 for the model's own.
+            request: the call's, where it came from a browser.
+
         Yields:
-            Values for the viewer, the facts line, the answer's key, the note on a download, the
-            offer to run again and the timer that watches.
+            Values for the viewer, the chip of who answered, the facts, the answer's key, the note
+            on a download, and the timer that watches it.
         """
         if not photo:
-            yield None, "", "", *_no_offer()
+            yield (gr.skip(),) * 6
             return
-        unchanged = (gr.skip(), gr.skip(), *_no_offer())
+        unchanged = (gr.skip(),) * 5
         asked = _now()  # a result that was asked for earlier never covers a later one
+        source = {"source": str(photo)}
 
         def work(progress: Progress) -> _Shown:
             whose = {"progress": progress, "session": session_of(request)}
-            with self.service.label(photo, model, size or None, **whose) as answer:
-                return self._shown(answer, asked, size)
+            with self.service.label(str(photo), model, size or None, **whose) as answer:
+                return self._shown(answer, asked, size, photo)
 
         try:
-            with self.service.scheduler.join():
-                for step in run_with_progress(work, **self.limits(request)):
+            with self.cancels.register(request) as stop, self.service.scheduler.join():
+                limits = self.limits(request)
+                has_left = limits.pop("is_cancelled")
+
+                def is_over() -> bool:
+                    return stop.is_set() or has_left()
+
+                for step in run_with_progress(work, is_cancelled=is_over, **limits):
                     if isinstance(step, _Shown):
                         yield step.values
                     elif step is not None:
                         text, fraction = texts.step_text(step[0]), step[1]
-                        yield {"status": "working", "text": text, "fraction": fraction}, *unchanged
+                        told = {"status": "working", "text": text, "fraction": fraction}
+                        yield {**told, **source}, *unchanged
         except CancelledError:
-            log.info("a visitor left while their photo was being labelled")
+            log.info("a visitor left, or cancelled, while their photo was being labelled")
+            yield (gr.skip(),) * 6
         except Exception as error:
-            yield {"status": "error", "text": self.told(error)}, *unchanged
+            yield {"status": "error", "text": self.told(error), **source}, *unchanged
 
-    def _shown(self, answer: LabelResult, asked: int, size: int) -> _Shown:
+    def cancel(self, request: gr.Request) -> None:
+        """A visitor does not want their photo any more."""
+        self.cancels.stop(request)
+
+    def _shown(self, answer: LabelResult, asked: int, size: int, photo: str) -> _Shown:
         plain = size == SHARPER and answer.request.size is None
         notes = [*answer.notes, *([texts.NOT_SHARPER] if plain else [])]
         value = build_value(
@@ -76,41 +112,70 @@ class Handlers(BaseHandlers):
             key=answer.request.key,
             palette=answer.card.palette_array,
             note=" ".join(notes),
+            source=str(photo),
+            is_shown=getattr(photo, "is_shown", False) and browser_shows(photo),
         )
         value["seq"] = asked
-        offer = _no_offer()
+        watched = ("", gr.Timer(active=False))
         if answer.request.is_fallback:
-            offer = self._offer(answer.request.requested_model)
-        return _Shown((value, texts.run_facts(answer), answer.request.key, *offer))
+            watched = self._watched(answer.request.requested_model)
+        facts = texts.run_facts(answer)
+        return _Shown((value, photo_texts.chip(answer), facts, answer.request.key, *watched))
 
-    def _offer(self, name: str) -> tuple[Any, Any, Any]:
-        """How a model's weights are doing, the offer to run again, the timer that watches them."""
+    def _watched(self, name: str) -> tuple[Any, Any]:
+        """How a model's weights are doing, and the timer that watches them."""
         download = self.service.downloads.get(name)
         if download is None:
-            return _no_offer()
+            return "", gr.Timer(active=False)
         if download.error and not asked_at_home():
-            return texts.FETCH_FAILED, *_no_offer()[1:]
-        button = gr.update(
-            visible=download.ended, value=texts.run_again(download), interactive=download.ended
-        )
-        return texts.download_note(download), button, gr.Timer(active=not download.ended)
+            return texts.FETCH_FAILED, gr.Timer(active=False)
+        return texts.download_note(download), gr.Timer(active=not download.ended)
 
-    def watch_download(self, model: str) -> tuple[Any, Any, Any]:
-        """What the page says while the model's weights arrive; the timer's tick."""
+    def fetch(self, choice: str | None) -> tuple[Any, Any]:
+        """Somebody wants the larger model: begin to fetch it, and watch how it gets on."""
         try:
-            return self._offer(self.service.resolve(model))
+            name = self.service.resolve((choice or "").removeprefix(FETCH))
+        except PixelwiseError as error:
+            return self.told(error), gr.Timer(active=False)
+        self.service.downloads.start(name)
+        return self._watched(name)
+
+    def watch_download(self, choice: str | None) -> tuple[Any, Any, Any]:
+        """What the page says while the larger model arrives; the timer's tick.
+
+        Returns:
+            The note, the timer, and the menu's value: the model itself, once it is here.
+        """
+        try:
+            name = self.service.resolve((choice or "").removeprefix(FETCH))
         except PixelwiseError:
-            return _no_offer()
+            return "", gr.Timer(active=False), gr.skip()
+        note, timer = self._watched(name)
+        if not self.service.is_ready(name):
+            return note, timer, gr.skip()
+        choices = model_choices(self.service)
+        return note, gr.Timer(active=False), gr.update(choices=choices, value=Path(name).name)
 
     def pixel(self, key: str, event: gr.EventData) -> dict[str, Any] | None:
         """The distribution over the classes at the pixel that a visitor pinned."""
-        answer = self.service.results.get(key)
+        shown = getattr(
+            event, "id", key
+        )  # what the viewer shows, and the server may have forgotten
+        if shown == labelled_example.KEY:
+            return self._example_pixel(event)
+        answer = self.service.results.get(key) if shown == key else None
         if answer is None:
             return {"error": texts.FORGOTTEN}
         try:
             return pixel_value(answer.result, int(event.y), int(event.x), answer.card.palette_array)
         except (PixelwiseError, AttributeError, TypeError, ValueError) as error:
             return {"error": texts.error_text(error)}
+
+    def _example_pixel(self, event: gr.EventData) -> dict[str, Any]:
+        try:
+            return self.example.pixel_value(int(event.y), int(event.x))
+        except (AttributeError, TypeError, ValueError):
+            return {"error": texts.FORGOTTEN}
 
     def leave(self, request: gr.Request) -> None:
         """A visitor has closed the page."""
@@ -122,7 +187,3 @@ def _now() -> int:
     with _asking:
         _last[0] = max(time.time_ns() // 1000, _last[0] + 1)
         return _last[0]
-
-
-def _no_offer() -> tuple[Any, Any, Any]:
-    return "", gr.update(visible=False), gr.Timer(active=False)
