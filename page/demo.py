@@ -49,6 +49,7 @@ def build_demo(options: Options, pool: ModelPool | None = None) -> gr.Blocks:
                 moving = LiveTab(service, demo=demo, sessions=sessions)
                 demo.live, demo.clips = moving.live, moving.clips
         first.listen(handlers, key)
+        first.follow_address(demo)
         demo.unload(handlers.leave)
         demo.service, demo.sessions = service, sessions
         demo.hidden = service.hidden

@@ -8,7 +8,7 @@ import gradio as gr
 STATIC = Path(__file__).parent / "static"
 STYLES = ("page", "photo", "tabs", "classroom", "pictures", "diagrams", "painter", "projector")
 CSS = [STATIC / "styles" / f"{name}.css" for name in STYLES]  # in the order of the cascade
-SCRIPTS = ("page.js", "connection.js")
+SCRIPTS = ("page.js", "connection.js", "addresses.js")
 """What runs once the page has loaded, each a function."""
 FONTS = ["ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
 MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]

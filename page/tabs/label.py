@@ -1,5 +1,6 @@
 """The first tab: a photo, what labels it, the viewer, and what happens at each change."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,11 @@ from viewer import LabelViewer, PixelBars
 
 TITLE = "Label"
 SIZES = (260, 390, 520, 780, 1040)
+ADDRESSED_MODEL = """shown => {
+  const asked = new URL(location.href).searchParams.get("model");
+  const menu = window.gradio_config.components.find(({ props }) => props.elem_id === "model");
+  return menu?.props.choices.some(([, value]) => value === asked) ? asked : shown;
+}"""
 SHARPER_INFO = "Two sizes averaged: sharper outlines, about three times the time."
 
 
@@ -136,6 +142,19 @@ class LabelTab:
             handlers.pixel, [key], [self.bars], **QUIETLY, queue=False, trigger_mode="always_last"
         )
         self.viewer.unpin(lambda: None, None, [self.bars], **QUIETLY, queue=False)
+
+    def follow_address(self, demo: gr.Blocks) -> None:
+        """Choose the model that the page's address names, and name the chosen one there."""
+        first = json.dumps(self.model.value)
+        demo.load(None, [self.model], [self.model], js=ADDRESSED_MODEL, **QUIETLY)
+        self.model.change(
+            None,
+            [self.model],
+            None,
+            js=f"""chosen => document.dispatchEvent(
+                new CustomEvent("pixelwise:model", {{ detail: {{ first: {first}, chosen }} }}))""",
+            **QUIETLY,
+        )
 
 
 def _sizes(own: int | None, *, sharper: bool) -> list[tuple[str, int]]:

@@ -15,6 +15,7 @@ for (const one of offered) {
   button.title = one.told;
   button.setAttribute("aria-label", "Example photo: " + one.title);
   button.dataset.title = one.title;
+  button.dataset.photo = one.name.replace(/[.][a-z]+$/, "");
   button.toggleAttribute("data-tricky", one.tricky);
   const picture = document.createElement("img");
   picture.src = one.thumb.url;
@@ -32,6 +33,7 @@ for (const one of offered) {
           path: one.photo.path,
           url: one.photo.url,
           name: one.name,
+          photo: button.dataset.photo,
           title: one.title,
           told: one.told,
         },

@@ -41,6 +41,7 @@ function take(files, example = null) {
 async function begin(photo) {
   stop();
   under = photo;
+  document.dispatchEvent(new CustomEvent("pixelwise:begun", { detail: photo }));
   photo.abort = new AbortController();
   root.dataset.state = "busy";
   look();
