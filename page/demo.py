@@ -4,6 +4,7 @@ import gradio as gr
 
 from page import live_texts, texts
 from page.api import Api, add_endpoints
+from page.components.footer import footer
 from page.components.page_blocks import Page
 from page.options import Options
 from page.service.labeling_service import LabelingService
@@ -48,6 +49,7 @@ def build_demo(options: Options, pool: ModelPool | None = None) -> gr.Blocks:
             with gr.Tab(live_texts.TITLE, id="live"):
                 moving = LiveTab(service, demo=demo, sessions=sessions)
                 demo.live, demo.clips = moving.live, moving.clips
+        gr.HTML(footer(options, photos), elem_id="footer", padding=False)
         first.listen(handlers, key)
         first.follow_address(demo)
         demo.unload(handlers.leave)

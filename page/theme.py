@@ -6,7 +6,17 @@ from typing import Any
 import gradio as gr
 
 STATIC = Path(__file__).parent / "static"
-STYLES = ("page", "photo", "tabs", "classroom", "pictures", "diagrams", "painter", "projector")
+STYLES = (
+    "page",
+    "photo",
+    "tabs",
+    "classroom",
+    "pictures",
+    "diagrams",
+    "painter",
+    "footer",
+    "projector",
+)
 CSS = [STATIC / "styles" / f"{name}.css" for name in STYLES]  # in the order of the cascade
 SCRIPTS = ("page.js", "connection.js", "addresses.js")
 """What runs once the page has loaded, each a function."""
@@ -51,7 +61,14 @@ def looks() -> dict[str, Any]:
     """What `launch()` and `mount_gradio_app()` take to show the page as it is meant."""
     calls = "".join(f"({read_static(name)})();\n" for name in SCRIPTS)
     script = f"() => {{\n{calls}}}"
-    return {"theme": theme(), "css_paths": CSS, "js": script, "head": HEAD}
+    return {
+        "theme": theme(),
+        "css_paths": CSS,
+        "js": script,
+        "head": HEAD,
+        # Gradio's settings offer what this page does not have: an installable app, a recorder
+        "footer_links": ["api", "gradio"],
+    }
 
 
 def read_static(name: str) -> str:
