@@ -10,11 +10,14 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+import anyio
 from starlette.requests import Request
 from starlette.responses import FileResponse
 from starlette.routing import Route
 
 from page import texts
+from page.http.compression import compressed
+from page.requests.origin import header
 from page.requests.request_body import Message
 
 KEY = "pixelwise.address"
@@ -88,6 +91,10 @@ class LinkPreviewMiddleware:
                 return
             html = _with_tags(bytes(body), preview_tags(scope[KEY]).encode())
             headers = [(k, v) for k, v in start["headers"] if k.lower() != b"content-length"]
+            accepted = header(scope, b"accept-encoding") or ""
+            if packed := await anyio.to_thread.run_sync(compressed, html, accepted):
+                html = packed
+                headers += [(b"content-encoding", b"br"), (b"vary", b"Accept-Encoding")]
             if scope["method"] == "HEAD":
                 html = b""
             else:

@@ -4,12 +4,14 @@ import gzip
 import io
 from html.parser import HTMLParser
 
+import brotli
 import httpx
 import pytest
 from PIL import Image
 
 from helpers.inside import API, png
 from page import texts
+from page.http.compression import compressed
 from page.http.link_preview import PICTURE, PICTURE_SIZE, preview_tags
 from page.http.routes import is_open, may_be_kept
 from page.requests.origin import address_of
@@ -103,6 +105,16 @@ def test_the_page_travels_compressed_to_those_who_can_read_that(app):
     assert len(packed) < len(plain) / 5
     assert gzip.decompress(packed).startswith(b"<!doctype html>")
     assert int(packed_headers["content-length"]) == len(packed)
+
+
+def test_brotli_makes_it_smaller_still(app):
+    headers, packed = raw(app, "/", "gzip, deflate, br")
+    assert headers["content-encoding"] == "br"
+    assert "accept-encoding" in headers["vary"].lower()
+    assert int(headers["content-length"]) == len(packed)
+    assert len(packed) < len(raw(app, "/", "gzip")[1])
+    assert brotli.decompress(packed).startswith(b"<!doctype html>")
+    assert compressed(b"<p>", "gzip;q=1, brr") is None
 
 
 def test_a_stream_of_events_is_not_held_back_by_compression(app):
