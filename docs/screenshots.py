@@ -1,5 +1,7 @@
 """Make the README's screenshots from the running app: `python -m docs.screenshots`.
 
+"preview" is the image that chats show of a link to the page (`page/static/preview.jpg`).
+
 Needs the development requirements and a Chromium. `--model` chooses the model, `--out` the folder.
 """
 
@@ -9,6 +11,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
+from page.http.link_preview import PICTURE_SIZE
 from tests.helpers.chromium import launch_options
 from tests.helpers.server import ROOT, running_app
 
@@ -19,7 +22,12 @@ SCREENS = {
     "phone-light": {**PHONE, "color_scheme": "light"},
     "phone-dark": {**PHONE, "color_scheme": "dark"},
     "classroom": {"viewport": {"width": 1440, "height": 900}, "color_scheme": "light"},
+    "preview": {
+        "viewport": dict(zip(("width", "height"), PICTURE_SIZE, strict=True)),
+        "color_scheme": "light",
+    },
 }
+PREVIEW = {"path": ROOT / "page" / "static" / "preview.jpg", "type": "jpeg", "quality": 80}
 
 
 def label(page: Page, url: str, photo: Path) -> None:
@@ -68,7 +76,11 @@ def main() -> None:
             label(page, url, options.photo)
             if name == "classroom":
                 open_sampling_view(page)
-            page.screenshot(path=options.out / f"{name}.png", full_page=viewport["width"] < 900)
+            if name == "preview":
+                page.screenshot(**PREVIEW)
+            else:
+                narrow = viewport["width"] < 900
+                page.screenshot(path=options.out / f"{name}.png", full_page=narrow)
             page.context.close()
         browser.close()
 

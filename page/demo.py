@@ -4,6 +4,7 @@ import gradio as gr
 
 from page import live_texts, texts
 from page.api import Api, add_endpoints
+from page.components.footer import footer
 from page.components.page_blocks import Page
 from page.options import Options
 from page.service.labeling_service import LabelingService
@@ -13,6 +14,7 @@ from page.tabs import classroom, label, photo_batch
 from page.tabs.examples import examples_folder
 from page.tabs.label_handlers import Handlers
 from page.tabs.live import LiveTab
+from page.tabs.model_menu import hidden_choices
 from page.tabs.photo_batch_job import PhotoBatch
 
 
@@ -36,7 +38,7 @@ def build_demo(options: Options, pool: ModelPool | None = None) -> gr.Blocks:
         key = gr.State("")
         with gr.Tabs(elem_id="tabs") as rooms:
             with gr.Tab(label.TITLE, id="label"):
-                first = label.LabelTab(service, photos)
+                first = label.LabelTab(service, photos, demo.GRADIO_CACHE)
             with gr.Tab(photo_batch.TITLE, id="several-photos-tab"):
                 several = PhotoBatch(service, demo.GRADIO_CACHE, sessions)
                 photo_batch.add_several(several, first.model, first.size)
@@ -47,9 +49,12 @@ def build_demo(options: Options, pool: ModelPool | None = None) -> gr.Blocks:
             with gr.Tab(live_texts.TITLE, id="live"):
                 moving = LiveTab(service, demo=demo, sessions=sessions)
                 demo.live, demo.clips = moving.live, moving.clips
+        gr.HTML(footer(options, photos), elem_id="footer", padding=False)
         first.listen(handlers, key)
+        first.follow_address(demo)
         demo.unload(handlers.leave)
         demo.service, demo.sessions = service, sessions
         demo.hidden = service.hidden
+        demo.hidden_in = lambda: hidden_choices(service)
         add_endpoints(Api(service, demo.GRADIO_CACHE, sessions))
     return demo

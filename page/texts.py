@@ -22,16 +22,22 @@ Failures = Sequence[tuple[str, str]]
 
 TITLE = "Pixelwise"
 MASTHEAD = (
-    "<h1>Pixelwise</h1><p>See what a segmentation network sees in your photo, pixel by pixel.</p>"
+    "<h1>Pixelwise</h1><p>What does a computer see in your photo? It names every single pixel.</p>"
 )
+PREVIEW_TITLE = "Pixelwise: what does a computer see in your photo?"
+PREVIEW_TEXT = (
+    "Drop a photo, and every pixel gets a name: person, cat, car. Point to read it, click to ask "
+    "why. Nothing to install, no account."
+)
+PREVIEW_PICTURE = "A photo with its labels painted over it, and the classes beside it."
 API_ALPHA = 0.6
 NOT_SHARPER = (
     "Sharper outlines were measured for the built-in model only: this model was shown one size."
 )
-FORGOTTEN = "This result is no longer kept here. Label the photo again to ask about its pixels."
+FORGOTTEN = "This photo was forgotten here. Show it again to ask about its pixels."
 BUSY = "The server had a problem; your photo was not labelled. Please try again."
 ODD_CALL = "This call could not be answered. Check its values, then try again."
-FETCH_FAILED = "The weights of this model could not be fetched. Try again later."
+FETCH_FAILED = "The larger model could not be fetched. Try again later."
 MODEL_FAILED = "This model cannot be used at the moment. Choose another one."
 FULL = "The server's storage for photos is full. Please try again in a minute."
 NO_ROOM = "The server could not store this file. Please try again later."
@@ -169,27 +175,38 @@ def is_memory_error(error: BaseException) -> bool:
     return isinstance(cause, MemoryError) or "alloc" in str(cause) or "memory" in str(cause)
 
 
+def model_name(name: str) -> str:
+    """What a person calls a model: its title; for a file of one's own, the file's name."""
+    from segmentation import MODELS
+
+    if name == EMBEDDED:
+        return "The small built-in model"
+    spec = MODELS.get(name)
+    return Path(name).stem if spec is None else spec.title
+
+
 def model_label(name: str, ready: bool) -> str:
-    """How the model choice names a model: title, published accuracy, what must be fetched.
+    """How a menu names a model: its title, and what must be fetched first.
 
     Args:
         name: the model.
         ready: whether it can answer without a download.
     """
     from segmentation import MODELS
-    from segmentation.models.registry import PUBLISHED_ON
 
-    if name == EMBEDDED:
-        return "Built-in DeepLabV3+ · no download"
     spec = MODELS.get(name)
-    if spec is None:
-        return Path(name).stem
-    parts = [spec.title]
-    if spec.miou is not None:
-        parts.append(f"mIoU {spec.miou:.1f} on {PUBLISHED_ON}")
-    if spec.url and not ready:
-        parts.append(f"{spec.bytes / 1e6:.0f} MB to fetch")
-    return " · ".join(parts)
+    if ready or spec is None or not spec.url:
+        return model_name(name)
+    return f"{spec.title} · {spec.bytes / 1e6:.0f} MB to fetch"
+
+
+def fetch_label(name: str) -> str:
+    """How a larger model is offered whose weights must be fetched first."""
+    from segmentation import MODELS
+
+    return (
+        f"Fetch a larger model ({MODELS[name].bytes / 1e6:.0f} MB, once): slower, and it knows more"
+    )
 
 
 def notes(answer: "LabelResult") -> tuple[str, ...]:
@@ -259,13 +276,6 @@ def download_note(download: Download) -> str:
         f"The weights of {html.escape(download.name)} could not be fetched."
         f"<details><summary>Why, and what to do</summary>{text}</details>"
     )
-
-
-def run_again(download: Download) -> str:
-    """What the button below the note offers."""
-    if download.error:
-        return f"Try again to fetch {download.name}"
-    return f"Run this photo again with {download.name}"
 
 
 def error_text(error: Exception | str) -> str:

@@ -6,13 +6,23 @@ from typing import Any
 import gradio as gr
 
 STATIC = Path(__file__).parent / "static"
-STYLES = ("page", "tabs", "classroom", "pictures", "diagrams", "painter", "projector")
+STYLES = (
+    "page",
+    "photo",
+    "tabs",
+    "classroom",
+    "pictures",
+    "diagrams",
+    "painter",
+    "footer",
+    "projector",
+)
 CSS = [STATIC / "styles" / f"{name}.css" for name in STYLES]  # in the order of the cascade
-SCRIPT = STATIC / "page.js"
+SCRIPTS = ("page.js", "connection.js", "addresses.js")
+"""What runs once the page has loaded, each a function."""
 FONTS = ["ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
 MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
 HEAD = """
-<meta name="description" content="See what a segmentation network sees, pixel by pixel.">
 <meta name="theme-color" content="#0f766e">
 <link rel="icon" href="data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' \
 viewBox='0 0 4 4'%3E%3Cpath fill='%230f766e' d='M0 0h4v4H0z'/%3E%3Cpath fill='%235eead4' \
@@ -49,8 +59,16 @@ def theme() -> gr.themes.Base:
 
 def theme_options() -> dict[str, Any]:
     """Return the arguments of `launch()` and `mount_gradio_app()` for theme, styles and scripts."""
-    script = SCRIPT.read_text(encoding="utf-8")
-    return {"theme": theme(), "css_paths": CSS, "js": script, "head": HEAD}
+    calls = "".join(f"({read_static(name)})();\n" for name in SCRIPTS)
+    script = f"() => {{\n{calls}}}"
+    return {
+        "theme": theme(),
+        "css_paths": CSS,
+        "js": script,
+        "head": HEAD,
+        # Gradio's settings offer what this page does not have: an installable app, a recorder
+        "footer_links": ["api", "gradio"],
+    }
 
 
 def read_static(name: str) -> str:

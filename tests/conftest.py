@@ -94,6 +94,16 @@ def app_url(tiny_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 @pytest.fixture(scope="session")
+def built_in_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the app with the built-in model, one for all tests.
+
+    It is as visitors find it: it arrives with a labelled example, which `app_url` does not.
+    """
+    with running_app("--model", "embedded", folder=tmp_path_factory.mktemp("built in")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
 def app_inside(tiny_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator["Inside"]:
     """The same app within this process; tests take it as `app`."""
     from helpers.inside import running_inside

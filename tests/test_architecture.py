@@ -38,7 +38,7 @@ page.service.background
 page.service.queue
 page.service.models
 page.service.result_cache
-page.texts page.live_texts
+page.texts page.live_texts page.photo_texts
 page.service
 page.handlers
 page.components

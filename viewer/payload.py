@@ -32,6 +32,8 @@ def build_value(
     key: str,
     palette: np.ndarray | None = None,
     note: str = "",
+    source: str = "",
+    is_shown: bool = False,
 ) -> dict[str, Any]:
     """The value of a `LabelViewer`.
 
@@ -42,11 +44,13 @@ def build_value(
         key: names the result; comes back with each `pin` event as `id`.
         palette: (256, 3) uint8, the model's own colours; the result's own, else VOC's, if None.
         note: a sentence to show below the legend.
+        source: names the photo that the browser has sent.
+        is_shown: whether the browser shows the photo from its own copy; then none goes back.
 
     Returns:
-        JSON-able: id, photo and labels (files), height, width, categories (index, name, raw,
-        voc = the model's own colour, safe), palette (what to call the own colours), model, device,
-        seconds, note, pinned.
+        JSON-able: id, source, photo (a file, or None where `is_shown`), labels (a file), height,
+        width, categories (index, name, raw, voc = the model's own colour, safe), palette (what to
+        call the own colours), model, device, seconds, note, pinned.
     """
     height, width = result.class_map.shape
     if image.shape != (height, width, 3) or image.dtype != np.uint8:
@@ -58,15 +62,11 @@ def build_value(
         result.class_map, result.confidence, result.runner_up, result.set_sizes
     )
     own = palette if palette is not None else getattr(result, "palette", VOC_PALETTE)
-    files = {}
-    for name, data in {"photo.jpg": encode_photo(image), "labels.png": labels}.items():
-        path = str(keep_file(data, name, cache))
-        # the form of a file to which Gradio adds an address
-        files[name] = {"path": path, "orig_name": name, "meta": {"_type": "gradio.FileData"}}
     return {
         "id": key,
-        "photo": files["photo.jpg"],
-        "labels": files["labels.png"],
+        "source": source,
+        "photo": None if is_shown else file_value(encode_photo(image), "photo.jpg", cache),
+        "labels": file_value(labels, "labels.png", cache),
         "height": height,
         "width": width,
         "categories": [*_described(result.categories, own[: len(result.categories)].tobytes())],
@@ -157,6 +157,18 @@ def pixel_value(
         "max_entropy": float(np.log2(len(order))),
         "set_size": None if pixel.prediction_set is None else len(pixel.prediction_set),
     }
+
+
+def file_value(data: bytes, name: str, cache: str) -> dict[str, Any]:
+    """Return a file in Gradio's cache, in the form to which Gradio adds an address.
+
+    Args:
+        data: its content.
+        name: its name.
+        cache: see `build_value`.
+    """
+    path = str(keep_file(data, name, cache))
+    return {"path": path, "orig_name": name, "meta": {"_type": "gradio.FileData"}}
 
 
 def keep_file(data: bytes, name: str, cache: str) -> Path:

@@ -24,11 +24,14 @@ class Page(gr.Blocks):
     hidden: Callable[[], set[str]] = set
     """Returns the menu choices that this visitor may not see; see `LabelingService.hidden`."""
 
+    hidden_in: Callable[[], dict[str, set[str]]] = dict
+    """The same for single menus: element's id -> choices; see `model_menu.hidden_choices`."""
+
     @property
     def config(self) -> Any:
         """The page's configuration without the choices hidden from this visitor."""
-        hidden = self.hidden()
-        return _without(self._config, hidden) if hidden else self._config
+        hidden, hidden_in = self.hidden(), self.hidden_in()
+        return _without(self._config, hidden, hidden_in) if hidden or hidden_in else self._config
 
     @config.setter
     def config(self, config: Any) -> None:
@@ -59,9 +62,14 @@ class Page(gr.Blocks):
             raise gr.Error(texts.ODD_CALL, print_exception=False) from error
 
 
-def _without(config: dict[str, Any], hidden: set[str]) -> dict[str, Any]:
+def _without(
+    config: dict[str, Any], hidden: set[str], hidden_in: dict[str, set[str]]
+) -> dict[str, Any]:
     """Return a copy of a page's configuration without the hidden menu choices."""
-    components = [_filter(component, hidden) for component in config.get("components", ())]
+    components = [
+        _filter(component, hidden | hidden_in.get(component.get("props", {}).get("elem_id"), set()))
+        for component in config.get("components", ())
+    ]
     return {**config, "components": components}
 
 

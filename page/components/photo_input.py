@@ -1,44 +1,138 @@
-"""The page's photo inputs: Gradio's components without Gradio's image decoding."""
+"""The page's photo inputs: components with our own door for what comes in."""
 
-import base64
-import binascii
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from viewer import NoStub, keep_file
+from page.gradio_internals import Dependency, EventListener
+from page.storage.temp_files import is_inside
+from page.theme import read_static
+from segmentation.images.file_types import sniff
+from viewer import NoStub
+from viewer.component import join_scripts
+
+_SHOWN = frozenset(("PNG", "WEBP", "GIF", "BMP", "AVIF"))
+_TURNS = (b"eXIf", b"EXIF", b"Exif", b"Orientation", b"irot", b"imir")
+"""What stands in a file that may say how its picture is to be turned."""
+SCRIPTS = ("decode", "upload", "camera", "input")
+"""The photo input's scripts, each after the ones it uses."""
 
 
-class PhotoInput(gr.Image, metaclass=NoStub):
-    """A `gr.Image` that returns the uploaded file unchanged.
+class UploadedPhoto(str):
+    """The path of a photo that a visitor has given.
 
-    Gradio's own preprocessing decodes the image: it would refuse formats that we read, lose the
-    upper half of 16-bit samples and meet decompression bombs before our limits apply. Every image
-    goes through `segmentation.open_photo` instead. `type` and `image_mode` have no effect.
+    Attributes:
+        is_shown: whether the browser shows the photo from its own copy.
     """
 
-    is_template = True  # the browser shows Gradio's own image component
+    is_shown = False
 
-    def preprocess(self, payload: Any) -> str | None:
-        """Return the path of the uploaded file.
+
+def browser_shows(path: str) -> bool:
+    """Whether every browser turns the picture of a file as we do.
+
+    Browsers turn JPEG files by their EXIF; of other files that say how they are to be turned, not
+    all do. TIFF and HEIC most cannot show at all.
+    """
+    with open(path, "rb") as file:
+        data = file.read()
+    kind = sniff(data[:4096])
+    turned = any(mark in data for mark in _TURNS) if kind in _SHOWN else True
+    return kind == "JPEG" or not turned
+
+
+class PhotoInput(gr.HTML, metaclass=NoStub):
+    """Takes one photo: chosen, dropped, pasted, or taken with a camera.
+
+    The browser shows the file at once and sends it as it came. The value is
+    `{"path", "orig_name", "is_shown", "meta"}` of an uploaded file, or None.
+
+    Args:
+        value: the path of a file in Gradio's cache, or None.
+        max_mb: megabytes that a photo may have.
+        invite: what is said beside the buttons before the first photo.
+        privacy: where a photo goes, and when it is deleted.
+        elem_id: the element's id on the page.
+        **kwargs: anything `gr.HTML` takes.
+    """
+
+    def __init__(
+        self,
+        value: str | None = None,
+        *,
+        max_mb: float = 32.0,
+        invite: str = "",
+        privacy: str = "",
+        elem_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        kwargs.setdefault("html_template", read_static("photo/input.html"))
+        own = [read_static(f"photo/{name}.js") for name in SCRIPTS]
+        kwargs.setdefault("js_on_load", "\n".join([join_scripts(["live/camera_errors.js"]), *own]))
+        kwargs.setdefault("apply_default_css", False)
+        said = {"invite": invite, "privacy": privacy, "max_mb": max_mb}
+        super().__init__(value, elem_id=elem_id, **said, **kwargs)
+
+    def chosen(self, *args: Any, **kwargs: Any) -> Dependency:
+        """Listen to a photo that is here and wants to be labelled."""
+        return EventListener("chosen").listener(self, *args, **kwargs)
+
+    def cancel(self, *args: Any, **kwargs: Any) -> Dependency:
+        """Listen to a photo under way that is not wanted any more."""
+        return EventListener("cancel").listener(self, *args, **kwargs)
+
+    def preprocess(self, payload: Any) -> UploadedPhoto | None:
+        """The path of the uploaded file.
 
         Args:
-            payload: Gradio's image data: a cached file, or a data URL.
+            payload: what the browser has sent.
 
         Returns:
             The file's path, or None for no photo.
         """
-        if payload is None:
+        path = payload.get("path") if isinstance(payload, dict) else None
+        if not isinstance(path, str) or not is_inside(path, Path(self.GRADIO_CACHE)):
             return None
-        if payload.path:
-            return payload.path
-        head, _, body = (payload.url or "").partition(",")
-        try:
-            data = base64.b64decode(body, validate=True) if head.endswith(";base64") else b""
-        except (binascii.Error, ValueError):
-            data = b""
-        return str(keep_file(data, "photo", self.GRADIO_CACHE))
+        photo = UploadedPhoto(path)
+        photo.is_shown = payload.get("is_shown") is True
+        return photo
+
+    def postprocess(self, value: Any) -> Any:
+        """The path of a file in Gradio's cache as the browser gets it."""
+        if not isinstance(value, str):
+            return value
+        meta = {"_type": "gradio.FileData"}
+        return {"path": value, "orig_name": Path(value).name, "is_shown": True, "meta": meta}
+
+    def api_info(self) -> dict[str, Any]:
+        """The value's JSON type."""
+        return {"type": "object"}
+
+
+class ExampleGallery(gr.HTML, metaclass=NoStub):
+    """Labelled thumbnails to choose a photo from.
+
+    The value is `{"examples": [{"name", "title", "told", "tricky", "photo", "thumb"}, ...]}`,
+    photo and thumb being files.
+
+    Args:
+        value: see above.
+        elem_id: the element's id on the page.
+        **kwargs: anything `gr.HTML` takes.
+    """
+
+    def __init__(
+        self, value: dict[str, Any] | None = None, *, elem_id: str | None = None, **kwargs: Any
+    ) -> None:
+        kwargs.setdefault("html_template", read_static("photo/gallery.html"))
+        kwargs.setdefault("js_on_load", read_static("photo/gallery.js"))
+        kwargs.setdefault("apply_default_css", False)
+        super().__init__(value, elem_id=elem_id, **kwargs)
+
+    def api_info(self) -> dict[str, Any]:
+        """The value's JSON type."""
+        return {"type": "object"}
 
 
 class PhotosInput(gr.File, metaclass=NoStub):

@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse
 
 from page import texts
 from page.gradio_internals import queue_size, requires_login
-from page.http import file_routes, routes
+from page.http import file_routes, link_preview, routes
 from page.http.app_context import AppContext
 from page.http.response import ResponseWriter, Send, unexpected_error
 from page.http.routes import API, FILE
@@ -27,7 +27,15 @@ from page.http.security_headers import security_headers
 from page.requests import locality, logins
 from page.requests.call_checks import MAX_BYTES, V2, read_call, read_cancel
 from page.requests.forwarding import is_authenticated, replay, with_body
-from page.requests.origin import Scope, check_origin, header, internal_scope, is_local, page_root
+from page.requests.origin import (
+    Scope,
+    check_origin,
+    header,
+    internal_scope,
+    is_local,
+    page_address,
+    page_root,
+)
 from page.requests.request_body import HttpError, LimitedBody, Message, Receive
 from page.requests.uploads import FILES_AT_ONCE, Uploads
 from page.service import error_log
@@ -104,6 +112,7 @@ class AccessMiddleware:
             "query_string": routes.encode_query(query),
             ARRIVED: time.monotonic(),
             locality.KEY: context.local_only and is_local(scope),
+            link_preview.KEY: page_address(scope, behind_proxy),
         }
         if path.startswith(FILE):
             file = file_routes.find_file(path[len(FILE) :], context.folder)

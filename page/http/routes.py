@@ -16,7 +16,7 @@ METHODS = ("GET", "HEAD", "POST")
 
 # The login form and Gradio's own start-up request need these before a login.
 _STATIC = re.compile(
-    r"/(favicon\.ico|robots\.txt|manifest\.json)"
+    r"/(favicon\.ico|preview\.jpg|robots\.txt|manifest\.json)"
     r"|/(assets|static|svelte)/(?!.*\.\.)[\w./@+~-]{1,300}",
     re.ASCII,
 )

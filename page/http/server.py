@@ -15,10 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 
 from page import gradio_internals
 from page.http.app_context import AppContext
 from page.http.camera_routes import live_routes
+from page.http.link_preview import LinkPreviewMiddleware, preview_route
 from page.http.middleware import AccessMiddleware, protect
 from page.http.startup_checks import check_address, check_folder
 from page.options import Options, on_a_space
@@ -37,6 +40,7 @@ DEADLINE_SECONDS = 9.0
 """Seconds after which closing the page is cut short by ending the process."""
 SPARE_THREADS = 64
 """Threads for refused calls, pixels and the classroom."""
+GZIP_LEVEL = 6
 MAX_SESSIONS = 256
 """Visitors whose state Gradio keeps, about 0.2 MB each; the least recently seen are dropped."""
 
@@ -80,7 +84,11 @@ def app_kwargs(context: AppContext) -> dict[str, Any]:
 
     return {
         "lifespan": lifespan,
-        "routes": live_routes(context.demo.live),
+        "routes": [preview_route(), *live_routes(context.demo.live)],
+        "middleware": [
+            Middleware(GZipMiddleware, minimum_size=1000, compresslevel=GZIP_LEVEL),
+            Middleware(LinkPreviewMiddleware),
+        ],
         "docs_url": None,
         "redoc_url": None,
         "openapi_url": None,

@@ -103,6 +103,19 @@ def page_root(scope: Scope, path: str, behind_proxy: bool) -> str:
             return f"{parts.scheme}://{parts.netloc}{folder}" if _FOLDER.fullmatch(folder) else "."
     if header(scope, b"sec-fetch-site") or header(scope, b"origin"):
         return "."
+    return page_address(scope, behind_proxy)
+
+
+def page_address(scope: Scope, behind_proxy: bool) -> str:
+    """Return the page's absolute address by the requested host, without a slash at its end.
+
+    Args:
+        scope: the request.
+        behind_proxy: whether X-Forwarded-Host, -Proto and -Prefix are trusted.
+
+    Raises:
+        HttpError: the Host header is invalid.
+    """
     host = requested_host(scope, behind_proxy)
     if host is None:
         server = scope.get("server") or ("localhost", None)

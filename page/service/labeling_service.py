@@ -87,9 +87,11 @@ class LabelingService:
         return [name for name in self.pool.names() if name == self.default or self.is_ready(name)]
 
     def _may_choose(self, name: str) -> bool:
-        if self.pool.is_ready(name) or self.options.offer_downloads:
-            return True
-        return is_alone(self.options) and asked_at_home()
+        return self.pool.is_ready(name) or self.may_offer_downloads()
+
+    def may_offer_downloads(self) -> bool:
+        """Return whether this visitor may have weights downloaded; see `model_names`."""
+        return self.options.offer_downloads or (is_alone(self.options) and asked_at_home())
 
     def hidden(self) -> set[str]:
         """Return the menu values of the models that this visitor may not choose."""

@@ -1,29 +1,39 @@
 /**
- * Accept photos dropped or pasted anywhere on the page, and upload them through the photo input, or
- * through the input for several photos while that is visible. Runs once, when the page has loaded.
+ * A photo may be dropped or pasted anywhere on the page: it is handed to the photo input, and
+ * several photos to their own tab. Runs once, when the page has loaded.
  */
 () => {
-  const input = () => document.querySelector("#photo input[type=file]");
   const several = () => {
-    const photos = document.querySelector("#several-photos");
-    return photos?.offsetParent ? photos.querySelector("input[type=file]") : null; // if visible
+    const tab = document.querySelector("#several-photos");
+    return tab?.offsetParent ? tab.querySelector("input[type=file]") : null; // where it shows
   };
-  const stage = () => document.querySelector("#viewer .pw-stage");
   const inside = (event, selector) => event.target instanceof Element && event.target.closest(selector);
+  const tell = (name, detail) => document.dispatchEvent(new CustomEvent("pixelwise:" + name, { detail }));
 
   const setFiles = (target, files) => {
     const transfer = new DataTransfer();
     for (const file of files) transfer.items.add(file);
     target.files = transfer.files;
     target.dispatchEvent(new Event("change", { bubbles: true }));
-    return true;
   };
-  const upload = (files) => {
-    if (several()) return setFiles(several(), files);
-    const photo = [...files].find((file) => file.type.startsWith("image/")) ?? files[0];
-    if (!photo || !input()) return false;
-    return setFiles(input(), [photo]);
+  const openTab = (id) => document.querySelector(`[role=tab][data-tab-id="${id}"]`)?.click();
+
+  /** Several photos have a tab of their own: open it, and hand them over once it is there. */
+  const handSeveral = (files, tries = 40) => {
+    if (tries === 40 && !several()) openTab("several-photos-tab");
+    if (several()) setFiles(several(), files);
+    else if (tries) setTimeout(() => handSeveral(files, tries - 1), 50);
   };
+  const hand = (files) => {
+    if (several()) setFiles(several(), files);
+    else if (files.length > 1) handSeveral([...files]);
+    else {
+      const shows = (selector) => document.querySelector(selector)?.offsetParent;
+      if (!shows("#viewer") && !shows("#classroom")) openTab("label");
+      tell("photo", [...files]);
+    }
+  };
+  document.addEventListener("pixelwise:several", ({ detail }) => handSeveral(detail));
 
   const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
   let depth = 0;
@@ -42,30 +52,31 @@
     depth = 0;
     showDropTarget(false);
     if (!carriesFiles(event)) return;
-    event.preventDefault(); // else the browser would open the file instead of the page
-    if (!inside(event, "#photo, #clip-file, #several-photos")) upload(event.dataTransfer.files);
+    event.preventDefault(); // or the browser would leave the page and open the file
+    if (!inside(event, "#clip-file, #several-photos")) hand(event.dataTransfer.files);
   });
   document.addEventListener("paste", (event) => {
-    if (inside(event, "input, textarea, #photo, #clip-file, #several-photos")) return;
-    const files = event.clipboardData?.files;
-    if (files?.length && upload(files)) event.preventDefault();
+    if (inside(event, "input:not([type=file]), textarea, #clip-file, #several-photos")) return;
+    if (!event.clipboardData?.files.length) return;
+    event.preventDefault();
+    hand(event.clipboardData.files);
   });
-  // Gradio's example images have no text: a screen reader would read "button" eight times.
-  const nameExamples = () => {
-    for (const button of document.querySelectorAll("#examples .gallery-item:not([aria-label])")) {
-      const file = decodeURIComponent(button.querySelector("img")?.src.split("/").pop() ?? "");
-      const caption = document.querySelector(`#example-words [data-file="${CSS.escape(file)}"]`);
-      if (!caption) continue;
-      button.setAttribute("aria-label", `Example photo: ${caption.dataset.title}`);
-      button.title = caption.textContent;
-      button.dataset.title = caption.dataset.title; // the style sheet shows it below the image
-      button.toggleAttribute("data-tricky", "tricky" in caption.dataset);
-    }
-  };
-  new MutationObserver(nameExamples).observe(document.body, { childList: true, subtree: true });
-  nameExamples();
-
+  const onEmptyStage = (event) => inside(event, "#viewer .pw[data-state=empty] .pw-stage");
   document.addEventListener("click", (event) => {
-    if (inside(event, "#viewer .pw[data-state=empty] .pw-stage") && stage()) input()?.click();
+    if (onEmptyStage(event) && !inside(event, "button")) tell("choose");
+    if (inside(event, ".pw-chip [data-act=details]")) openCurious();
   });
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && onEmptyStage(event) && event.target.matches(".pw-stage")) tell("choose");
+  });
+
+  /** "details" beside who answered: opens what is for the curious, and goes there. */
+  const openCurious = () => {
+    const box = document.querySelector("#curious");
+    const button = box?.querySelector("button.label-wrap");
+    if (!button) return;
+    if (!button.classList.contains("open")) button.click();
+    button.focus();
+    box.scrollIntoView({ block: "nearest" });
+  };
 }

@@ -3,10 +3,11 @@
 Where they come from and their licences: `examples/CREDITS.md`.
 """
 
-import filecmp
-import html
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from viewer.payload import file_value
 
 
 @dataclass(frozen=True)
@@ -119,57 +120,25 @@ def offered(folder: Path) -> list[tuple[Example, Path]]:
     return [(example, path) for example, path in found if path.is_file()]
 
 
-def example_of(photo: str | None, folder: Path) -> Example | None:
-    """The example that a photo is, whatever the photo is called.
+def gallery(folder: Path, cache: str) -> dict[str, Any]:
+    """The value of the page's `ExampleGallery`.
 
     Args:
-        photo: a photo's path, or None for no photo.
-        folder: the folder of examples.
-
-    Returns:
-        The example with the same bytes, or None.
+        folder: the folder of examples; its folder `labelled/thumbs` has the thumbnails.
+        cache: Gradio's folder for files that a visitor may fetch.
     """
-    if not photo:
-        return None
+    rows = []
     for example, path in offered(folder):
-        try:
-            if filecmp.cmp(photo, path, shallow=False):
-                return example
-        except OSError:  # the upload is already gone
-            return None
-    return None
-
-
-def caption_of(photo: str | None, folder: Path) -> str:
-    """HTML of the caption for a photo.
-
-    Args:
-        photo: a photo's path, or None for no photo.
-        folder: the folder of examples.
-
-    Returns:
-        Title and caption where the photo is an example, otherwise nothing.
-    """
-    example = example_of(photo, folder)
-    if example is None:
-        return ""
-    return f"<strong>{html.escape(example.title)}.</strong> {html.escape(example.told)}"
-
-
-def gallery_words(folder: Path) -> str:
-    """HTML with the titles and captions for the pictures of the gallery.
-
-    The gallery is Gradio's and its pictures carry no text: `page.js` writes these beside them.
-
-    Args:
-        folder: the folder of examples.
-
-    Returns:
-        A hidden list: an item for each example, its file and title as data, its caption as text.
-    """
-    items = (
-        f'<li data-file="{html.escape(example.file)}" data-title="{html.escape(example.title)}"'
-        f"{' data-tricky' if example.tricky else ''}>{html.escape(example.told)}</li>"
-        for example, _ in offered(folder)
-    )
-    return f"<ul hidden>{''.join(items)}</ul>"
+        thumb = folder / "labelled" / "thumbs" / f"{path.stem}.webp"
+        shown = thumb if thumb.is_file() else path
+        rows.append(
+            {
+                "name": example.file,
+                "title": example.title,
+                "told": example.told,
+                "tricky": example.tricky,
+                "photo": file_value(path.read_bytes(), path.name, cache),
+                "thumb": file_value(shown.read_bytes(), shown.name, cache),
+            }
+        )
+    return {"examples": rows}

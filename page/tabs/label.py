@@ -1,21 +1,30 @@
 """The first tab: a photo, what labels it, the viewer, and what happens at each change."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
-from page.components.photo_input import PhotoInput
+from page import photo_texts as texts
+from page.components.labelled_example import LabelledExample
+from page.components.photo_input import ExampleGallery, PhotoInput
 from page.service.labeling_service import LabelingService
 from page.service.models.model_pool import EMBEDDED
 from page.service.result_cache import SHARPER
 from page.tabs import examples
 from page.tabs.events import QUEUED, QUIETLY
 from page.tabs.label_handlers import Handlers
-from page.tabs.model_menu import model_choices
+from page.tabs.model_menu import MENU, OFFER, first_choice, model_choices, offered_model
 from viewer import LabelViewer, PixelBars
 
 TITLE = "Label"
 SIZES = (260, 390, 520, 780, 1040)
+ADDRESSED_MODEL = """shown => {
+  const asked = new URL(location.href).searchParams.get("model");
+  const menu = window.gradio_config.components.find(({ props }) => props.elem_id === "model");
+  return menu?.props.choices.some(([, value]) => value === asked) ? asked : shown;
+}"""
 SHARPER_INFO = "Two sizes averaged: sharper outlines, about three times the time."
 
 
@@ -24,58 +33,68 @@ class LabelTab:
 
     Args:
         service: has the networks.
-        examples: the folder of the example photos.
+        photos: the folder of the example photos.
+        cache: Gradio's folder for files that a visitor may fetch.
 
     Attributes:
         photo: the photo's input.
         model: the chosen model.
         size: the chosen shorter side; 0 for the model's own.
+        first_key: the key of the picture that shows at first; "" for none.
     """
 
-    def __init__(self, service: LabelingService, examples: Path) -> None:
-        self._folder = examples
+    def __init__(self, service: LabelingService, photos: Path, cache: str) -> None:
+        self._folder, self._cache = photos, cache
+        alive = LabelledExample(photos)
+        first = alive.value(cache) if alive.fits(service.default) else None
+        self.first_key = first["id"] if first else ""
         with gr.Row(elem_id="main"):
-            with gr.Column(scale=1, min_width=300, elem_id="sidebar"):
-                self._build_photo()
-                self._build_choices(service)
-                self.facts = gr.HTML("", elem_id="run-facts")
-                self.fetched = gr.HTML("", elem_id="download-note")
-                self.offer = gr.Button("", visible=False, variant="primary", elem_id="retry-model")
-            with gr.Column(scale=3, min_width=320, elem_id="stage-column"):
-                self.viewer = LabelViewer(elem_id="viewer")
+            with gr.Column(scale=1, min_width=200, elem_id="sidebar"):
+                self._build_photo(service, first)
+                self.chip = gr.HTML(
+                    texts.chip_of("Built-in model") if first else "", elem_id="chip", padding=False
+                )
+                with gr.Accordion("For the curious", open=False, elem_id="curious"):
+                    self._build_choices(service)
+                    self.facts = gr.HTML("", elem_id="run-facts")
+            with gr.Column(scale=3, min_width=280, elem_id="stage-column"):
+                self.viewer = LabelViewer(
+                    first,
+                    elem_id="viewer",
+                    empty_title="Show it a photo",
+                    empty_text="It colours everything it knows.",
+                )
                 self.bars = PixelBars(elem_id="bars")
 
-    def _build_photo(self) -> None:
+    def _build_photo(self, service: LabelingService, first: dict[str, Any] | None) -> None:
+        options = service.options
         self.photo = PhotoInput(
-            label="Photo",
-            placeholder="Drop a photo anywhere on this page\nor click to choose one",
-            sources=["upload", "clipboard", "webcam"],
-            height=240,
-            alt_text="The photo to label",
-            buttons=[],
+            first["source"] if first else None,
+            max_mb=options.max_upload_mb,
+            invite=texts.INVITATION if first else "",
+            privacy=texts.privacy(options.keep_minutes, options.shared),
             elem_id="photo",
         )
-        gr.Examples(
-            [[str(path)] for _, path in examples.offered(self._folder)],
-            inputs=[self.photo],
-            label="Or try one of these",
-            elem_id="examples",
-        )
-        gr.HTML(examples.gallery_words(self._folder), elem_id="example-words")
-        self.caption = gr.HTML("", elem_id="example-caption", padding=False)
+        ExampleGallery(examples.gallery(self._folder, self._cache), elem_id="examples")
+        gr.HTML('<div class="pw-caption"></div>', elem_id="example-caption", padding=False)
+        gr.HTML(texts.knows_sentence(), elem_id="about-photo", padding=False)
 
     def _build_choices(self, service: LabelingService) -> None:
         has_sharper = service.sharper_size(EMBEDDED) is not None
         self.model = gr.Dropdown(
             model_choices(service),
-            value=Path(service.default).name,
-            label="Model",
-            elem_id="model",
+            value=first_choice(service),
+            label="Who answers",
+            elem_id=MENU,
         )
+        self.larger = gr.Radio(
+            offered_model(service), value=None, show_label=False, container=False, elem_id=OFFER
+        )
+        self.fetched = gr.HTML("", elem_id="download-note")
         self.size = gr.Dropdown(
             _sizes(service.options.size, sharper=has_sharper),
             value=service.options.size or 0,
-            label="Shorter side that the network sees",
+            label="How large the model sees your photo",
             elem_id="size",
         )
         # one choice in two places: the switch moves the size, and the size the switch
@@ -98,27 +117,24 @@ class LabelTab:
             key: holds the key of the answer that shows.
         """
         timer = gr.Timer(1.0, active=False)
-        gr.on(
-            [self.photo.change, self.model.change, self.size.change, self.offer.click],
-            handlers.label,
-            [self.photo, self.model, self.size],
-            [self.viewer, self.facts, key, self.fetched, self.offer, timer],
+        labelling = {
+            "fn": handlers.label,
+            "inputs": [self.photo, self.model, self.size],
+            "outputs": [self.viewer, self.chip, self.facts, key, self.fetched, timer],
+            "trigger_mode": "always_last",
             **QUIETLY,
-            trigger_mode="always_last",
             **QUEUED,
-        )
-        self.photo.change(
-            lambda photo: examples.caption_of(photo, self._folder),
-            [self.photo],
-            [self.caption],
-            **QUIETLY,
-            queue=False,
-            trigger_mode="always_last",
+        }
+        self.photo.chosen(**labelling)
+        gr.on([self.model.change, self.size.change], **labelling)
+        self.photo.cancel(handlers.cancel, None, None, **QUIETLY, queue=False)
+        self.larger.input(
+            handlers.fetch, [self.larger], [self.fetched, timer], **QUIETLY, queue=False
         )
         timer.tick(
             handlers.watch_download,
-            [self.model],
-            [self.fetched, self.offer, timer],
+            [self.larger],
+            [self.fetched, timer, self.model],
             **QUIETLY,
             queue=False,
         )
@@ -127,8 +143,22 @@ class LabelTab:
         )
         self.viewer.unpin(lambda: None, None, [self.bars], **QUIETLY, queue=False)
 
+    def follow_address(self, demo: gr.Blocks) -> None:
+        """Choose the model that the page's address names, and name the chosen one there."""
+        first = json.dumps(self.model.value)
+        demo.load(None, [self.model], [self.model], js=ADDRESSED_MODEL, **QUIETLY)
+        self.model.change(
+            None,
+            [self.model],
+            None,
+            js=f"""chosen => document.dispatchEvent(
+                new CustomEvent("pixelwise:model", {{ detail: {{ first: {first}, chosen }} }}))""",
+            **QUIETLY,
+        )
+
 
 def _sizes(own: int | None, *, sharper: bool) -> list[tuple[str, int]]:
     sizes = sorted({*SIZES, *([own] if own else [])})
     several = [("two sizes averaged (sharper)", SHARPER)] if sharper else []
-    return [("as the model was trained", 0), *several, *((f"{size} px", size) for size in sizes)]
+    others = ((f"{size} px · for experiments: often worse", size) for size in sizes)
+    return [("the size it was trained for (best)", 0), *several, *others]

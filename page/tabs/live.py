@@ -53,9 +53,11 @@ class LiveTab:
                 shown = gr.Video(
                     label="The labelled clip",
                     interactive=False,
+                    visible=False,  # or every visitor fetches the code of a video player, 180 kB
                     buttons=["download"],
                     elem_id="clip-shown",
                 )
+        run.click(lambda: gr.update(visible=True), None, [shown], queue=False, **QUIETLY)
         run.click(
             self.clips.run,
             [file, model],

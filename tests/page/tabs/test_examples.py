@@ -10,7 +10,7 @@ from PIL import Image
 
 import segmentation
 from page.classroom.text import NOTHING_HERE
-from page.tabs.examples import EXAMPLES, caption_of, example_of, gallery_words, offered
+from page.tabs.examples import EXAMPLES, gallery, offered
 from segmentation.images.indexed_png import read_indexed_png
 from segmentation.images.photo import open_photo
 
@@ -108,36 +108,9 @@ def test_the_built_in_model_finds_what_is_promised(built_in, example):
         assert background > 0.9
 
 
-@NAMED
-def test_a_photo_is_known_by_its_bytes(example, tmp_path):
-    copy = shutil.copy(FOLDER / example.file, tmp_path / "image.jpg")
-    assert example_of(str(copy), FOLDER) == example
-    Path(copy).write_bytes(Path(copy).read_bytes()[:-1] + b"\0")  # as long, but another file
-    assert example_of(str(copy), FOLDER) is None
-
-
-def test_another_photo_has_no_caption(tmp_path):
-    named_alike = tmp_path / "rocket.jpg"
-    Image.new("RGB", (8, 8)).save(named_alike)
-    assert caption_of(str(named_alike), FOLDER) == ""
-    assert caption_of(None, FOLDER) == ""
-    assert caption_of(str(tmp_path / "gone.jpg"), FOLDER) == ""
-    assert caption_of(str(FOLDER / "rocket.jpg"), tmp_path / "no folder") == ""
-
-
-def test_a_caption_names_the_photo_and_marks_the_tricky():
-    cat = caption_of(str(FOLDER / "chelsea.jpg"), FOLDER)
-    assert cat.startswith("<strong>Cat.</strong> Whiskers")
-    assert caption_of(str(FOLDER / "coffee.jpg"), FOLDER).startswith(
-        "<strong>Cup.</strong> Tricky: A cup is not among"
-    )
-
-
 def test_a_folder_with_fewer_photos_offers_those(tmp_path):
     shutil.copy(FOLDER / "coffee.jpg", tmp_path)
     assert [example.title for example, _ in offered(tmp_path)] == ["Cup"]
-    assert gallery_words(tmp_path) == (
-        '<ul hidden><li data-file="coffee.jpg" data-title="Cup" data-tricky>Tricky: A cup is not '
-        "among the 20 things. The model must name one of them or background, and is unsure "
-        "which.</li></ul>"
-    )
+    (row,) = gallery(tmp_path, str(tmp_path / "cache"))["examples"]
+    assert row["told"].startswith("Tricky: A cup is not among the 20 things.")
+    assert Path(row["thumb"]["path"]).name == "coffee.jpg"  # the photo itself, for want of one

@@ -4,6 +4,7 @@ import { backgroundIndex, completeCategories, paletteColors } from "../shared/pa
 import { decodeLabelPng, nextTask } from "../shared/png.js";
 import { findRegions } from "../shared/regions.js";
 import { countLevels, countSeveral, measureAreas } from "../shared/statistics.js";
+import { announce } from "./status_overlay.js";
 
 /** Fetch a file as a Blob, or throw an error that names it. */
 async function fetchFile(file, name, signal) {
@@ -14,20 +15,31 @@ async function fetchFile(file, name, signal) {
   return response.blob();
 }
 
+/** The photo was not sent back, and the browser has none of its size: it is asked for. */
+class Unseen extends Error {}
+
+async function ownCopy({ height, width }, local) {
+  if (local?.height === height && local.width === width) return local;
+  throw new Unseen("The photo cannot be shown. Run it again.");
+}
+
 /**
  * Fetch and decode everything a value points to.
  * @param {object} value photo, labels, height, width, categories (see viewer/payload.py)
  * @param {AbortSignal} signal
+ * @param {ImageBitmap | undefined} local the browser's own copy of the photo, where it has one
  * @returns {Promise<{map: object, bitmap: ImageBitmap}>} map: the three planes, regions, areas,
  *   counts, categories, colors and the background's index
  */
-async function loadValue(value, signal) {
+async function loadValue(value, signal, local) {
   if (typeof DecompressionStream === "undefined") {
     throw new Error(
       "This browser is too old to read the label map (Chrome 80, Firefox 113, Safari 16.4 can).",
     );
   }
-  const photo = fetchFile(value.photo, "photo", signal).then((blob) => createImageBitmap(blob));
+  const photo = value.photo
+    ? fetchFile(value.photo, "photo", signal).then((blob) => createImageBitmap(blob))
+    : ownCopy(value, local);
   // Awaited below; handled here in case the label map fails first.
   photo.catch(() => {});
   const labels = await fetchFile(value.labels, "label map", signal);
@@ -66,12 +78,38 @@ export class Loader {
     this.ticket = 0;
     this.newest = -Infinity;
     this.cancel = null;
+    this.local = new Map(); // source -> the browser's own copy of that photo
+    this.ignored = new Set(); // sources of photos that were cancelled
     /** Milliseconds from the last result's value to its display. */
     this.milliseconds = 0;
   }
 
+  /**
+   * Keep the browser's own copy of a photo, so that it need not come back; the last two are kept.
+   * @param {string} source names the photo, as the value will
+   * @param {ImageBitmap} bitmap
+   */
+  keep(source, bitmap) {
+    this.local.delete(source);
+    this.local.set(source, bitmap);
+    while (this.local.size > 2) this.local.delete(this.local.keys().next().value);
+  }
+
+  /** Accept results of a photo, even if it was cancelled before. */
+  expect(source) {
+    this.ignored.delete(source);
+  }
+
+  /** Ignore whatever arrives for a photo that was cancelled. */
+  ignore(source) {
+    this.ignored.add(source);
+    this.cancel?.abort();
+    this.ticket++;
+  }
+
   /** Handle a value from Gradio: a result, a status, or null. */
   receive(value) {
+    if (value?.source && this.ignored.has(value.source)) return;
     if (!value) {
       this.cancel?.abort();
       this.ticket++;
@@ -80,6 +118,7 @@ export class Loader {
       this.act.working(value.text || "", value.fraction ?? null);
     } else if (value.status === "error") {
       this.act.error(value.text || "");
+      announce("refused", { source: value.source });
     } else {
       this.load(value);
     }
@@ -95,12 +134,19 @@ export class Loader {
     const ticket = ++this.ticket;
     const start = performance.now();
     try {
-      const loaded = await loadValue(value, this.cancel.signal);
+      const loaded = await loadValue(value, this.cancel.signal, this.local.get(value.source));
       if (ticket !== this.ticket) return;
       this.act.show(value, loaded);
       this.milliseconds = performance.now() - start;
+      announce("shown", { source: value.source, id: value.id });
     } catch (error) {
-      if (ticket === this.ticket) this.act.failed(error.message);
+      if (ticket !== this.ticket) return;
+      if (error instanceof Unseen) {
+        announce("unseen", { source: value.source });
+        return;
+      }
+      this.act.failed(error.message);
+      announce("refused", { source: value.source });
     }
   }
 }
