@@ -1,9 +1,9 @@
-"""What a pixel's answer depends on: in theory, by the layers' geometry; in effect, by gradients.
+"""Compute a pixel's receptive field: theoretical from the layers, effective from gradients.
 
-The theoretical receptive field follows every operation of a forward pass and keeps, for each row
-and each column of each feature map, the first and the last row and column of the input that reach
-it. The effective one (arXiv 1701.04128) is the gradient of the pixel's logit with respect to the
-input: how much each input pixel really moves the answer.
+The theoretical receptive field tracks every operation of a forward pass. For each row and column of
+each feature map it records the first and last row and column of the input that reach it. The
+effective receptive field (arXiv 1701.04128) is the gradient of the pixel's logit with respect to
+the input: how much each input pixel changes the logit.
 """
 
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Sample:
-    """Where a photo's pixel lies in a grid of logits: up to four cells with bilinear weights.
+    """The logits' cells that bilinear upsampling reads for one pixel, and their weights.
 
     Attributes:
-        rows, columns: two neighbouring indices each.
-        weights: (2, 2) weights that add up to 1, rows first.
+        rows, columns: two neighbouring indices each; equal at an edge.
+        weights: (2, 2), indexed by row and column, with sum 1.
     """
 
     rows: tuple[int, int]
@@ -33,12 +33,15 @@ class Sample:
 
 
 def sample_at(pixel: tuple[int, int], grid: tuple[int, int], photo_size: tuple[int, int]) -> Sample:
-    """The cells that bilinear upsampling (half-pixel centres) mixes for a photo's pixel.
+    """Return the cells that bilinear upsampling (half-pixel centres) reads for a pixel.
 
     Args:
         pixel: (y, x) in the photo.
         grid: (h, w) of the logits.
         photo_size: (H, W) of the photo.
+
+    Raises:
+        ExplainError: the pixel is outside the photo.
     """
     (top, bottom, below), (left, right, beside) = (
         _neighbours(at, cells, pixels)
@@ -66,21 +69,21 @@ def effective_receptive_field(
     photo_size: tuple[int, int],
     index: int,
 ) -> np.ndarray:
-    """How much each input pixel moves one class's logit at one pixel.
+    """Return how much each input pixel changes the logit of one class at one pixel.
 
     Args:
-        network: batch to {"out": logits}.
-        batch: (1, 3, h, w) as the network sees the photo.
+        network: maps a batch to {"out": logits}.
+        batch: the preprocessed photo, (1, 3, h, w).
         pixel: (y, x) in the photo.
         photo_size: (H, W) of the photo.
-        index: the class whose logit is asked.
+        index: class of the logit.
 
     Returns:
-        (h, w) float32, the absolute gradient added over the three colours, adding up to 1; all
-        zero where nothing moves the logit.
+        (h, w) float32: the absolute gradient summed over the colour channels and normalised to
+        sum 1. All zero if no pixel changes the logit.
 
     Raises:
-        ExplainError: the network lets no gradient through.
+        ExplainError: the network provides no gradient, or the pixel is outside the photo.
     """
     asked = batch.detach().clone().requires_grad_(True)
     try:
@@ -111,21 +114,24 @@ def theoretical_receptive_field(
     *,
     pooling: bool = True,
 ) -> Box | None:
-    """The box of input pixels that can reach the logits of one pixel at all.
+    """Return the box of all input pixels from which a path leads to the logits of one pixel.
 
-    It follows kernel, stride, padding and dilation of every operation along every path.
+    Tracks kernel, stride, padding and dilation of every operation on every path.
 
     Args:
-        network: batch to {"out": logits}.
-        batch: (1, 3, h, w); its values do not matter.
+        network: maps a batch to {"out": logits}.
+        batch: (1, 3, h, w); only its size matters.
         pixel: (y, x) in the photo.
         photo_size: (H, W) of the photo.
-        pooling: False leaves out paths through a mean over the whole map (image pooling,
-            squeeze-and-excite), which see everything: what convolutions alone can reach.
+        pooling: False ignores paths through a mean over a full feature map (image pooling,
+            squeeze-and-excite), which read every pixel, and leaves the convolutions' field.
 
     Returns:
-        (top, left, bottom, right) in pixels of the batch, half-open, cut at its edges; None where
-        no path is left.
+        (top, left, bottom, right) in pixels of the batch, half-open and clipped to it; None if no
+        path remains.
+
+    Raises:
+        ExplainError: the logits cannot be tracked, or the pixel is outside the photo.
     """
     tracker = ReceptiveFieldTracker(pooling=pooling)
     asked = batch.detach().clone()
@@ -147,14 +153,14 @@ def theoretical_receptive_field(
 
 
 def energy_box(field: np.ndarray, share: float = 0.9) -> Box:
-    """The smallest box, cut at equal tails on each side, that holds this share per axis.
+    """Return the box that contains this share of the field along each axis, with equal tails.
 
     Args:
-        field: (h, w) of values from 0 on.
-        share: of the field's sum along each axis, in (0, 1].
+        field: (h, w) of non-negative values.
+        share: share of the field's sum along each axis, in (0, 1].
 
     Returns:
-        (top, left, bottom, right), half-open.
+        (top, left, bottom, right), half-open; the full field if its sum is 0.
     """
     bounds = []
     for axis in (1, 0):
@@ -170,7 +176,7 @@ def energy_box(field: np.ndarray, share: float = 0.9) -> Box:
 
 
 def scale_box(box: Box, size: tuple[int, int], onto: tuple[int, int]) -> Box:
-    """A box on a picture of `size` (h, w) as a box on the same picture at another size."""
+    """Convert a box from an image of `size` (h, w) to the same image at the size `onto`."""
     top, left, bottom, right = box
     (h, w), (height, width) = size, onto
     return (

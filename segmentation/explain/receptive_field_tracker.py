@@ -1,4 +1,4 @@
-"""Follows, through a running network, which rows and columns of the input reach which cells."""
+"""Track which input rows and columns reach each cell of a feature map, during a forward pass."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from segmentation.errors import ExplainError
 
-NOTHING = (1 << 40, -1)  # first after last: no input reaches this cell
+NOTHING = (1 << 40, -1)  # first > last: no input reaches this cell
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,7 +18,7 @@ class InputRange:
     """The input rows and columns that reach each row and column of a feature map.
 
     Attributes:
-        rows: (h, 2) int64, first and last input row; first > last for none.
+        rows: (h, 2) int64, first and last input row; first > last if none reaches it.
         columns: (w, 2) int64, the same for columns.
     """
 
@@ -27,19 +27,19 @@ class InputRange:
 
     @staticmethod
     def of_input(height: int, width: int) -> "InputRange":
-        """Each input pixel is reached by itself."""
+        """Return the ranges of the input itself: each row and column reaches itself."""
         return InputRange(*(np.stack([np.arange(n)] * 2, axis=1) for n in (height, width)))
 
     def map_axes(self, change: Callable[[np.ndarray, int], np.ndarray]) -> "InputRange":
-        """Apply `change(lines, axis)` to rows (axis 0) and columns (axis 1)."""
+        """Return the ranges after `change(ranges, axis)` of rows (axis 0) and columns (axis 1)."""
         return InputRange(change(self.rows, 0), change(self.columns, 1))
 
 
 class ReceptiveFieldTracker(TorchDispatchMode):
-    """Runs operations as they are and notes the spans of what they make.
+    """Runs operations unchanged and records the input ranges of their results.
 
     Args:
-        pooling: whether a mean over the whole map counts.
+        pooling: whether to count paths through a mean over a full feature map.
     """
 
     NAME = "_pixelwise_spans"
@@ -49,14 +49,14 @@ class ReceptiveFieldTracker(TorchDispatchMode):
         self.pooling = pooling
 
     def follow(self, tensor: Tensor, spans: InputRange) -> None:
-        """Note the spans of a tensor (N, C, h, w)."""
+        """Record the input ranges of a tensor (N, C, h, w)."""
         setattr(tensor, self.NAME, spans)
 
     def spans_of(self, tensor: Tensor) -> InputRange:
-        """The spans of a tensor that came out.
+        """Return the input ranges of a tensor.
 
         Raises:
-            ExplainError: it does not depend on what was followed.
+            ExplainError: the tensor does not depend on a tracked one.
         """
         spans = getattr(tensor, self.NAME, None)
         if spans is None:
@@ -64,7 +64,7 @@ class ReceptiveFieldTracker(TorchDispatchMode):
         return spans
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run the operation, then note where its result comes from."""
+        """Run the operation, then record the input ranges of its result."""
         out = func(*args, **(kwargs or {}))
         result = out[0] if isinstance(out, tuple | list) and out else out
         if isinstance(result, Tensor):
@@ -118,7 +118,7 @@ def _tensors(args: Any) -> list[Tensor]:
 
 
 def _union(lines: np.ndarray, picks: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """Join the lines that each result reads: picks and valid are (n, taps)."""
+    """Return the union of the ranges that each result reads; picks and valid are (n, taps)."""
     picks = picks.clip(0, len(lines) - 1)
     first = np.where(valid, lines[picks, 0], NOTHING[0]).min(axis=1)
     last = np.where(valid, lines[picks, 1], NOTHING[1]).max(axis=1)
@@ -128,7 +128,7 @@ def _union(lines: np.ndarray, picks: np.ndarray, valid: np.ndarray) -> np.ndarra
 def _window(
     lines: np.ndarray, length: int, *, kernel: int, stride: int, padding: int, dilation: int
 ) -> np.ndarray:
-    """Result i reads i * stride - padding + dilation * tap, where that lies on the map."""
+    """Return the ranges of a convolution: i reads i * stride - padding + dilation * tap."""
     starts = np.arange(length)[:, None] * stride - padding
     picks = starts + np.arange(kernel)[None] * dilation
     return _union(lines, picks, (picks >= 0) & (picks < len(lines)))
@@ -137,7 +137,7 @@ def _window(
 def _transposed(
     lines: np.ndarray, length: int, *, kernel: int, stride: int, padding: int, dilation: int
 ) -> np.ndarray:
-    """Result o gets i * stride - padding + dilation * tap = o, for whole i on the map."""
+    """Return the ranges of a transposed convolution: i writes what `_window` reads."""
     shifted = np.arange(length)[:, None] + padding - np.arange(kernel)[None] * dilation
     picks = shifted // stride
     return _union(lines, picks, (shifted % stride == 0) & (picks >= 0) & (picks < len(lines)))
@@ -180,7 +180,7 @@ def _pooled(source: InputRange, args: Any, out: Tensor) -> InputRange:
 
 
 def _stretched(lines: np.ndarray, length: int, rest: Any) -> np.ndarray:
-    """Bilinear upsampling reads two neighbours; a neighbour of weight 0 does not count."""
+    """Return the ranges of bilinear upsampling: two neighbours, except those of weight 0."""
     if len(lines) == length:
         return lines
     corners = bool(rest and rest[0] is True)
@@ -195,7 +195,7 @@ def _stretched(lines: np.ndarray, length: int, rest: Any) -> np.ndarray:
 
 
 def _padded(source: InputRange, amounts: Any) -> InputRange:
-    """Padding (left, right, top, bottom) adds lines that nothing reaches; a negative one cuts."""
+    """Return the ranges after padding (left, right, top, bottom); negative amounts crop."""
     left, right, top, bottom = (list(amounts) + [0] * 4)[:4]
 
     def pad(lines: np.ndarray, axis: int) -> np.ndarray:
@@ -214,13 +214,13 @@ def _whole(lines: np.ndarray, counts: bool) -> np.ndarray:
 
 
 def _joined(known: list[InputRange], out: Tensor) -> InputRange:
-    """An operation cell by cell: a map of one cell is spread over the others."""
+    """Return the ranges of an elementwise operation; a map of one cell is broadcast."""
 
     def join(axis: int) -> np.ndarray:
         sets = [spans.rows if axis == 0 else spans.columns for spans in known]
         length = out.shape[2 + axis] if out.ndim == 4 else 1
         if any(len(lines) not in (1, length) for lines in sets):
-            sets = [_whole(lines, True) for lines in sets]  # a shape we cannot follow: all of it
+            sets = [_whole(lines, True) for lines in sets]  # no matching shape: count all of it
         sets = [np.broadcast_to(lines, (length, 2)) for lines in sets]
         return np.stack(
             [
