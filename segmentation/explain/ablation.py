@@ -58,8 +58,7 @@ def encode(network: nn.Module, batch: Tensor) -> Encoded:
     """
     if not is_encoder_decoder(network):
         raise ExplainError(
-            f"{family_with_article(network)} does not come apart into an encoder and a head that "
-            "can be asked one by one"
+            f"{family_with_article(network)} cannot be split into an encoder and a head"
         )
     with torch.inference_mode():
         if isinstance(network, DeepLabV3Plus):
@@ -113,8 +112,8 @@ def family(network: nn.Module) -> str:
         "UNet": "U-Net",
         "ProgramNetwork": "exported program",
     }
-    kind = type(network).__name__
-    return names.get(kind, kind)
+    name = type(network).__name__
+    return names.get(name, name)
 
 
 def family_with_article(network: nn.Module) -> str:
@@ -175,8 +174,8 @@ def without_skip(network: nn.Module) -> Iterator[None]:
                 handle.remove()
     else:
         raise ExplainError(
-            f"{family_with_article(network)} has no skip connection that could be cut: its head "
-            "sees the last feature map alone"
+            f"{family_with_article(network)} has no skip connection to remove: its head reads only "
+            "the last feature map"
         )
 
 
@@ -187,6 +186,6 @@ def has_skip(network: nn.Module) -> bool:
 
 def _zero_first_half(_module: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
     """Zero the skip half of a U-Net block's input, (skip, upsampled) of equal channel counts."""
-    (joined,) = inputs
-    skip, below = joined.chunk(2, dim=1)
-    return (torch.cat([torch.zeros_like(skip), below], dim=1),)
+    (concatenated,) = inputs
+    skip, upsampled = concatenated.chunk(2, dim=1)
+    return (torch.cat([torch.zeros_like(skip), upsampled], dim=1),)

@@ -85,9 +85,7 @@ def aspp_of(network: nn.Module) -> Aspp:
         if isinstance(module, ASPP):
             return Aspp(module, tuple(_branch(part) for part in [*module.convs, module.pooling]))
     if family(network) == "exported program":
-        raise ExplainError(
-            "an exported program runs as one piece: its branches cannot be told apart from outside"
-        )
+        raise ExplainError("an exported program runs as one piece: its branches are not accessible")
     raise ExplainError(f"{family_with_article(network)} has no atrous spatial pyramid pooling")
 
 
@@ -118,8 +116,8 @@ def ablated(network: nn.Module, off: Collection[str]) -> Iterator[Aspp]:
     for name in off:
         if name not in names:
             raise ExplainError(f"there is no branch {name!r}: this ASPP has {', '.join(names)}")
-    silent = [branch.module for branch in aspp.branches if branch.name in off]
-    with changed_outputs(silent, torch.zeros_like):
+    ablated_modules = [branch.module for branch in aspp.branches if branch.name in off]
+    with changed_outputs(ablated_modules, torch.zeros_like):
         yield aspp
 
 
@@ -152,15 +150,15 @@ def sampling_taps(
         photo_size: (H, W) of the photo.
     """
     cell = cell_of(pixel, grid, photo_size)
-    found = []
+    taps = []
     for branch in aspp.branches:
         if not branch.kernel:
-            found.append(Taps(branch.name, np.zeros((0, 2)), np.zeros(0, bool), whole=True))
+            taps.append(Taps(branch.name, np.zeros((0, 2)), np.zeros(0, bool), whole=True))
             continue
         steps = (np.arange(branch.kernel) - branch.kernel // 2) * branch.rate
         rows, columns = np.meshgrid(cell[0] + steps, cell[1] + steps, indexing="ij")
         cells = np.stack([rows.ravel(), columns.ravel()], axis=1)  # (n, 2)
         inside = ((cells >= 0) & (cells < grid)).all(axis=1)
         points = (cells + 0.5) * (np.array(photo_size) / np.array(grid))
-        found.append(Taps(branch.name, points, inside))
-    return found
+        taps.append(Taps(branch.name, points, inside))
+    return taps

@@ -83,7 +83,7 @@ def stages_of(network: nn.Module) -> list[Stage]:
         up = [Stage(f"up {i}", "decoder", block) for i, block in enumerate(network.expanding, 1)]
         return [*down, *up]
     raise ExplainError(
-        f"the stages of this model, {family_with_article(network)}, cannot be seen from outside"
+        f"the stages of this model, {family_with_article(network)}, are not accessible"
     )
 
 
@@ -103,8 +103,8 @@ def _encoder_stages(encoder: nn.Module) -> list[Stage]:
     blocks = list(children["features"].children() if "features" in children else encoder.children())
     names = [f"block {i}" for i in range(len(blocks))]
     before = [i - 1 for i, block in enumerate(blocks) if i and _halves(block)]
-    kept = sorted({*before, len(blocks) - 1})
-    return [Stage(names[i], "encoder", blocks[i]) for i in kept]
+    last = sorted({*before, len(blocks) - 1})
+    return [Stage(names[i], "encoder", blocks[i]) for i in last]
 
 
 def _last(module: nn.Module) -> nn.Module:
@@ -119,19 +119,19 @@ def _halves(block: nn.Module) -> bool:
 @contextmanager
 def recorded(stages: list[Stage]) -> Iterator[dict[str, Tensor]]:
     """Yield a dict that collects a copy of each stage's output (N, c, h, w), by name."""
-    found: dict[str, Tensor] = {}
+    outputs: dict[str, Tensor] = {}
 
-    def keep(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
+    def record(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
         # a copy, because a later in-place operation may overwrite the output
-        return lambda _module, _inputs, out: found.update(
+        return lambda _module, _inputs, out: outputs.update(
             {name: out.detach().float().cpu().clone()}
         )
 
     handles = []
     try:
         for stage in stages:
-            handles.append(stage.module.register_forward_hook(keep(stage.name)))
-        yield found
+            handles.append(stage.module.register_forward_hook(record(stage.name)))
+        yield outputs
     finally:
         for handle in handles:
             handle.remove()
@@ -148,12 +148,12 @@ def feature_maps(network: nn.Module, batch: Tensor) -> list[FeatureMap]:
         ExplainError: as for `stages_of`.
     """
     stages = stages_of(network)
-    with torch.inference_mode(), recorded(stages) as found:
+    with torch.inference_mode(), recorded(stages) as outputs:
         network(batch)
     height = batch.shape[2]
     maps = []
     for stage in stages:
-        features = found[stage.name][0]  # (c, h, w)
+        features = outputs[stage.name][0]  # (c, h, w)
         stride = nominal_stride(height, features.shape[1])
         maps.append(FeatureMap(stage.name, stage.part, features, stride))
     return maps
@@ -172,11 +172,11 @@ def strongest_channels(features: Tensor, count: int = 6) -> list[tuple[int, np.n
     """
     energy = features.float().pow(2).mean(dim=(1, 2))  # (c,)
     order = torch.argsort(energy, descending=True, stable=True)[:count].tolist()
-    pictures = []
+    channels = []
     for channel in order:
         values = features[channel].float().abs()
-        pictures.append((channel, (values / values.max().clamp(min=1e-12)).numpy()))
-    return pictures
+        channels.append((channel, (values / values.max().clamp(min=1e-12)).numpy()))
+    return channels
 
 
 def pca_rgb(features: Tensor) -> tuple[np.ndarray, float]:
@@ -207,7 +207,7 @@ def pca_rgb(features: Tensor) -> tuple[np.ndarray, float]:
     weights = weights * weights[largest, torch.arange(count)].sign()
     values = cells @ weights  # (h * w, count)
     share = values.pow(2).sum().item() / total if total > 0 else 0.0
-    picture = np.zeros((height * width, 3), np.float32)
+    image = np.zeros((height * width, 3), np.float32)
     low, high = (np.quantile(values.numpy(), q, axis=0) for q in CONTRAST)
-    picture[:, :count] = ((values.numpy() - low) / np.maximum(high - low, 1e-12)).clip(0, 1)
-    return picture.reshape(height, width, 3), min(1.0, share)
+    image[:, :count] = ((values.numpy() - low) / np.maximum(high - low, 1e-12)).clip(0, 1)
+    return image.reshape(height, width, 3), min(1.0, share)

@@ -13,7 +13,7 @@ PATCH_SHARE = 0.4  # sides of the patch as a share of the photo's sides
 PATCH_GREY = 127
 JPEG_QUALITY = 5
 
-Picture = Callable[[np.ndarray], np.ndarray]
+Change = Callable[[np.ndarray], np.ndarray]
 Size = tuple[int, int]
 
 
@@ -32,7 +32,7 @@ class Perturbation:
 
     name: str
     title: str
-    apply: Picture
+    apply: Change
     back: Callable[[np.ndarray, Size], np.ndarray]
     valid: Callable[[Size], np.ndarray]
 
@@ -83,26 +83,26 @@ def _middle(size: Size) -> tuple[slice, slice]:
     )
 
 
-def _turned(quarters: int) -> Perturbation:
+def _rotation(quarters: int) -> Perturbation:
     degrees = quarters * 90
     return Perturbation(
         f"rotate_{degrees}",
         f"Rotate {degrees}°",
         lambda image: np.ascontiguousarray(np.rot90(image, quarters)),
         lambda class_map, _size: np.ascontiguousarray(np.rot90(class_map, -quarters)),
-        _everywhere,
+        _all_pixels,
     )
 
 
-def _everywhere(size: Size) -> np.ndarray:
+def _all_pixels(size: Size) -> np.ndarray:
     return np.ones(size, bool)
 
 
-def _in_place(class_map: np.ndarray, _size: Size) -> np.ndarray:
+def _unchanged(class_map: np.ndarray, _size: Size) -> np.ndarray:
     return class_map
 
 
-def _enlarged(class_map: np.ndarray, size: Size) -> np.ndarray:
+def _resize_nearest(class_map: np.ndarray, size: Size) -> np.ndarray:
     """Resize by nearest neighbour at half-pixel centres."""
     rows, columns = (
         (2 * np.arange(n) + 1) * own // (2 * n)
@@ -111,10 +111,10 @@ def _enlarged(class_map: np.ndarray, size: Size) -> np.ndarray:
     return class_map[rows[:, None], columns[None]]
 
 
-def _corner_back(class_map: np.ndarray, size: Size) -> np.ndarray:
-    whole = np.zeros(size, class_map.dtype)
-    whole[: class_map.shape[0], : class_map.shape[1]] = class_map
-    return whole
+def _uncrop(class_map: np.ndarray, size: Size) -> np.ndarray:
+    uncropped = np.zeros(size, class_map.dtype)
+    uncropped[: class_map.shape[0], : class_map.shape[1]] = class_map
+    return uncropped
 
 
 def _corner_valid(size: Size) -> np.ndarray:
@@ -130,16 +130,16 @@ def _patch_valid(size: Size) -> np.ndarray:
 
 
 PERTURBATIONS: dict[str, Perturbation] = {
-    one.name: one
-    for one in (
-        _turned(1),
-        _turned(2),
-        Perturbation("blur", "Blur", blur, _in_place, _everywhere),
-        Perturbation("shrink", "Shrink to 1/8", shrink, _enlarged, _everywhere),
-        Perturbation("grey", "Grey", grey, _in_place, _everywhere),
-        Perturbation("corner", "Crop to a corner", corner, _corner_back, _corner_valid),
-        Perturbation("patch", "Cover the middle", patch, _in_place, _patch_valid),
-        Perturbation("jpeg_5", "JPEG quality 5", jpeg, _in_place, _everywhere),
+    perturbation.name: perturbation
+    for perturbation in (
+        _rotation(1),
+        _rotation(2),
+        Perturbation("blur", "Blur", blur, _unchanged, _all_pixels),
+        Perturbation("shrink", "Shrink to 1/8", shrink, _resize_nearest, _all_pixels),
+        Perturbation("grey", "Grey", grey, _unchanged, _all_pixels),
+        Perturbation("corner", "Crop to a corner", corner, _uncrop, _corner_valid),
+        Perturbation("patch", "Cover the middle", patch, _unchanged, _patch_valid),
+        Perturbation("jpeg_5", "JPEG quality 5", jpeg, _unchanged, _all_pixels),
     )
 }
 """The perturbations by name, in the order of the lesson."""

@@ -85,21 +85,21 @@ def effective_receptive_field(
     Raises:
         ExplainError: the network provides no gradient, or the pixel is outside the photo.
     """
-    asked = batch.detach().clone().requires_grad_(True)
+    inputs = batch.detach().clone().requires_grad_(True)
     try:
         with torch.enable_grad():
-            logits = network(asked)["out"][0]  # (C, h', w')
+            logits = network(inputs)["out"][0]  # (C, h', w')
             sample = sample_at(pixel, logits.shape[-2:], photo_size)
             value = sum(
                 weight * logits[index, row, column]
-                for row, line in zip(sample.rows, sample.weights, strict=True)
-                for column, weight in zip(sample.columns, line, strict=True)
+                for row, row_weights in zip(sample.rows, sample.weights, strict=True)
+                for column, weight in zip(sample.columns, row_weights, strict=True)
             )
-            (gradient,) = torch.autograd.grad(value, asked)
+            (gradient,) = torch.autograd.grad(value, inputs)
     except RuntimeError as error:
         raise ExplainError(
-            "this model gives no gradient, so nobody can tell from outside which pixels moved its "
-            f"answer ({str(error).splitlines()[0][:120]})"
+            "this model provides no gradient, so the influence of each pixel cannot be computed "
+            f"({str(error).splitlines()[0][:120]})"
         ) from error
     field = gradient[0].abs().sum(dim=0).double().cpu()  # (h, w)
     total = field.sum()
@@ -134,21 +134,21 @@ def theoretical_receptive_field(
         ExplainError: the logits cannot be tracked, or the pixel is outside the photo.
     """
     tracker = ReceptiveFieldTracker(pooling=pooling)
-    asked = batch.detach().clone()
+    inputs = batch.detach().clone()
     with torch.no_grad(), tracker:
-        tracker.follow(asked, InputRange.of_input(asked.shape[-2], asked.shape[-1]))
-        logits = network(asked)["out"]
-    spans = tracker.spans_of(logits)
+        tracker.follow(inputs, InputRange.of_input(inputs.shape[-2], inputs.shape[-1]))
+        logits = network(inputs)["out"]
+    ranges = tracker.ranges_of(logits)
     sample = sample_at(pixel, logits.shape[-2:], photo_size)
     weights = np.array(sample.weights)
-    reached = []
-    for lines, cells, axis in ((spans.rows, sample.rows, 1), (spans.columns, sample.columns, 0)):
+    bounds = []
+    for spans, cells, axis in ((ranges.rows, sample.rows, 1), (ranges.columns, sample.columns, 0)):
         used = np.array(cells)[weights.sum(axis=axis) > 0]  # a neighbour of weight 0 is not read
-        first, last = lines[used, 0].min(), lines[used, 1].max()
+        first, last = spans[used, 0].min(), spans[used, 1].max()
         if first > last:
             return None
-        reached.append((int(first), int(last) + 1))
-    (top, bottom), (left, right) = reached
+        bounds.append((int(first), int(last) + 1))
+    (top, bottom), (left, right) = bounds
     return top, left, bottom, right
 
 
@@ -164,13 +164,13 @@ def energy_box(field: np.ndarray, share: float = 0.9) -> Box:
     """
     bounds = []
     for axis in (1, 0):
-        line = np.cumsum(field.sum(axis=axis, dtype=np.float64))
-        if line[-1] <= 0:
+        cumulative = np.cumsum(field.sum(axis=axis, dtype=np.float64))
+        if cumulative[-1] <= 0:
             return 0, 0, field.shape[0], field.shape[1]
         tail = (1 - share) / 2
-        first = int(np.searchsorted(line / line[-1], tail, side="right"))
-        last = int(np.searchsorted(line / line[-1], 1 - tail, side="left"))
-        bounds.append((first, min(last, len(line) - 1) + 1))
+        first = int(np.searchsorted(cumulative / cumulative[-1], tail, side="right"))
+        last = int(np.searchsorted(cumulative / cumulative[-1], 1 - tail, side="left"))
+        bounds.append((first, min(last, len(cumulative) - 1) + 1))
     (top, bottom), (left, right) = bounds
     return top, left, bottom, right
 
