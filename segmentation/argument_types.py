@@ -1,4 +1,4 @@
-"""What command lines take as values, for argparse's `type`: numbers in bounds, files."""
+"""Types of command-line options for argparse: bounded numbers and existing files."""
 
 import argparse
 import math
@@ -9,7 +9,7 @@ _MOST_DIGITS = 18
 
 
 def bounded_int(low: int, high: int | None = None, what: str = "whole number") -> Callable:
-    """Whole numbers in decimal digits, from `low` up to `high` where that is given."""
+    """Return a parser of whole numbers in decimal digits from `low` to `high`, if given."""
     bounds = f"from {low}" if high is None else f"from {low} to {high}"
 
     def read(text: str) -> int:
@@ -24,13 +24,13 @@ def bounded_int(low: int, high: int | None = None, what: str = "whole number") -
 def bounded_float(
     low: float, high: float = math.inf, *, above: bool = False, bounds: str = ""
 ) -> Callable:
-    """Finite numbers from `low` (`above`: larger than it) to `high`.
+    """Return a parser of finite numbers from `low` to `high`.
 
     Args:
-        low: the least.
-        high: the largest.
-        above: `low` itself is refused.
-        bounds: how the message calls them, such as "from 0".
+        low: lower bound.
+        high: upper bound, inclusive.
+        above: whether `low` itself is excluded.
+        bounds: text of the bounds in the error message, such as "from 0"; by default as given.
     """
     usual = f"above {low:g}" if above else f"from {low:g}"
     bounds = bounds or (usual if high == math.inf else f"{usual} to {high:g}")
@@ -48,7 +48,7 @@ def bounded_float(
 
 
 def existing_file(text: str) -> str:
-    """The path of a file that is there."""
+    """Return the path if it is a file, for argparse's `type`."""
     if not Path(text).is_file():
         raise argparse.ArgumentTypeError(f"no file at {text!r}")
     return text

@@ -1,4 +1,4 @@
-"""What a command tells the person at the terminal."""
+"""Print messages on the terminal, without control sequences."""
 
 import re
 import sys
@@ -10,9 +10,9 @@ def print_error(message: str) -> int:
     """Print one line on standard error.
 
     Returns:
-        1, the exit status that goes with a complaint.
+        1, the exit status of a failed command.
     """
-    # a file's name may hold a terminal's commands
+    # file names may contain terminal control sequences
     print(plain(" ".join(message.split())), file=sys.stderr, flush=True)
     return 1
 
