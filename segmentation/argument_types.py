@@ -5,17 +5,17 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
-_MOST_DIGITS = 18
+_MAX_DIGITS = 18
 
 
-def bounded_int(low: int, high: int | None = None, what: str = "whole number") -> Callable:
+def bounded_int(low: int, high: int | None = None, name: str = "whole number") -> Callable:
     """Return a parser of whole numbers in decimal digits from `low` to `high`, if given."""
     bounds = f"from {low}" if high is None else f"from {low} to {high}"
 
     def read(text: str) -> int:
-        digits = text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
+        digits = text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
         if not digits or int(text) < low or (high is not None and int(text) > high):
-            raise argparse.ArgumentTypeError(f"{text!r} is not a {what} {bounds}")
+            raise argparse.ArgumentTypeError(f"{text!r} is not a {name} {bounds}")
         return int(text)
 
     return read
@@ -30,10 +30,11 @@ def bounded_float(
         low: lower bound.
         high: upper bound, inclusive.
         above: whether `low` itself is excluded.
-        bounds: text of the bounds in the error message, such as "from 0"; by default as given.
+        bounds: text of the bounds in the error message, such as "from 0"; by default
+            made from `low` and `high`.
     """
-    usual = f"above {low:g}" if above else f"from {low:g}"
-    bounds = bounds or (usual if high == math.inf else f"{usual} to {high:g}")
+    lower = f"above {low:g}" if above else f"from {low:g}"
+    bounds = bounds or (lower if high == math.inf else f"{lower} to {high:g}")
 
     def read(text: str) -> float:
         try:

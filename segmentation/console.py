@@ -17,13 +17,15 @@ def print_error(message: str) -> int:
     return 1
 
 
-def plain(text: str, most: int | None = None, *, lines: bool = False) -> str:
+def plain(text: str, max_length: int | None = None, *, lines: bool = False) -> str:
     """Remove terminal control sequences; other unprintable characters become "?".
 
     Args:
         text: untrusted text.
-        most: maximum number of characters; None for all.
+        max_length: maximum number of characters; None for all.
         lines: keep line breaks.
     """
-    kept = _COMMANDS.sub("", text).strip()
-    return "".join(c if c.isprintable() or (lines and c == "\n") else "?" for c in kept)[:most]
+    text = _COMMANDS.sub("", text).strip()
+    return "".join(c if c.isprintable() or (lines and c == "\n") else "?" for c in text)[
+        :max_length
+    ]

@@ -41,15 +41,15 @@ def pick_device(name: "str | torch.device" = "auto") -> "torch.device":
         device = None
     if device is None or device.type not in ("cpu", "cuda", "mps"):
         raise DeviceError(
-            f"unknown device {str(name)!r}: say auto, cpu, cuda, cuda:N (N counts from 0) or mps"
+            f"unknown device {str(name)!r}: use auto, cpu, cuda, cuda:N (N counts from 0) or mps"
         )
     count, reason = _count(device.type)
     if count == 0:
-        raise DeviceError(f"device {str(name)!r} is not here: {reason}; say auto or cpu")
+        raise DeviceError(f"device {str(name)!r} is not available: {reason}; use auto or cpu")
     if device.index is not None and device.index >= count:
         raise DeviceError(
-            f"device {str(name)!r} is not here: this machine has {count} of type {device.type}, "
-            f"numbered from 0; say {device.type}:{count - 1} or auto"
+            f"device {str(name)!r} is not available: this machine has {count} of type "
+            f"{device.type}, numbered from 0; use {device.type}:{count - 1} or auto"
         )
     return device
 
@@ -104,12 +104,12 @@ def fit_threads(group: Path = Path("/sys/fs/cgroup")) -> int:
     threads = torch.get_num_threads()
     if "OMP_NUM_THREADS" in os.environ or "MKL_NUM_THREADS" in os.environ:
         return threads
-    may = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else threads
+    limit = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else threads
     try:
         quota, period = (group / "cpu.max").read_text().split()
-        may = min(may, max(1, math.ceil(int(quota) / int(period))))
+        limit = min(limit, max(1, math.ceil(int(quota) / int(period))))
     except (OSError, ValueError):
         pass  # no such file, or "max": no limit
-    if may < threads:
-        torch.set_num_threads(may)
-    return min(may, threads)
+    if limit < threads:
+        torch.set_num_threads(limit)
+    return min(limit, threads)

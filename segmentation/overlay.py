@@ -51,9 +51,9 @@ def _check(image: np.ndarray, colors: np.ndarray, alpha: float, mask: np.ndarray
             or array.ndim != 3
             or array.shape[2] != 3
         ):
-            found = getattr(array, "shape", type(array).__name__)
+            shape = getattr(array, "shape", type(array).__name__)
             raise PaletteError(
-                f"{name} must be (H, W, 3) uint8, not {found} {getattr(array, 'dtype', '')}."
+                f"{name} must be (H, W, 3) uint8, not {shape} {getattr(array, 'dtype', '')}."
             )
     if image.shape != colors.shape:
         raise PaletteError(f"image {image.shape} and colors {colors.shape} differ in size.")

@@ -86,9 +86,9 @@ def palette_from_card(palette: str | Sequence[Sequence[int]], num_classes: int) 
         raise ModelError(f"The card lists {num_classes} classes; 1 to 256 can be shown.")
     if isinstance(palette, str):
         if palette not in PALETTES:
-            known = ", ".join(f'"{name}"' for name in PALETTES)
+            names = ", ".join(f'"{name}"' for name in PALETTES)
             raise ModelError(
-                f'The card names the palette "{palette[:40]}"; known are {known}, or a list of '
+                f'The card names the palette "{palette[:40]}"; use {names}, or a list of '
                 "[red, green, blue]."
             )
         return PALETTES[palette]()
@@ -99,7 +99,7 @@ def palette_from_card(palette: str | Sequence[Sequence[int]], num_classes: int) 
     if not num_classes <= len(palette) <= 256:
         raise ModelError(
             f"The card's palette has {len(palette)} colours for {num_classes} classes: "
-            "it needs one a class, and at most 256."
+            "give one per class, at most 256."
         )
     for index, color in enumerate(palette):
         if not _is_rgb(color):
@@ -107,8 +107,7 @@ def palette_from_card(palette: str | Sequence[Sequence[int]], num_classes: int) 
                 f"Colour {index} of the card's palette is {color!r:.60}, "
                 "not [red, green, blue] from 0 to 255."
             )
-    colors = np.array(palette, np.uint8)
-    return _pad(colors)
+    return _pad(np.array(palette, np.uint8))
 
 
 def colorize(class_map: np.ndarray, palette: np.ndarray) -> np.ndarray:
@@ -154,15 +153,15 @@ def decode(colors: np.ndarray, palette: np.ndarray) -> np.ndarray:
     height, width = class_map.shape
     rows = max(1, (1 << 18) // max(1, width))
     for top in range(0, height, rows):
-        found = _pack(colors[top : top + rows])  # (rows, W) uint32
-        strip = index_of[found]
+        strip_codes = _pack(colors[top : top + rows])  # (rows, W) uint32
+        strip = index_of[strip_codes]
         class_map[top : top + rows] = strip
-        unknown = codes[strip] != found  # (rows, W) bool
+        unknown = codes[strip] != strip_codes  # (rows, W) bool
         if unknown.any():
             y, x = (int(n) for n in np.unravel_index(int(unknown.argmax()), unknown.shape))
             raise PaletteError(
-                f"Colour #{int(found[y, x]):06x} at pixel (y={top + y}, x={x}) is not in the "
-                "palette; was the picture resized, blended or saved as JPEG?"
+                f"Colour #{int(strip_codes[y, x]):06x} at pixel (y={top + y}, x={x}) is not in the "
+                "palette; was the image resized, blended or saved as JPEG?"
             )
     return class_map
 
@@ -218,9 +217,9 @@ def check_class_map(class_map: np.ndarray, num_colors: int) -> None:
         return
     low, high = int(class_map.min()), int(class_map.max())
     if low < 0 or high >= num_colors:
-        wrong = low if low < 0 else high
-        y, x = (int(n) for n in np.argwhere(class_map == wrong)[0])
+        invalid = low if low < 0 else high
+        y, x = (int(n) for n in np.argwhere(class_map == invalid)[0])
         raise PaletteError(
-            f"Index {wrong} at pixel (y={y}, x={x}) has no colour: the palette ends at "
+            f"Index {invalid} at pixel (y={y}, x={x}) has no colour: the palette ends at "
             f"{num_colors - 1}."
         )

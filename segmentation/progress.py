@@ -16,12 +16,12 @@ class Bar:
     """
 
     def __init__(self, title: str, *, quiet: bool = False, **options: Any) -> None:
-        nowhere = quiet or sys.stderr is None  # pythonw has none
-        often = not nowhere and sys.stderr.isatty()
-        seconds = 0.5 if often else 30.0  # shorter tasks show nothing
-        shape = "{desc}: {percentage:5.1f}% |{bar:30}| {elapsed}<{remaining}{postfix}"
-        options = {"mininterval": seconds, "delay": seconds, "bar_format": shape, **options}
-        self._bar = tqdm(desc=title, disable=nowhere, **options)
+        disabled = quiet or sys.stderr is None  # pythonw has none
+        # tasks shorter than this show nothing
+        seconds = 0.5 if not disabled and sys.stderr.isatty() else 30.0
+        bar_format = "{desc}: {percentage:5.1f}% |{bar:30}| {elapsed}<{remaining}{postfix}"
+        options = {"mininterval": seconds, "delay": seconds, "bar_format": bar_format, **options}
+        self._bar = tqdm(desc=title, disable=disabled, **options)
 
     def __call__(self, done: float, total: float | None, note: str = "") -> None:
         """Show progress, at most every half second (every half minute in a log file).

@@ -11,7 +11,7 @@ from segmentation.palette import colorize
 SIDE = 480
 """Longer side of a thumbnail in pixels."""
 ALPHA = 0.5
-MOST_CLASSES = 3
+MAX_CLASSES = 3
 
 
 def thumbnail(
@@ -36,12 +36,12 @@ def thumbnail(
     return blend(np.asarray(small), colorize(np.asarray(labels), palette), ALPHA)
 
 
-def caption(result: Segmentation, most: int = MOST_CLASSES) -> str:
+def caption(result: Segmentation, max_classes: int = MAX_CLASSES) -> str:
     """Return the largest classes of a photo with their shares, without the background.
 
     Args:
         result: a labelled photo.
-        most: maximum number of classes to name.
+        max_classes: maximum number of classes to name.
 
     Returns:
         Text such as "cat 25 %, dog 3 % and 2 more", with no-break spaces before the percent signs;
@@ -51,9 +51,9 @@ def caption(result: Segmentation, most: int = MOST_CLASSES) -> str:
     if not areas:
         return "background alone"
     named = ", ".join(
-        f"{display_name(area.name)} {_percent(area.fraction)}" for area in areas[:most]
+        f"{display_name(area.name)} {_percent(area.fraction)}" for area in areas[:max_classes]
     )
-    return named + (f" and {len(areas) - most} more" if len(areas) > most else "")
+    return named + (f" and {len(areas) - max_classes} more" if len(areas) > max_classes else "")
 
 
 def _percent(fraction: float) -> str:

@@ -38,10 +38,10 @@ def encode_outputs(
     return write_indexed_png(class_map, palette), overlay.getvalue()
 
 
-def chosen_palette(segmenter: Segmenter, chosen: str | None) -> np.ndarray:
+def chosen_palette(segmenter: Segmenter, name: str | None) -> np.ndarray:
     """Return the palette of that name, or the model's own if None: (256, 3) uint8 RGB."""
     card = segmenter.model.card
-    return palette_from_card(chosen or card.palette, len(card.categories))
+    return palette_from_card(name or card.palette, len(card.categories))
 
 
 def write_atomic(path: Path, data: bytes) -> None:

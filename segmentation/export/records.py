@@ -103,9 +103,10 @@ def comparison_record(
         "height": size[0],
         "width": size[1],
         "agreement": agreement,
-        "mean_iou": float(np.mean([one.iou for one in overlaps])),
+        "mean_iou": float(np.mean([overlap.iou for overlap in overlaps])),
         "classes": [
-            {"name": one.name, "iou": one.iou, "pixels": list(one.pixels)} for one in overlaps
+            {"name": overlap.name, "iou": overlap.iou, "pixels": list(overlap.pixels)}
+            for overlap in overlaps
         ],
         "schema": SCHEMA,
     }

@@ -89,7 +89,7 @@ class ResultArchive:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *why: object) -> None:
+    def __exit__(self, *exception: object) -> None:
         """Close the ZIP but not the file, also if `close` was not called."""
         self._zip.close()
 
@@ -129,8 +129,8 @@ class ResultArchive:
         """Write `classes.csv` and `facts.json`, and finish the ZIP; the file remains open."""
         table: list[list[object]] = [list(COLUMNS)]
         for photo in self._photos:
-            for one in photo["classes"]:
-                table.append([photo["image"], *(one[column] for column in COLUMNS[1:])])
+            for area in photo["classes"]:
+                table.append([photo["image"], *(area[column] for column in COLUMNS[1:])])
         self._write("classes.csv", csv_bytes(table), zipfile.ZIP_DEFLATED)
         facts = {"photos": self._photos, "failed": self._failed, "schema": SCHEMA}
         text = json.dumps(facts, indent=1, ensure_ascii=False)
@@ -166,8 +166,8 @@ def safe_stem(name: str) -> str:
     """
     last = re.split(r"[/\\]", unicodedata.normalize("NFC", name))[-1]
     stem = last.rpartition(".")[0] or last
-    kept = "".join(c if c.isalnum() or c in " .-_" else "_" for c in stem)
-    kept = kept.lstrip(" .-")[:MAX_STEM].rstrip(" .")
-    if not kept or _RESERVED.fullmatch(kept):
-        return f"photo_{kept}" if kept else "photo"
-    return kept
+    safe = "".join(c if c.isalnum() or c in " .-_" else "_" for c in stem)
+    safe = safe.lstrip(" .-")[:MAX_STEM].rstrip(" .")
+    if not safe:
+        return "photo"
+    return f"photo_{safe}" if _RESERVED.fullmatch(safe) else safe
