@@ -1,4 +1,4 @@
-"""The pictures below a folder."""
+"""Find the photos in a folder and its subfolders."""
 
 import os
 import re
@@ -17,7 +17,7 @@ ENDINGS = frozenset(
         *(".tif", ".tiff", ".btf", ".tf8", ".bmp", ".dib"),
     }
 )
-"""Of a picture's name, in small letters. What a file is, its content says when it is opened."""
+"""Suffixes of image files, in lower case; the file type is detected when a file is opened."""
 
 LEFT_OUT = frozenset(
     {
@@ -26,7 +26,7 @@ LEFT_OUT = frozenset(
         "lost+found",
     }
 )
-"""Folders, in small letters, in which systems keep thumbnails and what was thrown away."""
+"""Folders of thumbnails and deleted files to skip, in lower case."""
 
 _ENDING = re.compile(r"\.[A-Za-z]\w{0,9}$")
 _HEAD_BYTES = 4096
@@ -35,12 +35,12 @@ _Identity = tuple[int, int]
 
 
 class Found(NamedTuple):
-    """What there is below a folder.
+    """The files found in a folder.
 
     Attributes:
-        photos: Paths relative to it, with slashes, sorted.
-        troubles: The folders that could not be read, each with the reason.
-        others: How many files were left out for each ending; "" for names without one.
+        photos: paths relative to the folder, with slashes, sorted.
+        troubles: unreadable folders, each with the reason.
+        others: number of skipped files for each suffix; "" for names without one.
     """
 
     photos: list[str]
@@ -49,15 +49,14 @@ class Found(NamedTuple):
 
 
 def find_photos(folder: Path, out: Path) -> Found:
-    """Every picture below a folder, by its name's ending, or where it has none by its content.
+    """Find every image file in a folder, by its suffix, or by its content if it has none.
 
-    Hidden files and folders are left out, so are `LEFT_OUT` and folders that this program has
-    written to. Links are followed, but no folder is entered twice; a folder itself goes before
-    links to it.
+    Hidden files and folders, `LEFT_OUT`, and output folders of this program are skipped. Links are
+    followed, but each folder is read once, by its own path rather than by a link.
 
     Args:
-        folder: where to look.
-        out: where the labels go, which is not looked into.
+        folder: the folder to search.
+        out: the output folder, which is skipped.
     """
     photos: list[str] = []
     troubles: list[tuple[str, str]] = []
@@ -81,13 +80,13 @@ def find_photos(folder: Path, out: Path) -> Found:
 
 
 def _ending(name: str) -> str:
-    """A name's ending in small letters; a date's last part and the like is none."""
+    """Return a name's suffix in lower case; "" if it does not begin with a letter, as in a date."""
     ending = _ENDING.search(name)
     return ending[0].lower() if ending else ""
 
 
 def _holds_picture(path: str) -> bool:
-    if not os.path.isfile(path):  # a pipe would wait for a writer
+    if not os.path.isfile(path):  # opening a pipe would block
         return False
     try:
         with open(path, "rb") as file:
@@ -99,7 +98,7 @@ def _holds_picture(path: str) -> bool:
 def _walk(
     folder: Path, seen: set[_Identity | None], note: Callable[[OSError], None]
 ) -> Iterator[tuple[str, list[str]]]:
-    """Each folder with its files; folders proper first, then what links lead to."""
+    """Yield each folder with its file names; the targets of links come last."""
     waiting = [str(folder)]
     while waiting:
         top = waiting.pop(0)
@@ -126,7 +125,7 @@ def _is_new(path: str, seen: set[_Identity | None]) -> bool:
 
 
 def _identity(path: str | Path) -> _Identity | None:
-    """What tells a folder from all others, by whatever path it is reached."""
+    """Return the device and inode of a folder, which are the same for all its paths."""
     try:
         status = os.stat(path)
     except OSError:

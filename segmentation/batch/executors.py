@@ -1,4 +1,4 @@
-"""Label photos on this machine, in this process or in several."""
+"""Label photos on this machine, in one process or several."""
 
 import contextlib
 import multiprocessing
@@ -16,7 +16,7 @@ from segmentation.errors import PixelwiseError
 
 
 def label_here(label: Label, tasks: Iterable[PhotoTask]) -> Iterator[PhotoOutcome]:
-    """Label the photos in this process, one after the other."""
+    """Label the photos in this process, one by one, and return their outcomes."""
     return map(label, tasks)
 
 
@@ -25,11 +25,11 @@ def label_in_processes(
 ) -> Iterator[PhotoOutcome]:
     """Label the photos in several processes, each with its own model.
 
-    A process that dies, killed or out of memory, fails its current photo and is replaced. All end
-    with this process, however it ends.
+    If a process dies, killed or out of memory, its current photo fails and it is replaced. All
+    processes exit with this one, even if it is killed.
 
     Args:
-        make: called in each process; must be importable there.
+        make: called in each process; must be picklable.
         tasks: read one by one, as processes become free.
         workers: number of processes.
         threads: threads per process.
@@ -48,7 +48,7 @@ def _first(futures: list[Future]) -> Future:
 
 
 class _Worker:
-    """A pool of one process, so that the photo of a dead process is known."""
+    """A pool of one process, so that a dead process can be matched to its photo."""
 
     def __init__(self, make: MakeLabel, threads: int) -> None:
         context = multiprocessing.get_context("spawn")  # a fork would inherit torch's threads
@@ -61,7 +61,7 @@ class _Worker:
     def submit(self, task: PhotoTask) -> Future:
         try:
             return self._pool.submit(_label, task)
-        except BrokenProcessPool as error:  # it died after its last photo
+        except BrokenProcessPool as error:  # the process died after its last photo
             future: Future = Future()
             future.set_exception(error)
             return future
@@ -74,7 +74,7 @@ class _Worker:
 
 
 _labeler: Label | None = None
-"""The model of a worker process."""
+"""The labelling function of a worker process."""
 
 
 def _watch(leash: Connection) -> None:
@@ -104,7 +104,7 @@ def _label(task: PhotoTask) -> PhotoOutcome:
 
 @contextlib.contextmanager
 def _interrupts_blocked() -> Iterator[None]:
-    """Block Ctrl-C; a process started meanwhile ignores it, and its parent ends it."""
+    """Block Ctrl-C, so that processes started in the block inherit this; the parent ends them."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return

@@ -26,14 +26,14 @@ class Plan:
 
 
 def check_folders(folder: Path, out: Path) -> None:
-    """Refuse an output folder whose files the next run would take for photos.
+    """Raise an error if the next run would take output files for photos.
 
     Args:
         folder: full path of the photos' folder.
         out: full path of the output folder.
 
     Raises:
-        PixelwiseError: labels would lie among the photos.
+        PixelwiseError: labels would be written among the photos.
     """
     folder, out = folder.resolve(), out.resolve()
     if folder.is_relative_to(out) and (folder / folder.relative_to(out)).is_dir():

@@ -1,4 +1,4 @@
-"""Labelling on a Ray cluster, with an actor a worker: the same function, so the same files."""
+"""Label photos on a Ray cluster, one actor per worker, with the function for local processes."""
 
 import contextlib
 import logging
@@ -11,7 +11,7 @@ from segmentation.batch.tasks import MakeLabel, PhotoOutcome, PhotoTask
 from segmentation.batch.work_sharing import share_out
 from segmentation.errors import PixelwiseError
 
-KNOCK_SECONDS = 20.0  # for a cluster's door to open
+KNOCK_SECONDS = 20.0  # timeout of the connection test
 
 
 def label_on_ray(
@@ -25,16 +25,16 @@ def label_on_ray(
 ) -> Iterator[PhotoOutcome]:
     """Label the photos on a cluster.
 
-    A worker that dies is a failure of the photo that it had, as in `label_in_processes`.
+    If a worker dies, its current photo fails and it is replaced, as in `label_in_processes`.
 
     Args:
         make: called in each worker.
-        tasks: one for each photo; their paths must mean the same files on every node.
-        workers: how many actors; fewer where the cluster has fewer processors.
+        tasks: one for each photo; their paths must lead to the same files on every node.
+        workers: number of actors; fewer if the cluster has fewer processors.
         address: "auto", "HOST:PORT", "ray://HOST:PORT", or "local" for a cluster on this machine
             that ends with this call.
-        threads: that each worker computes with; None for as many as fit.
-        gpu: each worker needs a GPU of its own.
+        threads: threads per worker; None for as many as fit.
+        gpu: whether each worker needs its own GPU.
 
     Yields:
         The outcome of each task, in order of completion.
@@ -68,25 +68,25 @@ def label_on_ray(
     except ray.exceptions.RayError as error:
         raise PixelwiseError(f"the Ray cluster failed: {error}") from error
     finally:
-        with contextlib.suppress(Exception):  # keep the first error
+        with contextlib.suppress(Exception):  # the first error is the one to raise
             ray.shutdown()
 
 
 def share(nodes: Sequence[int], workers: int, threads: int | None = None) -> tuple[int, int]:
-    """Share the processors of a cluster.
+    """Divide the processors of a cluster among workers.
 
     Args:
-        nodes: processors of each node.
-        workers: how many are wanted.
-        threads: how many each is to have; None to choose.
+        nodes: number of processors of each node.
+        workers: requested number of workers.
+        threads: threads per worker; None to choose.
 
     Returns:
-        workers: as many as wanted, but no more than there is room for.
-        threads: for each; if not given, the most with which all of them fit, since none may span
-            two nodes.
+        workers: the requested number, or as many as fit.
+        threads: threads per worker; by default the most with which all workers fit, as no worker
+            can span two nodes.
 
     Raises:
-        PixelwiseError: there is no room for one worker.
+        PixelwiseError: not even one worker fits.
     """
     if sum(nodes) < 1:
         raise PixelwiseError("the Ray cluster has no processors: start it with --num-cpus")
@@ -105,7 +105,7 @@ def share(nodes: Sequence[int], workers: int, threads: int | None = None) -> tup
 
 
 def _connect(ray: Any, address: str, workers: int) -> None:
-    """Join the cluster, or start one.
+    """Connect to the cluster, or start a local one.
 
     Raises:
         PixelwiseError: no cluster responds.
@@ -131,7 +131,7 @@ def _knock(address: str) -> None:
     """Check that a server listens at HOST:PORT; Ray itself would retry for many minutes.
 
     Raises:
-        OSError: nothing does.
+        OSError: the connection failed.
     """
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdigit():
@@ -145,10 +145,10 @@ class _Actor:
         self._make, self._threads = make, threads
 
     def prepare(self) -> PhotoOutcome | None:
-        """Load the model; an answer where that cannot be."""
+        """Load the model; return a fatal outcome if that fails."""
         try:
             self._label = self._make(self._threads)
-        except Exception as error:  # anything that Ray would end without a word for a person
+        except Exception as error:  # Ray would end the actor without a message for the user
             kind = "" if isinstance(error, PixelwiseError) else f"{type(error).__name__}: "
             return PhotoOutcome("", error=f"{kind}{error}", fatal=True)
         return None
@@ -159,7 +159,7 @@ class _Actor:
 
 
 class _Worker:
-    """An actor, seen from here."""
+    """The local handle of an actor."""
 
     def __init__(self, ray: Any, actor: Any, make: MakeLabel, threads: int) -> None:
         self._ray, self._handle = ray, actor.remote(make, threads)
@@ -169,5 +169,5 @@ class _Worker:
         return self._handle.label.remote(task)
 
     def end(self, at_once: bool) -> None:
-        with contextlib.suppress(Exception):  # it may be gone, and so may be the cluster
+        with contextlib.suppress(Exception):  # the actor or the cluster may have ended
             self._ray.kill(self._handle)

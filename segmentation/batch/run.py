@@ -42,18 +42,18 @@ def label_folder(
     threads: int | None = None,
     ray: str | None = None,
 ) -> int:
-    """Label every picture below a folder that is not labelled yet, and write the tables.
+    """Label every photo in a folder that is not labelled yet, and write the tables.
 
     Args:
-        folder: where the photos are.
+        folder: folder of the photos, searched with its subfolders.
         out: output folder; created if missing.
         settings: model, palette and opacity.
         workers: processes on this machine (1: the current one), or actors on the cluster.
-        threads: per worker; None for its share of the processors.
+        threads: threads per worker; None for its share of the processors.
         ray: address of a Ray cluster, see `label_on_ray`; None for this machine only.
 
     Returns:
-        The exit status: 0 all well, 1 something failed, 130 stopped by Ctrl-C.
+        The exit status: 0 on success, 1 if something failed, 130 after Ctrl-C.
     """
     run = _Run(Path(os.path.abspath(folder)), Path(os.path.abspath(out)), workers, threads, ray)
     try:

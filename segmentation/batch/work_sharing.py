@@ -14,7 +14,8 @@ class Worker(Protocol):
     """Labels one photo at a time, in a process or an actor.
 
     Attributes:
-        ready: future of None when the worker is ready, or of a fatal `PhotoOutcome`.
+        ready: future that completes with None when the worker is ready, or with a fatal
+            `PhotoOutcome`.
     """
 
     ready: Any
@@ -34,14 +35,14 @@ def share_out(
     died: type[Exception] | tuple[type[Exception], ...],
     result: Callable[[Any], PhotoOutcome | None] = lambda future: future.result(),
 ) -> Iterator[PhotoOutcome]:
-    """Label the photos; a worker that dies fails its photo and is replaced.
+    """Label the photos; if a worker dies, its photo fails and it is replaced.
 
     Args:
         start: starts a worker.
         first: returns one completed future of several.
         tasks: read one by one, as workers become free.
         workers: number of workers.
-        died: what `result` raises after the worker died.
+        died: exceptions that `result` raises after the worker died.
         result: returns the value of a future.
 
     Yields:
