@@ -15,7 +15,7 @@ from segmentation.batch.work_sharing import share_out
 from segmentation.errors import PixelwiseError
 
 
-def label_here(label: Label, tasks: Iterable[PhotoTask]) -> Iterator[PhotoOutcome]:
+def label_in_process(label: Label, tasks: Iterable[PhotoTask]) -> Iterator[PhotoOutcome]:
     """Label the photos in this process, one by one, and return their outcomes."""
     return map(label, tasks)
 
@@ -40,10 +40,12 @@ def label_in_processes(
     Raises:
         PixelwiseError: a process could not be started.
     """
-    return share_out(lambda: _Worker(make, threads), _first, tasks, workers, BrokenProcessPool)
+    return share_out(
+        lambda: _Worker(make, threads), _first_completed, tasks, workers, BrokenProcessPool
+    )
 
 
-def _first(futures: list[Future]) -> Future:
+def _first_completed(futures: list[Future]) -> Future:
     return next(iter(wait(futures, return_when=FIRST_COMPLETED).done))
 
 
@@ -52,7 +54,7 @@ class _Worker:
 
     def __init__(self, make: MakeLabel, threads: int) -> None:
         context = multiprocessing.get_context("spawn")  # a fork would inherit torch's threads
-        child_end, self._leash = context.Pipe(duplex=False)
+        child_end, self._parent_end = context.Pipe(duplex=False)
         self._pool = ProcessPoolExecutor(1, context, initializer=_watch, initargs=(child_end,))
         with _interrupts_blocked():
             self.ready = self._pool.submit(_prepare, make, threads)  # starts the process
@@ -66,23 +68,23 @@ class _Worker:
             future.set_exception(error)
             return future
 
-    def end(self, at_once: bool) -> None:
-        if at_once:  # files are written atomically
-            self._leash.close()
+    def end(self, immediately: bool) -> None:
+        if immediately:  # files are written atomically
+            self._parent_end.close()
         self._pool.shutdown(cancel_futures=True)
-        self._leash.close()
+        self._parent_end.close()
 
 
 _labeler: Label | None = None
 """The labelling function of a worker process."""
 
 
-def _watch(leash: Connection) -> None:
+def _watch(parent_pipe: Connection) -> None:
     """Exit this process when the other end of the pipe closes, also if the parent was killed."""
 
     def watch() -> None:
         with contextlib.suppress(EOFError, OSError):
-            leash.recv_bytes()
+            parent_pipe.recv_bytes()
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

@@ -27,36 +27,36 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._file = open(path, "a+b", buffering=0)  # noqa: SIM115
-        self._known: dict[str, tuple[int, Row]] = {}
+        self._index: dict[str, tuple[int, Row]] = {}
         self._settings: dict[str, Row] = {}  # shared by the rows, which mostly have the same
         end = self._read()
-        self._rows = open(path, "rb")  # noqa: SIM115
+        self._reader = open(path, "rb")  # noqa: SIM115
         if end:
-            self._rows.seek(end - 1)
-            if self._rows.read(1) != b"\n":
+            self._reader.seek(end - 1)
+            if self._reader.read(1) != b"\n":
                 self._write(b"\n")  # end the incomplete line of a killed process
 
     def __enter__(self) -> "Journal":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._rows.close()
+        self._reader.close()
         self._file.close()
 
     def names(self) -> dict[str, Row]:
         """Return every photo's last row without its classes, including stale rows."""
-        return {image: row for image, (_, row) in self._known.items()}
+        return {image: row for image, (_, row) in self._index.items()}
 
     def done(self, image: str) -> Row | None:
         """Return a photo's last row without its classes; None if there is none or it is stale."""
-        _, row = self._known.get(image, (0, None))
+        _, row = self._index.get(image, (0, None))
         return None if row is None or row.get(_STALE) else row
 
     def row(self, image: str) -> Row:
         """Return a photo's last row, with its classes."""
-        offset, _ = self._known[image]
-        self._rows.seek(offset)
-        return json.loads(self._rows.readline())
+        offset, _ = self._index[image]
+        self._reader.seek(offset)
+        return json.loads(self._reader.readline())
 
     def add(self, row: Row) -> None:
         """Record a finished photo.
@@ -65,7 +65,7 @@ class Journal:
             row: plain values; `image` is the photo's path.
         """
         line = json.dumps(row).encode() + b"\n"  # ASCII for any file name
-        self._remember(self._write(line), row)
+        self._add_to_index(self._write(line), row)
 
     def mark_stale(self, image: str) -> None:
         """Mark a photo's row as stale, because its files are about to be replaced."""
@@ -91,12 +91,12 @@ class Journal:
                 except ValueError:
                     row = None
                 if isinstance(row, dict) and isinstance(row.get("image"), str):
-                    self._remember(offset, row)
+                    self._add_to_index(offset, row)
                 offset += len(line)
         return offset
 
-    def _remember(self, offset: int, row: Row) -> None:
+    def _add_to_index(self, offset: int, row: Row) -> None:
         settings = row.get("settings")
-        small = {key: value for key, value in row.items() if key != "classes"}
-        small["settings"] = self._settings.setdefault(json.dumps(settings), settings)
-        self._known[row["image"]] = offset, small
+        entry = {key: value for key, value in row.items() if key != "classes"}
+        entry["settings"] = self._settings.setdefault(json.dumps(settings), settings)
+        self._index[row["image"]] = offset, entry

@@ -11,7 +11,7 @@ from segmentation.batch.tasks import MakeLabel, PhotoOutcome, PhotoTask
 from segmentation.batch.work_sharing import share_out
 from segmentation.errors import PixelwiseError
 
-KNOCK_SECONDS = 20.0  # timeout of the connection test
+CONNECT_SECONDS = 20.0  # timeout of the connection test
 
 
 def label_on_ray(
@@ -54,15 +54,15 @@ def label_on_ray(
     _connect(ray, address, workers)
     try:
         nodes = [int(n["Resources"].get("CPU", 0)) for n in ray.nodes() if n["Alive"]]
-        workers, threads = share(nodes, workers, threads)
-        gone = (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError)
+        workers, threads = divide_processors(nodes, workers, threads)
+        died = (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError)
         actor = ray.remote(num_cpus=threads, num_gpus=int(gpu))(_Actor)
         yield from share_out(
             lambda: _Worker(ray, actor, make, threads),
             lambda futures: ray.wait(futures, num_returns=1)[0][0],
             tasks,
             min(workers, len(tasks)),
-            gone,
+            died,
             ray.get,
         )
     except ray.exceptions.RayError as error:
@@ -72,7 +72,9 @@ def label_on_ray(
             ray.shutdown()
 
 
-def share(nodes: Sequence[int], workers: int, threads: int | None = None) -> tuple[int, int]:
+def divide_processors(
+    nodes: Sequence[int], workers: int, threads: int | None = None
+) -> tuple[int, int]:
     """Divide the processors of a cluster among workers.
 
     Args:
@@ -91,12 +93,12 @@ def share(nodes: Sequence[int], workers: int, threads: int | None = None) -> tup
     if sum(nodes) < 1:
         raise PixelwiseError("the Ray cluster has no processors: start it with --num-cpus")
     if threads is not None:
-        room = sum(node // threads for node in nodes)
-        if room < 1:
+        capacity = sum(node // threads for node in nodes)
+        if capacity < 1:
             raise PixelwiseError(
                 f"no node of the Ray cluster has {threads} processors: lower --threads"
             )
-        return min(workers, room), threads
+        return min(workers, capacity), threads
     workers = min(workers, sum(nodes))
     threads = max(nodes)
     while sum(node // threads for node in nodes) < workers:
@@ -117,17 +119,17 @@ def _connect(ray: Any, address: str, workers: int) -> None:
             "include_dashboard": False,
         }
     try:
-        _knock(address)
+        _check_reachable(address)
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **cluster_options)
     except (RuntimeError, ValueError, OverflowError, OSError) as error:
-        first = str(error).strip().splitlines()[0][:200]
+        reason = str(error).strip().splitlines()[0][:200]
         raise PixelwiseError(
-            f"no Ray cluster responds at {address!r} ({first}): start one with ray start --head or "
-            "use --ray local. If the cluster requires a token, set RAY_AUTH_TOKEN"
+            f"no Ray cluster responds at {address!r} ({reason}): start one with ray start --head "
+            "or use --ray local. If the cluster requires a token, set RAY_AUTH_TOKEN"
         ) from error
 
 
-def _knock(address: str) -> None:
+def _check_reachable(address: str) -> None:
     """Check that a server listens at HOST:PORT; Ray itself would retry for many minutes.
 
     Raises:
@@ -135,7 +137,7 @@ def _knock(address: str) -> None:
     """
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdigit():
-        socket.create_connection((host.strip("[]"), int(port)), KNOCK_SECONDS).close()
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
 
 
 class _Actor:
@@ -168,6 +170,6 @@ class _Worker:
     def submit(self, task: PhotoTask) -> Any:
         return self._handle.label.remote(task)
 
-    def end(self, at_once: bool) -> None:
+    def end(self, immediately: bool) -> None:
         with contextlib.suppress(Exception):  # the actor or the cluster may have ended
             self._ray.kill(self._handle)

@@ -24,8 +24,8 @@ def write_classes(path: Path, categories: Sequence[str], rows: Iterable[Row]) ->
     table: list[list[object]] = [["image", "height", "width", "model", *categories]]
     for row in rows:
         fractions: list[object] = [0] * len(categories)
-        for found in row["classes"]:
-            fractions[found["index"]] = found["fraction"]
+        for area in row["classes"]:
+            fractions[area["index"]] = area["fraction"]
         table.append([row["image"], row["height"], row["width"], row["model"], *fractions])
     write_atomic(path, csv_bytes(table))
 

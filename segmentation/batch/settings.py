@@ -146,14 +146,14 @@ def digest(settings: BatchSettings) -> str:
                 f"the weights of {settings.model} were removed: run the command again"
             )
         files = [weights, weights.with_suffix(".json")]  # its card, if there is one
-    whole = hashlib.sha256()
+    combined = hashlib.sha256()
     for path in files:
         try:
             with path.open("rb") as file:
-                whole.update(hashlib.file_digest(file, "sha256").digest())
+                combined.update(hashlib.file_digest(file, "sha256").digest())
         except FileNotFoundError:
             if path is files[0]:
                 raise WeightsError(f"{path} was removed: run the command again") from None
         except OSError as error:
             raise WeightsError(f"cannot read {path}: {error.strerror or error}") from error
-    return whole.hexdigest()
+    return combined.hexdigest()
