@@ -11,8 +11,8 @@ Three parts:
   Munoz, Bagnell and Hebert ("Efficient temporal consistency for streaming video scene analysis",
   ICRA 2013) follow each pixel by optical flow instead; that costs more than a small network.
 * Hysteresis: where nothing has changed, the odds of a cell's current class are multiplied by
-  `hysteresis`, like a hidden Markov model's prior for staying in a state. Two equally likely
-  classes do not alternate.
+  `hysteresis`, like a hidden Markov model's prior for remaining in a state. Two equally
+  likely classes do not alternate.
 """
 
 import math
@@ -56,12 +56,12 @@ class Smoother:
     def reset(self) -> None:
         """Discard the state, so that the next frame counts as the first."""
         self._mean: np.ndarray | None = None  # (C, h, w) float32
-        self._cells: np.ndarray | None = None  # (h, w, 3) float32, the last frame
+        self._cells: np.ndarray | None = None  # (h, w, 3) float32, the previous frame
         self._labels: np.ndarray | None = None  # (h, w) uint8, the current labels
 
     @property
     def nbytes(self) -> int:
-        """Bytes held between two frames."""
+        """Size of the state in bytes."""
         state = (self._mean, self._cells, self._labels)
         return sum(array.nbytes for array in state if array is not None)
 
@@ -71,7 +71,7 @@ class Smoother:
         Args:
             logits: (C, h, w) float32, the network's output for this frame.
             image: (H, W, 3) uint8 RGB, the frame; H >= h and W >= w.
-            elapsed: seconds since the frame before.
+            elapsed: seconds since the previous frame.
 
         Returns:
             (C, h, w) float32 smoothed log-probabilities, for `postprocessing.decide`. h and w are
@@ -121,7 +121,7 @@ def _cells(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _moved(now: np.ndarray, before: np.ndarray) -> np.ndarray:
-    """Estimate how surely each cell, or a neighbour, has moved: (h, w) in [0, 1].
+    """Estimate whether each cell or a neighbour has moved: (h, w) from 0 (no) to 1 (yes).
 
     The median change of each colour is subtracted first: a camera's exposure control changes every
     cell without motion.
