@@ -25,7 +25,5 @@ def plain(text: str, max_length: int | None = None, *, lines: bool = False) -> s
         max_length: maximum number of characters; None for all.
         lines: keep line breaks.
     """
-    text = _COMMANDS.sub("", text).strip()
-    return "".join(c if c.isprintable() or (lines and c == "\n") else "?" for c in text)[
-        :max_length
-    ]
+    characters = _COMMANDS.sub("", text).strip()[:max_length]
+    return "".join(c if c.isprintable() or (lines and c == "\n") else "?" for c in characters)

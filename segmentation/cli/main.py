@@ -89,8 +89,8 @@ def _label_photos(options: argparse.Namespace) -> int:
     names = OutputNames(folder, options.photos)
     for number, photo in enumerate(options.photos):
         try:
-            line = _label(photo, segmenter, palette, options.alpha, folder, names)
-            print(json.dumps(line), flush=True)
+            record = _label(photo, segmenter, palette, options.alpha, folder, names)
+            print(json.dumps(record), flush=True)
         except BrokenPipeError:  # the reader of standard output has exited
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115
             return 1

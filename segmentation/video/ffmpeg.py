@@ -106,14 +106,14 @@ def probe(path: Path, max_pixels: int) -> ClipInfo:
     """
     command = [find_ffmpeg(), "-hide_banner", "-nostdin", *source_options(path, max_pixels)]
     try:
-        done = subprocess.run(
+        completed = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=PROBE_SECONDS
         )
     except subprocess.TimeoutExpired:
         raise VideoError(
             f"This clip's header took more than {PROBE_SECONDS:g} s to read."
         ) from None
-    return parse_clip_info(done.stderr[:MAX_PROBE_BYTES].decode("utf-8", "replace"))
+    return parse_clip_info(completed.stderr[:MAX_PROBE_BYTES].decode("utf-8", "replace"))
 
 
 def parse_clip_info(messages: str) -> ClipInfo:
@@ -176,8 +176,8 @@ class FfmpegProcess:
         self._errors: collections.deque[bytes] = collections.deque(maxlen=8)
         self._waiting_since: float | None = None
         self._ended = threading.Event()
-        for work in (self._listen, self._watch):
-            threading.Thread(target=work, name="ffmpeg", daemon=True).start()
+        for target in (self._read_errors, self._watch):
+            threading.Thread(target=target, name="ffmpeg", daemon=True).start()
 
     def __enter__(self) -> "FfmpegProcess":
         return self
@@ -247,7 +247,7 @@ class FfmpegProcess:
                 self._process.kill()
                 return
 
-    def _listen(self) -> None:
+    def _read_errors(self) -> None:
         with self._process.stderr as errors:
             while line := errors.readline(1000):
                 self._errors.append(line.strip())

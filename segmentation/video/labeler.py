@@ -80,24 +80,24 @@ def check_clip(path: str | os.PathLike[str], limits: ClipLimits | None = None) -
     size = path.stat().st_size
     if size > limits.megabytes * 2**20:
         raise VideoError(
-            f"This clip has {size / 2**20:.1f} MB; at most {limits.megabytes:g} MB are taken. "
+            f"This clip has {size / 2**20:.1f} MB; at most {limits.megabytes:g} MB are allowed. "
             "Cut it shorter or save it smaller."
         )
     if ends_too_early(path):
         raise VideoError(CUT)
-    facts = probe(path, limits.source_pixels)
-    if facts.height * facts.width > limits.source_pixels:
+    info = probe(path, limits.source_pixels)
+    if info.height * info.width > limits.source_pixels:
         raise VideoError(
-            f"This clip's frames have {facts.width} x {facts.height} pixels; at most "
-            f"{limits.source_pixels / 1e6:g} megapixels are taken (4K). Save it smaller."
+            f"This clip's frames have {info.width} x {info.height} pixels; at most "
+            f"{limits.source_pixels / 1e6:g} megapixels are allowed (4K). Save it smaller."
         )
-    if facts.seconds is not None and facts.seconds > limits.seconds + SLACK_SECONDS:
+    if info.seconds is not None and info.seconds > limits.seconds + SLACK_SECONDS:
         raise VideoError(
-            f"This clip lasts {facts.seconds:.1f} s; at most {limits.seconds:g} s are taken. "
+            f"This clip lasts {info.seconds:.1f} s; at most {limits.seconds:g} s are allowed. "
             "Cut it shorter."
         )
-    conversion(facts.colour)  # raises if the colour space is not supported
-    return facts
+    conversion(info.colour)  # raises if the colour space is not supported
+    return info
 
 
 def label_clip(
@@ -135,14 +135,14 @@ def label_clip(
         ModelError: the network failed.
     """
     limits, source, out = limits or ClipLimits(), Path(source), Path(out)
-    facts = check_clip(source, limits)
-    fps = min(max(facts.fps or limits.fps, 1.0), limits.fps)
-    total = max(1, round(facts.seconds * fps)) if facts.seconds else None
+    info = check_clip(source, limits)
+    fps = min(max(info.fps or limits.fps, 1.0), limits.fps)
+    total = max(1, round(info.seconds * fps)) if info.seconds else None
     labeler = _FrameLabeler(segmenter, size, alpha, smoother or Smoother(), 1 / fps, slot)
     with tempfile.TemporaryDirectory(prefix=".clip-", dir=out.parent) as folder:
         silent = Path(folder, "silent.mp4")
         silent.touch()
-        colours = conversion(facts.colour)
+        colours = conversion(info.colour)
         if colours:
             Path(folder, "to_srgb.cube").write_text(colours.table())
         decoding = _decoding(source, limits, fps, colours.filters() if colours else [])
@@ -156,8 +156,8 @@ def label_clip(
             _check_complete(decoder, frames)
             encoder.finish()
         progress(frames, frames)
-        sound = _add_sound(silent, source, Path(folder, "whole.mp4"), facts, limits)
-        os.replace(Path(folder, "whole.mp4"), out)
+        sound = _add_sound(silent, source, Path(folder, "complete.mp4"), info, limits)
+        os.replace(Path(folder, "complete.mp4"), out)
     return LabelledClip(out, frames, *shape, fps, sound, colours.note if colours else "")
 
 
@@ -196,7 +196,7 @@ class _FrameLabeler:
     ) -> None:
         card = segmenter.model.card
         self._palette = palette_from_card(card.palette, len(card.categories))
-        self._clear = [i for i, name in enumerate(card.categories) if name in BACKGROUND_NAMES]
+        self._background = [i for i, name in enumerate(card.categories) if name in BACKGROUND_NAMES]
         self._segmenter, self._size, self._alpha = segmenter, size, alpha
         self._smoother, self._elapsed, self._slot = smoother, elapsed, slot
 
@@ -206,8 +206,8 @@ class _FrameLabeler:
             logits = self._segmenter.logits(frame, size=self._size)
             scores = self._smoother(logits, frame, self._elapsed)
             class_map, _, _ = decide(scores, frame.shape[:2])
-        shown = ~np.isin(class_map, self._clear)
-        return blend(frame, colorize(class_map, self._palette), self._alpha, mask=shown)
+        foreground = ~np.isin(class_map, self._background)
+        return blend(frame, colorize(class_map, self._palette), self._alpha, mask=foreground)
 
 
 class _Encoder:
@@ -270,22 +270,24 @@ def _encoding(path: Path, shape: tuple[int, int], fps: float) -> list[str]:
     ]
 
 
-def _add_sound(silent: Path, source: Path, whole: Path, facts: ClipInfo, limits: ClipLimits) -> str:
+def _add_sound(silent: Path, source: Path, out: Path, info: ClipInfo, limits: ClipLimits) -> str:
     """Combine the labelled frames with the clip's sound; return `LabelledClip.sound`."""
-    ends = ("-map_metadata", "-1", "-map_chapters", "-1", "-movflags", "+faststart", "-y")
-    last = [*ends, f"file:{whole}"]
-    picture = ["-i", f"file:{silent}"]
-    tries = []
-    if facts.sound:
-        both = [
-            *(*picture, *source_options(source, limits.source_pixels)),
+    output = [
+        *("-map_metadata", "-1", "-map_chapters", "-1", "-movflags", "+faststart"),
+        *("-y", f"file:{out}"),
+    ]
+    video = ["-i", f"file:{silent}"]
+    commands = []
+    if info.sound:
+        with_sound = [
+            *(*video, *source_options(source, limits.source_pixels)),
             *("-t", f"{limits.seconds + 1:g}", "-map", "0:v", "-map", "1:a:0", "-c:v", "copy"),
         ]
-        if facts.sound in _MP4_SOUND:
-            tries.append(("kept", [*both, "-c:a", "copy", *last]))
-        tries.append(("recoded", [*both, "-c:a", "aac", "-b:a", "128k", *last]))
-    tries.append(("lost" if facts.sound else "none", [*picture, "-c", "copy", *last]))
-    for sound, command in tries:
+        if info.sound in _MP4_SOUND:
+            commands.append(("kept", [*with_sound, "-c:a", "copy", *output]))
+        commands.append(("recoded", [*with_sound, "-c:a", "aac", "-b:a", "128k", *output]))
+    commands.append(("lost" if info.sound else "none", [*video, "-c", "copy", *output]))
+    for sound, command in commands:
         with FfmpegProcess(command) as child:
             if child.finish() == 0:
                 return sound
