@@ -112,13 +112,13 @@ class ReceptiveFieldTracker(TorchDispatchMode):
 
 
 def _tensors(args: Any) -> list[Tensor]:
-    found = []
+    tensors = []
     for arg in args:
         if isinstance(arg, Tensor):
-            found.append(arg)
+            tensors.append(arg)
         elif isinstance(arg, list | tuple):
-            found += [part for part in arg if isinstance(part, Tensor)]
-    return found
+            tensors += [part for part in arg if isinstance(part, Tensor)]
+    return tensors
 
 
 def _union(spans: np.ndarray, indices: np.ndarray, valid: np.ndarray) -> np.ndarray:

@@ -280,20 +280,22 @@ def load(
         ModelError, WeightsError, DeviceError: see `load_model` and `Segmenter`; also if `sharper`
             is combined with `size`, or the card lists no sizes for it.
     """
-    options = {"exact": exact, "precision": precision, "compiled": compiled}
     checked_size(size)
     if sharper and size is not None:
         raise ModelError(f"sharper chooses the sizes itself: leave out size={size}")
     checked_precision(precision, exact=exact)
     name = name_or_path if name_or_path is not None else default_model(device)
+    note = ""
     fit_threads()
     try:
         model = load_model(name, device=device, weights=weights, progress=progress)
-        return Segmenter(model, size=sharper_size(model.card) if sharper else size, **options)
     except WeightsError as error:
         if name_or_path is not None or weights is not None or not has_embedded():
             raise
         note = f"using the small built-in model, because there are {error}."
         model = load_model(EMBEDDED, device=device)
-        size = sharper_size(model.card) if sharper else size
-        return Segmenter(model, size=size, note=note, **options)
+    if sharper:
+        size = sharper_size(model.card)
+    return Segmenter(
+        model, size=size, note=note, exact=exact, precision=precision, compiled=compiled
+    )
