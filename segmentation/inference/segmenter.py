@@ -153,9 +153,7 @@ class Segmenter:
             start = time.perf_counter()
             outputs = self._forward(torch.cat([batches[i] for i in indices]))  # (n, C, h, w)
             duration = preparation + (time.perf_counter() - start) / len(indices)
-            results.update(
-                (i, (logits, duration)) for i, logits in zip(indices, outputs, strict=True)
-            )
+            results.update(zip(indices, ((logits, duration) for logits in outputs), strict=True))
         return [results[index] for index in range(len(photos))]
 
     def logits(self, image: Any, *, size: Size = None) -> Tensor:
