@@ -1,7 +1,7 @@
 """Label every pixel of a photo with a pretrained segmentation network.
 
-A name is looked up in its module when it is first used: so the page is up before torch, which
-takes a second or two to import, and what needs no network never waits for it.
+Public names are imported on first use (PEP 562). Importing torch takes a second or two, so the page
+starts before torch is loaded, and code that needs no network does not wait for it.
 """
 
 from importlib import import_module
@@ -56,7 +56,7 @@ __all__ = sorted(_HOME_OF)
 
 
 def __getattr__(name: str) -> Any:
-    """Look a public name up in its module (PEP 562) and keep it here."""
+    """Import a public name from its module and cache it."""
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)

@@ -1,4 +1,4 @@
-"""`python -m segmentation`: label photos and write files; see `cli.py`."""
+"""`python -m segmentation`: label photos and write files; see `cli/main.py`."""
 
 import sys
 

@@ -1,21 +1,21 @@
-"""What command lines take as values, for argparse's `type`: numbers in bounds, files."""
+"""Types of command-line options for argparse: bounded numbers and existing files."""
 
 import argparse
 import math
 from collections.abc import Callable
 from pathlib import Path
 
-_MOST_DIGITS = 18
+_MAX_DIGITS = 18
 
 
-def bounded_int(low: int, high: int | None = None, what: str = "whole number") -> Callable:
-    """Whole numbers in decimal digits, from `low` up to `high` where that is given."""
+def bounded_int(low: int, high: int | None = None, name: str = "whole number") -> Callable:
+    """Return a parser of whole numbers in decimal digits from `low` to `high`, if given."""
     bounds = f"from {low}" if high is None else f"from {low} to {high}"
 
     def read(text: str) -> int:
-        digits = text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
+        digits = text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
         if not digits or int(text) < low or (high is not None and int(text) > high):
-            raise argparse.ArgumentTypeError(f"{text!r} is not a {what} {bounds}")
+            raise argparse.ArgumentTypeError(f"{text!r} is not a {name} {bounds}")
         return int(text)
 
     return read
@@ -24,16 +24,17 @@ def bounded_int(low: int, high: int | None = None, what: str = "whole number") -
 def bounded_float(
     low: float, high: float = math.inf, *, above: bool = False, bounds: str = ""
 ) -> Callable:
-    """Finite numbers from `low` (`above`: larger than it) to `high`.
+    """Return a parser of finite numbers from `low` to `high`.
 
     Args:
-        low: the least.
-        high: the largest.
-        above: `low` itself is refused.
-        bounds: how the message calls them, such as "from 0".
+        low: lower bound.
+        high: upper bound, inclusive.
+        above: whether `low` itself is excluded.
+        bounds: text of the bounds in the error message, such as "from 0"; by default
+            made from `low` and `high`.
     """
-    usual = f"above {low:g}" if above else f"from {low:g}"
-    bounds = bounds or (usual if high == math.inf else f"{usual} to {high:g}")
+    lower = f"above {low:g}" if above else f"from {low:g}"
+    bounds = bounds or (lower if high == math.inf else f"{lower} to {high:g}")
 
     def read(text: str) -> float:
         try:
@@ -48,7 +49,7 @@ def bounded_float(
 
 
 def existing_file(text: str) -> str:
-    """The path of a file that is there."""
+    """Return the path if it is a file, for argparse's `type`."""
     if not Path(text).is_file():
         raise argparse.ArgumentTypeError(f"no file at {text!r}")
     return text

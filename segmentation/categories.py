@@ -1,4 +1,4 @@
-"""The 21 categories of PASCAL VOC, and how a person reads their names."""
+"""The 21 categories of PASCAL VOC, and their names for display."""
 
 VOC_CATEGORIES: tuple[str, ...] = (
     "__background__",
@@ -23,10 +23,10 @@ VOC_CATEGORIES: tuple[str, ...] = (
     "train",
     "tvmonitor",
 )
-"""Index to name, spelled as in torchvision's weights (`weights.meta["categories"]`)."""
+"""Category names by index, spelled as in torchvision's `weights.meta["categories"]`."""
 
 BACKGROUND_NAMES = ("__background__", "background")
-"""What a class is called that means "none of the others"."""
+"""Names of a class that means "none of the others"."""
 
 _DISPLAY_NAMES = {
     "__background__": "background",
@@ -37,13 +37,13 @@ _DISPLAY_NAMES = {
 
 
 def display_name(category: str) -> str:
-    """The words to show for a category; a name without an entry is shown as it is.
+    """Return the display name of a category; other names are returned unchanged.
 
     Args:
-        category: A name as the model's card spells it, such as "diningtable".
+        category: name as in the model's card, such as "diningtable".
 
     Returns:
-        The name for a legend, such as "dining table".
+        Name for a legend, such as "dining table".
     """
     return _DISPLAY_NAMES.get(category, category)
 
@@ -59,10 +59,10 @@ _PLURALS = {
 
 
 def plural_name(category: str) -> str:
-    """The words for several of a VOC category, such as "dining tables"; others as they are.
+    """Return the plural of a VOC category, such as "dining tables"; others in the singular.
 
     Args:
-        category: A name as the model's card spells it.
+        category: name as in the model's card.
     """
     if category not in VOC_CATEGORIES:
         return display_name(category)

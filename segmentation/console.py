@@ -1,4 +1,4 @@
-"""What a command tells the person at the terminal."""
+"""Print messages on the terminal, without control sequences."""
 
 import re
 import sys
@@ -10,20 +10,20 @@ def print_error(message: str) -> int:
     """Print one line on standard error.
 
     Returns:
-        1, the exit status that goes with a complaint.
+        1, the exit status of a failed command.
     """
-    # a file's name may hold a terminal's commands
+    # file names may contain terminal control sequences
     print(plain(" ".join(message.split())), file=sys.stderr, flush=True)
     return 1
 
 
-def plain(text: str, most: int | None = None, *, lines: bool = False) -> str:
+def plain(text: str, max_length: int | None = None, *, lines: bool = False) -> str:
     """Remove terminal control sequences; other unprintable characters become "?".
 
     Args:
         text: untrusted text.
-        most: maximum number of characters; None for all.
+        max_length: maximum number of characters; None for all.
         lines: keep line breaks.
     """
-    kept = _COMMANDS.sub("", text).strip()
-    return "".join(c if c.isprintable() or (lines and c == "\n") else "?" for c in kept)[:most]
+    characters = _COMMANDS.sub("", text).strip()[:max_length]
+    return "".join(c if c.isprintable() or (lines and c == "\n") else "?" for c in characters)

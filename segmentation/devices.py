@@ -1,4 +1,4 @@
-"""Where a network runs: CUDA, Apple's MPS, or the CPU, and with how many threads there."""
+"""Choose the device of a network (CUDA, Apple's MPS or CPU) and the number of CPU threads."""
 
 import ctypes
 import math
@@ -17,17 +17,17 @@ AMD_DRIVER = Path("/dev/kfd")
 
 
 def pick_device(name: "str | torch.device" = "auto") -> "torch.device":
-    """Turn a name into a device that is on this machine.
+    """Return the device of that name, if this machine has it.
 
     Args:
         name: `auto` (CUDA, else Apple MPS, else CPU), `cpu`, `cuda`, `cuda:1`, `mps`, or a
             `torch.device`.
 
     Returns:
-        The device. A named device is returned as named, never exchanged for another.
+        The device; never another than the named one.
 
     Raises:
-        DeviceError: the name means nothing, or the device is not on this machine.
+        DeviceError: the name is unknown, or the device is not available.
     """
     import torch
 
@@ -41,23 +41,23 @@ def pick_device(name: "str | torch.device" = "auto") -> "torch.device":
         device = None
     if device is None or device.type not in ("cpu", "cuda", "mps"):
         raise DeviceError(
-            f"unknown device {str(name)!r}: say auto, cpu, cuda, cuda:N (N counts from 0) or mps"
+            f"unknown device {str(name)!r}: use auto, cpu, cuda, cuda:N (N counts from 0) or mps"
         )
     count, reason = _count(device.type)
     if count == 0:
-        raise DeviceError(f"device {str(name)!r} is not here: {reason}; say auto or cpu")
+        raise DeviceError(f"device {str(name)!r} is not available: {reason}; use auto or cpu")
     if device.index is not None and device.index >= count:
         raise DeviceError(
-            f"device {str(name)!r} is not here: this machine has {count} of type {device.type}, "
-            f"numbered from 0; say {device.type}:{count - 1} or auto"
+            f"device {str(name)!r} is not available: this machine has {count} of type "
+            f"{device.type}, numbered from 0; use {device.type}:{count - 1} or auto"
         )
     return device
 
 
 def may_have_cuda() -> bool:
-    """Whether asking torch for CUDA can be worth the second that importing torch takes.
+    """Return whether this machine may have a CUDA device, without importing torch (a second).
 
-    False only where no driver is installed; then torch would find no GPU either.
+    False only if no driver is installed; then torch would find no GPU either.
     """
     if "torch" in sys.modules or AMD_DRIVER.exists():
         return True
@@ -69,7 +69,7 @@ def may_have_cuda() -> bool:
 
 
 def _count(kind: str) -> tuple[int, str]:
-    """How many devices of a kind there are, and why there are none."""
+    """Return the number of devices of a kind, and the reason if there are none."""
     import torch
 
     if kind == "cpu":
@@ -88,28 +88,28 @@ def _count(kind: str) -> tuple[int, str]:
 
 
 def fit_threads(group: Path = Path("/sys/fs/cgroup")) -> int:
-    """Use no more threads than this process may use processors; what the person set is kept.
+    """Limit torch's threads to the processors of this process, unless the user has set them.
 
-    Torch counts the machine's cores. In a container with a share of them (Docker's `--cpus`, a
-    Space, Kubernetes) the threads beyond it would make all others wait for them.
+    Torch counts the cores of the machine. In a container with fewer (Docker's `--cpus`, a Space,
+    Kubernetes), the excess threads would delay all others.
 
     Args:
         group: folder of the control group, version 2.
 
     Returns:
-        How many threads torch now uses.
+        Number of threads that torch now uses.
     """
     import torch
 
     threads = torch.get_num_threads()
     if "OMP_NUM_THREADS" in os.environ or "MKL_NUM_THREADS" in os.environ:
         return threads
-    may = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else threads
+    limit = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else threads
     try:
         quota, period = (group / "cpu.max").read_text().split()
-        may = min(may, max(1, math.ceil(int(quota) / int(period))))
+        limit = min(limit, max(1, math.ceil(int(quota) / int(period))))
     except (OSError, ValueError):
-        pass  # no such file, or "max": no share
-    if may < threads:
-        torch.set_num_threads(may)
-    return min(may, threads)
+        pass  # no such file, or "max": no limit
+    if limit < threads:
+        torch.set_num_threads(limit)
+    return min(limit, threads)

@@ -1,12 +1,12 @@
-"""What can go wrong, one type a cause; each message names the value and the remedy."""
+"""Exceptions of this package, one type per cause; each message names the value and the remedy."""
 
 from segmentation.console import plain
 
 
 class PixelwiseError(Exception):
-    """Base of every error that this package raises on purpose.
+    """Base class of this package's exceptions.
 
-    Its text holds no terminal control sequences, whatever file or library it quotes.
+    Terminal control sequences are removed from the text, which may quote files and libraries.
     """
 
     def __str__(self) -> str:
@@ -14,7 +14,7 @@ class PixelwiseError(Exception):
 
 
 class ImageError(PixelwiseError):
-    """The picture cannot be read, or is larger than allowed."""
+    """The image cannot be read, or is larger than allowed."""
 
 
 class VideoError(PixelwiseError):
@@ -22,7 +22,7 @@ class VideoError(PixelwiseError):
 
 
 class PaletteError(PixelwiseError):
-    """A colour or an index that the palette does not hold."""
+    """The palette does not contain a colour or an index, or cannot be used."""
 
 
 class WeightsError(PixelwiseError):
@@ -30,16 +30,16 @@ class WeightsError(PixelwiseError):
 
 
 class ModelError(PixelwiseError):
-    """A model's name, file or card is not usable."""
+    """The model's name, file or card cannot be used."""
 
 
 class DeviceError(ModelError):
-    """The named device is not on this machine."""
+    """The device is not available on this machine."""
 
 
 class ExplainError(PixelwiseError):
-    """A model has no such part, or cannot be asked this; the message says which and why."""
+    """The model lacks the requested part, or does not support the explanation."""
 
 
 class PixelError(PixelwiseError, IndexError):
-    """A pixel that the photo does not have."""
+    """The pixel is outside the photo."""

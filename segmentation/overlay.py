@@ -1,33 +1,33 @@
-"""Colours laid over a photo."""
+"""Blend colours over a photo."""
 
 import numpy as np
 
 from segmentation.errors import PaletteError
 
-# Rows are blended in strips of about this many values, so that float64 stays in the cache.
+# values per strip of rows, so that the float64 intermediate fits in the cache
 _STRIP_VALUES = 1 << 16
 
 
 def blend(
     image: np.ndarray, colors: np.ndarray, alpha: float, *, mask: np.ndarray | None = None
 ) -> np.ndarray:
-    """Lay colours over an image: `rint((1 - alpha) * image + alpha * colors)`.
+    """Blend colours over an image: `rint((1 - alpha) * image + alpha * colors)`.
 
-    Every result is that formula's in float64, a tie going to the even number as in `np.rint`;
-    alpha 0 gives the image and alpha 1 the colours exactly.
+    Computed in float64; ties are rounded to even. Alpha 0 gives exactly the image, and alpha 1
+    exactly the colours.
 
     Args:
         image: (H, W, 3) uint8 RGB.
         colors: (H, W, 3) uint8 RGB.
-        alpha: Opacity of the colours, 0 to 1.
-        mask: (H, W) bool, or None for everywhere; where it is False the image is left as it is
-            (`class_map != 0` leaves the background clear).
+        alpha: opacity of the colours, 0 to 1.
+        mask: (H, W) bool, the pixels to blend; None for all (`class_map != 0` leaves the background
+            unchanged).
 
     Returns:
         (H, W, 3) uint8 RGB, a new array.
 
     Raises:
-        PaletteError: Alpha outside 0 to 1, or shapes and dtypes that do not fit together.
+        PaletteError: alpha is outside 0 to 1, or shapes or dtypes do not match.
     """
     _check(image, colors, alpha, mask)
     blended = np.empty(image.shape, np.uint8)
@@ -51,13 +51,13 @@ def _check(image: np.ndarray, colors: np.ndarray, alpha: float, mask: np.ndarray
             or array.ndim != 3
             or array.shape[2] != 3
         ):
-            found = getattr(array, "shape", type(array).__name__)
+            shape = getattr(array, "shape", type(array).__name__)
             raise PaletteError(
-                f"{name} must be (H, W, 3) uint8, not {found} {getattr(array, 'dtype', '')}."
+                f"{name} must be (H, W, 3) uint8, not {shape} {getattr(array, 'dtype', '')}."
             )
     if image.shape != colors.shape:
         raise PaletteError(f"image {image.shape} and colors {colors.shape} differ in size.")
-    # Written so that NaN is refused too.
+    # also false for NaN
     if not 0 <= alpha <= 1:
         raise PaletteError(f"alpha is {alpha}; it goes from 0 (the photo) to 1 (the colours).")
     if mask is not None and (mask.dtype != bool or mask.shape != image.shape[:2]):

@@ -1,4 +1,4 @@
-"""Colours for class indices: palettes, class map to colours and back."""
+"""Palettes, and conversion between class maps and colours."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,7 +8,7 @@ from segmentation.errors import ModelError, PaletteError
 
 # 21 colours found by a farthest-point search with local moves over a 16 x 16 x 16 grid of sRGB:
 # it maximises the smallest CIELAB distance between any two of them as seen with normal vision
-# and with protanopia, deuteranopia and tritanopia (test_palette.py measures it again).
+# and with protanopia, deuteranopia and tritanopia (checked in test_palette.py).
 _SAFE_COLORS = (
     "000000",
     "ccffee",
@@ -35,10 +35,10 @@ _SAFE_COLORS = (
 
 
 def voc_palette() -> np.ndarray:
-    """The 256 colours of PASCAL VOC's annotations, by their bit formula.
+    """Return the 256 colours of PASCAL VOC's annotations.
 
-    The three lowest bits of an index go to the highest free bit of red, green and blue, then the
-    next three to the bit below, and so on (`VOClabelcolormap.m` of the VOC development kit).
+    The three lowest bits of an index are the highest bits of red, green and blue, the next three
+    the second highest bits, and so on (`VOClabelcolormap.m` of the VOC development kit).
 
     Returns:
         (256, 3) uint8 RGB; all entries differ, entry 0 is black, 255 the "void" (224, 224, 192).
@@ -53,9 +53,9 @@ def voc_palette() -> np.ndarray:
 
 
 def safe_palette() -> np.ndarray:
-    """A palette whose first 21 colours stay apart for colour-blind eyes.
+    """Return a palette whose first 21 colours are distinct for colour-blind people.
 
-    Beyond index 20 the VOC colours follow that are not taken yet: distinct, not tuned.
+    From index 21 on it has the remaining VOC colours, which are distinct but not optimised.
 
     Returns:
         (256, 3) uint8 RGB; all entries differ, entry 0 is black.
@@ -64,31 +64,31 @@ def safe_palette() -> np.ndarray:
 
 
 PALETTES: dict[str, Callable[[], np.ndarray]] = {"voc": voc_palette, "safe": safe_palette}
-"""Name to function for the palettes that ship with the package."""
+"""Functions that return the built-in palettes, by name."""
 
 
 def palette_from_card(palette: str | Sequence[Sequence[int]], num_classes: int) -> np.ndarray:
-    """The palette that a model's card asks for.
+    """Return the palette of a model's card.
 
     Args:
-        palette: The name of a palette ("voc", "safe"), or RGB triples from 0 to 255, at least
-            one a class.
-        num_classes: How many classes the model has, 1 to 256.
+        palette: name of a palette ("voc", "safe"), or RGB triples from 0 to 255, at least one per
+            class.
+        num_classes: number of the model's classes, 1 to 256.
 
     Returns:
-        (256, 3) uint8 RGB; a shorter list is filled up with VOC colours that it does not hold.
-        Entries are distinct but where the list itself repeats a colour.
+        (256, 3) uint8 RGB; a shorter list is extended with VOC colours that it does not contain.
+        Entries are distinct unless the list itself repeats a colour.
 
     Raises:
-        ModelError: The card's palette cannot be used; the message says why.
+        ModelError: the palette or the number of classes is invalid.
     """
     if not 1 <= num_classes <= 256:
         raise ModelError(f"The card lists {num_classes} classes; 1 to 256 can be shown.")
     if isinstance(palette, str):
         if palette not in PALETTES:
-            known = ", ".join(f'"{name}"' for name in PALETTES)
+            names = ", ".join(f'"{name}"' for name in PALETTES)
             raise ModelError(
-                f'The card names the palette "{palette[:40]}"; known are {known}, or a list of '
+                f'The card names the palette "{palette[:40]}"; use {names}, or a list of '
                 "[red, green, blue]."
             )
         return PALETTES[palette]()
@@ -99,7 +99,7 @@ def palette_from_card(palette: str | Sequence[Sequence[int]], num_classes: int) 
     if not num_classes <= len(palette) <= 256:
         raise ModelError(
             f"The card's palette has {len(palette)} colours for {num_classes} classes: "
-            "it needs one a class, and at most 256."
+            "give one per class, at most 256."
         )
     for index, color in enumerate(palette):
         if not _is_rgb(color):
@@ -107,22 +107,21 @@ def palette_from_card(palette: str | Sequence[Sequence[int]], num_classes: int) 
                 f"Colour {index} of the card's palette is {color!r:.60}, "
                 "not [red, green, blue] from 0 to 255."
             )
-    colors = np.array(palette, np.uint8)
-    return _pad(colors)
+    return _pad(np.array(palette, np.uint8))
 
 
 def colorize(class_map: np.ndarray, palette: np.ndarray) -> np.ndarray:
     """Replace each class index by its colour.
 
     Args:
-        class_map: (H, W) of an integer dtype (uint8 as a rule).
+        class_map: (H, W) of an integer dtype, usually uint8.
         palette: (N, 3) uint8 RGB.
 
     Returns:
         (H, W, 3) uint8 RGB.
 
     Raises:
-        PaletteError: Wrong shape or dtype, or an index that the palette does not hold.
+        PaletteError: a shape or dtype is wrong, or the palette has no colour for an index.
     """
     check_palette(palette)
     check_class_map(class_map, len(palette))
@@ -130,39 +129,39 @@ def colorize(class_map: np.ndarray, palette: np.ndarray) -> np.ndarray:
 
 
 def decode(colors: np.ndarray, palette: np.ndarray) -> np.ndarray:
-    """Turn colours back into class indices: the inverse of `colorize`.
+    """Convert colours to class indices: the inverse of `colorize`.
 
     Args:
         colors: (H, W, 3) uint8 RGB, every pixel a colour of the palette.
-        palette: (N, 3) uint8 RGB; where two entries are equal, the lower index is given.
+        palette: (N, 3) uint8 RGB; of equal entries, the lowest index is returned.
 
     Returns:
         (H, W) uint8 class map.
 
     Raises:
-        PaletteError: A colour that is not in the palette, named with the first pixel that has it;
-            or a wrong shape or dtype.
+        PaletteError: a shape or dtype is wrong, or the palette lacks a colour; the message names
+            the first such pixel.
     """
     check_palette(palette)
     if getattr(colors, "dtype", None) != np.uint8 or colors.ndim != 3 or colors.shape[2] != 3:
         raise PaletteError(f"Colours must be (H, W, 3) uint8, not {_describe(colors)}.")
     codes = _pack(palette)  # (N,) uint32
-    # One byte for each colour there is. The pages of it that no entry touches are never made.
+    # one byte for each 24-bit colour; the system allocates only the memory pages that are written
     index_of = np.zeros(1 << 24, np.uint8)
     index_of[codes[::-1]] = np.arange(len(palette), dtype=np.uint8)[::-1]
     class_map = np.empty(colors.shape[:2], np.uint8)
     height, width = class_map.shape
     rows = max(1, (1 << 18) // max(1, width))
     for top in range(0, height, rows):
-        found = _pack(colors[top : top + rows])  # (rows, W) uint32
-        strip = index_of[found]
+        strip_codes = _pack(colors[top : top + rows])  # (rows, W) uint32
+        strip = index_of[strip_codes]
         class_map[top : top + rows] = strip
-        unknown = codes[strip] != found  # (rows, W) bool
+        unknown = codes[strip] != strip_codes  # (rows, W) bool
         if unknown.any():
             y, x = (int(n) for n in np.unravel_index(int(unknown.argmax()), unknown.shape))
             raise PaletteError(
-                f"Colour #{int(found[y, x]):06x} at pixel (y={top + y}, x={x}) is not in the "
-                "palette; was the picture resized, blended or saved as JPEG?"
+                f"Colour #{int(strip_codes[y, x]):06x} at pixel (y={top + y}, x={x}) is not in the "
+                "palette; was the image resized, blended or saved as JPEG?"
             )
     return class_map
 
@@ -176,13 +175,13 @@ def _is_rgb(color: object) -> bool:
 
 
 def _pack(colors: np.ndarray) -> np.ndarray:
-    """(..., 3) uint8 -> (...) uint32, 0xRRGGBB."""
+    """Convert colours (..., 3) uint8 to 0xRRGGBB, (...) uint32."""
     red, green, blue = (colors[..., channel].astype(np.uint32) for channel in range(3))
     return (red << 16) | (green << 8) | blue
 
 
 def _pad(colors: np.ndarray) -> np.ndarray:
-    """Fill (N, 3) colours up to (256, 3) with VOC's colours that they do not hold."""
+    """Extend (N, 3) colours to (256, 3) with the VOC colours that they lack."""
     voc = voc_palette()
     free = voc[~np.isin(_pack(voc), _pack(colors))]
     return np.concatenate([colors, free[: 256 - len(colors)]])
@@ -195,7 +194,7 @@ def _describe(array: object) -> str:
 
 
 def check_palette(palette: np.ndarray) -> None:
-    """Raise `PaletteError` for what is no (1 to 256, 3) uint8 palette."""
+    """Raise `PaletteError` unless the palette is (1 to 256, 3) uint8."""
     if (
         not isinstance(palette, np.ndarray)
         or palette.dtype != np.uint8
@@ -207,7 +206,7 @@ def check_palette(palette: np.ndarray) -> None:
 
 
 def check_class_map(class_map: np.ndarray, num_colors: int) -> None:
-    """Raise `PaletteError` for what is no (H, W) map of integers below `num_colors`."""
+    """Raise `PaletteError` unless the map is (H, W) of integers from 0 to `num_colors` - 1."""
     if (
         not isinstance(class_map, np.ndarray)
         or class_map.ndim != 2
@@ -218,9 +217,9 @@ def check_class_map(class_map: np.ndarray, num_colors: int) -> None:
         return
     low, high = int(class_map.min()), int(class_map.max())
     if low < 0 or high >= num_colors:
-        wrong = low if low < 0 else high
-        y, x = (int(n) for n in np.argwhere(class_map == wrong)[0])
+        invalid = low if low < 0 else high
+        y, x = (int(n) for n in np.argwhere(class_map == invalid)[0])
         raise PaletteError(
-            f"Index {wrong} at pixel (y={y}, x={x}) has no colour: the palette ends at "
+            f"Index {invalid} at pixel (y={y}, x={x}) has no colour: the palette ends at "
             f"{num_colors - 1}."
         )

@@ -1,4 +1,4 @@
-"""A file that is written under another name first, so that nobody sees half of it."""
+"""Write a file under a temporary name, so that no reader sees an incomplete file."""
 
 import contextlib
 import os
@@ -12,20 +12,20 @@ SUFFIX = ".part"
 
 @contextlib.contextmanager
 def partial_file(folder: Path, prefix: str) -> Iterator[tuple[BinaryIO, Path]]:
-    """Open a new file that is removed after the block, unless the block has moved it away.
+    """Open a new file that is removed after the `with` block unless it was renamed.
 
-    Its name is chosen before it exists: Ctrl-C at any moment, also between creating and opening
-    it, leaves nothing behind, which `tempfile.mkstemp` cannot promise.
+    Its name is chosen before it is created, so that Ctrl-C at any moment leaves no file behind.
+    `tempfile.mkstemp` does not guarantee this.
 
     Args:
-        folder: where; it exists.
-        prefix: how its name begins.
+        folder: an existing folder.
+        prefix: beginning of the file name.
 
     Yields:
-        The file, open for writing, and its path. Close it before you move it (Windows).
+        The file, open for writing, and its path. Close the file before you rename it (Windows).
 
     Raises:
-        OSError: it cannot be created or written.
+        OSError: the file cannot be created or written.
     """
     part = folder / f"{prefix}{secrets.token_hex(8)}{SUFFIX}"
     try:

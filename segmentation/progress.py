@@ -1,4 +1,4 @@
-"""A progress bar: tqdm, told how far a task is and not how much was added."""
+"""A progress bar that is set to absolute progress, based on tqdm."""
 
 import sys
 from typing import Any
@@ -7,29 +7,29 @@ from tqdm import tqdm
 
 
 class Bar:
-    """Shows how far a task is, with the time left, on standard error.
+    """Shows the progress and the remaining time of a task on standard error.
 
     Args:
-        title: What is being done.
-        quiet: Show nothing.
-        options: As tqdm takes them.
+        title: name of the task.
+        quiet: whether to show nothing.
+        options: further options of `tqdm`.
     """
 
     def __init__(self, title: str, *, quiet: bool = False, **options: Any) -> None:
-        nowhere = quiet or sys.stderr is None  # pythonw has none
-        often = not nowhere and sys.stderr.isatty()
-        seconds = 0.5 if often else 30.0  # what is over before shows nothing
-        shape = "{desc}: {percentage:5.1f}% |{bar:30}| {elapsed}<{remaining}{postfix}"
-        options = {"mininterval": seconds, "delay": seconds, "bar_format": shape, **options}
-        self._bar = tqdm(desc=title, disable=nowhere, **options)
+        disabled = quiet or sys.stderr is None  # pythonw has none
+        # tasks shorter than this show nothing
+        seconds = 0.5 if not disabled and sys.stderr.isatty() else 30.0
+        bar_format = "{desc}: {percentage:5.1f}% |{bar:30}| {elapsed}<{remaining}{postfix}"
+        options = {"mininterval": seconds, "delay": seconds, "bar_format": bar_format, **options}
+        self._bar = tqdm(desc=title, disable=disabled, **options)
 
     def __call__(self, done: float, total: float | None, note: str = "") -> None:
         """Show progress, at most every half second (every half minute in a log file).
 
         Args:
-            done: How much is done.
-            total: How much there is; None where that is not known.
-            note: A few words more.
+            done: completed amount.
+            total: total amount; None if unknown.
+            note: short text to append.
         """
         if not self._bar.disable:
             self._bar.total = total
@@ -37,5 +37,5 @@ class Bar:
             self._bar.update(done - self._bar.n)
 
     def close(self) -> None:
-        """End the line."""
+        """Finish the bar's line."""
         self._bar.close()

@@ -1,4 +1,5 @@
 """Label a folder of photos, with workers or a cluster, and resume after a stop.
 
-`run.py` is the way through, `worker.py` labels one photo. Imports `export` and what lies below it.
+`run.py` runs the batch; `worker.py` labels one photo. May import `export` and the packages below
+it.
 """

@@ -1,4 +1,4 @@
-"""The pictures below a folder."""
+"""Find the photos in a folder and its subfolders."""
 
 import os
 import re
@@ -10,84 +10,83 @@ from typing import NamedTuple
 from segmentation.batch.journal import JOURNAL
 from segmentation.images.file_types import READ, sniff
 
-ENDINGS = frozenset(
+SUFFIXES = frozenset(
     {
         *(".jpg", ".jpeg", ".jpe", ".jif", ".jfif", ".pjpeg", ".pjp", ".mpo", ".png", ".apng"),
         *(".webp", ".avif", ".avifs", ".gif", ".heic", ".heif", ".heics", ".heifs", ".hif"),
         *(".tif", ".tiff", ".btf", ".tf8", ".bmp", ".dib"),
     }
 )
-"""Of a picture's name, in small letters. What a file is, its content says when it is opened."""
+"""Suffixes of image files, in lower case; the file type is detected when a file is opened."""
 
-LEFT_OUT = frozenset(
+SKIPPED_FOLDERS = frozenset(
     {
         *("@eadir", "@__thumb", "@recycle", "@recently-snapshot", "@tmp", "#recycle", "#snapshot"),
         *("$recycle.bin", "recycler", "recycled", "system volume information", "__macosx"),
         "lost+found",
     }
 )
-"""Folders, in small letters, in which systems keep thumbnails and what was thrown away."""
+"""Folders of thumbnails and deleted files to skip, in lower case."""
 
-_ENDING = re.compile(r"\.[A-Za-z]\w{0,9}$")
+_SUFFIX = re.compile(r"\.[A-Za-z]\w{0,9}$")
 _HEAD_BYTES = 4096
 
 _Identity = tuple[int, int]
 
 
-class Found(NamedTuple):
-    """What there is below a folder.
+class FolderContents(NamedTuple):
+    """The files found in a folder.
 
     Attributes:
-        photos: Paths relative to it, with slashes, sorted.
-        troubles: The folders that could not be read, each with the reason.
-        others: How many files were left out for each ending; "" for names without one.
+        photos: paths relative to the folder, with slashes, sorted.
+        unreadable: unreadable folders, each with the reason.
+        skipped: number of skipped files for each suffix; "" for names without one.
     """
 
     photos: list[str]
-    troubles: list[tuple[str, str]]
-    others: Counter[str]
+    unreadable: list[tuple[str, str]]
+    skipped: Counter[str]
 
 
-def find_photos(folder: Path, out: Path) -> Found:
-    """Every picture below a folder, by its name's ending, or where it has none by its content.
+def find_photos(folder: Path, out: Path) -> FolderContents:
+    """Find every image file in a folder, by its suffix, or by its content if it has none.
 
-    Hidden files and folders are left out, so are `LEFT_OUT` and folders that this program has
-    written to. Links are followed, but no folder is entered twice; a folder itself goes before
-    links to it.
+    Hidden files and folders, `SKIPPED_FOLDERS`, and output folders of this program are skipped.
+    Links are followed, but each folder is read once, by its own path rather than by a link.
 
     Args:
-        folder: where to look.
-        out: where the labels go, which is not looked into.
+        folder: the folder to search.
+        out: the output folder, which is skipped.
     """
     photos: list[str] = []
-    troubles: list[tuple[str, str]] = []
-    others: Counter[str] = Counter()
+    unreadable: list[tuple[str, str]] = []
+    skipped: Counter[str] = Counter()
 
-    def note(error: OSError) -> None:
+    def record_error(error: OSError) -> None:
         name = _relative(str(error.filename or folder), folder)
-        troubles.append((name, f"this folder cannot be read: {error.strerror or error}"))
+        unreadable.append((name, f"this folder cannot be read: {error.strerror or error}"))
 
-    for parent, names in _walk(folder, {_identity(out)}, note):
+    for parent, names in _walk(folder, {_identity(out)}, record_error):
         for name in names:
             path = os.path.join(parent, name)
-            ending = _ending(name)
+            suffix = _suffix(name)
             if name.startswith("."):
                 continue
-            if ending in ENDINGS or (not ending and _holds_picture(path)):
+            if suffix in SUFFIXES or (not suffix and _is_image(path)):
                 photos.append(_relative(path, folder))
             else:
-                others[ending] += 1
-    return Found(sorted(photos), sorted(troubles), others)
+                skipped[suffix] += 1
+    return FolderContents(sorted(photos), sorted(unreadable), skipped)
 
 
-def _ending(name: str) -> str:
-    """A name's ending in small letters; a date's last part and the like is none."""
-    ending = _ENDING.search(name)
-    return ending[0].lower() if ending else ""
+def _suffix(name: str) -> str:
+    """Return a name's suffix in lower case; "" if it does not begin with a letter, as in a date."""
+    suffix = _SUFFIX.search(name)
+    return suffix[0].lower() if suffix else ""
 
 
-def _holds_picture(path: str) -> bool:
-    if not os.path.isfile(path):  # a pipe would wait for a writer
+def _is_image(path: str) -> bool:
+    if not os.path.isfile(path):  # opening a pipe would block
         return False
     try:
         with open(path, "rb") as file:
@@ -97,27 +96,27 @@ def _holds_picture(path: str) -> bool:
 
 
 def _walk(
-    folder: Path, seen: set[_Identity | None], note: Callable[[OSError], None]
+    folder: Path, seen: set[_Identity | None], record_error: Callable[[OSError], None]
 ) -> Iterator[tuple[str, list[str]]]:
-    """Each folder with its files; folders proper first, then what links lead to."""
-    waiting = [str(folder)]
-    while waiting:
-        top = waiting.pop(0)
+    """Yield each folder with its file names; the targets of links come last."""
+    pending = [str(folder)]
+    while pending:
+        top = pending.pop(0)
         if top != str(folder) and not _is_new(top, seen):
             continue
         seen.add(_identity(top))
-        for parent, folders, files in os.walk(top, onerror=note):
-            kept = []
+        for parent, folders, files in os.walk(top, onerror=record_error):
+            entered = []
             for name in sorted(folders):
                 path = os.path.join(parent, name)
-                if name.startswith(".") or name.lower() in LEFT_OUT:
+                if name.startswith(".") or name.lower() in SKIPPED_FOLDERS:
                     continue
                 if os.path.islink(path):
-                    waiting.append(path)
+                    pending.append(path)
                 elif _is_new(path, seen):
                     seen.add(_identity(path))
-                    kept.append(name)
-            folders[:] = kept
+                    entered.append(name)
+            folders[:] = entered
             yield parent, files
 
 
@@ -126,7 +125,7 @@ def _is_new(path: str, seen: set[_Identity | None]) -> bool:
 
 
 def _identity(path: str | Path) -> _Identity | None:
-    """What tells a folder from all others, by whatever path it is reached."""
+    """Return the device and inode of a folder, which are the same for all its paths."""
     try:
         status = os.stat(path)
     except OSError:

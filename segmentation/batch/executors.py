@@ -1,4 +1,4 @@
-"""Label photos on this machine, in this process or in several."""
+"""Label photos on this machine, in one process or several."""
 
 import contextlib
 import multiprocessing
@@ -15,8 +15,8 @@ from segmentation.batch.work_sharing import share_out
 from segmentation.errors import PixelwiseError
 
 
-def label_here(label: Label, tasks: Iterable[PhotoTask]) -> Iterator[PhotoOutcome]:
-    """Label the photos in this process, one after the other."""
+def label_in_process(label: Label, tasks: Iterable[PhotoTask]) -> Iterator[PhotoOutcome]:
+    """Label the photos in this process, one by one, and return their outcomes."""
     return map(label, tasks)
 
 
@@ -25,11 +25,11 @@ def label_in_processes(
 ) -> Iterator[PhotoOutcome]:
     """Label the photos in several processes, each with its own model.
 
-    A process that dies, killed or out of memory, fails its current photo and is replaced. All end
-    with this process, however it ends.
+    If a process dies, killed or out of memory, its current photo fails and it is replaced. All
+    processes exit with this one, even if it is killed.
 
     Args:
-        make: called in each process; must be importable there.
+        make: called in each process; must be picklable.
         tasks: read one by one, as processes become free.
         workers: number of processes.
         threads: threads per process.
@@ -40,19 +40,21 @@ def label_in_processes(
     Raises:
         PixelwiseError: a process could not be started.
     """
-    return share_out(lambda: _Worker(make, threads), _first, tasks, workers, BrokenProcessPool)
+    return share_out(
+        lambda: _Worker(make, threads), _first_completed, tasks, workers, BrokenProcessPool
+    )
 
 
-def _first(futures: list[Future]) -> Future:
+def _first_completed(futures: list[Future]) -> Future:
     return next(iter(wait(futures, return_when=FIRST_COMPLETED).done))
 
 
 class _Worker:
-    """A pool of one process, so that the photo of a dead process is known."""
+    """A pool of one process, so that a dead process can be matched to its photo."""
 
     def __init__(self, make: MakeLabel, threads: int) -> None:
         context = multiprocessing.get_context("spawn")  # a fork would inherit torch's threads
-        child_end, self._leash = context.Pipe(duplex=False)
+        child_end, self._parent_end = context.Pipe(duplex=False)
         self._pool = ProcessPoolExecutor(1, context, initializer=_watch, initargs=(child_end,))
         with _interrupts_blocked():
             self.ready = self._pool.submit(_prepare, make, threads)  # starts the process
@@ -61,28 +63,28 @@ class _Worker:
     def submit(self, task: PhotoTask) -> Future:
         try:
             return self._pool.submit(_label, task)
-        except BrokenProcessPool as error:  # it died after its last photo
+        except BrokenProcessPool as error:  # the process died after its last photo
             future: Future = Future()
             future.set_exception(error)
             return future
 
-    def end(self, at_once: bool) -> None:
-        if at_once:  # files are written atomically
-            self._leash.close()
+    def end(self, immediately: bool) -> None:
+        if immediately:  # files are written atomically
+            self._parent_end.close()
         self._pool.shutdown(cancel_futures=True)
-        self._leash.close()
+        self._parent_end.close()
 
 
 _labeler: Label | None = None
-"""The model of a worker process."""
+"""The labelling function of a worker process."""
 
 
-def _watch(leash: Connection) -> None:
+def _watch(parent_pipe: Connection) -> None:
     """Exit this process when the other end of the pipe closes, also if the parent was killed."""
 
     def watch() -> None:
         with contextlib.suppress(EOFError, OSError):
-            leash.recv_bytes()
+            parent_pipe.recv_bytes()
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
@@ -104,7 +106,7 @@ def _label(task: PhotoTask) -> PhotoOutcome:
 
 @contextlib.contextmanager
 def _interrupts_blocked() -> Iterator[None]:
-    """Block Ctrl-C; a process started meanwhile ignores it, and its parent ends it."""
+    """Block Ctrl-C, so that processes started in the block inherit this; the parent ends them."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return

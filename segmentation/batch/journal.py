@@ -1,4 +1,4 @@
-"""What is done, kept in a file that a killed run leaves readable: one JSON object a line."""
+"""The record of finished photos: a file of JSON lines that remains readable if a run is killed."""
 
 import json
 import os
@@ -13,68 +13,68 @@ _STALE = "stale"
 
 
 class Journal:
-    """The journal of an output folder; the last line of a photo counts.
+    """The journal of an output folder; of several rows for a photo, the last is valid.
 
-    In memory there is what tells whether a photo is done, without its classes. A line that is no
-    JSON object, such as the last one of a killed process, is passed over.
+    The rows are in memory without their classes. Lines that are not JSON objects, such as the last
+    line of a killed process, are ignored.
 
     Args:
-        path: The file, made if there is none.
+        path: the file; created if missing.
 
     Raises:
-        OSError: It cannot be read and written.
+        OSError: the file cannot be read or written.
     """
 
     def __init__(self, path: Path) -> None:
         self._file = open(path, "a+b", buffering=0)  # noqa: SIM115
-        self._known: dict[str, tuple[int, Row]] = {}
-        self._settings: dict[str, Row] = {}  # the same for thousands of photos: kept once
+        self._index: dict[str, tuple[int, Row]] = {}
+        self._settings: dict[str, Row] = {}  # shared by the rows, which mostly have the same
         end = self._read()
-        self._rows = open(path, "rb")  # noqa: SIM115
+        self._reader = open(path, "rb")  # noqa: SIM115
         if end:
-            self._rows.seek(end - 1)
-            if self._rows.read(1) != b"\n":
-                self._write(b"\n")  # what a killed process began stays a line of its own
+            self._reader.seek(end - 1)
+            if self._reader.read(1) != b"\n":
+                self._write(b"\n")  # end the incomplete line of a killed process
 
     def __enter__(self) -> "Journal":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._rows.close()
+        self._reader.close()
         self._file.close()
 
     def names(self) -> dict[str, Row]:
-        """Every photo's last row without its classes, stale ones too."""
-        return {image: row for image, (_, row) in self._known.items()}
+        """Return every photo's last row without its classes, including stale rows."""
+        return {image: row for image, (_, row) in self._index.items()}
 
     def done(self, image: str) -> Row | None:
-        """A photo's last row without its classes, if it still tells what lies in the folder."""
-        _, row = self._known.get(image, (0, None))
+        """Return a photo's last row without its classes; None if there is none or it is stale."""
+        _, row = self._index.get(image, (0, None))
         return None if row is None or row.get(_STALE) else row
 
     def row(self, image: str) -> Row:
-        """A photo's last row, with all that was written."""
-        offset, _ = self._known[image]
-        self._rows.seek(offset)
-        return json.loads(self._rows.readline())
+        """Return a photo's last row, with its classes."""
+        offset, _ = self._index[image]
+        self._reader.seek(offset)
+        return json.loads(self._reader.readline())
 
     def add(self, row: Row) -> None:
-        """Write that a photo is done.
+        """Record a finished photo.
 
         Args:
-            row: Plain values; `image` names the photo.
+            row: plain values; `image` is the photo's path.
         """
-        line = json.dumps(row).encode() + b"\n"  # ASCII, whatever the photo's name
-        self._remember(self._write(line), row)
+        line = json.dumps(row).encode() + b"\n"  # ASCII for any file name
+        self._add_to_index(self._write(line), row)
 
     def mark_stale(self, image: str) -> None:
-        """Write that a photo's files are about to be replaced, so that its row counts no more."""
+        """Mark a photo's row as stale, because its files are about to be replaced."""
         row = self.done(image)
         if row is not None:
             self.add({**row, _STALE: True})
 
     def _write(self, line: bytes) -> int:
-        """Append; returns where the line begins."""
+        """Append a line and return its offset."""
         offset = self._file.seek(0, os.SEEK_END)
         written = self._file.write(line)
         if written != len(line):
@@ -82,7 +82,7 @@ class Journal:
         return offset
 
     def _read(self) -> int:
-        """Read all lines; returns the file's length."""
+        """Read all lines and return the file's length."""
         offset = 0
         with open(self._file.name, "rb") as lines:
             for line in lines:
@@ -91,12 +91,12 @@ class Journal:
                 except ValueError:
                     row = None
                 if isinstance(row, dict) and isinstance(row.get("image"), str):
-                    self._remember(offset, row)
+                    self._add_to_index(offset, row)
                 offset += len(line)
         return offset
 
-    def _remember(self, offset: int, row: Row) -> None:
+    def _add_to_index(self, offset: int, row: Row) -> None:
         settings = row.get("settings")
-        small = {key: value for key, value in row.items() if key != "classes"}
-        small["settings"] = self._settings.setdefault(json.dumps(settings), settings)
-        self._known[row["image"]] = offset, small
+        entry = {key: value for key, value in row.items() if key != "classes"}
+        entry["settings"] = self._settings.setdefault(json.dumps(settings), settings)
+        self._index[row["image"]] = offset, entry

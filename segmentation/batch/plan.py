@@ -26,14 +26,14 @@ class Plan:
 
 
 def check_folders(folder: Path, out: Path) -> None:
-    """Refuse an output folder whose files the next run would take for photos.
+    """Raise an error if the next run would take output files for photos.
 
     Args:
         folder: full path of the photos' folder.
         out: full path of the output folder.
 
     Raises:
-        PixelwiseError: labels would lie among the photos.
+        PixelwiseError: labels would be written among the photos.
     """
     folder, out = folder.resolve(), out.resolve()
     if folder.is_relative_to(out) and (folder / folder.relative_to(out)).is_dir():
@@ -65,7 +65,7 @@ def make_plan(
     for image in photos:
         row = journal.done(image)
         name = journal_names.get(image)
-        if row and name and row["settings"] == record and _is_whole(row, name, folder, out):
+        if row and name and row["settings"] == record and _is_current(row, name, folder, out):
             plan.done.append(image)
             continue
         name = name or names.assign(image, _parent(image))
@@ -91,7 +91,7 @@ def _name_in(row: Row) -> str | None:
     return name if _parent(name) == _parent(row["image"]) else None
 
 
-def _is_whole(row: Row, name: str, folder: Path, out: Path) -> bool:
+def _is_current(row: Row, name: str, folder: Path, out: Path) -> bool:
     """Return whether the photo is unchanged and its files have their recorded sizes."""
     if row.get("photo") != file_fingerprint(folder / row["image"]):
         return False

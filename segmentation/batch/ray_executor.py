@@ -1,4 +1,4 @@
-"""Labelling on a Ray cluster, with an actor a worker: the same function, so the same files."""
+"""Label photos on a Ray cluster, one actor per worker, with the function for local processes."""
 
 import contextlib
 import logging
@@ -11,7 +11,7 @@ from segmentation.batch.tasks import MakeLabel, PhotoOutcome, PhotoTask
 from segmentation.batch.work_sharing import share_out
 from segmentation.errors import PixelwiseError
 
-KNOCK_SECONDS = 20.0  # for a cluster's door to open
+CONNECT_SECONDS = 20.0  # timeout of the connection test
 
 
 def label_on_ray(
@@ -25,16 +25,16 @@ def label_on_ray(
 ) -> Iterator[PhotoOutcome]:
     """Label the photos on a cluster.
 
-    A worker that dies is a failure of the photo that it had, as in `label_in_processes`.
+    If a worker dies, its current photo fails and it is replaced, as in `label_in_processes`.
 
     Args:
         make: called in each worker.
-        tasks: one for each photo; their paths must mean the same files on every node.
-        workers: how many actors; fewer where the cluster has fewer processors.
+        tasks: one for each photo; their paths must lead to the same files on every node.
+        workers: number of actors; fewer if the cluster has fewer processors.
         address: "auto", "HOST:PORT", "ray://HOST:PORT", or "local" for a cluster on this machine
             that ends with this call.
-        threads: that each worker computes with; None for as many as fit.
-        gpu: each worker needs a GPU of its own.
+        threads: threads per worker; None for as many as fit.
+        gpu: whether each worker needs its own GPU.
 
     Yields:
         The outcome of each task, in order of completion.
@@ -54,49 +54,51 @@ def label_on_ray(
     _connect(ray, address, workers)
     try:
         nodes = [int(n["Resources"].get("CPU", 0)) for n in ray.nodes() if n["Alive"]]
-        workers, threads = share(nodes, workers, threads)
-        gone = (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError)
+        workers, threads = divide_processors(nodes, workers, threads)
+        died = (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError)
         actor = ray.remote(num_cpus=threads, num_gpus=int(gpu))(_Actor)
         yield from share_out(
             lambda: _Worker(ray, actor, make, threads),
             lambda futures: ray.wait(futures, num_returns=1)[0][0],
             tasks,
             min(workers, len(tasks)),
-            gone,
+            died,
             ray.get,
         )
     except ray.exceptions.RayError as error:
         raise PixelwiseError(f"the Ray cluster failed: {error}") from error
     finally:
-        with contextlib.suppress(Exception):  # keep the first error
+        with contextlib.suppress(Exception):  # the first error is the one to raise
             ray.shutdown()
 
 
-def share(nodes: Sequence[int], workers: int, threads: int | None = None) -> tuple[int, int]:
-    """Share the processors of a cluster.
+def divide_processors(
+    nodes: Sequence[int], workers: int, threads: int | None = None
+) -> tuple[int, int]:
+    """Divide the processors of a cluster among workers.
 
     Args:
-        nodes: processors of each node.
-        workers: how many are wanted.
-        threads: how many each is to have; None to choose.
+        nodes: number of processors of each node.
+        workers: requested number of workers.
+        threads: threads per worker; None to choose.
 
     Returns:
-        workers: as many as wanted, but no more than there is room for.
-        threads: for each; if not given, the most with which all of them fit, since none may span
-            two nodes.
+        workers: the requested number, or as many as fit.
+        threads: threads per worker; by default the most with which all workers fit, as no worker
+            can span two nodes.
 
     Raises:
-        PixelwiseError: there is no room for one worker.
+        PixelwiseError: not even one worker fits.
     """
     if sum(nodes) < 1:
         raise PixelwiseError("the Ray cluster has no processors: start it with --num-cpus")
     if threads is not None:
-        room = sum(node // threads for node in nodes)
-        if room < 1:
+        capacity = sum(node // threads for node in nodes)
+        if capacity < 1:
             raise PixelwiseError(
                 f"no node of the Ray cluster has {threads} processors: lower --threads"
             )
-        return min(workers, room), threads
+        return min(workers, capacity), threads
     workers = min(workers, sum(nodes))
     threads = max(nodes)
     while sum(node // threads for node in nodes) < workers:
@@ -105,7 +107,7 @@ def share(nodes: Sequence[int], workers: int, threads: int | None = None) -> tup
 
 
 def _connect(ray: Any, address: str, workers: int) -> None:
-    """Join the cluster, or start one.
+    """Connect to the cluster, or start a local one.
 
     Raises:
         PixelwiseError: no cluster responds.
@@ -117,25 +119,25 @@ def _connect(ray: Any, address: str, workers: int) -> None:
             "include_dashboard": False,
         }
     try:
-        _knock(address)
+        _check_reachable(address)
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **cluster_options)
     except (RuntimeError, ValueError, OverflowError, OSError) as error:
-        first = str(error).strip().splitlines()[0][:200]
+        reason = str(error).strip().splitlines()[0][:200]
         raise PixelwiseError(
-            f"no Ray cluster responds at {address!r} ({first}): start one with ray start --head or "
-            "use --ray local. If the cluster requires a token, set RAY_AUTH_TOKEN"
+            f"no Ray cluster responds at {address!r} ({reason}): start one with ray start --head "
+            "or use --ray local. If the cluster requires a token, set RAY_AUTH_TOKEN"
         ) from error
 
 
-def _knock(address: str) -> None:
+def _check_reachable(address: str) -> None:
     """Check that a server listens at HOST:PORT; Ray itself would retry for many minutes.
 
     Raises:
-        OSError: nothing does.
+        OSError: the connection failed.
     """
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdigit():
-        socket.create_connection((host.strip("[]"), int(port)), KNOCK_SECONDS).close()
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
 
 
 class _Actor:
@@ -145,10 +147,10 @@ class _Actor:
         self._make, self._threads = make, threads
 
     def prepare(self) -> PhotoOutcome | None:
-        """Load the model; an answer where that cannot be."""
+        """Load the model; return a fatal outcome if that fails."""
         try:
             self._label = self._make(self._threads)
-        except Exception as error:  # anything that Ray would end without a word for a person
+        except Exception as error:  # Ray would end the actor without a message for the user
             kind = "" if isinstance(error, PixelwiseError) else f"{type(error).__name__}: "
             return PhotoOutcome("", error=f"{kind}{error}", fatal=True)
         return None
@@ -159,7 +161,7 @@ class _Actor:
 
 
 class _Worker:
-    """An actor, seen from here."""
+    """The local handle of an actor."""
 
     def __init__(self, ray: Any, actor: Any, make: MakeLabel, threads: int) -> None:
         self._ray, self._handle = ray, actor.remote(make, threads)
@@ -168,6 +170,6 @@ class _Worker:
     def submit(self, task: PhotoTask) -> Any:
         return self._handle.label.remote(task)
 
-    def end(self, at_once: bool) -> None:
-        with contextlib.suppress(Exception):  # it may be gone, and so may be the cluster
+    def end(self, immediately: bool) -> None:
+        with contextlib.suppress(Exception):  # the actor or the cluster may have ended
             self._ray.kill(self._handle)

@@ -1,4 +1,4 @@
-"""The tables of a labelled folder: the share of each class, and what could not be used."""
+"""Write the tables of a labelled folder: the share of each class, and the failures."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,27 +14,27 @@ def write_classes(path: Path, categories: Sequence[str], rows: Iterable[Row]) ->
     """Write the share of each class in each photo.
 
     Args:
-        path: the file; written whole or not at all.
-        categories: C class names by index, a column each.
-        rows: of the journal, in the order wanted.
+        path: the file, written atomically.
+        categories: C class names by index, one column each.
+        rows: rows of the journal, in output order.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     table: list[list[object]] = [["image", "height", "width", "model", *categories]]
     for row in rows:
         fractions: list[object] = [0] * len(categories)
-        for found in row["classes"]:
-            fractions[found["index"]] = found["fraction"]
+        for area in row["classes"]:
+            fractions[area["index"]] = area["fraction"]
         table.append([row["image"], row["height"], row["width"], row["model"], *fractions])
     write_atomic(path, csv_bytes(table))
 
 
 def write_failures(path: Path, failures: Sequence[tuple[str, str]]) -> None:
-    """Write each photo that failed with the reason; with none, remove what an earlier run wrote.
+    """Write each failed photo with the reason; without failures, remove an earlier run's file.
 
     Raises:
-        OSError: it cannot be written or removed.
+        OSError: the file cannot be written or removed.
     """
     if failures:
         write_atomic(path, csv_bytes([["image", "reason"], *failures]))

@@ -13,7 +13,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from segmentation.batch.discovery import find_photos
-from segmentation.batch.executors import label_here, label_in_processes
+from segmentation.batch.executors import label_in_process, label_in_processes
 from segmentation.batch.journal import JOURNAL, Journal
 from segmentation.batch.plan import Plan, check_folders, folders_of, make_plan
 from segmentation.batch.ray_executor import label_on_ray
@@ -42,18 +42,18 @@ def label_folder(
     threads: int | None = None,
     ray: str | None = None,
 ) -> int:
-    """Label every picture below a folder that is not labelled yet, and write the tables.
+    """Label every photo in a folder that is not labelled yet, and write the tables.
 
     Args:
-        folder: where the photos are.
+        folder: folder of the photos, searched with its subfolders.
         out: output folder; created if missing.
         settings: model, palette and opacity.
         workers: processes on this machine (1: the current one), or actors on the cluster.
-        threads: per worker; None for its share of the processors.
+        threads: threads per worker; None for its share of the processors.
         ray: address of a Ray cluster, see `label_on_ray`; None for this machine only.
 
     Returns:
-        The exit status: 0 all well, 1 something failed, 130 stopped by Ctrl-C.
+        The exit status: 0 on success, 1 if something failed, 130 after Ctrl-C.
     """
     run = _Run(Path(os.path.abspath(folder)), Path(os.path.abspath(out)), workers, threads, ray)
     try:
@@ -80,10 +80,10 @@ class _Run:
 
     def finish(self, settings: BatchSettings, journal: Journal) -> int:
         """Label the remaining photos, write the tables, and return the exit status."""
-        photos, failures, others = find_photos(self.folder, self.out)
+        photos, failures, skipped = find_photos(self.folder, self.out)
         if not photos and not failures:
             raise PixelwiseError(
-                f"no photos in {str(self.folder)!r}{_left_out(others)}: check the path"
+                f"no photos in {str(self.folder)!r}{_skipped_text(skipped)}: check the path"
             )
         if self.ray:
             settings = _for_cluster(settings)
@@ -105,7 +105,7 @@ class _Run:
             write_classes(self.out / CLASSES, categories, rows)
             write_failures(self.out / FAILURES, sorted(failures))
         labelled = len(done) - len(plan.done)
-        return self._report(labelled, len(plan.done), sorted(failures), _left_out(others))
+        return self._report(labelled, len(plan.done), sorted(failures), _skipped_text(skipped))
 
     def _outcomes(
         self,
@@ -129,7 +129,7 @@ class _Run:
             )
         elif self.workers == 1:
             label = PhotoWorker(settings, self.threads or 0, segmenter=segmenter)
-            yield from label_here(label, tasks)
+            yield from label_in_process(label, tasks)
         else:
             threads = self.threads or max(1, torch.get_num_threads() // self.workers)
             workers = min(self.workers, len(plan.tasks))
@@ -171,23 +171,23 @@ class _Run:
                 )
 
     def _report(
-        self, labelled: int, before: int, failures: list[tuple[str, str]], left_out: str
+        self, labelled: int, done_before: int, failures: list[tuple[str, str]], skipped: str
     ) -> int:
         for image, reason in failures:
             print_error(f"{image}: {reason}")
-        earlier = f", {before} done before" if before else ""
+        earlier = f", {done_before} done before" if done_before else ""
         failed = f", {len(failures)} failed" if failures else ""
-        print_error(f"{labelled} labelled{earlier}{failed}{left_out}: see {self.out / CLASSES}")
+        print_error(f"{labelled} labelled{earlier}{failed}{skipped}: see {self.out / CLASSES}")
         return 1 if failures else 0
 
 
-def _left_out(others: Counter[str]) -> str:
+def _skipped_text(skipped: Counter[str]) -> str:
     """Describe the files that are not photos: how many, and the most frequent endings."""
-    if not others:
+    if not skipped:
         return ""
-    endings = [ending or "without an ending" for ending, _ in others.most_common(_MAX_ENDINGS)]
-    more = ", ..." if len(others) > _MAX_ENDINGS else ""
-    files = "1 file" if others.total() == 1 else f"{others.total():,} files"
+    endings = [ending or "without an ending" for ending, _ in skipped.most_common(_MAX_ENDINGS)]
+    more = ", ..." if len(skipped) > _MAX_ENDINGS else ""
+    files = "1 file" if skipped.total() == 1 else f"{skipped.total():,} files"
     return f", {files} left out ({', '.join(endings)}{more})"
 
 

@@ -17,21 +17,21 @@ from segmentation.models.registry import find_local_weights
 
 @dataclass(frozen=True)
 class BatchSettings:
-    """The requested settings, and after `settle` the model and precision that they select.
+    """The requested settings of a batch, with the selected model and precision after `settle`.
 
     Attributes:
         model: a name, or the path of a `.pt2` file; None for the default model.
         device: as for `load`; so are `weights`, `size`, `exact` and `precision`.
         weights: a state dict instead of the published one.
-        size: shorter side in pixels that the network is shown; None for the model's own.
+        size: shorter side of the network's input in pixels; None for the model's own.
         sharper: as for `load`.
-        exact: run the published network itself.
-        precision: as requested; may be "auto".
+        exact: run the published network unchanged.
+        precision: as requested, possibly "auto".
         palette: a name in `PALETTES`; None for the model's own.
         alpha: opacity of the overlay, in [0, 1].
         name: the model's name on its card; empty until settled.
         digest: SHA-256 of the model's files; empty until settled.
-        computed: the precision to compute in, never "auto"; empty until settled.
+        computed: the precision in use, never "auto"; empty until settled.
     """
 
     model: str | None
@@ -49,7 +49,7 @@ class BatchSettings:
 
     @classmethod
     def of(cls, options: argparse.Namespace) -> "BatchSettings":
-        """Return the settings among a command's options."""
+        """Return the settings from a command's options."""
         names = "model device weights size sharper exact precision palette alpha"
         return cls(**{name: getattr(options, name) for name in names.split()})
 
@@ -67,10 +67,10 @@ class BatchSettings:
 
 
 def settle(settings: BatchSettings) -> tuple[BatchSettings, Segmenter]:
-    """Load the model once, and record which one it is for all workers.
+    """Load the model once, and fix the settings for all workers.
 
     Returns:
-        The settings with paths and names in full, and the segmenter that they describe. Where
+        The settings with absolute paths and full names, and the segmenter that they describe. If
         precision is "auto", `settle_precision` decides it from photos.
 
     Raises:
@@ -98,7 +98,7 @@ def settle_precision(
         photos: paths, in an order independent of the workers.
 
     Returns:
-        Settings whose `computed` is decided, and a segmenter that computes in it.
+        Settings with the final value of `computed`, and a segmenter that uses it.
     """
     if settings.precision != "auto" or settings.computed == "float32":
         return settings, segmenter
@@ -135,7 +135,7 @@ def digest(settings: BatchSettings) -> str:
     """Return the SHA-256 of a model's files.
 
     Raises:
-        WeightsError: they cannot be read.
+        WeightsError: the files cannot be read.
     """
     if is_program(settings.model):
         files = [Path(settings.model)]
@@ -146,14 +146,14 @@ def digest(settings: BatchSettings) -> str:
                 f"the weights of {settings.model} were removed: run the command again"
             )
         files = [weights, weights.with_suffix(".json")]  # its card, if there is one
-    whole = hashlib.sha256()
+    combined = hashlib.sha256()
     for path in files:
         try:
             with path.open("rb") as file:
-                whole.update(hashlib.file_digest(file, "sha256").digest())
+                combined.update(hashlib.file_digest(file, "sha256").digest())
         except FileNotFoundError:
             if path is files[0]:
                 raise WeightsError(f"{path} was removed: run the command again") from None
         except OSError as error:
             raise WeightsError(f"cannot read {path}: {error.strerror or error}") from error
-    return whole.hexdigest()
+    return combined.hexdigest()

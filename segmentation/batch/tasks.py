@@ -28,10 +28,10 @@ class PhotoOutcome:
     """The result of a task; plain values that can be pickled.
 
     Attributes:
-        image: the task's.
+        image: `PhotoTask.image`.
         row: its journal row; empty if the photo failed.
-        error: why it failed.
-        fatal: nothing can be labelled with these settings.
+        error: reason of a failure, else empty.
+        fatal: whether no photo can be labelled with these settings.
     """
 
     image: str
@@ -41,7 +41,7 @@ class PhotoOutcome:
 
 
 Label = Callable[[PhotoTask], PhotoOutcome]
-"""Labels one photo; raises only what ends a process, such as KeyboardInterrupt."""
+"""Labels one photo; raises only exceptions that end a process, such as KeyboardInterrupt."""
 
 MakeLabel = Callable[[int], Label]
 """Makes a `Label` that uses this many threads; raises `PixelwiseError` if it cannot."""

@@ -14,7 +14,8 @@ class Worker(Protocol):
     """Labels one photo at a time, in a process or an actor.
 
     Attributes:
-        ready: future of None when the worker is ready, or of a fatal `PhotoOutcome`.
+        ready: future that completes with None when the worker is ready, or with a fatal
+            `PhotoOutcome`.
     """
 
     ready: Any
@@ -22,26 +23,26 @@ class Worker(Protocol):
     def submit(self, task: PhotoTask) -> Any:
         """Start labelling a photo; return the future of its `PhotoOutcome`."""
 
-    def end(self, at_once: bool) -> None:
-        """Stop the worker: after its current photo, or at once."""
+    def end(self, immediately: bool) -> None:
+        """Stop the worker: after its current photo, or immediately."""
 
 
 def share_out(
     start: Callable[[], Worker],
-    first: Callable[[list[Any]], Any],
+    first_completed: Callable[[list[Any]], Any],
     tasks: Iterable[PhotoTask],
     workers: int,
     died: type[Exception] | tuple[type[Exception], ...],
     result: Callable[[Any], PhotoOutcome | None] = lambda future: future.result(),
 ) -> Iterator[PhotoOutcome]:
-    """Label the photos; a worker that dies fails its photo and is replaced.
+    """Label the photos; if a worker dies, its photo fails and it is replaced.
 
     Args:
         start: starts a worker.
-        first: returns one completed future of several.
+        first_completed: returns one completed future of several.
         tasks: read one by one, as workers become free.
         workers: number of workers.
-        died: what `result` raises after the worker died.
+        died: exceptions that `result` raises after the worker died.
         result: returns the value of a future.
 
     Yields:
@@ -50,19 +51,19 @@ def share_out(
     Raises:
         PixelwiseError: a worker could not be started.
     """
-    waiting = iter(tasks)
-    team: list[Worker] = []
+    pending = iter(tasks)
+    active: list[Worker] = []
     running: dict[Any, tuple[Worker, PhotoTask | None]] = {}  # by future
 
     def add() -> None:
-        team.append(start())
-        running[team[-1].ready] = team[-1], None
+        active.append(start())
+        running[active[-1].ready] = active[-1], None
 
     try:
         for _ in range(workers):
             add()
         while running:
-            future = first(list(running))
+            future = first_completed(list(running))
             worker, task = running.pop(future)
             try:
                 outcome = result(future)
@@ -71,18 +72,18 @@ def share_out(
                     raise PixelwiseError(
                         f"a worker died before its first photo: {_REMEDY}"
                     ) from error
-                team.remove(worker)
-                worker.end(at_once=True)
+                active.remove(worker)
+                worker.end(immediately=True)
                 add()
                 yield PhotoOutcome(task.image, error=DIED)
                 continue
             if outcome is not None and outcome.fatal:
                 raise PixelwiseError(outcome.error)
-            following = next(waiting, None)
-            if following is not None:
-                running[worker.submit(following)] = worker, following
+            next_task = next(pending, None)
+            if next_task is not None:
+                running[worker.submit(next_task)] = worker, next_task
             if outcome is not None:
                 yield outcome
     finally:
-        for worker in team:
-            worker.end(at_once=bool(running))
+        for worker in active:
+            worker.end(immediately=bool(running))

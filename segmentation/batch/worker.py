@@ -21,8 +21,8 @@ class PhotoWorker:
 
     Args:
         settings: from `settle`.
-        threads: how many to compute with; 0 for torch's own choice.
-        segmenter: the model, if it is loaded already.
+        threads: number of torch's threads; 0 for its default.
+        segmenter: the model, if already loaded.
 
     Raises:
         ModelError, WeightsError, DeviceError: the model cannot be loaded, or its files
@@ -46,7 +46,7 @@ class PhotoWorker:
         self._palette = chosen_palette(segmenter, settings.palette)
 
     def __call__(self, task: PhotoTask) -> PhotoOutcome:
-        """Label a photo and write its files, each whole or not at all."""
+        """Label a photo and write its files atomically."""
         try:
             return PhotoOutcome(task.image, self._label(task))
         except PixelwiseError as error:
@@ -87,7 +87,7 @@ def file_fingerprint(photo: str | Path) -> list[int]:
     """Return a photo's size in bytes and its modification time in nanoseconds.
 
     Returns:
-        Both; an empty list if there is no such file.
+        Both values; an empty list if the file does not exist.
     """
     try:
         status = os.stat(photo)

@@ -30,8 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: command-line arguments; None for `sys.argv[1:]`.
 
     Returns:
-        The exit status: 0 success, 1 something failed, 2 (raised by argparse) wrong usage, 130
-        stopped by Ctrl-C.
+        The exit status: 0 on success, 1 if something failed, 2 (raised by argparse) for wrong
+        usage, 130 after Ctrl-C.
     """
     try:
         return _main(arguments)
@@ -64,7 +64,7 @@ def _main(arguments: Sequence[str] | None) -> int:
 
 
 def _label_photos(options: argparse.Namespace) -> int:
-    """Label the given photos, one after the other."""
+    """Label the given photos one by one, and return the exit status."""
     try:
         folder = Path(options.out)
         check_writable(folder)
@@ -89,8 +89,8 @@ def _label_photos(options: argparse.Namespace) -> int:
     names = OutputNames(folder, options.photos)
     for number, photo in enumerate(options.photos):
         try:
-            line = _label(photo, segmenter, palette, options.alpha, folder, names)
-            print(json.dumps(line), flush=True)
+            record = _label(photo, segmenter, palette, options.alpha, folder, names)
+            print(json.dumps(record), flush=True)
         except BrokenPipeError:  # the reader of standard output has exited
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115
             return 1

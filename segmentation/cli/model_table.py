@@ -18,7 +18,7 @@ def print_models() -> int:
     """Print each model's parameters, download size, mIoU and data set, and the path of its weights.
 
     Returns:
-        The exit status: 1 if `PIXELWISE_WEIGHTS` names no folder, else 0.
+        The exit status: 1 if `PIXELWISE_WEIGHTS` is not a folder, else 0.
     """
     status = 0
     rows = [("name", "parameters", "download", "mIoU", "measured on", "weights")]
@@ -52,7 +52,7 @@ def print_models() -> int:
 
 
 def _quality(name: str, spec: ModelSpec) -> tuple[str, str]:
-    """A model's mean IoU in percent and what it was measured on; dashes if not measured."""
+    """Return a model's mean IoU in percent and its data set; dashes if not measured."""
     if name == EMBEDDED and has_embedded():
         card = embedded_card()
         return (f"{card.miou:.1f}", card.measured_on) if card.miou is not None else ("-", "-")

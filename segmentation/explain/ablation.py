@@ -1,7 +1,7 @@
-"""The two halves of a network, and hooks that change what a part of it says.
+"""Run a network's encoder and head separately, and change the outputs of its modules.
 
-An encoder turns the photo into feature maps, a head turns these into logits. Keeping the features
-lets a person switch parts of the head off and on at the price of the head alone.
+An encoder turns the photo into feature maps, and a head turns these into logits. With the feature
+maps cached, switching a part of the head off or on costs one run of the head.
 """
 
 import math
@@ -24,10 +24,10 @@ from segmentation.networks.unet import UNet
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
-    """What an encoder made of a photo.
+    """The feature maps that an encoder computed from a photo.
 
     Attributes:
-        features: feature maps by name, (1, c, h, w) each; "out" or "high" is the last one.
+        features: feature maps by name, each (1, c, h, w); "out" or "high" is the last.
         input_size: (h, w) of the batch in pixels.
     """
 
@@ -36,30 +36,29 @@ class Encoded:
 
     @property
     def last(self) -> Tensor:
-        """The encoder's last feature map, (1, c, h, w): what an ASPP samples."""
+        """The encoder's last feature map, (1, c, h, w): the input of an ASPP."""
         return self.features["high" if "high" in self.features else "out"]
 
     @property
     def nbytes(self) -> int:
-        """Bytes that keeping it costs."""
+        """Size of the feature maps in bytes."""
         return sum(f.numel() * f.element_size() for f in self.features.values())
 
 
 def is_encoder_decoder(network: nn.Module) -> bool:
-    """Whether `encode` and `decode` know this network."""
+    """Return whether `encode` and `decode` support this network."""
     return isinstance(network, _SimpleSegmentationModel | LRASPP | DeepLabV3Plus)
 
 
 def encode(network: nn.Module, batch: Tensor) -> Encoded:
-    """Run the first half: batch (1, 3, h, w) to feature maps.
+    """Run the encoder: batch (1, 3, h, w) to feature maps.
 
     Raises:
-        ExplainError: the network is not made of an encoder and a head that we know.
+        ExplainError: the network has no supported encoder and head.
     """
     if not is_encoder_decoder(network):
         raise ExplainError(
-            f"{family_with_article(network)} does not come apart into an encoder and a head that "
-            "can be asked one by one"
+            f"{family_with_article(network)} cannot be split into an encoder and a head"
         )
     with torch.inference_mode():
         if isinstance(network, DeepLabV3Plus):
@@ -72,7 +71,7 @@ def encode(network: nn.Module, batch: Tensor) -> Encoded:
 
 
 def decode(network: nn.Module, encoded: Encoded) -> Tensor:
-    """Run the second half: feature maps to logits (1, C, h, w), the very numbers of the whole."""
+    """Run the head: feature maps to logits (1, C, h, w), bit for bit as in the full network."""
     features, size = encoded.features, encoded.input_size
     with torch.inference_mode():
         if isinstance(network, DeepLabV3Plus):
@@ -85,15 +84,15 @@ def decode(network: nn.Module, encoded: Encoded) -> Tensor:
 
 
 def replace_logits(result: Segmentation, logits: Tensor) -> Segmentation:
-    """The same photo's result with other logits, decided as `Segmenter.predict` decides.
+    """Return the photo's result with other logits, decided as in `Segmenter.predict`.
 
     Args:
-        result: the plain result.
+        result: the photo's original result.
         logits: (1, C, h, w) or (C, h, w).
     """
     logits = logits.detach().reshape(logits.shape[-3:]).float().cpu()
     class_map, confidence, runner_up = decide(logits, result.class_map.shape)
-    # a threshold was measured of the network as it is, not of a part of it
+    # the threshold was measured with the full network
     return replace(
         result,
         class_map=class_map,
@@ -106,27 +105,27 @@ def replace_logits(result: Segmentation, logits: Tensor) -> Segmentation:
 
 
 def family(network: nn.Module) -> str:
-    """What kind of network it is, for a sentence: "DeepLabV3", "LR-ASPP", "exported program"."""
+    """Return the name of a network's architecture, such as "DeepLabV3" or "exported program"."""
     names = {
         "LRASPP": "LR-ASPP",
         "DeepLabV3Plus": "DeepLabV3+",
         "UNet": "U-Net",
         "ProgramNetwork": "exported program",
     }
-    kind = type(network).__name__
-    return names.get(kind, kind)
+    name = type(network).__name__
+    return names.get(name, name)
 
 
 def family_with_article(network: nn.Module) -> str:
-    """The same with its article: "a DeepLabV3", "an LR-ASPP"."""
+    """Return the architecture with its article: "a DeepLabV3", "an LR-ASPP"."""
     name = family(network)
     return f"{'an' if name.startswith(('LR', 'FCN', 'e')) else 'a'} {name}"
 
 
 def nominal_stride(length: int, cells: int) -> int:
-    """Pixels of the input per cell as a network means it: the power of two nearest to the ratio.
+    """Return the input pixels per cell, rounded to the nearest power of two.
 
-    520 pixels in 33 cells are stride 16: the last cell hangs over the edge.
+    520 pixels in 33 cells are stride 16: the last cell extends past the edge.
     """
     return 2 ** max(0, round(math.log2(length / cells)))
 
@@ -135,9 +134,9 @@ def nominal_stride(length: int, cells: int) -> int:
 def changed_outputs(
     modules: Iterable[nn.Module], change: Callable[[Tensor], Tensor]
 ) -> Iterator[None]:
-    """While the block runs, each module says `change(output)` instead of its output.
+    """Make each module return `change(output)` inside the `with` block.
 
-    The hooks go when the block ends, whichever way it ends.
+    The hooks are removed when the block ends, also after an exception.
     """
     handles = []
     try:
@@ -153,7 +152,7 @@ def changed_outputs(
 
 @contextmanager
 def without_skip(network: nn.Module) -> Iterator[None]:
-    """While the block runs, the decoder gets zeros where the skip connection's features came in.
+    """Replace the skip connection's features by zeros inside the `with` block.
 
     Raises:
         ExplainError: the network has no skip connection.
@@ -175,18 +174,18 @@ def without_skip(network: nn.Module) -> Iterator[None]:
                 handle.remove()
     else:
         raise ExplainError(
-            f"{family_with_article(network)} has no skip connection that could be cut: its head "
-            "sees the last feature map alone"
+            f"{family_with_article(network)} has no skip connection to remove: its head reads only "
+            "the last feature map"
         )
 
 
 def has_skip(network: nn.Module) -> bool:
-    """Whether `without_skip` knows this network's skip connection."""
+    """Return whether `without_skip` supports this network."""
     return isinstance(network, DeepLabV3Plus | LRASPP | UNet)
 
 
 def _zero_first_half(_module: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
-    """U-Net joins (skip, upsampled), equally many channels each: the skip becomes zeros."""
-    (joined,) = inputs
-    skip, below = joined.chunk(2, dim=1)
-    return (torch.cat([torch.zeros_like(skip), below], dim=1),)
+    """Zero the skip half of a U-Net block's input, (skip, upsampled) of equal channel counts."""
+    (concatenated,) = inputs
+    skip, upsampled = concatenated.chunk(2, dim=1)
+    return (torch.cat([torch.zeros_like(skip), upsampled], dim=1),)

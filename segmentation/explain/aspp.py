@@ -1,9 +1,9 @@
-"""The microscope for atrous spatial pyramid pooling: its branches, their taps, and each one off.
+"""Find the branches of atrous spatial pyramid pooling (ASPP) and their taps, and ablate branches.
 
-ASPP looks at one feature map in several ways at once: through a 1 x 1 convolution, through 3 x 3
-convolutions whose nine taps lie `rate` cells apart, and as a whole through its mean (arXiv
-1706.05587, figure 5). On the photo a cell is as large as the output stride, so rate 12 at stride 8
-looks 96 pixels away.
+An ASPP applies parallel branches to one feature map: a 1 x 1 convolution, 3 x 3 convolutions whose
+nine taps are `rate` cells apart, and the mean over the full map (arXiv 1706.05587, figure 5). A
+cell is as large as the output stride in pixels of the input, so rate 12 at stride 8 reads 96 pixels
+away.
 """
 
 from collections.abc import Collection, Iterator
@@ -22,12 +22,12 @@ from segmentation.networks.deeplabv3plus import ASPP
 
 @dataclass(frozen=True, eq=False)
 class Branch:
-    """One way in which an ASPP looks at its feature map.
+    """A branch of an ASPP.
 
     Attributes:
         name: "1 × 1", "rate 12" or "image pooling".
-        kernel: side of the kernel in cells; 0 for the mean over the whole map.
-        rate: cells from tap to tap; 0 for the mean over the whole map.
+        kernel: side of the kernel in taps; 0 for the mean over the full map.
+        rate: distance of neighbouring taps in cells; 0 for the mean over the full map.
         module: computes the branch.
     """
 
@@ -39,11 +39,11 @@ class Branch:
 
 @dataclass(frozen=True, eq=False)
 class Aspp:
-    """An ASPP inside a network.
+    """The ASPP of a network.
 
     Attributes:
-        module: the whole pyramid.
-        branches: in the order 1 x 1, rates upwards, image pooling.
+        module: the ASPP.
+        branches: 1 x 1 first, then by increasing rate, image pooling last.
     """
 
     module: nn.Module
@@ -57,14 +57,14 @@ class Aspp:
 
 @dataclass(frozen=True, eq=False)
 class Taps:
-    """Where on the photo a branch looks to judge one pixel.
+    """The positions in a photo that a branch reads for one pixel.
 
     Attributes:
         branch: the branch's name.
-        points: (n, 2) float64, (y, x) of each tap in pixels of the photo, in the coordinates in
-            which the top left pixel covers 0 to 1; empty for image pooling.
-        inside: (n,) bool; a tap outside the feature map reads the padding, zeros.
-        whole: the branch sees the whole map (image pooling).
+        points: (n, 2) float64, (y, x) of each tap in pixels of the photo; the top left pixel covers
+            0 to 1. Empty for image pooling.
+        inside: (n,) bool, whether a tap is inside the feature map; others read zero padding.
+        whole: whether the branch reads the full map (image pooling).
     """
 
     branch: str
@@ -74,10 +74,10 @@ class Taps:
 
 
 def aspp_of(network: nn.Module) -> Aspp:
-    """Find a network's ASPP: torchvision's DeepLabV3 or our DeepLabV3+.
+    """Find the ASPP of torchvision's DeepLabV3 or of this package's DeepLabV3+.
 
     Raises:
-        ExplainError: the network has none.
+        ExplainError: the network has no ASPP.
     """
     for module in network.modules():
         if isinstance(module, deeplabv3.ASPP):
@@ -85,9 +85,7 @@ def aspp_of(network: nn.Module) -> Aspp:
         if isinstance(module, ASPP):
             return Aspp(module, tuple(_branch(part) for part in [*module.convs, module.pooling]))
     if family(network) == "exported program":
-        raise ExplainError(
-            "an exported program runs as one piece: its branches cannot be told apart from outside"
-        )
+        raise ExplainError("an exported program runs as one piece: its branches are not accessible")
     raise ExplainError(f"{family_with_article(network)} has no atrous spatial pyramid pooling")
 
 
@@ -104,29 +102,29 @@ def _branch(module: nn.Module) -> Branch:
 
 @contextmanager
 def ablated(network: nn.Module, off: Collection[str]) -> Iterator[Aspp]:
-    """While the block runs, the named branches of the network's ASPP say zeros.
+    """Make the named branches of the network's ASPP return zeros inside the `with` block.
 
     Args:
-        network: has an ASPP.
-        off: names of branches; none of them leaves the network as it is.
+        network: a network with an ASPP.
+        off: names of the branches; may be empty.
 
     Raises:
-        ExplainError: no ASPP, or no such branch.
+        ExplainError: the network has no ASPP, or the ASPP no such branch.
     """
     aspp = aspp_of(network)
     names = [branch.name for branch in aspp.branches]
     for name in off:
         if name not in names:
             raise ExplainError(f"there is no branch {name!r}: this ASPP has {', '.join(names)}")
-    silent = [branch.module for branch in aspp.branches if branch.name in off]
-    with changed_outputs(silent, torch.zeros_like):
+    ablated_modules = [branch.module for branch in aspp.branches if branch.name in off]
+    with changed_outputs(ablated_modules, torch.zeros_like):
         yield aspp
 
 
 def cell_of(
     pixel: tuple[int, int], grid: tuple[int, int], photo_size: tuple[int, int]
 ) -> tuple[int, int]:
-    """The cell (row, column) of a feature map in which a photo's pixel lies.
+    """Return the cell (row, column) of a feature map that contains a photo's pixel.
 
     Args:
         pixel: (y, x) in the photo.
@@ -140,10 +138,10 @@ def cell_of(
 def sampling_taps(
     aspp: Aspp, pixel: tuple[int, int], grid: tuple[int, int], photo_size: tuple[int, int]
 ) -> list[Taps]:
-    """Where each branch looks on the photo to judge a pixel.
+    """Return the positions in the photo that each branch reads for a pixel.
 
-    The feature map's cells divide the photo evenly, as the upsampling to the photo takes them to;
-    a tap is the centre of a cell, so neighbours of a 3 x 3 kernel lie rate x stride apart.
+    The feature map's cells divide the photo evenly, as the upsampling to the photo assumes. A tap
+    is the centre of a cell, so neighbouring taps of a 3 x 3 kernel are rate x stride apart.
 
     Args:
         aspp: from `aspp_of`.
@@ -152,15 +150,15 @@ def sampling_taps(
         photo_size: (H, W) of the photo.
     """
     cell = cell_of(pixel, grid, photo_size)
-    found = []
+    taps = []
     for branch in aspp.branches:
         if not branch.kernel:
-            found.append(Taps(branch.name, np.zeros((0, 2)), np.zeros(0, bool), whole=True))
+            taps.append(Taps(branch.name, np.zeros((0, 2)), np.zeros(0, bool), whole=True))
             continue
         steps = (np.arange(branch.kernel) - branch.kernel // 2) * branch.rate
         rows, columns = np.meshgrid(cell[0] + steps, cell[1] + steps, indexing="ij")
         cells = np.stack([rows.ravel(), columns.ravel()], axis=1)  # (n, 2)
         inside = ((cells >= 0) & (cells < grid)).all(axis=1)
         points = (cells + 0.5) * (np.array(photo_size) / np.array(grid))
-        found.append(Taps(branch.name, points, inside))
-    return found
+        taps.append(Taps(branch.name, points, inside))
+    return taps

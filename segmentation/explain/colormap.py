@@ -1,8 +1,8 @@
-"""A colour scale for numbers."""
+"""Map numbers to the colours of viridis."""
 
 import numpy as np
 
-# viridis (Smith and van der Walt, CC0) at ten even steps
+# viridis (Smith and van der Walt, CC0) at ten equal steps
 _ANCHORS = (
     *("440154", "482878", "3e4989", "31688e", "26828e"),
     *("1f9e89", "35b779", "6dcd59", "b4de2c", "fde725"),
@@ -17,9 +17,9 @@ def _table() -> np.ndarray:
 
 
 HEAT = _table()
-"""(256, 3) uint8: viridis, dark blue to yellow, of evenly rising lightness."""
+"""(256, 3) uint8: viridis, dark blue to yellow; lightness increases uniformly."""
 
 
 def apply_colormap(values: np.ndarray) -> np.ndarray:
-    """Numbers as colours: (H, W) in [0, 1] to (H, W, 3) uint8; what lies outside is clipped."""
+    """Convert values (H, W), clipped to [0, 1], to colours (H, W, 3) uint8; NaN counts as 0."""
     return HEAT[(np.nan_to_num(values).clip(0, 1) * 255).round().astype(np.uint8)]

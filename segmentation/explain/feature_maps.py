@@ -1,4 +1,4 @@
-"""What the feature maps hold at each stage: the strongest channels, and three colours for all."""
+"""Record the feature maps of each stage, and reduce them to channels or colours for display."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,18 +17,18 @@ from segmentation.networks.deeplabv3plus import DeepLabV3Plus
 from segmentation.networks.unet import UNet
 
 PCA_SEED = 0
-PCA_STEPS = 8  # of subspace iteration; three components of a photo's features settle in four
-CONTRAST = (0.01, 0.99)  # the quantiles that become black and full colour
+PCA_STEPS = 8  # of subspace iteration; three components of a photo's features converge in four
+CONTRAST = (0.01, 0.99)  # the quantiles mapped to 0 and 1
 
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """One place in a network.
+    """A module of a network whose output is shown.
 
     Attributes:
-        name: short, for people: "layer1", "ASPP", "decoder".
+        name: short name for the user: "layer1", "ASPP", "decoder".
         part: "encoder" or "decoder".
-        module: its output is the stage's feature map.
+        module: computes the stage's feature map.
     """
 
     name: str
@@ -38,12 +38,12 @@ class Stage:
 
 @dataclass(frozen=True, eq=False)
 class FeatureMap:
-    """What came out of a stage for one photo.
+    """Output of a stage for one photo.
 
     Attributes:
-        name, part: the stage's.
+        name, part: as of the stage.
         features: (c, h, w) float32 on the CPU.
-        stride: pixels of the network's input per cell, along each side.
+        stride: pixels of the network's input per cell along each axis.
     """
 
     name: str
@@ -53,10 +53,10 @@ class FeatureMap:
 
 
 def stages_of(network: nn.Module) -> list[Stage]:
-    """The stages of a network worth looking at, in the order in which they run.
+    """Return the stages of a network to show, in the order of execution.
 
     Raises:
-        ExplainError: the network hides its stages.
+        ExplainError: the network's stages are not accessible.
     """
     if isinstance(network, DeepLabV3Plus):
         head = network.head
@@ -83,12 +83,16 @@ def stages_of(network: nn.Module) -> list[Stage]:
         up = [Stage(f"up {i}", "decoder", block) for i, block in enumerate(network.expanding, 1)]
         return [*down, *up]
     raise ExplainError(
-        f"the stages of this model, {family_with_article(network)}, cannot be seen from outside"
+        f"the stages of this model, {family_with_article(network)}, are not accessible"
     )
 
 
 def _encoder_stages(encoder: nn.Module) -> list[Stage]:
-    """ResNet: the end of each layer; MobileNet: the last block before each halving, and the end."""
+    """Return the last block at each resolution.
+
+    For a ResNet this is the end of each layer, for a MobileNet the last block before each halving,
+    and the last of all.
+    """
     children = dict(encoder.named_children())
     if "layer1" in children:
         return [
@@ -99,12 +103,12 @@ def _encoder_stages(encoder: nn.Module) -> list[Stage]:
     blocks = list(children["features"].children() if "features" in children else encoder.children())
     names = [f"block {i}" for i in range(len(blocks))]
     before = [i - 1 for i, block in enumerate(blocks) if i and _halves(block)]
-    kept = sorted({*before, len(blocks) - 1})
-    return [Stage(names[i], "encoder", blocks[i]) for i in kept]
+    last = sorted({*before, len(blocks) - 1})
+    return [Stage(names[i], "encoder", blocks[i]) for i in last]
 
 
 def _last(module: nn.Module) -> nn.Module:
-    """The last block of a stage: an encoder may run the blocks without the stage around them."""
+    """Return a stage's last block: some encoders call the blocks but not the stage itself."""
     return list(module.children())[-1] if isinstance(module, nn.Sequential) else module
 
 
@@ -114,75 +118,79 @@ def _halves(block: nn.Module) -> bool:
 
 @contextmanager
 def recorded(stages: list[Stage]) -> Iterator[dict[str, Tensor]]:
-    """While the block runs, a dict fills with each stage's output (N, c, h, w), copied."""
-    found: dict[str, Tensor] = {}
+    """Yield a dict that collects a copy of each stage's output (N, c, h, w), by name."""
+    outputs: dict[str, Tensor] = {}
 
-    def keep(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
-        # a copy, as an operation further on may write over the output
-        return lambda _module, _inputs, out: found.update(
+    def record(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
+        # a copy, because a later in-place operation may overwrite the output
+        return lambda _module, _inputs, out: outputs.update(
             {name: out.detach().float().cpu().clone()}
         )
 
     handles = []
     try:
         for stage in stages:
-            handles.append(stage.module.register_forward_hook(keep(stage.name)))
-        yield found
+            handles.append(stage.module.register_forward_hook(record(stage.name)))
+        yield outputs
     finally:
         for handle in handles:
             handle.remove()
 
 
 def feature_maps(network: nn.Module, batch: Tensor) -> list[FeatureMap]:
-    """Run a photo and keep the feature map of every stage.
+    """Run the network on a photo and return the feature map of each stage.
 
     Args:
         network: see `stages_of`.
         batch: (1, 3, h, w).
+
+    Raises:
+        ExplainError: as for `stages_of`.
     """
     stages = stages_of(network)
-    with torch.inference_mode(), recorded(stages) as found:
+    with torch.inference_mode(), recorded(stages) as outputs:
         network(batch)
     height = batch.shape[2]
     maps = []
     for stage in stages:
-        features = found[stage.name][0]  # (c, h, w)
+        features = outputs[stage.name][0]  # (c, h, w)
         stride = nominal_stride(height, features.shape[1])
         maps.append(FeatureMap(stage.name, stage.part, features, stride))
     return maps
 
 
 def strongest_channels(features: Tensor, count: int = 6) -> list[tuple[int, np.ndarray]]:
-    """The channels with the most energy (mean square), strongest first.
+    """Return the channels with the highest energy (mean square), strongest first.
 
     Args:
         features: (c, h, w).
-        count: how many at most.
+        count: maximum number of channels.
 
     Returns:
-        (channel, (h, w) float32 in [0, 1]) pairs; 1 is the channel's largest absolute value.
+        Pairs of the channel's index and its absolute values, (h, w) float32, divided by their
+        maximum.
     """
     energy = features.float().pow(2).mean(dim=(1, 2))  # (c,)
     order = torch.argsort(energy, descending=True, stable=True)[:count].tolist()
-    pictures = []
+    channels = []
     for channel in order:
         values = features[channel].float().abs()
-        pictures.append((channel, (values / values.max().clamp(min=1e-12)).numpy()))
-    return pictures
+        channels.append((channel, (values / values.max().clamp(min=1e-12)).numpy()))
+    return channels
 
 
 def pca_rgb(features: Tensor) -> tuple[np.ndarray, float]:
-    """All channels in one picture: the three main components as red, green and blue.
+    """Map all channels to colours: the first three principal components as red, green and blue.
 
-    Principal components by subspace iteration from a seeded start, so that equal features give
-    equal pictures; each component's sign is the one that makes its largest weight positive.
+    Subspace iteration starts from a fixed seed, so that equal features give equal images. The sign
+    of each component makes its largest weight positive.
 
     Args:
         features: (c, h, w).
 
     Returns:
-        picture: (h, w, 3) float32 in [0, 1]; missing components (c < 3) are 0.
-        share: how much of the features' variance the three hold, in [0, 1].
+        image: (h, w, 3) float32 in [0, 1]; missing components (c < 3) are 0.
+        share: share of the features' variance in the three components, in [0, 1].
     """
     channels, height, width = features.shape
     cells = features.float().flatten(1).T  # (h * w, c)
@@ -199,7 +207,7 @@ def pca_rgb(features: Tensor) -> tuple[np.ndarray, float]:
     weights = weights * weights[largest, torch.arange(count)].sign()
     values = cells @ weights  # (h * w, count)
     share = values.pow(2).sum().item() / total if total > 0 else 0.0
-    picture = np.zeros((height * width, 3), np.float32)
+    image = np.zeros((height * width, 3), np.float32)
     low, high = (np.quantile(values.numpy(), q, axis=0) for q in CONTRAST)
-    picture[:, :count] = ((values.numpy() - low) / np.maximum(high - low, 1e-12)).clip(0, 1)
-    return picture.reshape(height, width, 3), min(1.0, share)
+    image[:, :count] = ((values.numpy() - low) / np.maximum(high - low, 1e-12)).clip(0, 1)
+    return image.reshape(height, width, 3), min(1.0, share)

@@ -1,4 +1,4 @@
-"""Ways to break a network on purpose: each changes a photo and knows which pixels still match."""
+"""Perturbations of a photo that test a network's robustness, each with the pixels to compare."""
 
 import io
 from collections.abc import Callable
@@ -7,69 +7,69 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageFilter
 
-BLUR_SHARE = 1 / 50  # radius of the blur as a share of the shorter side
+BLUR_SHARE = 1 / 50  # sigma of the blur as a share of the shorter side
 SHRINK = 8
 PATCH_SHARE = 0.4  # sides of the patch as a share of the photo's sides
 PATCH_GREY = 127
 JPEG_QUALITY = 5
 
-Picture = Callable[[np.ndarray], np.ndarray]
+Change = Callable[[np.ndarray], np.ndarray]
 Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class Perturbation:
-    """A change of a photo, and how its labels are brought back to compare them.
+    """A change of a photo, and the mapping of the new labels back to the photo's pixels.
 
     Attributes:
-        name: a key.
-        title: what a button says.
-        apply: (H, W, 3) uint8 to the changed picture, uint8, any size.
-        back: the changed picture's class map, and (H, W), to an (H, W) class map; where the
-            changed picture no longer shows a pixel it is 0.
-        valid: (H, W) to (H, W) bool: the pixels that both pictures show.
+        name: key in `PERTURBATIONS`.
+        title: label of its button.
+        apply: maps the photo, (H, W, 3) uint8, to the changed image, uint8 of any size.
+        back: maps the changed image's class map and (H, W) to a class map (H, W); pixels that the
+            changed image does not show are 0.
+        valid: maps (H, W) to the pixels that both images show, (H, W) bool.
     """
 
     name: str
     title: str
-    apply: Picture
+    apply: Change
     back: Callable[[np.ndarray, Size], np.ndarray]
     valid: Callable[[Size], np.ndarray]
 
 
 def blur(image: np.ndarray) -> np.ndarray:
-    """Gaussian blur of a fiftieth of the shorter side."""
+    """Blur with a Gaussian whose sigma is a fiftieth of the shorter side."""
     radius = max(1.0, min(image.shape[:2]) * BLUR_SHARE)
     return np.asarray(Image.fromarray(image).filter(ImageFilter.GaussianBlur(radius)))
 
 
 def shrink(image: np.ndarray) -> np.ndarray:
-    """An eighth of each side: the network enlarges it again, the detail is gone."""
+    """Shrink each side to an eighth, which removes detail; the network's input size is the same."""
     height, width = image.shape[:2]
     small = (max(1, width // SHRINK), max(1, height // SHRINK))
     return np.asarray(Image.fromarray(image).resize(small, Image.Resampling.BOX))
 
 
 def grey(image: np.ndarray) -> np.ndarray:
-    """Without colour: luma of ITU-R 601 in all three channels."""
+    """Replace the colours by the luma of ITU-R BT.601 in all three channels."""
     return np.asarray(Image.fromarray(image).convert("L").convert("RGB"))
 
 
 def corner(image: np.ndarray) -> np.ndarray:
-    """The top left quarter alone."""
+    """Crop to the top left quarter."""
     height, width = image.shape[:2]
     return np.ascontiguousarray(image[: (height + 1) // 2, : (width + 1) // 2])
 
 
 def patch(image: np.ndarray) -> np.ndarray:
-    """A grey rectangle over the middle."""
+    """Cover the middle with a grey rectangle."""
     covered = image.copy()
     covered[_middle(image.shape[:2])] = PATCH_GREY
     return covered
 
 
 def jpeg(image: np.ndarray) -> np.ndarray:
-    """Saved as a JPEG of quality 5 and read again."""
+    """Compress to a JPEG of quality 5 and decode it."""
     file = io.BytesIO()
     Image.fromarray(image).save(file, "JPEG", quality=JPEG_QUALITY)
     return np.asarray(Image.open(file).convert("RGB"))
@@ -83,27 +83,27 @@ def _middle(size: Size) -> tuple[slice, slice]:
     )
 
 
-def _turned(quarters: int) -> Perturbation:
+def _rotation(quarters: int) -> Perturbation:
     degrees = quarters * 90
     return Perturbation(
         f"rotate_{degrees}",
         f"Rotate {degrees}°",
         lambda image: np.ascontiguousarray(np.rot90(image, quarters)),
         lambda class_map, _size: np.ascontiguousarray(np.rot90(class_map, -quarters)),
-        _everywhere,
+        _all_pixels,
     )
 
 
-def _everywhere(size: Size) -> np.ndarray:
+def _all_pixels(size: Size) -> np.ndarray:
     return np.ones(size, bool)
 
 
-def _in_place(class_map: np.ndarray, _size: Size) -> np.ndarray:
+def _unchanged(class_map: np.ndarray, _size: Size) -> np.ndarray:
     return class_map
 
 
-def _enlarged(class_map: np.ndarray, size: Size) -> np.ndarray:
-    """Nearest neighbour, at half-pixel centres."""
+def _resize_nearest(class_map: np.ndarray, size: Size) -> np.ndarray:
+    """Resize by nearest neighbour at half-pixel centres."""
     rows, columns = (
         (2 * np.arange(n) + 1) * own // (2 * n)
         for n, own in zip(size, class_map.shape, strict=True)
@@ -111,10 +111,10 @@ def _enlarged(class_map: np.ndarray, size: Size) -> np.ndarray:
     return class_map[rows[:, None], columns[None]]
 
 
-def _corner_back(class_map: np.ndarray, size: Size) -> np.ndarray:
-    whole = np.zeros(size, class_map.dtype)
-    whole[: class_map.shape[0], : class_map.shape[1]] = class_map
-    return whole
+def _uncrop(class_map: np.ndarray, size: Size) -> np.ndarray:
+    uncropped = np.zeros(size, class_map.dtype)
+    uncropped[: class_map.shape[0], : class_map.shape[1]] = class_map
+    return uncropped
 
 
 def _corner_valid(size: Size) -> np.ndarray:
@@ -130,16 +130,16 @@ def _patch_valid(size: Size) -> np.ndarray:
 
 
 PERTURBATIONS: dict[str, Perturbation] = {
-    one.name: one
-    for one in (
-        _turned(1),
-        _turned(2),
-        Perturbation("blur", "Blur", blur, _in_place, _everywhere),
-        Perturbation("shrink", "Shrink to 1/8", shrink, _enlarged, _everywhere),
-        Perturbation("grey", "Grey", grey, _in_place, _everywhere),
-        Perturbation("corner", "Crop to a corner", corner, _corner_back, _corner_valid),
-        Perturbation("patch", "Cover the middle", patch, _in_place, _patch_valid),
-        Perturbation("jpeg_5", "JPEG quality 5", jpeg, _in_place, _everywhere),
+    perturbation.name: perturbation
+    for perturbation in (
+        _rotation(1),
+        _rotation(2),
+        Perturbation("blur", "Blur", blur, _unchanged, _all_pixels),
+        Perturbation("shrink", "Shrink to 1/8", shrink, _resize_nearest, _all_pixels),
+        Perturbation("grey", "Grey", grey, _unchanged, _all_pixels),
+        Perturbation("corner", "Crop to a corner", corner, _uncrop, _corner_valid),
+        Perturbation("patch", "Cover the middle", patch, _unchanged, _patch_valid),
+        Perturbation("jpeg_5", "JPEG quality 5", jpeg, _unchanged, _all_pixels),
     )
 }
-"""Every perturbation by its name, in the order of the lesson."""
+"""The perturbations by name, in the order of the lesson."""

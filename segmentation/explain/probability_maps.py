@@ -1,4 +1,4 @@
-"""From the logits of a result to maps that a person can look at."""
+"""Compute maps of probability and entropy, and scores of classes, from a result's logits."""
 
 from dataclasses import dataclass
 
@@ -13,13 +13,13 @@ from segmentation.inference.result import Segmentation
 
 @dataclass(frozen=True)
 class ClassScore:
-    """How much a photo shows of one class.
+    """Area and highest probability of one class in a photo.
 
     Attributes:
         index: the class.
         name: its raw name.
-        fraction: share of the pixels that carry its label, in [0, 1].
-        best: the largest probability it has anywhere, in [0, 1].
+        fraction: share of the pixels labelled with it, in [0, 1].
+        best: its highest probability in the photo, in [0, 1].
     """
 
     index: int
@@ -29,23 +29,23 @@ class ClassScore:
 
 
 def probability_maps(logits: Tensor, size: tuple[int, int]) -> Tensor:
-    """Probabilities of all classes at a size of one's choice: (C, H, W) float32.
+    """Return the probabilities of all classes at a given size: (C, H, W) float32.
 
-    The logits are upsampled first and turned into probabilities after, as in the result itself.
+    The logits are upsampled before the softmax, as for the result itself.
 
     Args:
         logits: (C, h, w).
-        size: (H, W); the whole is held in memory, so choose what a screen shows.
+        size: (H, W). All C maps are in memory at once, so choose a size for display.
     """
     upsampled = F.interpolate(logits[None].float(), size=size, mode="bilinear", align_corners=False)
     return upsampled[0].softmax(dim=0)
 
 
 def class_probability_map(logits: Tensor, index: int, size: tuple[int, int]) -> np.ndarray:
-    """One class's probability everywhere: (H, W) float32 in [0, 1].
+    """Return the probability of one class at each pixel: (H, W) float32 in [0, 1].
 
     Raises:
-        ExplainError: no such class.
+        ExplainError: the class does not exist.
     """
     if not 0 <= index < len(logits):
         raise ExplainError(f"there is no class {index}: they go from 0 to {len(logits) - 1}")
@@ -53,16 +53,16 @@ def class_probability_map(logits: Tensor, index: int, size: tuple[int, int]) -> 
 
 
 def entropy_map(logits: Tensor, size: tuple[int, int]) -> np.ndarray:
-    """How undecided the network is everywhere: (H, W) float32, bits, from 0 to log2 C."""
+    """Return the entropy of each pixel: (H, W) float32 in bits, from 0 to log2 C."""
     probabilities = probability_maps(logits, size)
     bits = -torch.xlogy(probabilities, probabilities).sum(dim=0) / np.log(2.0)
     return bits.clamp(min=0).numpy()
 
 
 def class_scores(result: Segmentation) -> list[ClassScore]:
-    """Classification: every class with its share of the pixels and its best score anywhere.
+    """Return the scores of all classes, largest share first, then highest probability.
 
-    The best score is taken at the logits' own resolution. Largest share first, then best score.
+    The highest probability is taken at the resolution of the logits.
     """
     best = result.logits.float().softmax(dim=0).flatten(1).amax(dim=1).tolist()
     fractions = {area.index: area.fraction for area in result.areas()}

@@ -1,9 +1,9 @@
-"""What a pixel's answer depends on: in theory, by the layers' geometry; in effect, by gradients.
+"""Compute a pixel's receptive field: theoretical from the layers, effective from gradients.
 
-The theoretical receptive field follows every operation of a forward pass and keeps, for each row
-and each column of each feature map, the first and the last row and column of the input that reach
-it. The effective one (arXiv 1701.04128) is the gradient of the pixel's logit with respect to the
-input: how much each input pixel really moves the answer.
+The theoretical receptive field tracks every operation of a forward pass. For each row and column of
+each feature map it records the first and last row and column of the input that reach it. The
+effective receptive field (arXiv 1701.04128) is the gradient of the pixel's logit with respect to
+the input: how much each input pixel changes the logit.
 """
 
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Sample:
-    """Where a photo's pixel lies in a grid of logits: up to four cells with bilinear weights.
+    """The logits' cells that bilinear upsampling reads for one pixel, and their weights.
 
     Attributes:
-        rows, columns: two neighbouring indices each.
-        weights: (2, 2) weights that add up to 1, rows first.
+        rows, columns: two neighbouring indices each; equal at an edge.
+        weights: (2, 2), indexed by row and column, with sum 1.
     """
 
     rows: tuple[int, int]
@@ -33,12 +33,15 @@ class Sample:
 
 
 def sample_at(pixel: tuple[int, int], grid: tuple[int, int], photo_size: tuple[int, int]) -> Sample:
-    """The cells that bilinear upsampling (half-pixel centres) mixes for a photo's pixel.
+    """Return the cells that bilinear upsampling (half-pixel centres) reads for a pixel.
 
     Args:
         pixel: (y, x) in the photo.
         grid: (h, w) of the logits.
         photo_size: (H, W) of the photo.
+
+    Raises:
+        ExplainError: the pixel is outside the photo.
     """
     (top, bottom, below), (left, right, beside) = (
         _neighbours(at, cells, pixels)
@@ -66,37 +69,37 @@ def effective_receptive_field(
     photo_size: tuple[int, int],
     index: int,
 ) -> np.ndarray:
-    """How much each input pixel moves one class's logit at one pixel.
+    """Return how much each input pixel changes the logit of one class at one pixel.
 
     Args:
-        network: batch to {"out": logits}.
-        batch: (1, 3, h, w) as the network sees the photo.
+        network: maps a batch to {"out": logits}.
+        batch: the preprocessed photo, (1, 3, h, w).
         pixel: (y, x) in the photo.
         photo_size: (H, W) of the photo.
-        index: the class whose logit is asked.
+        index: class of the logit.
 
     Returns:
-        (h, w) float32, the absolute gradient added over the three colours, adding up to 1; all
-        zero where nothing moves the logit.
+        (h, w) float32: the absolute gradient summed over the colour channels and normalised to
+        sum 1. All zero if no pixel changes the logit.
 
     Raises:
-        ExplainError: the network lets no gradient through.
+        ExplainError: the network provides no gradient, or the pixel is outside the photo.
     """
-    asked = batch.detach().clone().requires_grad_(True)
+    inputs = batch.detach().clone().requires_grad_(True)
     try:
         with torch.enable_grad():
-            logits = network(asked)["out"][0]  # (C, h', w')
+            logits = network(inputs)["out"][0]  # (C, h', w')
             sample = sample_at(pixel, logits.shape[-2:], photo_size)
             value = sum(
                 weight * logits[index, row, column]
-                for row, line in zip(sample.rows, sample.weights, strict=True)
-                for column, weight in zip(sample.columns, line, strict=True)
+                for row, row_weights in zip(sample.rows, sample.weights, strict=True)
+                for column, weight in zip(sample.columns, row_weights, strict=True)
             )
-            (gradient,) = torch.autograd.grad(value, asked)
+            (gradient,) = torch.autograd.grad(value, inputs)
     except RuntimeError as error:
         raise ExplainError(
-            "this model gives no gradient, so nobody can tell from outside which pixels moved its "
-            f"answer ({str(error).splitlines()[0][:120]})"
+            "this model provides no gradient, so the influence of each pixel cannot be computed "
+            f"({str(error).splitlines()[0][:120]})"
         ) from error
     field = gradient[0].abs().sum(dim=0).double().cpu()  # (h, w)
     total = field.sum()
@@ -111,66 +114,69 @@ def theoretical_receptive_field(
     *,
     pooling: bool = True,
 ) -> Box | None:
-    """The box of input pixels that can reach the logits of one pixel at all.
+    """Return the box of all input pixels from which a path leads to the logits of one pixel.
 
-    It follows kernel, stride, padding and dilation of every operation along every path.
+    Tracks kernel, stride, padding and dilation of every operation on every path.
 
     Args:
-        network: batch to {"out": logits}.
-        batch: (1, 3, h, w); its values do not matter.
+        network: maps a batch to {"out": logits}.
+        batch: (1, 3, h, w); only its size matters.
         pixel: (y, x) in the photo.
         photo_size: (H, W) of the photo.
-        pooling: False leaves out paths through a mean over the whole map (image pooling,
-            squeeze-and-excite), which see everything: what convolutions alone can reach.
+        pooling: False ignores paths through a mean over a full feature map (image pooling,
+            squeeze-and-excite), which read every pixel, and leaves the convolutions' field.
 
     Returns:
-        (top, left, bottom, right) in pixels of the batch, half-open, cut at its edges; None where
-        no path is left.
+        (top, left, bottom, right) in pixels of the batch, half-open and clipped to it; None if no
+        path remains.
+
+    Raises:
+        ExplainError: the logits cannot be tracked, or the pixel is outside the photo.
     """
     tracker = ReceptiveFieldTracker(pooling=pooling)
-    asked = batch.detach().clone()
+    inputs = batch.detach().clone()
     with torch.no_grad(), tracker:
-        tracker.follow(asked, InputRange.of_input(asked.shape[-2], asked.shape[-1]))
-        logits = network(asked)["out"]
-    spans = tracker.spans_of(logits)
+        tracker.follow(inputs, InputRange.of_input(inputs.shape[-2], inputs.shape[-1]))
+        logits = network(inputs)["out"]
+    ranges = tracker.ranges_of(logits)
     sample = sample_at(pixel, logits.shape[-2:], photo_size)
     weights = np.array(sample.weights)
-    reached = []
-    for lines, cells, axis in ((spans.rows, sample.rows, 1), (spans.columns, sample.columns, 0)):
+    bounds = []
+    for spans, cells, axis in ((ranges.rows, sample.rows, 1), (ranges.columns, sample.columns, 0)):
         used = np.array(cells)[weights.sum(axis=axis) > 0]  # a neighbour of weight 0 is not read
-        first, last = lines[used, 0].min(), lines[used, 1].max()
+        first, last = spans[used, 0].min(), spans[used, 1].max()
         if first > last:
             return None
-        reached.append((int(first), int(last) + 1))
-    (top, bottom), (left, right) = reached
+        bounds.append((int(first), int(last) + 1))
+    (top, bottom), (left, right) = bounds
     return top, left, bottom, right
 
 
 def energy_box(field: np.ndarray, share: float = 0.9) -> Box:
-    """The smallest box, cut at equal tails on each side, that holds this share per axis.
+    """Return the box that contains this share of the field along each axis, with equal tails.
 
     Args:
-        field: (h, w) of values from 0 on.
-        share: of the field's sum along each axis, in (0, 1].
+        field: (h, w) of non-negative values.
+        share: share of the field's sum along each axis, in (0, 1].
 
     Returns:
-        (top, left, bottom, right), half-open.
+        (top, left, bottom, right), half-open; the full field if its sum is 0.
     """
     bounds = []
     for axis in (1, 0):
-        line = np.cumsum(field.sum(axis=axis, dtype=np.float64))
-        if line[-1] <= 0:
+        cumulative = np.cumsum(field.sum(axis=axis, dtype=np.float64))
+        if cumulative[-1] <= 0:
             return 0, 0, field.shape[0], field.shape[1]
         tail = (1 - share) / 2
-        first = int(np.searchsorted(line / line[-1], tail, side="right"))
-        last = int(np.searchsorted(line / line[-1], 1 - tail, side="left"))
-        bounds.append((first, min(last, len(line) - 1) + 1))
+        first = int(np.searchsorted(cumulative / cumulative[-1], tail, side="right"))
+        last = int(np.searchsorted(cumulative / cumulative[-1], 1 - tail, side="left"))
+        bounds.append((first, min(last, len(cumulative) - 1) + 1))
     (top, bottom), (left, right) = bounds
     return top, left, bottom, right
 
 
 def scale_box(box: Box, size: tuple[int, int], onto: tuple[int, int]) -> Box:
-    """A box on a picture of `size` (h, w) as a box on the same picture at another size."""
+    """Convert a box from an image of `size` (h, w) to the same image at the size `onto`."""
     top, left, bottom, right = box
     (h, w), (height, width) = size, onto
     return (

@@ -1,5 +1,5 @@
-"""A result as files: label map, overlay, JSON records, tables, a ZIP, a contact sheet.
+"""Write results to files: label map, overlay, JSON records, tables, a ZIP, a contact sheet.
 
-`files.py` writes whole files or none; `records.py` has every JSON object. Imports `inference` and
-what lies below it.
+`files.py` writes files atomically; `records.py` defines the JSON objects. May import `inference`
+and the packages below it.
 """

@@ -1,24 +1,24 @@
-"""Tables for spreadsheets: UTF-8 whatever a file is called, and no cell is a formula."""
+"""Write CSV tables that spreadsheets open safely: valid UTF-8, and no cell is a formula."""
 
 import csv
 import io
 from collections.abc import Iterable, Sequence
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""What makes a spreadsheet compute a cell, as OWASP's page on CSV injection lists it."""
+"""First characters of a formula, from OWASP's page on CSV injection."""
 
 
 def csv_bytes(table: Iterable[Sequence[object]]) -> bytes:
-    r"""A table as CSV.
+    r"""Return a table as CSV.
 
-    Texts are quoted, so that they stay one cell in spreadsheets whose separator is another one. A
-    text that a spreadsheet would compute has an apostrophe before it, which makes it a text there.
+    Texts are quoted, so that they remain one cell in spreadsheets with another separator. A text
+    that a spreadsheet would compute gets a leading apostrophe, which marks it as text.
 
     Args:
-        table: Rows of texts and numbers.
+        table: rows of texts and numbers.
 
     Returns:
-        UTF-8; bytes of a file's name that are none are written as in JSON ("\udcff").
+        UTF-8; bytes of a file name that are not valid UTF-8 are escaped as in JSON ("\udcff").
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)

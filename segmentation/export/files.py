@@ -1,4 +1,4 @@
-"""The two files of a labelled photo, and how a file is written whole or not at all."""
+"""Encode the two files of a labelled photo, and write files atomically."""
 
 import contextlib
 import io
@@ -21,13 +21,13 @@ _PREFIX = ".pixelwise-"
 def encode_outputs(
     image: np.ndarray, class_map: np.ndarray, palette: np.ndarray, alpha: float
 ) -> tuple[bytes, bytes]:
-    """A photo's label map and overlay as files; the same arguments give the same bytes.
+    """Encode a photo's label map and overlay; the same arguments give the same bytes.
 
     Args:
         image: (H, W, 3) uint8 RGB.
         class_map: (H, W) uint8.
-        palette: (C, 3) uint8.
-        alpha: Opacity of the overlay, in [0, 1].
+        palette: (C, 3) uint8 RGB.
+        alpha: opacity of the overlay, in [0, 1].
 
     Returns:
         The indexed PNG of the labels, and the PNG of the overlay.
@@ -38,22 +38,22 @@ def encode_outputs(
     return write_indexed_png(class_map, palette), overlay.getvalue()
 
 
-def chosen_palette(segmenter: Segmenter, chosen: str | None) -> np.ndarray:
-    """The palette of that name, or the model's own; (C, 3) uint8."""
+def chosen_palette(segmenter: Segmenter, name: str | None) -> np.ndarray:
+    """Return the palette of that name, or the model's own if None: (256, 3) uint8 RGB."""
     card = segmenter.model.card
-    return palette_from_card(chosen or card.palette, len(card.categories))
+    return palette_from_card(name or card.palette, len(card.categories))
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all.
+    """Write a file atomically.
 
     Raises:
-        OSError: It cannot be written; what stood at `path` stands there still.
+        OSError: the file cannot be written; an earlier file at `path` is unchanged.
     """
     with partial_file(path.parent, _PREFIX) as (file, part):
         file.write(data)
         file.close()
-        with contextlib.suppress(OSError):  # CIFS and S3 mounts have no modes
+        with contextlib.suppress(OSError):  # CIFS and S3 mounts have no file modes
             os.chmod(part, 0o644)
         os.replace(part, path)
 
@@ -70,7 +70,7 @@ def check_writable(folder: Path) -> None:
 
 
 def remove_partial_files(folders: Iterable[Path]) -> None:
-    """Remove what killed processes left in these folders: parts of files."""
+    """Remove the partial files that killed processes left in these folders."""
     for folder in folders:
         for part in folder.glob(f"{_PREFIX}*{SUFFIX}"):
             with contextlib.suppress(OSError):

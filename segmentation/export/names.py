@@ -1,22 +1,22 @@
-"""Names for the two files of each photo."""
+"""Choose names for the two files of each photo."""
 
 import os
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 LABELS, OVERLAY = "_labels.png", "_overlay.png"
-MAX_STEM_BYTES = 200  # names may have 255 bytes, and ours are longer than the photo's
+MAX_STEM_BYTES = 200  # file names have at most 255 bytes, and the output's name is longer
 
 
 class OutputNames:
-    """Names for the files of each photo; none stands for two photos, none is itself a photo.
+    """Assigns the names of output files: unique, and never the name of an input photo.
 
-    A name is relative to the output folder, with slashes, and without its ending: "cats/tom" has
+    A name is a path relative to the output folder, with slashes and without suffix: "cats/tom" has
     the files "cats/tom_labels.png" and "cats/tom_overlay.png".
 
     Args:
-        out: The output folder.
-        photos: The photos' paths, which are never overwritten.
+        out: the output folder.
+        photos: paths of the input photos, which are never overwritten.
     """
 
     def __init__(self, out: Path, photos: Iterable[str | os.PathLike[str]]) -> None:
@@ -25,15 +25,15 @@ class OutputNames:
         self._photos = {os.path.abspath(photo) for photo in photos}
 
     def reserve(self, name: str) -> None:
-        """Give a name to nobody else."""
-        self._taken.add(name.casefold())  # some disks do not tell capitals apart
+        """Exclude a name from later assignments."""
+        self._taken.add(name.casefold())  # some file systems ignore case
 
     def assign(self, photo: str | os.PathLike[str], below: str = "") -> str:
-        """A photo's name: its stem, numbered where that is taken.
+        """Return a new name for a photo: its stem, with a number if that is taken.
 
         Args:
-            photo: Its path, of which the stem counts.
-            below: The folder in the output folder, with slashes.
+            photo: path of the photo; only its stem is used.
+            below: subfolder of the output folder, with slashes.
         """
         stem = os.fsdecode(os.fsencode(Path(photo).stem)[:MAX_STEM_BYTES])
         base = str(PurePosixPath(below, stem))
@@ -51,5 +51,5 @@ class OutputNames:
 
 
 def paths_of(out: str | os.PathLike[str], name: str) -> tuple[Path, Path]:
-    """Label map and overlay of a name in an output folder."""
+    """Return the paths of a name's label map and overlay in an output folder."""
     return Path(out, name + LABELS), Path(out, name + OVERLAY)

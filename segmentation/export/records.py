@@ -1,7 +1,7 @@
-"""The JSON that programs read, as `docs/schema` describes it.
+"""Build the JSON objects that other programs read, as described in `docs/schema`.
 
-Every object names its version. Within a version fields are added, but none is taken away, renamed
-or given another meaning.
+Every object has a version. Within a version, fields may be added, but none is removed, renamed or
+given another meaning.
 """
 
 from collections.abc import Sequence
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from segmentation.models.card_figures import Size
 
 SCHEMA = "pixelwise/1"
-"""The value of every object's field "schema"."""
+"""Value of the field "schema" in every object."""
 
 
 def result_facts(result: "Segmentation") -> dict[str, Any]:
-    """A labelled photo as plain values: who labelled it, its size, and the classes found."""
+    """Return a labelled photo as plain values: the model, the photo's size, and its classes."""
     return {
         "model": result.model,
         "device": result.device,
@@ -44,7 +44,7 @@ def result_facts(result: "Segmentation") -> dict[str, Any]:
 
 
 def pixel_record(result: "Segmentation", y: int, x: int) -> dict[str, Any]:
-    """One pixel's distribution over the classes, as plain values.
+    """Return one pixel's distribution over the classes as plain values.
 
     Args:
         result: a labelled photo.
@@ -52,9 +52,9 @@ def pixel_record(result: "Segmentation", y: int, x: int) -> dict[str, Any]:
         x: column in [0, width).
 
     Returns:
-        Which model answered, the pixel, the winner, the margin between it and the runner-up in
-        [0, 1], the entropy in bits, each class's probability by index, and the set of classes that
-        the pixel may be (indices, the likeliest first; None where that was not measured).
+        The model, the pixel, the winner, its margin over the runner-up in [0, 1], the entropy in
+        bits, each class's probability by index, and the prediction set (indices, most likely first;
+        None if the result has no threshold).
 
     Raises:
         PixelError: the photo has no such pixel.
@@ -87,32 +87,33 @@ def comparison_record(
     agreement: float,
     overlaps: "Sequence[Overlap]",
 ) -> dict[str, Any]:
-    """Two models' answers to one photo, as plain values.
+    """Return a comparison of two models' results for one photo as plain values.
 
     Args:
-        models: what is known of each: `model_record` and `how_good`.
+        models: `model_record` and `how_good` of each model, merged.
         size: (height, width) of the photo.
         agreement: share of pixels on which both agree, in [0, 1].
-        overlaps: each class that one of them found.
+        overlaps: overlap of each class that either model found.
 
     Returns:
-        The same, with the mean of the classes' IoU.
+        These values and the mean of the classes' IoU.
     """
     return {
         "models": list(models),
         "height": size[0],
         "width": size[1],
         "agreement": agreement,
-        "mean_iou": float(np.mean([one.iou for one in overlaps])),
+        "mean_iou": float(np.mean([overlap.iou for overlap in overlaps])),
         "classes": [
-            {"name": one.name, "iou": one.iou, "pixels": list(one.pixels)} for one in overlaps
+            {"name": overlap.name, "iou": overlap.iou, "pixels": list(overlap.pixels)}
+            for overlap in overlaps
         ],
         "schema": SCHEMA,
     }
 
 
 def model_record(result: "Segmentation") -> dict[str, Any]:
-    """Which model answered, where, in what precision, and in how many seconds."""
+    """Return the model of a result, with its device, precision and seconds."""
     return {
         "model": result.model,
         "device": result.device,
@@ -122,11 +123,11 @@ def model_record(result: "Segmentation") -> dict[str, Any]:
 
 
 def how_good(card: "ModelCard", size: "Size" = None) -> dict[str, Any]:
-    """A model's mean IoU in percent and what it was measured on; None both at another size.
+    """Return a model's mean IoU in percent and its data set; both None if not measured at the size.
 
     Args:
-        card: the model's.
-        size: shorter side in pixels that the network is shown; None for the model's own.
+        card: the model's card.
+        size: shorter side of the network's input in pixels; None for the model's own.
     """
     miou, measured_on = card.quality_at(size) or (None, None)
     return {"miou": miou, "measured_on": measured_on or None}

@@ -1,4 +1,4 @@
-"""Several labelled photos in one ZIP: label maps, overlays, a table and the facts."""
+"""Write several labelled photos to one ZIP: label maps, overlays, a table and JSON."""
 
 import io
 import json
@@ -24,17 +24,18 @@ OVERLAY_ALPHA = 0.5
 OVERLAY_QUALITY = 90
 MAX_STEM = 60
 COLUMNS = ("photo", "index", "name", "pixels", "fraction", "confidence")
-_NO_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a ZIP can tell
-_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # of Windows
+_NO_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest date in a ZIP
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+"""Device names of Windows, which cannot be file names."""
 
 
 class BundleFullError(PixelwiseError):
-    """The ZIP has reached its size."""
+    """The photo would exceed the ZIP's size limit."""
 
 
 @dataclass(frozen=True, eq=False)
 class EncodedResult:
-    """One photo, ready for the ZIP.
+    """The encoded files of one photo.
 
     Attributes:
         labels: an indexed PNG at the photo's size.
@@ -56,7 +57,7 @@ def pack(
         image: (H, W, 3) uint8 RGB.
         result: its labels.
         palette: (N, 3) uint8 RGB.
-        notes: what a person should know of the answer.
+        notes: messages for the user about the result.
     """
     file = io.BytesIO()
     colors = colorize(result.class_map, palette)
@@ -67,20 +68,19 @@ def pack(
 
 
 class ResultArchive:
-    """Writes the ZIP: photo by photo, and `classes.csv` and `facts.json` at the end.
+    """Writes a ZIP: the files of each photo, then `classes.csv` and `facts.json`.
 
-    Names are made of the uploads' names and carry nothing else of them: no folder, no date.
-
-    Use it in a `with` statement.
+    File names are derived from the uploads' names, without folders; no entry has a date. Use it in
+    a `with` statement.
 
     Args:
-        file: where to, open for writing and seeking.
-        max_bytes: how large it may become, but for the table and the facts.
+        file: output file, open for writing and seeking.
+        max_bytes: size limit in bytes, for the photos' files only.
     """
 
     def __init__(self, file: BinaryIO, max_bytes: int) -> None:
         self._file = file
-        self._zip = zipfile.ZipFile(file, "w", zipfile.ZIP_STORED)  # pictures are packed already
+        self._zip = zipfile.ZipFile(file, "w", zipfile.ZIP_STORED)  # images are compressed already
         self._max_bytes = max_bytes
         self._stems: set[str] = set()
         self._photos: list[dict[str, Any]] = []
@@ -89,26 +89,26 @@ class ResultArchive:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *why: object) -> None:
-        """Let go of the file, whether or not `close` was reached."""
+    def __exit__(self, *exception: object) -> None:
+        """Close the ZIP but not the file, also if `close` was not called."""
         self._zip.close()
 
     def __len__(self) -> int:
-        """How many photos are in it."""
+        """Return the number of photos in the ZIP."""
         return len(self._photos)
 
     def add(self, name: str, packed: EncodedResult) -> str:
-        """Take a photo in.
+        """Add a photo.
 
         Args:
-            name: of the upload; anything.
-            packed: see `pack`.
+            name: name of the upload; not trusted.
+            packed: from `pack`.
 
         Returns:
-            The stem of its files.
+            The stem of its file names.
 
         Raises:
-            BundleFullError: there is no room for it.
+            BundleFullError: the photo would exceed `max_bytes`.
         """
         if self._file.tell() + len(packed.labels) + len(packed.overlay) > self._max_bytes:
             raise BundleFullError(
@@ -122,15 +122,15 @@ class ResultArchive:
         return stem
 
     def add_failure(self, name: str, error: str) -> None:
-        """Note a photo that could not be labelled, and why."""
+        """Record a photo that could not be labelled, with its error message."""
         self._failed.append({"image": safe_stem(name), "error": error})
 
     def close(self) -> None:
-        """Write the table and the facts, and end the ZIP; the file stays open."""
+        """Write `classes.csv` and `facts.json`, and finish the ZIP; the file remains open."""
         table: list[list[object]] = [list(COLUMNS)]
         for photo in self._photos:
-            for one in photo["classes"]:
-                table.append([photo["image"], *(one[column] for column in COLUMNS[1:])])
+            for area in photo["classes"]:
+                table.append([photo["image"], *(area[column] for column in COLUMNS[1:])])
         self._write("classes.csv", csv_bytes(table), zipfile.ZIP_DEFLATED)
         facts = {"photos": self._photos, "failed": self._failed, "schema": SCHEMA}
         text = json.dumps(facts, indent=1, ensure_ascii=False)
@@ -139,7 +139,7 @@ class ResultArchive:
 
     def _write(self, name: str, data: bytes, method: int = zipfile.ZIP_STORED) -> None:
         entry = zipfile.ZipInfo(name, _NO_DATE)
-        entry.create_system = 3  # Unix, whatever this machine is
+        entry.create_system = 3  # Unix on every platform, for equal bytes
         entry.external_attr = 0o644 << 16
         entry.compress_type = method
         self._zip.writestr(entry, data)
@@ -147,7 +147,7 @@ class ResultArchive:
     def _free_stem(self, name: str) -> str:
         stem = safe = safe_stem(name)
         number = 1
-        while stem.casefold() in self._stems:  # some disks do not tell capitals apart
+        while stem.casefold() in self._stems:  # some file systems ignore case
             number += 1
             stem = f"{safe}_{number}"
         self._stems.add(stem.casefold())
@@ -155,19 +155,19 @@ class ResultArchive:
 
 
 def safe_stem(name: str) -> str:
-    """A file name without ending that any system takes, made of an upload's name.
+    """Return a file name without suffix that is valid on every system, from an upload's name.
 
     Args:
-        name: anything, with or without folders and an ending.
+        name: any text, with or without folders and a suffix.
 
     Returns:
-        1 to 60 letters, digits, spaces, dots, `-` and `_`, the first a letter, a digit or `_`: no
-        path, no control character, no formula of a spreadsheet, no device of Windows.
+        1 to 60 letters, digits, spaces, dots, `-` and `_`, beginning with a letter, a digit or `_`:
+        no path, control character or spreadsheet formula, and no Windows device name.
     """
     last = re.split(r"[/\\]", unicodedata.normalize("NFC", name))[-1]
     stem = last.rpartition(".")[0] or last
-    kept = "".join(c if c.isalnum() or c in " .-_" else "_" for c in stem)
-    kept = kept.lstrip(" .-")[:MAX_STEM].rstrip(" .")
-    if not kept or _RESERVED.fullmatch(kept):
-        return f"photo_{kept}" if kept else "photo"
-    return kept
+    safe = "".join(c if c.isalnum() or c in " .-_" else "_" for c in stem)
+    safe = safe.lstrip(" .-")[:MAX_STEM].rstrip(" .")
+    if not safe:
+        return "photo"
+    return f"photo_{safe}" if _RESERVED.fullmatch(safe) else safe

@@ -40,24 +40,24 @@ def label_components(
     width = class_map.shape[1]
     flat = class_map.ravel()
     pixels = np.bincount(roots, lengths, minlength=len(starts)).astype(np.int64)
-    keep = pixels >= min_pixels
-    keep[roots != np.arange(len(roots))] = False
+    selected = pixels >= min_pixels
+    selected[roots != np.arange(len(roots))] = False
     if skip is not None:
-        keep &= flat[starts] != skip
-    kept = np.flatnonzero(keep)
-    kept = kept[np.argsort(-pixels[kept], kind="stable")]
+        selected &= flat[starts] != skip
+    order = np.flatnonzero(selected)
+    order = order[np.argsort(-pixels[order], kind="stable")]
     rank = np.full(len(starts), -1, np.int64)
-    rank[kept] = np.arange(len(kept))
+    rank[order] = np.arange(len(order))
     member = rank[roots]  # index of each run's component in the result, or -1
     runs = np.flatnonzero(member >= 0)
     runs = runs[np.argsort(member[runs], kind="stable")]
-    bounds = np.searchsorted(member[runs], np.arange(len(kept) + 1))
-    found = []
-    for i, root in enumerate(kept):
-        mine = runs[bounds[i] : bounds[i + 1]]
-        box, crop = _draw(starts[mine], lengths[mine], width)
-        found.append(Component(int(flat[starts[root]]), box, int(pixels[root]), crop))
-    return found
+    bounds = np.searchsorted(member[runs], np.arange(len(order) + 1))
+    components = []
+    for i, root in enumerate(order):
+        own = runs[bounds[i] : bounds[i + 1]]
+        box, crop = _draw(starts[own], lengths[own], width)
+        components.append(Component(int(flat[starts[root]]), box, int(pixels[root]), crop))
+    return components
 
 
 def _runs(class_map: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -133,25 +133,17 @@ class Grade:
     def iou(self) -> float:
         """Intersection over union in [0, 1]; 1 where both are empty."""
         union = self.true_positive + self.false_negative + self.false_positive
-        return self.true_positive / union if union else 1.0
+        return _ratio(self.true_positive, union)
 
     @property
     def precision(self) -> float:
         """Share of the mask inside the truth, in [0, 1]; 1 for an empty mask."""
-        return (
-            self.true_positive / (self.true_positive + self.false_positive)
-            if self.true_positive + self.false_positive
-            else 1.0
-        )
+        return _ratio(self.true_positive, self.true_positive + self.false_positive)
 
     @property
     def recall(self) -> float:
         """Share of the truth inside the mask, in [0, 1]; 1 for an empty truth."""
-        return (
-            self.true_positive / (self.true_positive + self.false_negative)
-            if self.true_positive + self.false_negative
-            else 1.0
-        )
+        return _ratio(self.true_positive, self.true_positive + self.false_negative)
 
 
 def confusion_map(
@@ -183,6 +175,10 @@ def grade(mask: np.ndarray, truth: np.ndarray, ignore: np.ndarray | None = None)
     """Count true positives, false negatives and false positives; see `confusion_map`."""
     counts = np.bincount(confusion_map(mask, truth, ignore).ravel(), minlength=4)
     return Grade(*(int(counts[mark]) for mark in (TRUE_POSITIVE, FALSE_NEGATIVE, FALSE_POSITIVE)))
+
+
+def _ratio(part: int, total: int) -> float:
+    return part / total if total else 1.0
 
 
 def _same_size(first: np.ndarray, second: np.ndarray) -> None:

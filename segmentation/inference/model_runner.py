@@ -60,7 +60,7 @@ class ModelRunner:
             self.precision, self.note = usable_precision(self.precision, model.device)
         self._compiled = compiled
         self._networks: dict[str, nn.Module] = {}
-        self._seen = self._same = 0  # compared pixels, and those with equal labels
+        self._compared = self._equal = 0  # compared pixels, and those with equal labels
         self._trials = 0
         self._lock = threading.Lock()
 
@@ -90,10 +90,10 @@ class ModelRunner:
         half, single = self._run(batch, self.precision), self._run(batch, "float32")
         with self._lock:
             self._trials += 1
-            same = _labels(half, batch) == _labels(single, batch)
-            self._seen += same.numel()
-            self._same += int(same.sum())
-            if self._same >= AGREEMENT * self._seen and bool(torch.isfinite(half).all()):
+            equal = _labels(half, batch) == _labels(single, batch)
+            self._compared += equal.numel()
+            self._equal += int(equal.sum())
+            if self._equal >= AGREEMENT * self._compared and bool(torch.isfinite(half).all()):
                 if self._trials == PRECISION_TRIALS:
                     self._networks.pop("float32", None)
                 return half
@@ -105,21 +105,21 @@ class ModelRunner:
         try:
             network = self._network(precision)
             with torch.inference_mode():
-                return network(_moved(batch, self.model.device))["out"].float().cpu()
+                return network(_to_device(batch, self.model.device))["out"].float().cpu()
         except (MemoryError, torch.OutOfMemoryError) as error:
             raise ModelError(_too_large(self.model, batch)) from error
         except RuntimeError as error:
             if "alloc" in str(error):
                 raise ModelError(_too_large(self.model, batch)) from error
-            first = plain(str(error) or type(error).__name__, lines=True).splitlines()[0][:200]
+            reason = plain(str(error) or type(error).__name__, lines=True).splitlines()[0][:200]
             if self._compiled and isinstance(error, torch._dynamo.exc.TorchDynamoException):
                 raise ModelError(
-                    f"{self.model.name} cannot be compiled on this machine ({first}): leave out "
+                    f"{self.model.name} cannot be compiled on this machine ({reason}): leave out "
                     "--compile, or install what torch.compile needs (a C++ compiler)"
                 ) from error
             raise ModelError(
                 f"the network of {self.model.name} failed on a batch of {tuple(batch.shape)}: "
-                f"{first}"
+                f"{reason}"
             ) from error
 
     def _network(self, precision: str) -> nn.Module:
@@ -143,7 +143,7 @@ class ModelRunner:
         )
 
 
-def _moved(batch: Tensor, device: torch.device) -> Tensor:
+def _to_device(batch: Tensor, device: torch.device) -> Tensor:
     """Copy a batch to a device; to a GPU from pinned memory, so that the copy is asynchronous."""
     if device.type == "cuda":
         return batch.pin_memory().to(device, non_blocking=True)

@@ -51,10 +51,10 @@ def packs(dtype: torch.dtype) -> bool:
     try:
         with torch.inference_mode():
             packed = PackedConv2d(conv.to(dtype), features.shape)
-            found = packed(features.to(dtype)).float()
+            result = packed(features.to(dtype)).float()
     except (RuntimeError, AttributeError, TypeError):
         return False
-    return torch.allclose(found, expected, rtol=0.05, atol=0.05)
+    return torch.allclose(result, expected, rtol=0.05, atol=0.05)
 
 
 class PackedConv2d(nn.Module):
@@ -76,26 +76,26 @@ class PackedConv2d(nn.Module):
         self.bias = None if conv.bias is None else conv.bias.detach()
         self.activation = activation
 
-    def forward(self, features: Tensor, other: Tensor | None = None) -> Tensor:
-        """Convolve features (N, c, h, w), add `other` (N, C, h', w') if given, activate."""
-        if other is None:
+    def forward(self, features: Tensor, addend: Tensor | None = None) -> Tensor:
+        """Convolve features (N, c, h, w), add `addend` (N, C, h', w') if given, activate."""
+        if addend is None:
             return torch.ops.mkldnn._convolution_pointwise(
                 features, self.weight, self.bias, *self.geometry, self.activation, [], ""
             )
         unary = None if self.activation == "none" else self.activation
         return torch.ops.mkldnn._convolution_pointwise.binary(
-            features, other, self.weight, self.bias, *self.geometry, "add", 1.0, unary, [], None
+            features, addend, self.weight, self.bias, *self.geometry, "add", 1.0, unary, [], None
         )
 
 
-def pack(network: fx.GraphModule, side: int, wanted: Callable[[nn.Conv2d], bool]) -> None:
+def pack(network: fx.GraphModule, side: int, should_pack: Callable[[nn.Conv2d], bool]) -> None:
     """Replace the convolutions of a traced network, in place.
 
     Args:
         network: in eval mode, on the CPU, batch norm folded.
         side: approximate height and width of the input in pixels. The weights are reordered for a
             square of that side; other sizes gain nearly as much.
-        wanted: returns whether to replace a convolution.
+        should_pack: returns whether to replace a convolution.
     """
     batch = torch.zeros(1, 3, side, side, dtype=next(network.parameters()).dtype)
     with torch.inference_mode():
@@ -103,7 +103,7 @@ def pack(network: fx.GraphModule, side: int, wanted: Callable[[nn.Conv2d], bool]
     modules = dict(network.named_modules())
     for node in list(network.graph.nodes):
         conv = modules.get(node.target) if node.op == "call_module" else None
-        if type(conv) is nn.Conv2d and conv.padding_mode == "zeros" and wanted(conv):
+        if type(conv) is nn.Conv2d and conv.padding_mode == "zeros" and should_pack(conv):
             _pack_node(network, node, conv, modules)
     network.graph.lint()
     network.recompile()
@@ -113,7 +113,7 @@ def pack(network: fx.GraphModule, side: int, wanted: Callable[[nn.Conv2d], bool]
 def _pack_node(
     network: fx.GraphModule, node: fx.Node, conv: nn.Conv2d, modules: dict[str, nn.Module]
 ) -> None:
-    melted, other = [node], None  # what the packed one does by itself, in this order
+    fused, addend = [node], None  # the nodes that the packed module replaces, in order
     follower = _only_user(node)
     if follower is not None and follower.target in _ADDITIONS and len(follower.args) == 2:
         left, right = follower.args
@@ -121,22 +121,22 @@ def _pack_node(
         if isinstance(summand, fx.Node) and summand is not node:
             after = _only_user(follower)
             if after is not None and _activation(after, modules) == "relu":
-                melted.append(follower)
-                other, follower = summand, after
-    name = "none"
-    if follower is not None and (known := _activation(follower, modules)):
-        melted.append(follower)
-        name = known
-    last = melted[-1]
+                fused.append(follower)
+                addend, follower = summand, after
+    activation = _activation(follower, modules) if follower is not None else None
+    if activation is not None:
+        fused.append(follower)
+    last = fused[-1]
     target = f"packed_{node.name}"
-    network.add_submodule(target, PackedConv2d(conv, node.args[0].meta["tensor_meta"].shape, name))
+    shape = node.args[0].meta["tensor_meta"].shape
+    network.add_submodule(target, PackedConv2d(conv, shape, activation or "none"))
     with network.graph.inserting_after(last):
-        args = (node.args[0],) if other is None else (node.args[0], other)
-        made = network.graph.call_module(target, args)
-    made.meta = dict(last.meta)
-    last.replace_all_uses_with(made)
-    for old in reversed(melted):
-        network.graph.erase_node(old)
+        args = (node.args[0],) if addend is None else (node.args[0], addend)
+        packed = network.graph.call_module(target, args)
+    packed.meta = dict(last.meta)
+    last.replace_all_uses_with(packed)
+    for fused_node in reversed(fused):
+        network.graph.erase_node(fused_node)
 
 
 def _only_user(node: fx.Node) -> fx.Node | None:

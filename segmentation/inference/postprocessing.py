@@ -182,9 +182,9 @@ def _upsample_columns(source: np.ndarray, columns: InterpolationIndices) -> np.n
     """Upsample source rows to the photo's width: (C, m, w) -> (C, m, W)."""
     wide = np.take(source, columns.left, axis=2)
     wide *= 1 - columns.weight
-    other = np.take(source, columns.right, axis=2)
-    other *= columns.weight
-    wide += other
+    right = np.take(source, columns.right, axis=2)
+    right *= columns.weight
+    wide += right
     return wide
 
 
@@ -198,16 +198,16 @@ def _upsample_rows(wide: np.ndarray, rows: InterpolationIndices, first: int) -> 
     """
     tall = np.take(wide, rows.left - first, axis=1)
     tall *= (1 - rows.weight)[:, None]
-    other = np.take(wide, rows.right - first, axis=1)
-    other *= rows.weight[:, None]
-    tall += other
+    lower = np.take(wide, rows.right - first, axis=1)
+    lower *= rows.weight[:, None]
+    tall += lower
     return tall
 
 
 def _set_at(values: np.ndarray, index: np.ndarray, value: float) -> None:
     """Set `values[index[p], p] = value` for every pixel p; `values` must be contiguous."""
-    place = index.ravel().astype(np.int64) * index.size + np.arange(index.size)
-    np.reshape(values, -1, copy=False)[place] = value
+    flat_index = index.ravel().astype(np.int64) * index.size + np.arange(index.size)
+    np.reshape(values, -1, copy=False)[flat_index] = value
 
 
 def prediction_set(probabilities: np.ndarray, threshold: float) -> tuple[int, ...]:

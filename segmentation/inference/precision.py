@@ -19,10 +19,10 @@ def checked_precision(name: str, *, exact: bool = False) -> str:
         ModelError: the name is unknown, or cannot be combined with `exact`.
     """
     if name not in PRECISIONS:
-        raise ModelError(f"there is no precision {name!r:.60}: say {', '.join(PRECISIONS)}")
+        raise ModelError(f"there is no precision {name!r:.60}: use {', '.join(PRECISIONS)}")
     if exact and name not in ("float32", "auto"):
         raise ModelError(
-            f"exact answers come in float32, not in {name}: leave out exact or the precision"
+            f"exact results are in float32, not in {name}: leave out exact or the precision"
         )
     return "float32" if exact else name
 

@@ -21,13 +21,13 @@ def checked_size(size: Size) -> Size:
     if isinstance(size, tuple):
         if not size:
             raise ModelError("size is an empty tuple: name at least one size in pixels")
-        for one in size:
-            checked_size(0 if one is None else one)
+        for item in size:
+            checked_size(0 if item is None else item)
         return size
     if isinstance(size, bool) or not isinstance(size, int) or not MIN_SIZE <= size <= MAX_SIZE:
         raise ModelError(
-            f"size is {size!r}: it is the shorter side in pixels that the network is shown, a "
-            f"whole number from {MIN_SIZE} to {MAX_SIZE}"
+            f"size is {size!r}: give the shorter side of the network's input in pixels, a whole "
+            f"number from {MIN_SIZE} to {MAX_SIZE}"
         )
     return size
 
@@ -69,5 +69,5 @@ def shape_note(model: Model) -> str:
     tall, wide = (side.low if not side.step else "any" for side in model.sides)
     return (
         f"{model.name} was exported for {tall} x {wide} pixels (height x width): every photo is "
-        "squeezed to that, and a chosen size changes nothing of it."
+        "squeezed to that, and a chosen size has no effect."
     )

@@ -170,11 +170,11 @@ class Segmentation:
             raise PixelwiseError(f"min_fraction is {min_fraction}: it must lie between 0 and 1")
         skip = 0 if not background and self.categories[0] in BACKGROUND_NAMES else None
         total = self.class_map.size
-        found = label_components(
+        components = label_components(
             self.class_map, skip=skip, min_pixels=max(1, math.ceil(min_fraction * total - 1e-9))
         )
         regions = []
-        for component in found:
+        for component in components:
             top, left, bottom, right = component.box
             inside = self.confidence[top:bottom, left:right][component.crop]
             regions.append(
@@ -212,12 +212,12 @@ class Segmentation:
         """Return probabilities, margin, entropy and prediction set; see `probabilities_at`."""
         probabilities = self.probabilities_at(y, x)
         second, first = np.sort(probabilities)[-2:]
-        known = probabilities[probabilities > 0].astype(np.float64)
-        entropy = max(0.0, float(-(known * np.log2(known)).sum()))
-        likely = None
+        positive = probabilities[probabilities > 0].astype(np.float64)
+        entropy = max(0.0, float(-(positive * np.log2(positive)).sum()))
+        classes = None
         if self.set_threshold is not None:
-            likely = prediction_set(probabilities, self.set_threshold)
-        return Pixel(probabilities, float(first - second), entropy, likely)
+            classes = prediction_set(probabilities, self.set_threshold)
+        return Pixel(probabilities, float(first - second), entropy, classes)
 
     def _inside(self, y: int, x: int) -> tuple[int, int]:
         try:

@@ -132,31 +132,30 @@ class Segmenter:
         photos = [open_photo(image) for image in images]
         parts: list[list[Tensor]] = [[] for _ in photos]
         seconds = [0.0] * len(photos)
-        for shown in size if isinstance(size, tuple) else (size,):
-            for index, (logits, taken) in enumerate(self._run(photos, shown)):
+        for input_size in size if isinstance(size, tuple) else (size,):
+            for index, (logits, duration) in enumerate(self._run(photos, input_size)):
                 parts[index].append(logits)
-                seconds[index] += taken
+                seconds[index] += duration
         return [
-            self._result(part, photo.image.shape[:2], size, taken)
-            for part, photo, taken in zip(parts, photos, seconds, strict=True)
+            self._result(part, photo.image.shape[:2], size, duration)
+            for part, photo, duration in zip(parts, photos, seconds, strict=True)
         ]
 
     def _run(self, photos: Sequence[Photo], size: int | None) -> list[tuple[Tensor, float]]:
         """Return each photo's logits (C, h, w) at one size, and its share of the seconds."""
         start = time.perf_counter()
         batches = [self.preprocess(Image.fromarray(p.image), size=size) for p in photos]
-        together: dict[Any, list[int]] = {}
+        groups: dict[Any, list[int]] = {}
         for index, batch in enumerate(batches):
-            together.setdefault(batch.shape if self.supports_batching else index, []).append(index)
-        share = (time.perf_counter() - start) / max(1, len(photos))
-        found: dict[int, tuple[Tensor, float]] = {}
-        for indices in together.values():
-            begun = time.perf_counter()
-            many = self._forward(torch.cat([batches[i] for i in indices]))  # (n, C, h, w)
-            each = share + (time.perf_counter() - begun) / len(indices)
-            for index, logits in zip(indices, many, strict=True):
-                found[index] = logits, each
-        return [found[index] for index in range(len(photos))]
+            groups.setdefault(batch.shape if self.supports_batching else index, []).append(index)
+        preparation = (time.perf_counter() - start) / max(1, len(photos))
+        results: dict[int, tuple[Tensor, float]] = {}
+        for indices in groups.values():
+            start = time.perf_counter()
+            outputs = self._forward(torch.cat([batches[i] for i in indices]))  # (n, C, h, w)
+            duration = preparation + (time.perf_counter() - start) / len(indices)
+            results.update(zip(indices, ((logits, duration) for logits in outputs), strict=True))
+        return [results[index] for index in range(len(photos))]
 
     def logits(self, image: Any, *, size: Size = None) -> Tensor:
         """Return the logits of an image without deciding its pixels; used for video frames.
@@ -173,7 +172,7 @@ class Segmenter:
         """
         photos = [open_photo(image)]
         sizes = sizes_of(checked_size(size) or self.size)
-        return mean_logits([self._run(photos, shown)[0][0] for shown in sizes])
+        return mean_logits([self._run(photos, input_size)[0][0] for input_size in sizes])
 
     def warm_up(self) -> None:
         """Run the network once on a black image, so that the first photo is not delayed."""
@@ -181,22 +180,22 @@ class Segmenter:
         self._runner.warm_up(self.preprocess(black, size=WARM_UP_SIZE))
 
     def _result(
-        self, parts: Sequence[Tensor], size: tuple[int, int], shown: Size, seconds: float
+        self, parts: Sequence[Tensor], size: tuple[int, int], input_size: Size, seconds: float
     ) -> Segmentation:
         """Decide each pixel and return the result.
 
         Args:
             parts: logits at each input size, (C, h, w).
             size: (H, W) of the photo.
-            shown: shorter side of the network's input in pixels; None for the model's own.
+            input_size: shorter side of the network's input in pixels; None for the model's own.
             seconds: time spent so far.
         """
         start = time.perf_counter()
         logits = parts[0] if len(parts) == 1 else mean_logits(parts)  # (C, h, w)
-        if shown not in self._set_thresholds:
-            figures = self.card.figures_at(shown)
-            self._set_thresholds[shown] = figures.set_threshold if figures else None
-        threshold, sizes = self._set_thresholds[shown], None
+        if input_size not in self._set_thresholds:
+            figures = self.card.figures_at(input_size)
+            self._set_thresholds[input_size] = figures.set_threshold if figures else None
+        threshold, sizes = self._set_thresholds[input_size], None
         if threshold is None:
             class_map, confidence, runner_up = decide(logits, size)
         else:
@@ -223,10 +222,10 @@ class Segmenter:
         """
         model = self.model
         natural = preset_size(image.height, image.width, size or model.card.resize)
-        wanted = network_size(model, natural)
-        if wanted != natural:
+        target = network_size(model, natural)
+        if target != natural:
             image = resize(
-                image, list(wanted), interpolation=InterpolationMode.BILINEAR, antialias=True
+                image, list(target), interpolation=InterpolationMode.BILINEAR, antialias=True
             )
             return model.card.transforms(resize=False)(image)[None]
         transforms = model.transforms if size is None else model.card.transforms(size)
@@ -238,13 +237,13 @@ class Segmenter:
         logits = self._runner(batch)
         if logits.shape[1] != len(model.card.categories):
             raise ModelError(
-                f"{model.name} answers with {logits.shape[1]} classes, but its card lists "
+                f"{model.name} returns {logits.shape[1]} classes, but its card lists "
                 f"{len(model.card.categories)} categories: correct the card"
             )
         # faster than `isfinite` of every value: aminmax passes on NaN and infinities
         if not torch.isfinite(torch.stack(torch.aminmax(logits))).all():
             raise ModelError(
-                f"{model.name} answers with numbers that are not finite: its weights are broken, "
+                f"{model.name} returns numbers that are not finite: its weights are broken, "
                 "or its card's mean and std are not the ones it was trained with"
             )
         return logits
@@ -281,20 +280,22 @@ def load(
         ModelError, WeightsError, DeviceError: see `load_model` and `Segmenter`; also if `sharper`
             is combined with `size`, or the card lists no sizes for it.
     """
-    options = {"exact": exact, "precision": precision, "compiled": compiled}
     checked_size(size)
     if sharper and size is not None:
         raise ModelError(f"sharper chooses the sizes itself: leave out size={size}")
     checked_precision(precision, exact=exact)
     name = name_or_path if name_or_path is not None else default_model(device)
+    note = ""
     fit_threads()
     try:
         model = load_model(name, device=device, weights=weights, progress=progress)
-        return Segmenter(model, size=sharper_size(model.card) if sharper else size, **options)
     except WeightsError as error:
         if name_or_path is not None or weights is not None or not has_embedded():
             raise
-        note = f"the small built-in model answers, because there are {error}."
+        note = f"using the small built-in model, because there are {error}."
         model = load_model(EMBEDDED, device=device)
-        size = sharper_size(model.card) if sharper else size
-        return Segmenter(model, size=size, note=note, **options)
+    if sharper:
+        size = sharper_size(model.card)
+    return Segmenter(
+        model, size=size, note=note, exact=exact, precision=precision, compiled=compiled
+    )

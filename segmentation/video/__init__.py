@@ -1,4 +1,4 @@
 """Label video: FFmpeg as a child process, and labels smoothed over time.
 
-`labeler.py` labels a whole clip. Imports `inference` and what lies below it.
+`labeler.py` labels a clip. May import `inference` and the packages below it.
 """

@@ -1,10 +1,10 @@
 """Run FFmpeg as a child process: read a clip's header and frames, write labelled frames.
 
 The program comes with the package `imageio-ffmpeg`, an optional extra. Its own `read_frames` is not
-used: it opens whatever a file points to. Clips are untrusted, so demuxers and decoders are limited
-to a short list. The only protocol is a local file: no playlist can name another file or a host. No
-shell is involved, and a stalled child is killed. Frames are PPM images, which carry their size:
-upright and with square pixels, after FFmpeg's filters.
+used, because it opens whatever a file points to. Clips are untrusted: demuxers and decoders are
+limited to a short list, and the only protocol is a local file, so that a playlist cannot name
+another file or a host. No shell is involved, and a stalled child is killed. Frames are PPM images,
+whose header has their size; FFmpeg's filters have made them upright, with square pixels.
 """
 
 import collections
@@ -46,10 +46,10 @@ class ClipInfo:
 
     Attributes:
         seconds: length, or None if unknown.
-        height, width: of a stored frame, before rotation; in pixels.
-        fps: frames a second, or None if unknown.
-        sound: name of the sound's codec, or None without sound.
-        colour: its colour space.
+        height, width: size of a stored frame in pixels, before rotation.
+        fps: frames per second, or None if unknown.
+        sound: name of the audio codec, or None without sound.
+        colour: colour space.
     """
 
     seconds: float | None
@@ -99,31 +99,31 @@ def probe(path: Path, max_pixels: int) -> ClipInfo:
 
     Args:
         path: an existing file.
-        max_pixels: of one frame.
+        max_pixels: maximum number of pixels of a frame.
 
     Raises:
-        VideoError: not a readable clip, or it has no video.
+        VideoError: the file is not a readable clip, or has no video.
     """
     command = [find_ffmpeg(), "-hide_banner", "-nostdin", *source_options(path, max_pixels)]
     try:
-        done = subprocess.run(
+        completed = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=PROBE_SECONDS
         )
     except subprocess.TimeoutExpired:
         raise VideoError(
             f"This clip's header took more than {PROBE_SECONDS:g} s to read."
         ) from None
-    return parse_clip_info(done.stderr[:MAX_PROBE_BYTES].decode("utf-8", "replace"))
+    return parse_clip_info(completed.stderr[:MAX_PROBE_BYTES].decode("utf-8", "replace"))
 
 
 def parse_clip_info(messages: str) -> ClipInfo:
     """Parse what FFmpeg prints about its input.
 
     Args:
-        messages: its standard error.
+        messages: FFmpeg's standard error.
 
     Raises:
-        VideoError: not a clip.
+        VideoError: the file is truncated, is not a clip, or has no video.
     """
     streams = re.findall(r"^ +Stream #0:.*$", messages, re.MULTILINE)
     videos = [line for line in streams if ": Video: " in line and "(attached pic)" not in line]
@@ -154,14 +154,14 @@ def is_cut(messages: str) -> bool:
 
 
 class FfmpegProcess:
-    """A running FFmpeg, killed at the end of the block or when it stalls.
+    """A running FFmpeg, killed when it stalls and at the end of the `with` block.
 
     Args:
         arguments: command-line arguments.
         folder: working directory; None for the current one.
 
     Attributes:
-        cut_short: whether it has reported a truncated input.
+        cut_short: whether FFmpeg has reported a truncated input.
     """
 
     def __init__(self, arguments: list[str], folder: str | None = None) -> None:
@@ -176,8 +176,8 @@ class FfmpegProcess:
         self._errors: collections.deque[bytes] = collections.deque(maxlen=8)
         self._waiting_since: float | None = None
         self._ended = threading.Event()
-        for work in (self._listen, self._watch):
-            threading.Thread(target=work, name="ffmpeg", daemon=True).start()
+        for target in (self._read_errors, self._watch):
+            threading.Thread(target=target, name="ffmpeg", daemon=True).start()
 
     def __enter__(self) -> "FfmpegProcess":
         return self
@@ -189,7 +189,7 @@ class FfmpegProcess:
             if pipe is not None:
                 try:
                     pipe.close()
-                except OSError:  # the child is gone, unwritten bytes are lost
+                except OSError:  # the child has exited; unwritten bytes are lost
                     continue
         self._process.wait()
 
@@ -212,7 +212,7 @@ class FfmpegProcess:
         """Write bytes to its input.
 
         Raises:
-            VideoError: it has ended.
+            VideoError: the process has ended.
         """
         try:
             with self._waiting():
@@ -247,7 +247,7 @@ class FfmpegProcess:
                 self._process.kill()
                 return
 
-    def _listen(self) -> None:
+    def _read_errors(self) -> None:
         with self._process.stderr as errors:
             while line := errors.readline(1000):
                 self._errors.append(line.strip())

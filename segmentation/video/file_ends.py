@@ -19,7 +19,7 @@ def ends_too_early(path: Path) -> bool:
         path: an existing file.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     with path.open("rb") as file:
         length = os.fstat(file.fileno()).st_size
@@ -28,24 +28,24 @@ def ends_too_early(path: Path) -> bool:
             size = int.from_bytes(head[4:8], "little")
             return (
                 size not in _UNKNOWN_SIZES and size + 8 > length + 1
-            )  # a byte of padding may be missing
+            )  # the padding byte may be missing
         if head[4:8] not in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
             return False
         end, kinds = _boxes(file, length)
-        return end > length or b"moov" not in kinds  # the index, which recorders write last
+        return end > length or b"moov" not in kinds  # moov is the index, which recorders write last
 
 
 def _boxes(file: BinaryIO, length: int) -> tuple[int, set[bytes]]:
-    """Return the offset at which the last box ends, and the box types."""
+    """Return the offset of the last box's end, and the types of all boxes."""
     offset, kinds = 0, set()
     for _ in range(_MAX_BOXES):
         file.seek(offset)
         head = file.read(16)
-        if len(head) < 8 or not head[4:8].isalnum():  # the end, or something behind it
+        if len(head) < 8 or not head[4:8].isalnum():  # the end, or trailing data
             break
         kinds.add(head[4:8])
         size = int.from_bytes(head[:4], "big")
         if size == 1:
             size = int.from_bytes(head[8:16], "big")
-        offset = offset + size if size >= 8 else length  # 0: up to the end of the file
+        offset = offset + size if size >= 8 else length  # size 0: to the end of the file
     return offset, kinds

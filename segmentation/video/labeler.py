@@ -1,10 +1,10 @@
-"""Write a short clip again with its labels overlaid, and its sound.
+"""Label a short clip and write it with the labels overlaid and its sound.
 
-Frames pass one by one from FFmpeg through the network and back to FFmpeg: memory does not depend on
-the clip's length. FFmpeg resamples them to a constant rate by their timestamps, so that a phone's
-uneven frames stay in step with the sound. It also turns them upright, with square pixels, within
-the limits. Labels are smoothed over time (`smoothing.py`). The clip's metadata, such as its
-location, is dropped.
+Frames pass one by one from FFmpeg through the network and back to FFmpeg, so memory does not depend
+on the clip's length. FFmpeg resamples them to a constant rate by their timestamps, so that a
+phone's uneven frames remain synchronous with the sound. It also turns them upright, with square
+pixels, within the limits. Labels are smoothed over time (`smoothing.py`). The clip's metadata, such
+as its location, is dropped.
 """
 
 import os
@@ -37,8 +37,8 @@ from segmentation.video.smoothing import Smoother
 
 ALPHA = 0.6
 SLACK_SECONDS = 0.5
-"""A clip of "20 s" may last a frame or two longer."""
-_MP4_SOUND = ("aac", "mp3")  # what browsers play from an MP4 file
+"""Tolerance of the length limit: a clip of "20 s" may have a frame or two more."""
+_MP4_SOUND = ("aac", "mp3")  # the codecs that browsers play in MP4 files
 _COLOUR = ("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709")
 
 
@@ -47,11 +47,11 @@ class LabelledClip:
     """A labelled clip on disk.
 
     Attributes:
-        path: the MP4 file (H.264, and the sound where there was one).
+        path: the MP4 file (H.264, with sound if the clip has any).
         frames: number of frames.
-        height, width: of each, in pixels; both even.
-        fps: frames a second.
-        sound: "kept" as it was, "recoded" for MP4, "none" in the clip, or "lost".
+        height, width: size of a frame in pixels, both even.
+        fps: frames per second.
+        sound: "kept" (copied), "recoded" for MP4, "none" (the clip has none), or "lost".
         note: a remark about its colours for the user; usually empty.
     """
 
@@ -80,24 +80,24 @@ def check_clip(path: str | os.PathLike[str], limits: ClipLimits | None = None) -
     size = path.stat().st_size
     if size > limits.megabytes * 2**20:
         raise VideoError(
-            f"This clip has {size / 2**20:.1f} MB; at most {limits.megabytes:g} MB are taken. "
+            f"This clip has {size / 2**20:.1f} MB; at most {limits.megabytes:g} MB are allowed. "
             "Cut it shorter or save it smaller."
         )
     if ends_too_early(path):
         raise VideoError(CUT)
-    facts = probe(path, limits.source_pixels)
-    if facts.height * facts.width > limits.source_pixels:
+    info = probe(path, limits.source_pixels)
+    if info.height * info.width > limits.source_pixels:
         raise VideoError(
-            f"This clip's frames have {facts.width} x {facts.height} pixels; at most "
-            f"{limits.source_pixels / 1e6:g} megapixels are taken (4K). Save it smaller."
+            f"This clip's frames have {info.width} x {info.height} pixels; at most "
+            f"{limits.source_pixels / 1e6:g} megapixels are allowed (4K). Save it smaller."
         )
-    if facts.seconds is not None and facts.seconds > limits.seconds + SLACK_SECONDS:
+    if info.seconds is not None and info.seconds > limits.seconds + SLACK_SECONDS:
         raise VideoError(
-            f"This clip lasts {facts.seconds:.1f} s; at most {limits.seconds:g} s are taken. "
+            f"This clip lasts {info.seconds:.1f} s; at most {limits.seconds:g} s are allowed. "
             "Cut it shorter."
         )
-    conversion(facts.colour)  # raises where there is no conversion
-    return facts
+    conversion(info.colour)  # raises if the colour space is not supported
+    return info
 
 
 def label_clip(
@@ -115,15 +115,15 @@ def label_clip(
     """Label a clip and write it with the labels overlaid.
 
     Args:
-        source: the clip's file.
-        out: the MP4 file to write; it appears once complete.
+        source: path of the clip.
+        out: the MP4 file, written atomically.
         segmenter: labels the frames.
-        size: shorter side that the network sees; None for the model's own.
-        alpha: opacity of the colours, 0 to 1; the background stays clear.
+        size: shorter side of the network's input in pixels; None for the model's own.
+        alpha: opacity of the colours, 0 to 1; the background is not coloured.
         limits: see `ClipLimits`; None for its defaults.
         smoother: smooths the labels over time; None for a new `Smoother`.
-        progress: called with (frames done, frames in all or None) before each frame and at the
-            end. An exception from it stops the work; no child process or file remains.
+        progress: called with (frames done, total frames or None) before each frame and at the end.
+            An exception from it stops the run, and no child process or file remains.
         slot: returns a context manager in which the network runs for one frame, so that other
             requests can run between two frames.
 
@@ -131,18 +131,18 @@ def label_clip(
         The file and its properties.
 
     Raises:
-        VideoError: see `check_clip`; or the clip is longer than its header says, or broken.
-        ModelError: the network fails.
+        VideoError: see `check_clip`; or the clip is longer than its header says, or damaged.
+        ModelError: the network failed.
     """
     limits, source, out = limits or ClipLimits(), Path(source), Path(out)
-    facts = check_clip(source, limits)
-    fps = min(max(facts.fps or limits.fps, 1.0), limits.fps)
-    total = max(1, round(facts.seconds * fps)) if facts.seconds else None
+    info = check_clip(source, limits)
+    fps = min(max(info.fps or limits.fps, 1.0), limits.fps)
+    total = max(1, round(info.seconds * fps)) if info.seconds else None
     labeler = _FrameLabeler(segmenter, size, alpha, smoother or Smoother(), 1 / fps, slot)
     with tempfile.TemporaryDirectory(prefix=".clip-", dir=out.parent) as folder:
         silent = Path(folder, "silent.mp4")
         silent.touch()
-        colours = conversion(facts.colour)
+        colours = conversion(info.colour)
         if colours:
             Path(folder, "to_srgb.cube").write_text(colours.table())
         decoding = _decoding(source, limits, fps, colours.filters() if colours else [])
@@ -156,13 +156,13 @@ def label_clip(
             _check_complete(decoder, frames)
             encoder.finish()
         progress(frames, frames)
-        sound = _add_sound(silent, source, Path(folder, "whole.mp4"), facts, limits)
-        os.replace(Path(folder, "whole.mp4"), out)
+        sound = _add_sound(silent, source, Path(folder, "complete.mp4"), info, limits)
+        os.replace(Path(folder, "complete.mp4"), out)
     return LabelledClip(out, frames, *shape, fps, sound, colours.note if colours else "")
 
 
 def _check_length(seconds: float, limits: ClipLimits) -> None:
-    """Raise VideoError once more has come than the limit allows."""
+    """Raise VideoError if more has been read than the limit allows."""
     if seconds > limits.seconds + SLACK_SECONDS:
         raise VideoError(
             f"This clip is longer than the limit of {limits.seconds:g} s. Cut it shorter."
@@ -170,7 +170,7 @@ def _check_length(seconds: float, limits: ClipLimits) -> None:
 
 
 def _check_complete(decoder: FfmpegProcess, frames: int) -> None:
-    """Raise VideoError unless the decoder has read the whole clip."""
+    """Raise VideoError unless the decoder has read the full clip."""
     if decoder.cut_short:
         raise VideoError(CUT)
     if not frames:
@@ -196,7 +196,7 @@ class _FrameLabeler:
     ) -> None:
         card = segmenter.model.card
         self._palette = palette_from_card(card.palette, len(card.categories))
-        self._clear = [i for i, name in enumerate(card.categories) if name in BACKGROUND_NAMES]
+        self._background = [i for i, name in enumerate(card.categories) if name in BACKGROUND_NAMES]
         self._segmenter, self._size, self._alpha = segmenter, size, alpha
         self._smoother, self._elapsed, self._slot = smoother, elapsed, slot
 
@@ -206,12 +206,12 @@ class _FrameLabeler:
             logits = self._segmenter.logits(frame, size=self._size)
             scores = self._smoother(logits, frame, self._elapsed)
             class_map, _, _ = decide(scores, frame.shape[:2])
-        shown = ~np.isin(class_map, self._clear)
-        return blend(frame, colorize(class_map, self._palette), self._alpha, mask=shown)
+        foreground = ~np.isin(class_map, self._background)
+        return blend(frame, colorize(class_map, self._palette), self._alpha, mask=foreground)
 
 
 class _Encoder:
-    """Writes frames as H.264; the child starts with the first one, whose size it needs."""
+    """Writes frames as H.264; the child process starts at the first frame, which sets the size."""
 
     def __init__(self, path: Path, fps: float) -> None:
         self._path, self._fps = path, fps
@@ -226,7 +226,7 @@ class _Encoder:
             self._child.__exit__(*error)
 
     def write(self, frame: np.ndarray) -> None:
-        """Add an (H, W, 3) uint8 RGB frame; all have one size."""
+        """Add an (H, W, 3) uint8 RGB frame; all frames must have the same size."""
         if self._child is None:
             self._shape = frame.shape
             self._child = FfmpegProcess(_encoding(self._path, frame.shape[:2], self._fps))
@@ -243,7 +243,7 @@ class _Encoder:
 def _decoding(source: Path, limits: ClipLimits, fps: float, colours: list[str]) -> list[str]:
     side = limits.longest
     filters = [
-        # from time 0 on, so that a picture that begins later than the sound stays in step with it
+        # from time 0, so that video that begins later than the sound remains synchronous
         f"fps={fps:g}:start_time=0",
         "scale=w=trunc(iw*sar/2)*2:h=trunc(ih/2)*2",
         "setsar=1",
@@ -270,22 +270,24 @@ def _encoding(path: Path, shape: tuple[int, int], fps: float) -> list[str]:
     ]
 
 
-def _add_sound(silent: Path, source: Path, whole: Path, facts: ClipInfo, limits: ClipLimits) -> str:
+def _add_sound(silent: Path, source: Path, out: Path, info: ClipInfo, limits: ClipLimits) -> str:
     """Combine the labelled frames with the clip's sound; return `LabelledClip.sound`."""
-    ends = ("-map_metadata", "-1", "-map_chapters", "-1", "-movflags", "+faststart", "-y")
-    last = [*ends, f"file:{whole}"]
-    picture = ["-i", f"file:{silent}"]
-    tries = []
-    if facts.sound:
-        both = [
-            *(*picture, *source_options(source, limits.source_pixels)),
+    output = [
+        *("-map_metadata", "-1", "-map_chapters", "-1", "-movflags", "+faststart"),
+        *("-y", f"file:{out}"),
+    ]
+    video = ["-i", f"file:{silent}"]
+    commands = []
+    if info.sound:
+        with_sound = [
+            *(*video, *source_options(source, limits.source_pixels)),
             *("-t", f"{limits.seconds + 1:g}", "-map", "0:v", "-map", "1:a:0", "-c:v", "copy"),
         ]
-        if facts.sound in _MP4_SOUND:
-            tries.append(("kept", [*both, "-c:a", "copy", *last]))
-        tries.append(("recoded", [*both, "-c:a", "aac", "-b:a", "128k", *last]))
-    tries.append(("lost" if facts.sound else "none", [*picture, "-c", "copy", *last]))
-    for sound, command in tries:
+        if info.sound in _MP4_SOUND:
+            commands.append(("kept", [*with_sound, "-c:a", "copy", *output]))
+        commands.append(("recoded", [*with_sound, "-c:a", "aac", "-b:a", "128k", *output]))
+    commands.append(("lost" if info.sound else "none", [*video, "-c", "copy", *output]))
+    for sound, command in commands:
         with FfmpegProcess(command) as child:
             if child.finish() == 0:
                 return sound

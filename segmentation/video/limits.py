@@ -1,18 +1,19 @@
-"""Limits of a clip; without torch, so that the page can show them while torch loads."""
+"""Limits of a clip; does not import torch, so that the page can show them while torch loads."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class ClipLimits:
-    """Largest clip to label.
+    """Limits of the clips to label.
 
     Attributes:
-        seconds: longest clip.
-        megabytes: largest file, in units of 2^20 bytes.
-        source_pixels: largest frame, in pixels; a 4K film has 8.8 million at most.
-        longest: the longer side of the labelled clip in pixels; larger frames are scaled down.
-        fps: most frames a second of the labelled clip; extra frames are dropped.
+        seconds: maximum length.
+        megabytes: maximum file size, in units of 2^20 bytes.
+        source_pixels: maximum number of pixels of a frame; 4K has up to 8.8 million.
+        longest: maximum length of the labelled clip's longer side in pixels; larger frames are
+            scaled down.
+        fps: maximum frames per second of the labelled clip; extra frames are dropped.
     """
 
     seconds: float = 20.0

@@ -11,8 +11,8 @@ Three parts:
   Munoz, Bagnell and Hebert ("Efficient temporal consistency for streaming video scene analysis",
   ICRA 2013) follow each pixel by optical flow instead; that costs more than a small network.
 * Hysteresis: where nothing has changed, the odds of a cell's current class are multiplied by
-  `hysteresis`, like a hidden Markov model's prior for staying in a state. Two equally likely
-  classes do not alternate.
+  `hysteresis`, like a hidden Markov model's prior for remaining in a state. Two equally
+  likely classes do not alternate.
 """
 
 import math
@@ -56,12 +56,12 @@ class Smoother:
     def reset(self) -> None:
         """Discard the state, so that the next frame counts as the first."""
         self._mean: np.ndarray | None = None  # (C, h, w) float32
-        self._cells: np.ndarray | None = None  # (h, w, 3) float32, the last frame
+        self._cells: np.ndarray | None = None  # (h, w, 3) float32, the previous frame
         self._labels: np.ndarray | None = None  # (h, w) uint8, the current labels
 
     @property
     def nbytes(self) -> int:
-        """Bytes held between two frames."""
+        """Size of the state in bytes."""
         state = (self._mean, self._cells, self._labels)
         return sum(array.nbytes for array in state if array is not None)
 
@@ -71,7 +71,7 @@ class Smoother:
         Args:
             logits: (C, h, w) float32, the network's output for this frame.
             image: (H, W, 3) uint8 RGB, the frame; H >= h and W >= w.
-            elapsed: seconds since the frame before.
+            elapsed: seconds since the previous frame.
 
         Returns:
             (C, h, w) float32 smoothed log-probabilities, for `postprocessing.decide`. h and w are
@@ -84,15 +84,15 @@ class Smoother:
             self._mean, self._cells = new, cells
             scores = np.log(np.maximum(new, _MIN_PROBABILITY))
         else:
-            moved = _moved(cells, self._cells)  # (h, w) in [0, 1]
+            motion = _motion(cells, self._cells)  # (h, w) in [0, 1]
             base_weight = np.float32(1 - math.exp(-max(elapsed, 0.0) / self.seconds))
             new -= self._mean
-            new *= base_weight + (1 - base_weight) * moved
+            new *= base_weight + (1 - base_weight) * motion
             self._mean += new
             self._cells = cells
             scores = np.maximum(self._mean, _MIN_PROBABILITY, out=new)
             np.log(scores, out=scores)
-            bonus = (1 - moved) * np.float32(math.log(self.hysteresis))
+            bonus = (1 - motion) * np.float32(math.log(self.hysteresis))
             planes = scores.reshape(len(scores), -1)
             planes[self._labels.ravel(), np.arange(planes.shape[1])] += bonus.ravel()
         self._labels = argmax_first(scores, scores.max(axis=0))
@@ -120,8 +120,8 @@ def _cells(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(small, np.float32)
 
 
-def _moved(now: np.ndarray, before: np.ndarray) -> np.ndarray:
-    """Estimate how surely each cell, or a neighbour, has moved: (h, w) in [0, 1].
+def _motion(now: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """Estimate whether each cell or a neighbour has moved: (h, w) from 0 (no) to 1 (yes).
 
     The median change of each colour is subtracted first: a camera's exposure control changes every
     cell without motion.
@@ -129,7 +129,7 @@ def _moved(now: np.ndarray, before: np.ndarray) -> np.ndarray:
     change = now - before
     change -= np.median(change, axis=(0, 1))
     level = np.abs(change).mean(axis=2)
-    moved = np.clip((level - STILL) / (MOVED - STILL), 0, 1)
-    padded = np.pad(moved, 1, mode="edge")
+    motion = np.clip((level - STILL) / (MOVED - STILL), 0, 1)
+    padded = np.pad(motion, 1, mode="edge")
     rows = np.maximum(np.maximum(padded[:-2], padded[1:-1]), padded[2:])
     return np.maximum(np.maximum(rows[:, :-2], rows[:, 1:-1]), rows[:, 2:])

@@ -75,7 +75,7 @@ def test_help_is_worth_reading(capsys):
 @pytest.mark.parametrize(
     ("words", "variables", "message"),
     [
-        (["--device", "cuda:7"], {}, "device 'cuda:7' is not here"),
+        (["--device", "cuda:7"], {}, "device 'cuda:7' is not available"),
         ([], {"PIXELWISE_WEIGHTS": "/no/such/folder"}, "there is no such folder"),
     ],
 )

@@ -35,13 +35,13 @@ def test_named_devices_that_are_here_are_taken_as_named(machine):
 @pytest.mark.parametrize("name", ["cuda", "cuda:0", "mps"])
 def test_a_named_device_that_is_not_here_is_never_exchanged(machine, name):
     machine()
-    with pytest.raises(DeviceError, match=f"device '{name}' is not here: .*say auto or cpu"):
+    with pytest.raises(DeviceError, match=f"device '{name}' is not available: .*use auto or cpu"):
         pick_device(name)
 
 
 def test_an_index_beyond_the_last_names_what_there_is(machine):
     machine(cuda=2)
-    with pytest.raises(DeviceError, match=r"this machine has 2 of type cuda.*say cuda:1 or auto"):
+    with pytest.raises(DeviceError, match=r"this machine has 2 of type cuda.*use cuda:1 or auto"):
         pick_device("cuda:2")
     with pytest.raises(DeviceError, match="this machine has 1 of type cpu"):
         pick_device("cpu:1")
@@ -50,6 +50,6 @@ def test_an_index_beyond_the_last_names_what_there_is(machine):
 @pytest.mark.parametrize("name", ["gpu", "", "cuda:x", "meta", "CPU ", None, 3.5])
 def test_other_names_are_refused_with_the_known_ones(machine, name):
     machine(cuda=1)
-    with pytest.raises(DeviceError, match="say auto, cpu, cuda, cuda:N") as caught:
+    with pytest.raises(DeviceError, match="use auto, cpu, cuda, cuda:N") as caught:
         pick_device(name)
     assert isinstance(caught.value, ModelError)

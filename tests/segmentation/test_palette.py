@@ -279,7 +279,7 @@ def test_a_card_may_list_more_colours_than_classes():
 @pytest.mark.parametrize(
     ("palette", "num_classes", "words"),
     [
-        ("cityscapes", 2, 'the palette "cityscapes"; known are "voc", "safe"'),
+        ("cityscapes", 2, 'the palette "cityscapes"; use "voc", "safe"'),
         (None, 2, "NoneType, not a name or a list"),
         ({"0": [0, 0, 0]}, 1, "dict"),
         ([[0, 0, 0]], 2, "1 colours for 2 classes"),

@@ -108,7 +108,7 @@ def test_a_model_without_the_part_gets_a_sentence_in_each_view(program):
     scope = text(last(look.microscope(key, [1, 1], ["1 × 1"])))
     assert "This explains colour_net (exported program)." in scope
     assert "An exported program runs as one piece" in scope
-    assert "cannot be seen from outside" in text(last(runs.inside(key)))
+    assert "are not accessible" in text(last(runs.inside(key)))
     field = text(last(look.receptive(key, [40, 90], None)))
     assert "How much each pixel moves the logit of cat at row 40, column 90" in field
     assert "Click a pixel in your photo first" in text(last(look.receptive(key, None, None)))

@@ -85,7 +85,7 @@ def test_errors_are_sentences(clips, film, tmp_path, monkeypatch):
 
 def test_the_limits_are_the_pages_own(clips, film):
     object.__setattr__(clips.service.options, "clip_seconds", 1.0)
-    assert "lasts 3.0 s; at most 1 s are taken" in list(clips.run(str(film), ""))[-1][0]
+    assert "lasts 3.0 s; at most 1 s are allowed" in list(clips.run(str(film), ""))[-1][0]
     object.__setattr__(clips.service.options, "max_upload_mb", 10.0)
     assert "At most 1 s and 10 MB" in clips.rules()
 

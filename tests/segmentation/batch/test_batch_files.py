@@ -44,7 +44,7 @@ def test_names_without_an_ending_are_judged_by_their_content(tmp_path):
     write(tmp_path, {"LICENSE": b"text", "empty": b"", "core": b"\x7fELF", "photo": jpeg()})
     (tmp_path / "folder").mkdir()
     found = find_photos(tmp_path, tmp_path / "out")
-    assert (found.photos, found.others) == (["photo"], {"": 3})
+    assert (found.photos, found.skipped) == (["photo"], {"": 3})
 
 
 @pytest.mark.parametrize(

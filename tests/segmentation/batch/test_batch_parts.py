@@ -13,11 +13,11 @@ from packaging.requirements import Requirement
 
 from conftest import ROOT
 from helpers.many_workers import make_a_death, make_mortal, make_nothing, make_plain, tasks
-from segmentation.batch.discovery import ENDINGS, find_photos
+from segmentation.batch.discovery import SUFFIXES, find_photos
 from segmentation.batch.executors import label_in_processes
 from segmentation.batch.journal import JOURNAL, Journal
 from segmentation.batch.plan import check_folders
-from segmentation.batch.ray_executor import share
+from segmentation.batch.ray_executor import divide_processors
 from segmentation.batch.reports import write_classes, write_failures
 from segmentation.errors import PixelwiseError
 from segmentation.export.names import OutputNames
@@ -32,7 +32,7 @@ def touch(folder: Path, *names: str) -> None:
 
 
 def test_pictures_are_found_in_all_folders_by_their_endings(tmp_path):
-    names = [f"sub/deep/photo{ending}" for ending in ENDINGS] + ["B.JPG", "a.jpeg"]
+    names = [f"sub/deep/photo{ending}" for ending in SUFFIXES] + ["B.JPG", "a.jpeg"]
     touch(tmp_path, *names, "notes.txt", "jpg", ".hidden.jpg", ".thumbs/a.jpg", "a.jpg/b.png")
     photos, troubles, others = find_photos(tmp_path, tmp_path / "out")
     assert photos == sorted([*names, "a.jpg/b.png"])
@@ -167,19 +167,19 @@ def test_the_tables_by_hand(tmp_path):
     ],
 )
 def test_a_cluster_is_shared_so_that_all_workers_fit(nodes, workers, shared):
-    assert share(nodes, workers) == shared
+    assert divide_processors(nodes, workers) == shared
 
 
 def test_a_cluster_gives_the_threads_that_are_asked_for_or_says_no():
-    assert share([8, 4], 9, 3) == (3, 3)
-    assert share([8, 4], 2, 3) == (2, 3)
+    assert divide_processors([8, 4], 9, 3) == (3, 3)
+    assert divide_processors([8, 4], 2, 3) == (2, 3)
     with pytest.raises(PixelwiseError, match="no node of the Ray cluster has 9 processors"):
-        share([8, 4], 1, 9)
+        divide_processors([8, 4], 1, 9)
 
 
 def test_a_cluster_without_processors_is_refused():
     with pytest.raises(PixelwiseError, match="no processors"):
-        share([0, 0], 1)
+        divide_processors([0, 0], 1)
 
 
 def test_workers_share_the_photos():

@@ -137,7 +137,7 @@ def test_nothing_half_written_is_left(capsys, program, picture, monkeypatch):
     [
         (["--model", "deeplabv3_resnet_101"], "did you mean deeplabv3_resnet101"),
         (["--model", "none.pt2"], "there is no file 'none.pt2'"),
-        (["--device", "cuda:99"], "device 'cuda:99' is not here"),
+        (["--device", "cuda:99"], "device 'cuda:99' is not available"),
         (["--model", QUICK, "--weights", "none.pth"], "there is no weights file 'none.pth'"),
     ],
 )

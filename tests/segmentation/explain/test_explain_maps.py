@@ -132,7 +132,7 @@ def test_a_network_without_gradient_is_told():
         def forward(self, batch):
             return {"out": batch.detach()[:, :2]}
 
-    with pytest.raises(ExplainError, match="this model gives no gradient"):
+    with pytest.raises(ExplainError, match="this model provides no gradient"):
         receptive_field.effective_receptive_field(Deaf(), torch.rand(1, 3, 8, 8), (1, 1), (8, 8), 0)
 
 

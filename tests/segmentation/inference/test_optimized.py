@@ -226,10 +226,10 @@ def test_exact_is_bit_for_bit_the_network_as_it_is(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"precision": "int8"}, "no precision 'int8': say float32, auto, bfloat16, float16"),
+        ({"precision": "int8"}, "no precision 'int8': use float32, auto, bfloat16, float16"),
         (
             {"precision": "bfloat16", "exact": True},
-            "exact answers come in float32, not in bfloat16",
+            "exact results are in float32, not in bfloat16",
         ),
     ],
 )
@@ -309,9 +309,9 @@ def test_batches_go_to_a_gpu_from_pinned_memory_without_waiting(monkeypatch):
         torch.Tensor, "to", lambda self, *where, **how: asked.append((where, how)) or self
     )
     batch, cuda, cpu = torch.zeros(1, 3, 4, 4), torch.device("cuda:1"), torch.device("cpu")
-    assert model_runner._moved(batch, cuda) is batch
+    assert model_runner._to_device(batch, cuda) is batch
     assert asked == ["pinned", ((cuda,), {"non_blocking": True})]
-    assert model_runner._moved(batch, cpu) is batch
+    assert model_runner._to_device(batch, cpu) is batch
     assert asked[2:] == [((cpu,), {})]
 
 

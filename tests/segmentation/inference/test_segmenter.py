@@ -198,7 +198,7 @@ class Fails(torch.nn.Module):
         (RuntimeError("sizes must match\nmore"), r"failed on a batch of .*: sizes must match$"),
         (torch.full((1, 21, 4, 4), float("nan")), "numbers that are not finite"),
         (torch.full((1, 21, 4, 4), float("inf")), "numbers that are not finite"),
-        (torch.zeros(1, 20, 4, 4), "answers with 20 classes, but its card lists 21"),
+        (torch.zeros(1, 20, 4, 4), "returns 20 classes, but its card lists 21"),
     ],
 )
 def test_a_network_that_fails_is_a_model_error(tiny, failure, message):
@@ -219,7 +219,7 @@ def test_load_without_a_name_falls_back_to_the_embedded_model_and_says_so(tiny, 
     monkeypatch.setattr(segmenter_module, "has_embedded", lambda: True)
     segmenter = segmentation.load(device="cpu")
     assert segmenter.model is tiny.model
-    assert "built-in model answers" in segmenter.note
+    assert "using the small built-in model" in segmenter.note
     assert "deeplabv3_mobilenet_v3_large" in segmenter.note
     with pytest.raises(WeightsError):  # a model that was asked for is never exchanged
         segmentation.load("deeplabv3_mobilenet_v3_large", device="cpu")
