@@ -95,7 +95,7 @@ class Segmenter:
         return self.model.card.categories
 
     def __repr__(self) -> str:
-        return f"Segmenter({self.model.name!r}, device={str(self.model.device)!r})"
+        return f"Segmenter({self.model.name!r}, device='{self.model.device}')"
 
     def predict(self, image: Any, *, size: Size = None) -> Segmentation:
         """Label every pixel of an image.
@@ -233,8 +233,7 @@ class Segmenter:
 
     def _forward(self, batch: Tensor) -> Tensor:
         """Run the network: (N, 3, h, w) to logits (N, C, h', w') float32 on the CPU."""
-        model = self.model
-        logits = self._runner(batch)
+        model, logits = self.model, self._runner(batch)
         if logits.shape[1] != len(model.card.categories):
             raise ModelError(
                 f"{model.name} returns {logits.shape[1]} classes, but its card lists "
