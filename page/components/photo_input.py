@@ -46,7 +46,7 @@ class PhotoInput(gr.HTML, metaclass=NoStub):
     """Takes one photo: chosen, dropped, pasted, or taken with a camera.
 
     The browser shows the file at once and sends it as it came. The value is
-    `{"path", "orig_name", "is_shown", "meta"}` of an uploaded file, or None.
+    `{"photo": an uploaded file, "is_shown": whether the browser can show it}`, or None.
 
     Args:
         value: the path of a file in Gradio's cache, or None.
@@ -91,7 +91,9 @@ class PhotoInput(gr.HTML, metaclass=NoStub):
         Returns:
             The file's path, or None for no photo.
         """
-        path = payload.get("path") if isinstance(payload, dict) else None
+        payload = payload if isinstance(payload, dict) else {}
+        file = payload.get("photo")
+        path = file.get("path") if isinstance(file, dict) else None
         if not isinstance(path, str) or not is_inside(path, Path(self.GRADIO_CACHE)):
             return None
         photo = UploadedPhoto(path)
@@ -103,7 +105,8 @@ class PhotoInput(gr.HTML, metaclass=NoStub):
         if not isinstance(value, str):
             return value
         meta = {"_type": "gradio.FileData"}
-        return {"path": value, "orig_name": Path(value).name, "is_shown": True, "meta": meta}
+        file = {"path": value, "orig_name": Path(value).name, "meta": meta}
+        return {"photo": file, "is_shown": True}
 
     def api_info(self) -> dict[str, Any]:
         """The value's JSON type."""

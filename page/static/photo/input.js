@@ -79,9 +79,7 @@ async function ask(photo) {
 }
 
 const describe = (path, name, isShown) => ({
-  path,
-  orig_name: name || "photo",
-  meta: { _type: "gradio.FileData" },
+  photo: { path, orig_name: name || "photo", meta: { _type: "gradio.FileData" } },
   is_shown: isShown,
 });
 
@@ -192,7 +190,7 @@ listen("refused", () => {
 });
 // The browser's copy is of another size than the labels: the server's picture is shown instead.
 listen("unseen", ({ detail }) => {
-  props.value = { ...props.value, path: detail.source, is_shown: false };
+  props.value = describe(detail.source, props.value?.photo.orig_name, false);
   setTimeout(() => trigger("chosen", {}));
 });
 listen("lost", () => under?.sent && wait());
@@ -202,14 +200,14 @@ listen("back", () => {
 
 // Another tab has set a photo: it is labelled here, as if it had been chosen.
 watch("value", () => {
-  const path = props.value?.path;
-  if (!path || path === shown?.path || path === under?.source) return;
+  const path = props.value?.photo?.path;
+  if (!path || path === shown?.photo.path || path === under?.source) return;
   document.dispatchEvent(
     new CustomEvent("pixelwise:example", {
       detail: {
         path,
         url: location.pathname.replace(/[/]?$/, "/") + "gradio_api/file=" + path,
-        name: props.value.orig_name ?? "photo",
+        name: props.value.photo.orig_name ?? "photo",
         ...(window.pixelwiseExamples?.find((one) => one.path === path) ?? { title: "", told: "" }),
       },
     }),
