@@ -1,5 +1,7 @@
 """The page's photo inputs: components with our own door for what comes in."""
 
+import base64
+import binascii
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from page.theme import read_static
 from segmentation.images.file_types import sniff
 from viewer import NoStub
 from viewer.component import join_scripts
+from viewer.files import keep_file
 
 _SHOWN = frozenset(("PNG", "WEBP", "GIF", "BMP", "AVIF"))
 _TURNS = (b"eXIf", b"EXIF", b"Exif", b"Orientation", b"irot", b"imir")
@@ -92,7 +95,7 @@ class PhotoInput(gr.HTML, metaclass=NoStub):
             The file's path, or None for no photo.
         """
         payload = payload if isinstance(payload, dict) else {}
-        file = payload.get("photo")
+        file = payload.get("photo", payload)  # a file alone: nobody shows it
         path = file.get("path") if isinstance(file, dict) else None
         if not isinstance(path, str) or not is_inside(path, Path(self.GRADIO_CACHE)):
             return None
@@ -111,6 +114,37 @@ class PhotoInput(gr.HTML, metaclass=NoStub):
     def api_info(self) -> dict[str, Any]:
         """The value's JSON type."""
         return {"type": "object"}
+
+
+class ImageValue(gr.Image, metaclass=NoStub):
+    """The photo of an endpoint for programs: a `gr.Image` that hands over the file as it came.
+
+    Gradio's own preprocessing decodes the picture: it would refuse formats that we read, lose the
+    upper half of 16-bit samples and meet decompression bombs before our limits do. Every picture
+    goes through `segmentation.open_photo` instead. `type` and `image_mode` have no effect here.
+    """
+
+    is_template = True  # the browser shows Gradio's own image component
+
+    def preprocess(self, payload: Any) -> str | None:
+        """The path of the uploaded file.
+
+        Args:
+            payload: Gradio's image data: a cached file, or a data address.
+
+        Returns:
+            The file's path, or None for no photo.
+        """
+        if payload is None:
+            return None
+        if payload.path:
+            return payload.path
+        head, _, body = (payload.url or "").partition(",")
+        try:
+            data = base64.b64decode(body, validate=True) if head.endswith(";base64") else b""
+        except (binascii.Error, ValueError):
+            data = b""
+        return str(keep_file(data, "photo", self.GRADIO_CACHE))
 
 
 class ExampleGallery(gr.HTML, metaclass=NoStub):

@@ -1,4 +1,4 @@
-"""A photo shows at once from its own file, travels once, can be cancelled, and its labels follow."""
+"""A photo shows at once from its own file, travels once, and can be cancelled; labels follow."""
 
 import io
 import threading

@@ -1,13 +1,11 @@
 // What covers the stage while something is happening, or after it went wrong.
 
+import { announce } from "./loader.js";
+
 const BLOOM_MS = 700;
 const LARGEST_LOCAL = 2048; // pixels of the longer side: sharp on any screen, and quick
 
 const isCalm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
-
-/** Names an event of the page, which whoever it concerns listens to. */
-export const announce = (name, detail) =>
-  globalThis.document?.dispatchEvent(new CustomEvent("pixelwise:" + name, { detail }));
 
 /**
  * The last picture stays behind it, dimmed; or the next photo, as the browser shows its own file,
