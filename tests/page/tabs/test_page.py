@@ -44,6 +44,7 @@ def wait_ready(page) -> None:
 
 SHOWN = "document.querySelector('#viewer .pw').pixelwise.value.seq"
 """When the result that the viewer shows was asked for."""
+SIZE = "(({height, width}) => [height, width])(document.querySelector('.pw').pixelwise.value)"
 
 
 def legend(page) -> dict[str, float]:
@@ -92,9 +93,10 @@ def test_the_page_says_who_answered(page, app_url, photo_file):
     drop(page, app_url, photo_file)
     wait_ready(page)
     assert re.fullmatch(r"colour_net · \d+\.\d s · details", page.inner_text("#chip").strip())
-    facts = page.locator("#run-facts").text_content()
-    assert facts.strip().startswith("colour_net on cpu in float32 · 128 × 192 px · ")
-    assert page.locator("#run-facts").is_hidden()  # under "For the curious"
+    assert page.locator("#run-facts").count() == 0  # closed, under "For the curious"
+    page.click("#chip [data-act=details]")
+    facts = page.locator("#run-facts").inner_text()
+    assert facts.startswith("colour_net on cpu in float32 · 128 × 192 px · ")
 
 
 def test_a_pinned_pixel_shows_its_distribution(page, app_url, photo_file):
@@ -137,7 +139,7 @@ def test_an_example_runs_on_click(page, app_url):
     page.goto(app_url)
     page.get_by_label("Example photo: Cat").click()
     wait_ready(page)
-    assert "300 × 451 px" in page.locator("#run-facts").text_content()
+    assert page.evaluate(SIZE) == [300, 451]
     assert page.locator("#example-caption").inner_text().startswith("Cat.")
     assert page.evaluate("document.querySelector('.pw').pixelwise.value.photo") is None
 
