@@ -16,7 +16,7 @@
     target.files = transfer.files;
     target.dispatchEvent(new Event("change", { bubbles: true }));
   };
-  const openTab = (id) => document.querySelector(`[role=tab][id^="${id}"]`)?.click();
+  const openTab = (id) => document.querySelector(`[role=tab][data-tab-id="${id}"]`)?.click();
 
   /** Several photos have a tab of their own: open it, and hand them over once it is there. */
   const handSeveral = (files, tries = 40) => {
