@@ -9,7 +9,7 @@ import gradio as gr
 import numpy as np
 
 from page import texts
-from page.components.photo_input import PhotoInput
+from page.components.photo_input import ImageValue
 from page.handlers import BaseHandlers, png
 from page.service.background import Progress, run_to_completion
 from page.service.errors import CancelledError, QueueFullError
@@ -237,7 +237,7 @@ def add_endpoints(programs: Api) -> None:
         programs: answers them.
     """
     with gr.Column(visible=False):
-        image = PhotoInput(label="image")
+        image = ImageValue(label="image")
         model, model_b = gr.Textbox("", label="model"), gr.Textbox("", label="model_b")
         y, x = gr.Number(label="y"), gr.Number(label="x")
         labels, overlay = gr.File(label="labels"), gr.File(label="overlay")

@@ -1,5 +1,7 @@
 """The page's photo inputs: components with our own door for what comes in."""
 
+import base64
+import binascii
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ from page.gradio_internals import Dependency, EventListener
 from page.storage.temp_files import is_inside
 from page.theme import read_static
 from segmentation.images.file_types import sniff
-from viewer import NoStub
+from viewer import NoStub, keep_file
 from viewer.component import join_scripts
 
 _SHOWN = frozenset(("PNG", "WEBP", "GIF", "BMP", "AVIF"))
@@ -46,7 +48,7 @@ class PhotoInput(gr.HTML, metaclass=NoStub):
     """Takes one photo: chosen, dropped, pasted, or taken with a camera.
 
     The browser shows the file at once and sends it as it came. The value is
-    `{"path", "orig_name", "is_shown", "meta"}` of an uploaded file, or None.
+    `{"photo": an uploaded file, "is_shown": whether the browser can show it}`, or None.
 
     Args:
         value: the path of a file in Gradio's cache, or None.
@@ -91,7 +93,9 @@ class PhotoInput(gr.HTML, metaclass=NoStub):
         Returns:
             The file's path, or None for no photo.
         """
-        path = payload.get("path") if isinstance(payload, dict) else None
+        payload = payload if isinstance(payload, dict) else {}
+        file = payload.get("photo", payload)  # a file alone: nobody shows it
+        path = file.get("path") if isinstance(file, dict) else None
         if not isinstance(path, str) or not is_inside(path, Path(self.GRADIO_CACHE)):
             return None
         photo = UploadedPhoto(path)
@@ -103,11 +107,43 @@ class PhotoInput(gr.HTML, metaclass=NoStub):
         if not isinstance(value, str):
             return value
         meta = {"_type": "gradio.FileData"}
-        return {"path": value, "orig_name": Path(value).name, "is_shown": True, "meta": meta}
+        file = {"path": value, "orig_name": Path(value).name, "meta": meta}
+        return {"photo": file, "is_shown": True}
 
     def api_info(self) -> dict[str, Any]:
         """The value's JSON type."""
         return {"type": "object"}
+
+
+class ImageValue(gr.Image, metaclass=NoStub):
+    """The photo of an endpoint for programs: a `gr.Image` that hands over the file as it came.
+
+    Gradio's own preprocessing decodes the picture: it would refuse formats that we read, lose the
+    upper half of 16-bit samples and meet decompression bombs before our limits do. Every picture
+    goes through `segmentation.open_photo` instead. `type` and `image_mode` have no effect here.
+    """
+
+    is_template = True  # the browser shows Gradio's own image component
+
+    def preprocess(self, payload: Any) -> str | None:
+        """The path of the uploaded file.
+
+        Args:
+            payload: Gradio's image data: a cached file, or a data address.
+
+        Returns:
+            The file's path, or None for no photo.
+        """
+        if payload is None:
+            return None
+        if payload.path:
+            return payload.path
+        head, _, body = (payload.url or "").partition(",")
+        try:
+            data = base64.b64decode(body, validate=True) if head.endswith(";base64") else b""
+        except (binascii.Error, ValueError):
+            data = b""
+        return str(keep_file(data, "photo", self.GRADIO_CACHE))
 
 
 class ExampleGallery(gr.HTML, metaclass=NoStub):

@@ -145,6 +145,11 @@
   };
   window.addEventListener("offline", ping);
   window.addEventListener("online", ping);
-  document.addEventListener("pixelwise:lost", () => away || ping());
+  // Somebody did not reach the server: it is away, or that was one moment, and they try again.
+  document.addEventListener("pixelwise:lost", async () => {
+    if (away) return;
+    await ping();
+    if (!away) setTimeout(() => document.dispatchEvent(new CustomEvent("pixelwise:back")), 1000);
+  });
   schedule();
 }

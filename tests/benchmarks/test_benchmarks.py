@@ -28,7 +28,7 @@ from segmentation.palette import colorize, voc_palette
 
 COMMANDS = [f"benchmarks.{name}" for name in render.COMMANDS.values()]
 COMMANDS += [f"benchmarks.{name}" for name in ("report.render", "server.cost", "server.cost_ray")]
-COMMANDS += ["helpers.measure.viewer_speed"]
+COMMANDS += ["benchmarks.speed.viewer"]
 
 
 def run(name, monkeypatch, *words):

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from page import texts
+from page import photo_texts, texts
 from page.texts import built_in_note, run_facts
 from segmentation.models.card import ModelCard
 from segmentation.models.card_figures import Bin, ClassFigure, Figures
@@ -73,7 +73,26 @@ def test_the_note_is_with_the_facts_of_the_built_in_model_alone():
     assert run_facts(answer("embedded")) == f"{facts.format('embedded')}<br>{note}"
 
 
-def test_the_menu_says_what_a_figure_was_measured_on():
-    label = texts.model_label("deeplabv3_resnet50", ready=True)
-    assert label == "DeepLabV3, ResNet-50 · mIoU 66.4 on COCO val2017 with VOC's classes"
-    assert "mIoU" not in texts.model_label("embedded", ready=True)
+def test_the_menu_names_a_model_and_no_figure():
+    assert texts.model_label("deeplabv3_resnet50", ready=True) == "DeepLabV3, ResNet-50"
+    absent = texts.model_label("deeplabv3_resnet50", ready=False)
+    assert absent == "DeepLabV3, ResNet-50 · 168 MB to fetch"
+    assert texts.model_label("embedded", ready=True) == "The small built-in model"
+    assert texts.model_label("/models/street.pt2", ready=True) == "street"
+
+
+@pytest.mark.parametrize(
+    ("minutes", "span"),
+    [(0.5, "a minute"), (1, "a minute"), (30, "30 minutes"), (60, "an hour"), (90, "1.5 hours")],
+)
+def test_where_a_photo_goes_and_when_it_is_deleted(minutes, span):
+    said = photo_texts.privacy(minutes, shared=False)
+    assert said.endswith(f"nowhere else, and is deleted within {span}.")
+    assert photo_texts.privacy(minutes, shared=True).endswith("it passes Gradio’s relay.")
+
+
+def test_what_the_built_in_model_knows_is_its_cards():
+    assert photo_texts.knows_sentence() == (
+        "The built-in model is good at cats, trains, dogs, sheep, cows, horses, buses and cars; "
+        "less so at the rest."
+    )

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from helpers.measure.viewer_speed import MEASURE
+from benchmarks.speed.viewer import MEASURE
 from helpers.viewer_driver import PERSON, color, edge_of, near
 from segmentation.palette import safe_palette
 
@@ -137,7 +137,7 @@ def test_7_palette_changes_everywhere_without_the_server(viewer):
     assert not [url for url in requests if "heartbeat" not in url]
 
 
-# 12. Speed: how fast is the business of `python -m tests.helpers.measure.viewer_speed`.
+# 12. Speed: how fast is the business of `python -m benchmarks.speed.viewer`.
 
 
 def test_12_changes_ask_nothing(viewer):

@@ -4,6 +4,7 @@ const root = element.querySelector(".ph");
 const file = root.querySelector(".ph-file");
 const word = root.querySelector(".ph-word");
 const invite = root.querySelector(".ph-invite");
+const MOST_TRIES = 5; // of a photo that does not arrive although the server answers
 const onPhone = matchMedia("(pointer: coarse)").matches;
 const camera = new PhotoCamera(root.querySelector(".ph-camera"), (photo) => take([photo]));
 
@@ -61,8 +62,13 @@ async function begin(photo) {
     photo.source = photo.example?.path ?? (await sendFile(photo.file, told, photo.abort.signal));
   } catch (error) {
     if (under !== photo || error.name === "AbortError") return;
-    if (error instanceof NoConnection) wait();
-    else fail(error.message);
+    photo.tries = (photo.tries ?? 0) + 1;
+    if (error instanceof NoConnection && photo.tries < MOST_TRIES) {
+      wait();
+      tellLost();
+    } else {
+      fail(error.message || "The photo did not arrive. Try again.");
+    }
     return;
   }
   if (under === photo) await ask(photo);
@@ -80,9 +86,7 @@ async function ask(photo) {
 }
 
 const describe = (path, name, isShown) => ({
-  path,
-  orig_name: name || "photo",
-  meta: { _type: "gradio.FileData" },
+  photo: { path, orig_name: name || "photo", meta: { _type: "gradio.FileData" } },
   is_shown: isShown,
 });
 
@@ -96,8 +100,9 @@ function fail(text) {
 function wait() {
   overlay().cancellable = true;
   say("working", "No connection. Your photo waits here, and is sent when it is back.");
-  document.dispatchEvent(new CustomEvent("pixelwise:lost"));
 }
+
+const tellLost = () => document.dispatchEvent(new CustomEvent("pixelwise:lost"));
 
 /** End what is under way, here and on the server; what was shown is shown again. */
 function stop() {
@@ -175,7 +180,7 @@ listen("example", async ({ detail }) => {
     const photo = new File([await answer.blob()], detail.name, { type: "image/jpeg" });
     take([photo], detail);
   } catch {
-    document.dispatchEvent(new CustomEvent("pixelwise:lost"));
+    tellLost();
   }
 });
 listen("shown", ({ detail }) => {
@@ -193,24 +198,26 @@ listen("refused", () => {
 });
 // The browser's copy is of another size than the labels: the server's picture is shown instead.
 listen("unseen", ({ detail }) => {
-  props.value = { ...props.value, path: detail.source, is_shown: false };
+  props.value = describe(detail.source, props.value?.photo.orig_name, false);
   setTimeout(() => trigger("chosen", {}));
 });
-listen("lost", () => under?.sent && wait());
+listen("lost", () => under && wait());
 listen("back", () => {
-  if (under) begin({ file: under.file, bitmap: under.bitmap, example: under.example });
+  if (!under) return;
+  const { file: photo, bitmap, example, tries } = under;
+  begin({ file: photo, bitmap, example, tries });
 });
 
 // Another tab has set a photo: it is labelled here, as if it had been chosen.
 watch("value", () => {
-  const path = props.value?.path;
-  if (!path || path === shown?.path || path === under?.source) return;
+  const path = props.value?.photo?.path;
+  if (!path || path === shown?.photo.path || path === under?.source) return;
   document.dispatchEvent(
     new CustomEvent("pixelwise:example", {
       detail: {
         path,
         url: location.pathname.replace(/[/]?$/, "/") + "gradio_api/file=" + path,
-        name: props.value.orig_name ?? "photo",
+        name: props.value.photo.orig_name ?? "photo",
         ...(window.pixelwiseExamples?.find((one) => one.path === path) ?? { title: "", told: "" }),
       },
     }),

@@ -60,7 +60,7 @@ def use(page, url, tmp_path):
     page.goto(f"{url}/?__theme=dark")
     page.set_input_files("#photo input[type=file]", tmp_path / "photo.png")
     page.wait_for_selector("#viewer .pw[data-state=ready]")
-    assert "colour_net" in page.inner_text("#run-facts")
+    assert "colour_net" in page.inner_text("#chip")
     assert {one for one in hosts if one.startswith("http") and not one.startswith(url)} == set()
     assert failed == []
     page.goto("about:blank")

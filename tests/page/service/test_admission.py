@@ -71,7 +71,7 @@ def check_the_rest(app) -> None:
     click = {"data": ["gone"], "fn_index": number_of(app, "pixel"), "session_hash": "ana"}
     url = f"{API}/run/pixel"
     answer = app.http.post(url, json={**click, "event_data": {"y": 1, "x": 1}}, timeout=20)
-    assert "no longer kept" in answer.json()["data"][0]["error"]
+    assert "was forgotten here" in answer.json()["data"][0]["error"]
     shown = result(app, "inside", [""], "ana")["data"][0]
     assert "Label" in shown
     upload = file_data(app.upload(png()))

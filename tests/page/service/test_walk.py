@@ -1,6 +1,6 @@
 """A photo's way through the code, and a click's, stay as short as they are."""
 
-from helpers.measure.walk import count, record, walks
+from benchmarks.server.walk import count, record, walks
 
 PHOTO = (31, 97)
 CLICK = (5, 14)

@@ -4,7 +4,10 @@ import { backgroundIndex, completeCategories, paletteColors } from "../shared/pa
 import { decodeLabelPng, nextTask } from "../shared/png.js";
 import { findRegions } from "../shared/regions.js";
 import { countLevels, countSeveral, measureAreas } from "../shared/statistics.js";
-import { announce } from "./status_overlay.js";
+
+/** Names an event of the page, which whoever it concerns listens to. */
+export const announce = (name, detail) =>
+  globalThis.document?.dispatchEvent(new CustomEvent("pixelwise:" + name, { detail }));
 
 /** Fetch a file as a Blob, or throw an error that names it. */
 async function fetchFile(file, name, signal) {

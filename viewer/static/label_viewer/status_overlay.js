@@ -1,13 +1,11 @@
 // The overlay on the stage during a run and after an error.
 
+import { announce } from "./loader.js";
+
 const BLOOM_MS = 700;
 const LARGEST_LOCAL = 2048; // pixels of the longer side: sharp on any screen, and quick
 
 const isCalm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
-
-/** Dispatch an event of the page on the document. */
-export const announce = (name, detail) =>
-  globalThis.document?.dispatchEvent(new CustomEvent("pixelwise:" + name, { detail }));
 
 /**
  * The overlay; the last result stays visible behind it, dimmed, or the next photo, as the browser

@@ -1,4 +1,4 @@
-"""Print our functions that a photo passes, and a click: `python -m tests.helpers.measure.walk`.
+"""Print our functions that a photo passes, and a click: `python -m benchmarks.server.walk`.
 
 From the tab's handler to the viewer's value, by Python's profile hook, in all threads; the model is
 loaded already. Functions that are written within others without a name (lambdas, comprehensions)
@@ -20,7 +20,7 @@ from page.service.labeling_service import LabelingService
 from page.tabs.examples import examples_folder
 from page.tabs.label_handlers import Handlers
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 OURS = tuple(str(ROOT / name) + "/" for name in ("page", "segmentation", "viewer"))
 Walk = dict[str, list[str]]
 """A file, from the folder of the checkout, to the functions of it that were called, in order."""

@@ -1,4 +1,4 @@
-"""Latency of the viewer in a headless Chromium: `python -m tests.helpers.measure.viewer_speed`.
+"""Latency of the viewer in a headless Chromium: `python -m benchmarks.speed.viewer`.
 
 For each change a real DOM event is sent in the page, and `performance.now()` measures, from just
 before it, (a) until the canvas holds the new image and (b) until the frame with it has been
@@ -12,9 +12,8 @@ import sys
 
 from benchmarks.report.output import Values, parser, positive, run
 from benchmarks.report.tables import markdown
-
-from ..chromium import launch_options
-from ..viewer_app import ViewerApp, made_up_result
+from tests.helpers.chromium import launch_options
+from tests.helpers.viewer_app import ViewerApp, made_up_result
 
 SIZES = {"1": (866, 1155), "12": (3000, 4000)}
 """Megapixels to (height, width)."""
@@ -153,7 +152,7 @@ def viewer_report(values: Values) -> str:
 
 def main() -> int:
     """Run the command line; return 1 if a change takes more than a frame, 2 without Chromium."""
-    command = parser("tests.helpers.measure.viewer_speed", __doc__)
+    command = parser("benchmarks.speed.viewer", __doc__)
     command.add_argument("--samples", type=positive, default=60, help="for each change (60)")
     options = command.parse_args()
     try:
