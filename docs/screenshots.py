@@ -21,14 +21,19 @@ SCREENS = {
     "phone-dark": {**PHONE, "color_scheme": "dark"},
     "classroom": {"viewport": {"width": 1440, "height": 900}, "color_scheme": "light"},
 }
+LABELLED = """() => {
+  const viewer = document.querySelector("#viewer .pw");
+  return viewer.dataset.busy === "false" && viewer.pixelwise.value?.id !== "example";
+}"""
+"""The labels of our photo show, and no longer those of the example."""
 
 
 def label(page: Page, url: str, photo: Path) -> None:
     """Open the page, drop the photo into it, wait for its labels and pin a pixel."""
     page.goto(url)
-    page.wait_for_selector("#photo input[type=file]", state="attached")
+    page.wait_for_function("document.querySelector('#photo .ph')?.photoInput")
     page.set_input_files("#photo input[type=file]", photo)
-    page.wait_for_selector("#viewer .pw[data-state=ready]", timeout=120_000)
+    page.wait_for_function(LABELLED, timeout=120_000)
     stage = page.locator("#viewer .pw-stage")
     stage.scroll_into_view_if_needed()
     box = stage.bounding_box()
