@@ -28,14 +28,19 @@ SCREENS = {
     },
 }
 PREVIEW = {"path": ROOT / "page" / "static" / "preview.jpg", "type": "jpeg", "quality": 80}
+LABELLED = """() => {
+  const viewer = document.querySelector("#viewer .pw");
+  return viewer.dataset.busy === "false" && viewer.pixelwise.value?.id !== "example";
+}"""
+"""The labels of our photo show, and no longer those of the example."""
 
 
 def label(page: Page, url: str, photo: Path) -> None:
     """Open the page, upload the photo, wait for its labels and pin a pixel."""
     page.goto(url)
-    page.wait_for_selector("#photo input[type=file]", state="attached")
+    page.wait_for_function("document.querySelector('#photo .ph')?.photoInput")
     page.set_input_files("#photo input[type=file]", photo)
-    page.wait_for_selector("#viewer .pw[data-state=ready]", timeout=120_000)
+    page.wait_for_function(LABELLED, timeout=120_000)
     stage = page.locator("#viewer .pw-stage")
     stage.scroll_into_view_if_needed()
     box = stage.bounding_box()

@@ -5,6 +5,7 @@ const file = root.querySelector(".ph-file");
 const word = root.querySelector(".ph-word");
 const invite = root.querySelector(".ph-invite");
 const MOST_TRIES = 5; // of a photo that does not arrive although the server answers
+const POINT = "Point anywhere. Click to ask what it is.";
 const onPhone = matchMedia("(pointer: coarse)").matches;
 const camera = new PhotoCamera(root.querySelector(".ph-camera"), (photo) => take([photo]));
 
@@ -129,7 +130,8 @@ function settle() {
 function look() {
   const { state } = root.dataset;
   word.textContent = state === "first" ? "Choose a photo" : "New photo";
-  invite.hidden = state !== "first" || !viewer().pixelwise.value;
+  invite.hidden = !props.invite;
+  invite.textContent = state === "first" ? props.invite : POINT;
 }
 
 /** The picture comes first: to the top of a small screen, into sight of a large one. */
@@ -225,7 +227,6 @@ watch("value", () => {
 });
 
 root.querySelector(".ph-drop").hidden = onPhone;
-invite.textContent = props.invite ?? "";
 root.querySelector(".ph-privacy").textContent = props.privacy ?? "";
 /** For tests and the curious, read-only by convention. */
 root.photoInput = { take, get under() { return under; }, get shown() { return shown; } };

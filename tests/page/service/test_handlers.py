@@ -92,7 +92,7 @@ def test_the_photo_goes_back_only_where_the_browser_cannot_show_it(handlers, pho
     values = [list(handlers.label(photo, "", 0))[-1][0] for photo in (shown, unseen)]
     assert values[0]["photo"] is None
     assert values[1]["photo"]["path"].endswith("photo.jpg")
-    assert values[0]["id"] == values[1]["id"]
+    assert values[0]["labels"]["path"] == values[1]["labels"]["path"]
 
 
 def test_a_cancelled_photo_ends_quietly(handlers, photo_file, monkeypatch):

@@ -243,6 +243,19 @@ def test_nothing_overflows_on_a_phone_and_all_can_be_reached_by_keyboard(camera_
 # --- a clip --------------------------------------------------------------------------------
 
 
+def test_a_photo_is_taken_on_the_first_tab_and_labelled(cam, app_url):
+    cam.goto(app_url)
+    cam.wait_for_function("document.querySelector('#photo .ph')?.photoInput")
+    cam.click("#photo [data-act=take]")
+    cam.wait_for_selector(".ph-camera [data-act=shoot]:enabled")
+    cam.click(".ph-camera [data-act=shoot]")
+    cam.wait_for_selector("#viewer .pw[data-state=ready]")
+    assert cam.locator(".ph-camera[open]").count() == 0
+    assert cam.evaluate("document.querySelector('.ph-video').srcObject") is None  # switched off
+    shown = cam.locator("#viewer .pw-rows .pw-name").all_inner_texts()
+    assert {"person", "cat", "dog"} <= set(shown)
+
+
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory) -> Path:
     """Three colours for two seconds, with a tone."""

@@ -82,14 +82,37 @@ def test_the_picture_and_the_button_are_on_the_screen(screen):
     for selector in ON_SCREEN:
         assert is_on_screen(screen, selector), selector
     assert screen.locator("#photo [data-act=choose]").inner_text() == "New photo"
-    assert screen.locator("#photo .ph-invite").is_hidden()
+    small = screen.viewport_size["width"] <= 900
+    assert screen.locator("#photo .ph-invite").is_hidden() == small
     assert screen.locator("#model").is_visible() is False  # closed, under "For the curious"
     stage, photo = box_of(screen, "#viewer .pw-stage"), box_of(screen, "#photo .ph-actions")
-    if screen.viewport_size["width"] <= 900:
+    if small:
         assert stage["y"] < screen.viewport_size["height"] / 3
     apart = photo["y"] >= stage["y"] + stage["height"] or photo["x"] + photo["width"] <= stage["x"]
     assert apart, "the buttons cover the picture"
     assert screen.evaluate("document.documentElement.scrollWidth") <= screen.viewport_size["width"]
+
+
+def test_on_a_large_screen_nothing_moves(page, built_in_url):
+    open_page(page, built_in_url)
+    places = ["#photo [data-act=choose]", "#examples", "#viewer .pw-stage"]
+    before = [box_of(page, one) for one in places]
+    page.set_input_files("#photo input[type=file]", examples_folder() / "dogs.jpg")
+    page.wait_for_function("document.querySelector('#photo .ph').dataset.state === 'after'")
+    after = [box_of(page, one) for one in places]
+    for old, new in zip(before, after, strict=True):
+        assert (new["x"], new["y"]) == pytest.approx((old["x"], old["y"]), abs=1)
+
+
+def test_the_end_of_the_page_is_not_behind_the_buttons(browser, built_in_url):
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
+    page = context.new_page()
+    open_page(page, built_in_url)
+    page.evaluate("window.scrollTo(0, 1e6)")
+    page.wait_for_timeout(600)
+    last, bar = box_of(page, "#curious"), box_of(page, "#photo")
+    assert last["y"] + last["height"] <= bar["y"]
+    context.close()
 
 
 def test_details_open_what_is_for_the_curious(page, built_in_url):

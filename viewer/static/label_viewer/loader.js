@@ -129,7 +129,7 @@ export class Loader {
 
   async load(value) {
     if (typeof value.seq === "number") {
-      if (value.seq < this.newest) return;
+      if (value.seq <= this.newest) return; // Gradio hands the last value over twice
       this.newest = value.seq;
     }
     this.cancel?.abort();
