@@ -4,7 +4,7 @@ import base64
 
 import numpy as np
 
-from segmentation.palette import voc_palette
+from segmentation.palette import safe_palette
 
 PERSON, CAT, DOG, CHAIR = 15, 8, 12, 9
 INSIDE = {PERSON: (0.55, 0.28), CAT: (0.6, 0.72), DOG: (0.25, 0.75), 0: (0.08, 0.08)}
@@ -39,7 +39,7 @@ class Driver:
                 find(selector).value = value;
                 find(selector).dispatchEvent(new Event('input'));
               }
-              for (const value of ['both', 'clear', 'voc']) find(`[value=${value}]`).click();
+              for (const value of ['both', 'clear', 'safe']) find(`[value=${value}]`).click();
             }"""
         )
         self.show("first")
@@ -47,6 +47,7 @@ class Driver:
             """() => {
               for (const button of document.querySelectorAll(
                 '.pw-all:enabled, [data-act=compare][aria-pressed=true], ' +
+                '[data-act=names][aria-pressed=false], ' +
                 '.pb-more[aria-expanded=true]')) button.click();
             }"""
         )
@@ -150,11 +151,16 @@ def fingers(driver, kind, *points, at=None):
 
 
 def color(index, palette=None):
-    return list(map(int, (voc_palette() if palette is None else palette)[index]))
+    return list(map(int, (safe_palette() if palette is None else palette)[index]))
 
 
 def near(found, wanted, tolerance=2):
     return bool(np.abs(np.subtract(found, wanted)).max() <= tolerance)
+
+
+def shown_name(name):
+    """What a person reads for a made-up result's class."""
+    return {"__background__": "everything else"}.get(name, name)
 
 
 def edge_of(viewer, index):

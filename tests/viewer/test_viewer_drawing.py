@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from benchmarks.speed.viewer import MEASURE
-from helpers.viewer_driver import PERSON, color, edge_of, near
-from segmentation.palette import safe_palette
+from helpers.viewer_driver import PERSON, color, edge_of, near, shown_name
+from segmentation.palette import voc_palette
 
 pytestmark = pytest.mark.browser
 
@@ -19,15 +19,20 @@ def test_3_opacity_fill_contour_both_and_the_background(viewer):
         assert viewer.at(PERSON)[3] == round(percent * 2.55)
         assert viewer.page.locator(".pw-opacity-value").inner_text() == f"{percent} %"
     assert viewer.at(PERSON)[:3] == color(PERSON)
-    edge = edge_of(viewer, PERSON)
+    y, edge = edge_of(viewer, PERSON)
+    beyond = edge + 1 / viewer.read("v.view.scale")  # the next pixel of the canvas
     viewer.slide(".pw-opacity", 50)
-    both = viewer.pixel(*edge)
+    light, dark = viewer.pixel(y, edge), viewer.pixel(y, beyond)
+    assert near(light[:3], [255, 255, 255])
+    assert near(dark[:3], [15, 23, 42])
+    assert light[3] == dark[3] == pytest.approx(255 * (1 - 0.5**3), abs=1)
     viewer.choose("fill")
-    assert viewer.pixel(*edge)[3] == 128
+    assert viewer.pixel(y, edge)[3] == 128
     viewer.choose("contour")
     assert viewer.at(PERSON)[3] == 0
-    assert viewer.pixel(*edge) == both
-    assert both[3] == pytest.approx(255 * (1 - 0.5**3), abs=1)
+    assert (viewer.pixel(y, edge), viewer.pixel(y, beyond)) == (light, dark)
+    strip = viewer.pixel(y, edge - 1 / viewer.read("v.view.scale"))
+    assert near(strip[:3], color(PERSON))
     assert viewer.at(0)[3] == 0
     viewer.choose("dimmed")
     assert viewer.at(0)[3] > 100
@@ -87,13 +92,14 @@ def test_4_what_may_be_several_classes_is_drawn_through_mist_and_counted(viewer,
     assert viewer.page.locator(".pw-threshold-value").inner_text() == "auto"
 
     viewer.page.mouse.move(*viewer.place(unsure_y, unsure_x))
-    runner_up = names[result.runner_up[unsure_y, unsure_x]].strip("_")
+    runner_up = shown_name(names[result.runner_up[unsure_y, unsure_x]])
     shown = viewer.page.locator(".pw-readout").inner_text()
     assert f"person, or maybe {runner_up}" in shown
     assert "then" not in shown
     viewer.page.mouse.click(*viewer.place(unsure_y, unsure_x))
     said = viewer.page.locator(".pb-text")
-    said.filter(has_text=f"person, or maybe {runner_up}").wait_for()
+    raw = names[result.runner_up[unsure_y, unsure_x]].strip("_")
+    said.filter(has_text=f"person, or maybe {raw}").wait_for()
 
     row.click()  # the marks go, the count stays
     assert row.get_attribute("aria-pressed") == "false"
@@ -125,14 +131,14 @@ def test_7_palette_changes_everywhere_without_the_server(viewer):
     viewer.page.wait_for_selector(".pb[data-state=ready]")
     requests = []
     viewer.page.on("request", lambda request: requests.append(request.url))
-    viewer.choose("safe")
-    safe = color(PERSON, safe_palette())
-    assert near(viewer.at(PERSON)[:3], safe)
-    css = "rgb({}, {}, {})".format(*safe)
+    viewer.choose("voc")
+    voc = color(PERSON, voc_palette())
+    assert near(viewer.at(PERSON)[:3], voc)
+    css = "rgb({}, {}, {})".format(*voc)
     for place in (".pw-class[data-index='15'] .pw-swatch", ".pb-bar:first-child .pb-swatch"):
         shade = viewer.page.locator(place).evaluate("e => getComputedStyle(e).backgroundColor")
         assert shade == css
-    viewer.choose("voc")
+    viewer.choose("safe")
     assert near(viewer.at(PERSON)[:3], color(PERSON))
     assert not [url for url in requests if "heartbeat" not in url]
 

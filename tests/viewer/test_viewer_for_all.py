@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.viewer_driver import CAT, PERSON, color
+from helpers.viewer_driver import CAT, PERSON, color, shown_name
 from segmentation.export.records import result_facts
 from segmentation.images.indexed_png import read_indexed_png
 from segmentation.palette import safe_palette, voc_palette
@@ -26,15 +26,17 @@ def test_9_the_picture_is_saved_as_seen_at_the_photos_size(viewer, viewer_app):
     viewer.row(CAT).click()
     viewer.page.mouse.move(5, 5)
     viewer.page.click("[data-act=zoom-in]")
+    viewer.page.click("[data-act=names]")
     name, data = viewer.download("picture")
     assert name == "pixelwise-picture.png"
     saved = np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(float)
     photo = np.asarray(jpeg_of(viewer)).astype(float)
     assert saved.shape == (*result.class_map.shape, 3)
     shown = (result.class_map != 0) & (result.class_map != CAT)
-    mixed = 0.4 * photo + 0.6 * voc_palette()[result.class_map]
+    mixed = 0.4 * photo + 0.6 * safe_palette()[result.class_map]
     wanted = np.where(shown[..., None], mixed, photo)
-    assert np.abs(saved - wanted).max() <= 3
+    # All but the specks of background inside a class, which take half of its colour.
+    assert (np.abs(saved - wanted).max(axis=-1) > 3).mean() < 0.002
 
 
 def jpeg_of(viewer):
@@ -46,23 +48,24 @@ def test_9_before_and_after_is_saved_too(viewer, viewer_app):
     result, _ = viewer_app.results["first"]
     viewer.choose("fill")
     viewer.slide(".pw-opacity", 100)
+    viewer.page.click("[data-act=names]")
     viewer.page.click("[data-act=compare]")
     saved = np.asarray(Image.open(io.BytesIO(viewer.download("picture")[1])).convert("RGB"))
     photo, half = np.asarray(jpeg_of(viewer)).astype(int), result.width // 2
     assert np.abs(saved[:, : half - 3] - photo[:, : half - 3]).max() <= 3
     right = result.class_map[:, half + 3 :]
-    labels = voc_palette()[right]
+    labels = safe_palette()[right]
     assert np.array_equal(saved[:, half + 3 :][right > 0], labels[right > 0])
 
 
 def test_9_label_map_and_tables(viewer, viewer_app):
     result, _ = viewer_app.results["first"]
-    viewer.choose("safe")
     name, data = viewer.download("labels")
     assert name == "pixelwise-labels.png"
     assert np.array_equal(read_indexed_png(data), result.class_map)
     palette = np.array(Image.open(io.BytesIO(data)).getpalette()).reshape(-1, 3)
-    assert palette[PERSON].tolist() == color(PERSON, safe_palette())
+    # Files for programs keep the model's own colours, whatever the picture shows.
+    assert palette[PERSON].tolist() == color(PERSON, voc_palette())
     areas = result_facts(result)["classes"]
     name, data = viewer.download("csv")
     assert name == "pixelwise-table.csv"
@@ -130,7 +133,7 @@ def test_10_the_result_is_announced_in_words(viewer, viewer_app):
     areas = viewer_app.results["first"][0].areas()
     ordered = [a for a in areas if a.index] + [a for a in areas if not a.index]
     assert summary.inner_text() == ", ".join(
-        f"{area.name.strip('_')} {area.fraction * 100:.0f} %" for area in ordered
+        f"{shown_name(area.name)} {area.fraction * 100:.0f} %" for area in ordered
     )
     before = summary.inner_text()
     viewer.show("second")
@@ -179,7 +182,7 @@ CONTRASTS = """
     const own = [...element.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
     const seen = {opacityProperty: true, visibilityProperty: true};
     if (!own || !element.checkVisibility(seen)) continue;
-    if (element.closest('.pw-compare-label, :disabled, .pw-sr-status')) continue;
+    if (element.closest('.pw-names, .pw-compare-label, :disabled, .pw-sr-status')) continue;
     const ink = parse(getComputedStyle(element).color).slice(0, 3);
     const [a, b] = [light(ink), light(behind(element))].sort((x, y) => y - x);
     const ratio = Math.round((a + 0.05) / (b + 0.05) * 100) / 100;

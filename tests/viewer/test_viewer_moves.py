@@ -19,6 +19,7 @@ def test_5_the_divider_is_dragged_and_moved_by_keys(viewer):
     page = viewer.page
     viewer.slide(".pw-opacity", 100)
     x, y, *_ = viewer.spot(PERSON)
+    page.click("[data-act=names]")
     page.click("[data-act=compare]")
     divider = page.get_by_role("slider", name="Divider between photo and labels")
     assert divider.get_attribute("aria-valuenow") == "50"

@@ -35,7 +35,7 @@ def test_pure_functions_in_node():
     files = sorted(map(str, (ROOT / "tests" / "viewer" / "js").glob("*.test.mjs")))
     done = subprocess.run([NODE, "--test", *files], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout[-3000:]
-    assert len(files) == 2
+    assert len(files) == 3
 
 
 @needs_node

@@ -200,7 +200,7 @@ export class Stage {
         top: view.top * ratio,
         left: view.left * ratio,
       });
-      this.edgesFound = false;
+      this.linesFound = null;
     }
     if (level >= DRAW_LABELS) this.drawLabels(style);
     this.drawOutline(outline, level >= DRAW_VIEW);
@@ -226,12 +226,16 @@ export class Stage {
   }
 
   drawLabels(style) {
-    if (style.contour && !this.edgesFound) {
-      findEdges(this.screen, Math.max(1, Math.round(this.ratio)));
-      this.edgesFound = true;
-    }
+    this.findLines(style);
     paintLabels(this.packed, this.screen, style, Math.max(2, Math.round(5 * this.ratio)));
     this.labelContext.putImageData(this.pixels, 0, 0);
+  }
+
+  /** Lines stay where they are until the view or what is drawn at all changes. */
+  findLines({ contour, band, groups, lines }) {
+    if (!contour || lines === this.linesFound) return;
+    findEdges(this.screen, Math.max(1, Math.round(this.ratio)), groups, band);
+    this.linesFound = lines;
   }
 
   /** Only the boxes of the old and the new region are touched. */

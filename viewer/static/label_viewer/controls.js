@@ -201,6 +201,12 @@ export function listenToPanel(root, settings, act) {
       document.dispatchEvent(new CustomEvent("pixelwise-palette", { detail: choice }));
     });
   }
+  const names = root.querySelector("[data-act=names]");
+  names.addEventListener("click", () => {
+    settings.names = !settings.names;
+    names.setAttribute("aria-pressed", String(settings.names));
+    act.changed();
+  });
   for (const [name, action] of Object.entries(act.buttons)) {
     root.querySelector("[data-act=" + name + "]").addEventListener("click", action);
   }

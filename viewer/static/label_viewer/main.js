@@ -3,8 +3,9 @@
 // Gradio runs the joined files as one function body, with element, props, trigger and watch in
 // scope. The HTML is static: a new value keeps settings, focus and scroll position.
 
+import { download, makeFile } from "../saving/export.js";
 import { Legend, fillSummary } from "../shared/legend.js";
-import { regionAt } from "../shared/regions.js";
+import { findSpecks, regionAt } from "../shared/regions.js";
 import {
   countUnsure,
   describeAreas,
@@ -20,10 +21,10 @@ import {
   thresholdInWords,
   toggleFullScreen,
 } from "./controls.js";
-import { download, makeFile } from "./export.js";
 import { HiddenClasses } from "./hidden_classes.js";
 import { KEYS_IN_WORDS, ZOOM_STEP, listenToKeys, listenToPointers } from "./input.js";
 import { Loader } from "./loader.js";
+import { Names } from "./names.js";
 import { HINT, Pin, Readout } from "./pixel.js";
 import { makeStyle, unsureLevel } from "./renderer.js";
 import { StatusOverlay } from "./status_overlay.js";
@@ -37,8 +38,9 @@ const settings = {
   mark: true, // show what is unsure
   mode: "both",
   background: "clear",
-  palette: "voc",
+  palette: "safe",
   focus: -1, // the class pointed at in the legend
+  names: true,
   compare: false,
   split: 0.5,
 };
@@ -52,6 +54,9 @@ const stageBox = find(".pw-stage");
 const overlay = new StatusOverlay(root);
 const readout = new Readout(find(".pw-readout"), find(".pw-hint-bar"), HINT);
 const stage = new Stage(stageBox, () => ({ style, outline: hovered }), viewChanged);
+const names = new Names(find(".pw-names"), stage, () =>
+  map && settings.names && settings.opacity ? hidden.indices(map.categories) : null,
+);
 const pin = new Pin(find(".pw-pin"), stage, pinned, unpinned);
 
 // Settings.
@@ -91,6 +96,7 @@ function updateLegend() {
 function settingsChanged() {
   repaint();
   updateLegend();
+  names.find();
 }
 
 const legend = new Legend(find(".pw-legend"), {
@@ -147,6 +153,7 @@ function stopLooking() {
 
 function viewChanged() {
   pin.place();
+  names.follow();
   find(".pw-zoom-value").textContent = zoomInWords(stage.view.scale / stage.fitScale);
 }
 
@@ -183,7 +190,10 @@ listenToPointers(stageBox, {
 listenToKeys(stageBox, stage, pin);
 
 listenToPanel(root, settings, {
-  painted: repaint,
+  painted() {
+    repaint();
+    names.follow();
+  },
   changed: settingsChanged,
   buttons: {
     "zoom-in": () => stage.zoom(ZOOM_STEP),
@@ -210,7 +220,8 @@ listenToMenu(find(".pw-menu"), async (what) => {
       photo: stage.levels[0],
       style: makeTables({ focus: -1 }),
       from: firstLabelled(),
-      colors: colors(),
+      names,
+      colors: map.colors.voc,
       threshold: settings.threshold,
       unsurePixels: unsurePixels(),
     });
@@ -227,22 +238,25 @@ function showResult(next, loaded) {
   hidden.meet(loaded.map);
   if (map?.height !== loaded.map.height || map?.width !== loaded.map.width) pin.remove();
   ({ map } = loaded);
+  Object.assign(map, findSpecks(map.regions, map.background, map.height, map.width));
   value = next;
   hovered = -1;
   settings.focus = -1;
   root.dataset.state = "ready";
   stageBox.style.setProperty("--pw-aspect", map.width + " / " + map.height);
-  find(".pw-own").textContent = value.palette || "VOC";
+  const isVoc = (value.palette || "VOC") === "VOC";
+  find(".pw-own").textContent = isVoc ? "As in research papers (VOC)" : value.palette + " colours";
   find("[data-setting=background]").disabled = map.background < 0;
   find(".pw-size").textContent = map.width + " × " + map.height;
   find(".pw-note").textContent = value.note || "";
   fillSummary(find(".pw-summary"), describeAreas(map.areas, map.categories, map.background));
   const things = value.categories.length - (map.background < 0 ? 0 : 1);
   find(".pw-doubt").textContent = doubtInWords(map.several / (map.height * map.width), things);
-  legend.fill(map.areas, map.categories);
+  legend.fill(map.areas, map.categories, map.background);
   overlay.hide(true);
   updateLegend();
   style = makeTables();
+  names.clear();
   stage.show(map, loaded.bitmap);
   const at = pin.at || value.pinned;
   if (at) pin.set(at.y, at.x);
@@ -254,6 +268,7 @@ function showNothing() {
   map = null;
   value = null;
   stage.clear();
+  names.clear();
   root.dataset.state = "empty";
   overlay.hide(false);
 }
@@ -287,6 +302,9 @@ root.pixelwise = {
   },
   get view() {
     return stage.view;
+  },
+  get names() {
+    return names.placed.map(({ text, row, column }) => ({ text, row, column }));
   },
   get pin() {
     return pin.at;

@@ -4,6 +4,7 @@
 // texture limit, no lost context, and the saved picture is painted by the very same code.
 
 import { packColor } from "../shared/palette.js";
+import { CODES, NO_GROUP, OUTSIDE, SPECK } from "./sampling.js";
 
 const HATCH_LIGHT = [255, 255, 255];
 const HATCH_DARK = [30, 41, 59];
@@ -11,6 +12,10 @@ const DIM = [2, 6, 23];
 const FADED = 0.25;
 const MIST = [241, 245, 249];
 const MIST_SHARE = 0.65;
+const LINE_LIGHT = [255, 255, 255];
+const LINE_DARK = [15, 23, 42];
+/** How much of its class's fill a speck of background inside a class gets. */
+const SPECK_PART = 0.5;
 
 /** Contours stay readable where fills are faint: 0 stays 0, 1 stays 1, the middle is lifted. */
 export function contourAlpha(opacity) {
@@ -30,45 +35,72 @@ export function unsureLevel(percent) {
  * @param {number[][]} colors 256 times [red, green, blue]
  * @param {Set<number>} hidden class indices that are switched off
  * @param {number} background index of the background class, or -1
- * @returns {{fill: Uint32Array, edge: Uint32Array, mist: Uint32Array | null, unsure: Uint16Array,
- *   hatch: number[], contour: boolean}} tables of 257 (the last for outside the photo); mist: what
- *   fills pixels that may be two classes or more
+ * @returns {{fill: Uint32Array, edge: Uint32Array, light: Uint32Array, dark: Uint32Array,
+ *   mist: Uint32Array | null, unsure: Uint16Array, groups: Uint16Array, hatch: number[],
+ *   contour: boolean, band: boolean, lines: string}} tables over what a screen's classes hold
+ *   (CODES long); mist: what fills pixels that may be two classes or more; groups: see findEdges;
+ *   band: the lines carry a strip of their class's colour; lines: tells styles apart that draw
+ *   their lines at different places
  */
 export function makeStyle(settings, colors, hidden, background) {
-  const fill = new Uint32Array(257);
-  const edge = new Uint32Array(257);
-  const unsure = new Uint16Array(257);
+  const tables = {
+    fill: new Uint32Array(CODES),
+    edge: new Uint32Array(CODES),
+    light: new Uint32Array(CODES),
+    dark: new Uint32Array(CODES),
+    mist: null,
+    unsure: new Uint16Array(CODES),
+    groups: new Uint16Array(CODES),
+  };
+  tables.groups[OUTSIDE] = NO_GROUP;
   const level = settings.mark ? unsureLevel(settings.threshold) : 0;
-  const mist = settings.mark && level === 0 ? new Uint32Array(257) : null;
+  if (settings.mark && level === 0) tables.mist = new Uint32Array(CODES);
+  const line = contourAlpha(settings.opacity);
   for (let index = 0; index < 256; index++) {
-    if (hidden.has(index)) continue;
     const strength = settings.focus >= 0 && settings.focus !== index ? FADED : 1;
-    const rgb = colors[index];
-    unsure[index] = level;
-    if (index === background) {
-      fill[index] = settings.background === "dimmed" ? packColor(DIM, 0.62) : 0;
-      // A hovered background row has no colour of its own to show, so its area is darkened.
-      if (settings.focus === index) fill[index] = packColor(DIM, 0.62);
-      edge[index] = fill[index];
-      if (mist) mist[index] = fill[index] || packColor(MIST, 0.5 * settings.opacity * strength);
-      continue;
-    }
-    const filled = settings.mode !== "contour" || settings.focus === index;
-    fill[index] = filled ? packColor(rgb, settings.opacity * strength) : 0;
-    edge[index] =
-      settings.mode === "fill"
-        ? fill[index]
-        : packColor(rgb, contourAlpha(settings.opacity) * strength);
-    if (mist) mist[index] = packColor(misty(rgb), 0.9 * settings.opacity * strength);
+    // The dark side of a line lies on whatever is outside, drawn or not.
+    tables.dark[index] = packColor(LINE_DARK, line * strength);
+    if (hidden.has(index)) continue;
+    tables.unsure[index] = level;
+    if (index === background) fillBackground(tables, settings, index, strength);
+    else fillClass(tables, settings, index, colors[index], strength);
   }
   return {
-    fill,
-    edge,
-    mist,
-    unsure,
+    ...tables,
     hatch: [packColor(HATCH_DARK, 0.62), packColor(HATCH_LIGHT, 0.8)],
     contour: settings.mode !== "fill",
+    band: settings.mode === "contour",
+    lines: [settings.mode, ...hidden].join(),
   };
+}
+
+/** The tables' entries of the background: nothing, or darkened. */
+function fillBackground({ fill, mist }, settings, index, strength) {
+  fill[index] = settings.background === "dimmed" ? packColor(DIM, 0.62) : 0;
+  // A hovered background row has no colour of its own to show, so its area is darkened.
+  if (settings.focus === index) {
+    fill[index] = packColor(DIM, 0.62);
+    fill.fill(packColor(DIM, 0.62), SPECK);
+  }
+  if (mist) mist[index] = fill[index] || packColor(MIST, 0.5 * settings.opacity * strength);
+}
+
+/** The tables' entries of a class, and of the specks of background inside it. */
+function fillClass({ fill, edge, light, mist, groups, dark }, settings, index, rgb, strength) {
+  const filled = settings.mode !== "contour" || settings.focus === index;
+  const line = contourAlpha(settings.opacity) * strength;
+  fill[index] = filled ? packColor(rgb, settings.opacity * strength) : 0;
+  edge[index] = packColor(rgb, line);
+  light[index] = packColor(LINE_LIGHT, line);
+  if (mist) mist[index] = packColor(misty(rgb), 0.9 * settings.opacity * strength);
+  groups[index] = index + 1;
+  const speck = SPECK + index;
+  fill[speck] ||= filled ? packColor(rgb, SPECK_PART * settings.opacity * strength) : 0;
+  edge[speck] = edge[index];
+  light[speck] = light[index];
+  dark[speck] = dark[index];
+  if (mist) mist[speck] = fill[speck];
+  groups[speck] = groups[index];
 }
 
 /** A class's colour, faint and light: what is unsure looks like its class through mist. */
@@ -86,7 +118,8 @@ function misty(rgb) {
  */
 export function paintLabels(out, screen, style, stripe, shift = 0) {
   const { height, width, classes, confidence, setSizes, edges } = screen;
-  const { fill, edge, mist, unsure, hatch, contour } = style;
+  const { fill, mist, unsure, hatch, contour } = style;
+  const lines = [null, style.light, style.dark, style.edge];
   const stripes = new Uint32Array(width + height);
   for (let i = 0; i < stripes.length; i++) {
     stripes[i] = hatch[Math.floor((i + shift) / stripe) & 1];
@@ -110,7 +143,7 @@ export function paintLabels(out, screen, style, stripe, shift = 0) {
     }
     if (contour) {
       for (let i = first; i < last; i++) {
-        if (edges[i]) out[i] = edge[classes[i]];
+        if (edges[i]) out[i] = lines[edges[i]][classes[i]];
       }
     }
   }

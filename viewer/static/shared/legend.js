@@ -55,14 +55,15 @@ function listenForLongPress(button, held) {
 }
 
 /** One class's row: a switch with swatch, name, share and confidence, and "only" beside it. */
-function makeRow(area, category, act) {
-  const row = make("li", "pw-row");
+function makeRow(area, category, isRest, act) {
+  const row = make("li", isRest ? "pw-row pw-rest" : "pw-row");
   const toggle = make("button", "pw-class");
   toggle.type = "button";
   toggle.dataset.index = area.index;
   const share = make("span", "pw-share", percent(area.fraction, 1));
-  const sure = make("span", "pw-confidence", percent(area.confidence) + " sure");
-  sure.title = "Mean confidence of its pixels";
+  const words = isRest ? "in the field: background" : percent(area.confidence) + " sure";
+  const sure = make("span", "pw-confidence", words);
+  if (!isRest) sure.title = "Mean confidence of its pixels";
   const bar = make("span", "pw-bar");
   bar.style.setProperty("--pw-part", area.fraction);
   toggle.append(makeSwatch(), make("span", "pw-name", category.name), share, bar, sure);
@@ -101,11 +102,13 @@ export class Legend {
     this.all.addEventListener("click", () => act.showAll());
   }
 
-  /** Build the rows of a new result. */
-  fill(areas, categories) {
+  /** Build the rows of a new result: the things by size, everything else last. */
+  fill(areas, categories, background) {
     this.rows.clear();
-    const rows = areas.map((area) => {
-      const row = makeRow(area, categories[area.index], this.act);
+    const isRest = ({ index }) => index === background;
+    const ordered = [...areas.filter((area) => !isRest(area)), ...areas.filter(isRest)];
+    const rows = ordered.map((area) => {
+      const row = makeRow(area, categories[area.index], isRest(area), this.act);
       this.rows.set(area.index, row);
       return row;
     });

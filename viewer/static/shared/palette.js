@@ -23,6 +23,13 @@ export function packColor(rgb, alpha) {
   return ((a << 24) | (rgb[2] << 16) | (rgb[1] << 8) | rgb[0]) >>> 0;
 }
 
+/** What a person reads for the field's "background". */
+export const EVERYTHING_ELSE = "everything else";
+
+function isBackground({ raw }) {
+  return ["__background__", "background"].includes(String(raw).toLowerCase());
+}
+
 /**
  * Names and colours for every index a pixel can hold, also those the model's card leaves out.
  * @param {{index: number, name: string, raw?: string, voc: string, safe: string}[]} categories
@@ -32,7 +39,10 @@ export function completeCategories(categories) {
   const known = new Map((categories || []).map((category) => [category.index, category]));
   return Array.from({ length: 256 }, (_, index) => {
     const category = known.get(index);
-    if (category) return { raw: category.name, ...category };
+    if (category) {
+      const one = { raw: category.name, ...category };
+      return isBackground(one) ? { ...one, name: EVERYTHING_ELSE } : one;
+    }
     const name = "class " + index;
     return { index, name, raw: name, voc: "#808080", safe: "#808080" };
   });
@@ -43,8 +53,7 @@ export function completeCategories(categories) {
  * @param {{index: number, name: string, raw: string}[]} categories
  */
 export function backgroundIndex(categories) {
-  const names = ["__background__", "background"];
-  const found = categories.find((category) => names.includes(String(category.raw).toLowerCase()));
+  const found = categories.find(isBackground);
   return found ? found.index : -1;
 }
 

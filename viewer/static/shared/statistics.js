@@ -97,6 +97,11 @@ export function readPixel(map, y, x, level) {
   };
 }
 
+/** A text with a capital at its beginning. */
+export function capital(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
 /** A share in words a person reads at a glance: "<1 %", "12 %", "12.3 %". */
 export function percent(fraction, digits = 0) {
   const least = 10 ** -digits;

@@ -1,9 +1,9 @@
 // Saving: the picture as it is seen but at the photo's own size, the label map, and the tables.
 
+import { paintLabels } from "../label_viewer/renderer.js";
+import { findEdges, makeScreen, sampleScreen } from "../label_viewer/sampling.js";
 import { encodeIndexedPng } from "../shared/png.js";
 import { tableRows, toCsv } from "../shared/statistics.js";
-import { paintLabels } from "./renderer.js";
-import { findEdges, makeScreen, sampleScreen } from "./sampling.js";
 
 const STRIP_PIXELS = 1.5e6;
 
@@ -23,9 +23,10 @@ export function download(blob, name) {
  * @param {CanvasImageSource} photo
  * @param {object} style from makeStyle
  * @param {number} from photo column where the labels begin (before/after swipe), 0 for everywhere
+ * @param {import("../label_viewer/names.js").Names} names written on top
  * @returns {HTMLCanvasElement}
  */
-export function composePicture(map, photo, style, from = 0) {
+export function composePicture(map, photo, style, from, names) {
   const { height, width } = map;
   const canvas = document.createElement("canvas");
   canvas.height = height;
@@ -40,12 +41,12 @@ export function composePicture(map, photo, style, from = 0) {
   layer.width = width;
   for (let y = 0; y < height; y += rows) {
     // A few rows more above and below let contours cross from strip to strip.
-    const top = Math.max(0, y - reach);
-    const bottom = Math.min(height, y + rows + reach);
+    const top = Math.max(0, y - 3 * reach);
+    const bottom = Math.min(height, y + rows + 3 * reach);
     const kept = Math.min(rows, height - y);
     const screen = makeScreen(bottom - top, width);
     sampleScreen(screen, map, { scale: 1, top: -top, left: 0 });
-    if (style.contour) findEdges(screen, reach);
+    if (style.contour) findEdges(screen, reach, style.groups, style.band);
     const pixels = new ImageData(width, bottom - top);
     paintLabels(new Uint32Array(pixels.data.buffer), screen, style, stripe, top);
     layer.height = bottom - top;
@@ -54,6 +55,7 @@ export function composePicture(map, photo, style, from = 0) {
     if (keptWidth <= 0) continue;
     context.drawImage(layer, from, y - top, keptWidth, kept, from, y, keptWidth, kept);
   }
+  names.draw(context, map, from);
   if (from > 0 && from < width) {
     context.fillStyle = "#ffffff";
     context.fillRect(from - reach, 0, reach * 2, height);
@@ -96,14 +98,17 @@ export function toTableJson(value, rows, unsure) {
  * Make one of the files that can be saved.
  * @param {"picture" | "labels" | "csv" | "json"} what
  * @param {{value: object, map: object, photo: CanvasImageSource, style: object, from: number,
- *   colors: number[][], threshold: number, unsurePixels: number}} result
+ *   names: object, colors: number[][], threshold: number, unsurePixels: number}} result
  * @returns {Promise<{blob: Blob, name: string}>}
  */
 export async function makeFile(what, result) {
   const { value, map } = result;
   const rows = tableRows(map.areas, map.categories);
   const makers = {
-    picture: () => toPng(composePicture(map, result.photo, result.style, result.from)),
+    picture() {
+      const { photo, style, from, names } = result;
+      return toPng(composePicture(map, photo, style, from, names));
+    },
     labels: () => encodeIndexedPng(map.classes, map.height, map.width, result.colors),
     csv: () => new Blob([toCsv(rows)], { type: "text/csv" }),
     json: () => new Blob([toTableJson(value, rows, result)], { type: "application/json" }),
