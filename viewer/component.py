@@ -1,4 +1,4 @@
-"""The two Gradio components: the label-map viewer and the bars of the pinned pixel."""
+"""The Gradio components: the label-map viewer, and two ways to show a pixel's distribution."""
 
 import re
 from abc import ABCMeta
@@ -22,18 +22,24 @@ SCRIPTS = (
     "label_viewer/canvas.js",
     "label_viewer/input.js",
     "shared/legend.js",
+    "shared/verdict.js",
     "label_viewer/hidden_classes.js",
     "label_viewer/controls.js",
     "label_viewer/names.js",
     "saving/export.js",
     "label_viewer/loader.js",
-    "label_viewer/pixel.js",
+    "pixel_card/pixel.js",
+    "pixel_card/place.js",
+    "pixel_card/card.js",
     "label_viewer/status_overlay.js",
     "label_viewer/main.js",
 )
 """The viewer's scripts, each after the ones it uses."""
-STYLES = tuple(f"label_viewer/styles/{name}.css" for name in ("top", "stage", "controls", "layout"))
+STYLES = tuple(
+    f"label_viewer/styles/{name}.css" for name in ("top", "stage", "card", "controls", "layout")
+)
 """The viewer's rules, those for narrow screens last."""
+ANSWER_SCRIPTS = ("pixel_card/answer.js",)
 BARS_SCRIPTS = ("shared/statistics.js", "shared/legend.js", "bars/main.js")
 
 
@@ -119,6 +125,31 @@ class LabelViewer(gr.HTML, metaclass=NoStub):
         """Listen to the pin being removed, by a person or by a result of another size."""
         kwargs.setdefault("trigger_mode", "always_last")
         return EventListener("unpin").listener(self, *args, **kwargs)
+
+    def api_info(self) -> dict[str, Any]:
+        """The value's JSON type."""
+        return {"type": "object"}
+
+
+class PixelAnswer(gr.HTML, metaclass=NoStub):
+    """Hands the server's answer to a `pin` event to the page's `LabelViewer`; shows nothing.
+
+    The value is what `pixel_value` makes, or `{"error": text}`. It is a component of its own, as
+    an answer and a new result may arrive together, and neither may replace the other.
+
+    Args:
+        value: see above.
+        elem_id: the element's id on the page.
+        **kwargs: anything `gr.HTML` takes.
+    """
+
+    def __init__(
+        self, value: dict[str, Any] | None = None, *, elem_id: str | None = None, **kwargs: Any
+    ) -> None:
+        kwargs.setdefault("html_template", "<span hidden></span>")
+        kwargs.setdefault("js_on_load", join_scripts(ANSWER_SCRIPTS))
+        kwargs.setdefault("visible", "hidden")
+        super().__init__(value, elem_id=elem_id, **kwargs)
 
     def api_info(self) -> dict[str, Any]:
         """The value's JSON type."""

@@ -12,7 +12,7 @@ from page.tabs import examples
 from page.tabs.events import QUEUED, QUIETLY
 from page.tabs.label_handlers import Handlers
 from page.tabs.model_menu import model_choices
-from viewer import LabelViewer, PixelBars
+from viewer import LabelViewer, PixelAnswer
 
 TITLE = "Label"
 SIZES = (260, 390, 520, 780, 1040)
@@ -43,7 +43,7 @@ class LabelTab:
                 self.offer = gr.Button("", visible=False, variant="primary", elem_id="retry-model")
             with gr.Column(scale=3, min_width=320, elem_id="stage-column"):
                 self.viewer = LabelViewer(elem_id="viewer")
-                self.bars = PixelBars(elem_id="bars")
+                self.bars = PixelAnswer(elem_id="bars")
 
     def _build_photo(self) -> None:
         self.photo = PhotoInput(
@@ -125,7 +125,6 @@ class LabelTab:
         self.viewer.pin(
             handlers.pixel, [key], [self.bars], **QUIETLY, queue=False, trigger_mode="always_last"
         )
-        self.viewer.unpin(lambda: None, None, [self.bars], **QUIETLY, queue=False)
 
 
 def _sizes(own: int | None, *, sharper: bool) -> list[tuple[str, int]]:

@@ -11,7 +11,7 @@ import torch
 from benchmarks.report.synthetic import made_up_result
 from segmentation.inference.postprocessing import decide, decide_with_sets
 from segmentation.inference.result import Segmentation
-from viewer import LabelViewer, PixelBars, build_value, pixel_value
+from viewer import LabelViewer, PixelAnswer, build_value, pixel_value
 
 SMALL = (240, 320)
 SET_THRESHOLD = 0.2
@@ -77,7 +77,7 @@ class ViewerApp:
     def _build(self) -> gr.Blocks:
         with gr.Blocks(analytics_enabled=False) as demo:
             viewer = LabelViewer(elem_id="viewer")
-            bars = PixelBars(elem_id="bars")
+            bars = PixelAnswer(elem_id="bars")
             values = {name: lambda name=name: self._value(name) for name in self.results} | {
                 "own": self._own,
                 "none": lambda: None,
@@ -90,5 +90,4 @@ class ViewerApp:
                 button = gr.Button(name, elem_id=name)
                 button.click(value, None, viewer, show_progress="hidden", queue=False)
             viewer.pin(self._pin, None, bars, queue=False, show_progress="hidden")
-            viewer.unpin(lambda: None, None, bars, queue=False, show_progress="hidden")
         return demo

@@ -28,6 +28,9 @@ class Driver:
     def reset(self):
         """Empty the viewer, put all controls back, and show the first result."""
         self.page.mouse.move(5, 5)
+        self.page.evaluate(
+            "document.querySelector('.pw-card:not([hidden]) [aria-expanded=true]')?.click()"
+        )
         self.page.locator("#none").dispatch_event("click")
         self.page.wait_for_selector(".pw[data-state=empty]")
         self.page.evaluate(
@@ -47,8 +50,7 @@ class Driver:
             """() => {
               for (const button of document.querySelectorAll(
                 '.pw-all:enabled, [data-act=compare][aria-pressed=true], ' +
-                '[data-act=names][aria-pressed=false], ' +
-                '.pb-more[aria-expanded=true]')) button.click();
+                '[data-act=names][aria-pressed=false]')) button.click();
             }"""
         )
         self.app.pins.clear()

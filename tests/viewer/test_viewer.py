@@ -198,7 +198,7 @@ def test_settings_survive_the_next_photo(viewer, viewer_app):
     viewer.row(CAT).click()
     x, y, row, column = viewer.spot(PERSON)
     viewer.page.mouse.click(x, y)
-    viewer.page.wait_for_selector(".pb[data-state=ready]")
+    viewer.page.wait_for_selector(".pw-card[data-state=ready]")
     viewer.show("second")
     assert viewer.at(PERSON) == [*viewer.at(PERSON)[:3], 204]
     assert near(viewer.at(PERSON)[:3], color(PERSON, voc_palette()))
@@ -209,7 +209,7 @@ def test_settings_survive_the_next_photo(viewer, viewer_app):
     assert viewer_app.pins[-1] == {"y": row, "x": column, "id": "second"}
     viewer.show("tall")
     assert viewer.read("v.pin") is None  # another size: the same place means nothing there
-    viewer.page.wait_for_selector(".pb[data-state=empty]")
+    viewer.page.wait_for_selector(".pw-card", state="hidden")
     assert viewer.read("v.hidden") == ["cat"]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.viewer_driver import CAT, DOG, PERSON, color, edge_of, fingers, near
+from helpers.viewer_driver import PERSON, color, edge_of, fingers, near
 
 pytestmark = pytest.mark.browser
 
@@ -156,53 +156,3 @@ def test_6_full_screen(viewer):
     page.wait_for_function(
         "() => document.querySelector('[data-act=full]').getAttribute('aria-pressed') === 'false'"
     )
-
-
-# 8. Pin.
-
-
-def test_8_click_pins_fires_and_shows_the_distribution(viewer, viewer_app):
-    page, (result, _) = viewer.page, viewer_app.results["first"]
-    x, y, row, column = viewer.spot(DOG)
-    page.mouse.click(x, y)
-    page.wait_for_selector(".pb[data-state=ready]")
-    assert viewer_app.pins == [{"y": row, "x": column, "id": "first"}]
-    marker = page.locator(".pw-pin").bounding_box()
-    assert abs(marker["x"] + marker["width"] / 2 - x) <= 1
-    assert abs(marker["y"] + marker["height"] / 2 - y) <= 1
-    shares = result.probabilities_at(row, column)
-    order = np.argsort(-shares, kind="stable")
-    bars = page.locator(".pb-bar")
-    assert bars.count() == 5
-    for i in range(5):
-        assert bars.nth(i).locator(".pb-name").inner_text() == result.categories[order[i]].strip(
-            "_"
-        )
-    assert bars.nth(0).locator(".pb-name").inner_text() == "dog"
-    assert f"Row {row}, column {column}: dog" in page.locator(".pb-text").inner_text()
-    page.click(".pb-more")
-    assert bars.count() == 21
-    width = "e => e.getBoundingClientRect().width / e.parentElement.getBoundingClientRect().width"
-    drawn = [bars.nth(i).locator(".pb-fill").evaluate(width) for i in range(21)]
-    assert np.allclose(drawn, shares[order], atol=0.01)
-    pixel = result.pixel(row, column)
-    assert page.locator(".pb-margin").inner_text().startswith(f"{pixel.margin * 100:.1f} points")
-    assert page.locator(".pb-entropy").inner_text().startswith(f"{pixel.entropy:.2f} of 4.39 bits")
-
-
-def test_8_arrow_keys_move_the_pin_by_a_pixel(viewer, viewer_app):
-    x, y, row, column = viewer.spot(CAT)
-    viewer.page.mouse.click(x, y)
-    viewer.stage.focus()
-    for key in ("ArrowRight", "ArrowDown", "ArrowDown", "ArrowLeft", "ArrowLeft", "Shift+ArrowUp"):
-        viewer.page.keyboard.press(key)
-    wanted = {"y": row - 8, "x": column - 1, "id": "first"}
-    viewer.page.wait_for_function(
-        "text => document.querySelector('.pb-text').innerText.startsWith(text)",
-        arg=f"Row {row - 8}, column {column - 1}:",
-    )
-    assert viewer_app.pins[-1] == wanted
-    assert len(viewer_app.pins) < 7  # several keys in a row ask once
-    viewer.page.keyboard.press("Escape")
-    viewer.page.wait_for_selector(".pb[data-state=empty]")
-    assert viewer.read("v.pin") is None

@@ -6,7 +6,7 @@
 
 import { paintLabels, paintOutline } from "./renderer.js";
 import { findEdges, makeScreen, sampleScreen } from "./sampling.js";
-import { clampView, fitView, pixelAt, zoomView } from "./viewport.js";
+import { clampView, fitView, pixelAt, stagePoint, zoomView } from "./viewport.js";
 
 const CANVAS_BUDGET = 2.6e6;
 const DRAW_OUTLINE = 1;
@@ -166,6 +166,11 @@ export class Stage {
   /** The photo's pixel under a point of the stage, or null. */
   pixelAt(y, x) {
     return this.map && pixelAt(this.view, y, x, this.map.height, this.map.width);
+  }
+
+  /** The middle of a photo's pixel on the stage. */
+  pointOf({ y, x }) {
+    return stagePoint(this.view, y, x);
   }
 
   labelsChanged() {

@@ -128,7 +128,7 @@ export const ZOOM_STEP = 1.5;
 /** What the keys do, for screen readers. */
 export const KEYS_IN_WORDS =
   "Enter pins the pixel in the middle, arrow keys move the pin by one pixel, with Shift by ten, " +
-  "Escape removes it. Plus and minus zoom, 0 shows the whole photo.";
+  "Escape removes it, Tab goes to its card. Plus and minus zoom, 0 shows the whole photo.";
 
 /** Zoom around the pin where there is one, else around the middle. */
 function zoomAround(stage, pin, factor) {
@@ -151,10 +151,11 @@ function pinMiddle(stage, pin) {
 /**
  * Listen to keys while the stage itself has the focus.
  * @param {HTMLElement} box
- * @param {import("./stage.js").Stage} stage
- * @param {import("./pin.js").Pin} pin
+ * @param {import("./canvas.js").Stage} stage
+ * @param {import("../pixel_card/pixel.js").Pin} pin
+ * @param {import("../pixel_card/card.js").PixelCard} card Tab goes into it while it is shown
  */
-export function listenToKeys(box, stage, pin) {
+export function listenToKeys(box, stage, pin, card) {
   const actions = {
     "+": () => zoomAround(stage, pin, ZOOM_STEP),
     "=": () => zoomAround(stage, pin, ZOOM_STEP),
@@ -164,6 +165,7 @@ export function listenToKeys(box, stage, pin) {
     Enter: () => pinMiddle(stage, pin),
     " ": () => pinMiddle(stage, pin),
     Escape: () => pin.remove(),
+    Tab: () => card.focus(),
   };
   for (const [key, way] of Object.entries(ARROWS)) {
     actions[key] = (event) => followArrow(stage, pin, way, event.shiftKey ? 10 : 1);
@@ -174,6 +176,7 @@ export function listenToKeys(box, stage, pin) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     // Without a pin, Escape is left to whoever else waits for it.
     if (event.key === "Escape" && !pin.at) return;
+    if (event.key === "Tab" && (event.shiftKey || !card.shown)) return;
     action(event);
     event.preventDefault();
   });

@@ -3,6 +3,8 @@
 // Gradio runs the joined files as one function body, with element, props, trigger and watch in
 // scope. The HTML is static: a new value keeps settings, focus and scroll position.
 
+import { PixelCard } from "../pixel_card/card.js";
+import { HINT, Pin, Readout } from "../pixel_card/pixel.js";
 import { download, makeFile } from "../saving/export.js";
 import { Legend, fillSummary } from "../shared/legend.js";
 import { findSpecks, regionAt } from "../shared/regions.js";
@@ -25,7 +27,6 @@ import { HiddenClasses } from "./hidden_classes.js";
 import { KEYS_IN_WORDS, ZOOM_STEP, listenToKeys, listenToPointers } from "./input.js";
 import { Loader } from "./loader.js";
 import { Names } from "./names.js";
-import { HINT, Pin, Readout } from "./pixel.js";
 import { makeStyle, unsureLevel } from "./renderer.js";
 import { StatusOverlay } from "./status_overlay.js";
 import { zoomInWords } from "./viewport.js";
@@ -53,11 +54,22 @@ let hovered = -1;
 const stageBox = find(".pw-stage");
 const overlay = new StatusOverlay(root);
 const readout = new Readout(find(".pw-readout"), find(".pw-hint-bar"), HINT);
-const stage = new Stage(stageBox, () => ({ style, outline: hovered }), viewChanged);
+const stage = new Stage(stageBox, () => ({ style, outline: outlined() }), viewChanged);
 const names = new Names(find(".pw-names"), stage, () =>
   map && settings.names && settings.opacity ? hidden.indices(map.categories) : null,
 );
-const pin = new Pin(find(".pw-pin"), stage, pinned, unpinned);
+const card = new PixelCard(root, stage, {
+  close() {
+    pin.remove();
+    stageBox.focus();
+  },
+  only(index) {
+    hidden.isolate(map, index);
+    settingsChanged();
+  },
+  cut() {},
+});
+const pin = new Pin(find(".pw-pin"), stage, { moved: showCard, told: pinned, removed: unpinned });
 
 // Settings.
 
@@ -97,6 +109,7 @@ function settingsChanged() {
   repaint();
   updateLegend();
   names.find();
+  card.recolor(dress);
 }
 
 const legend = new Legend(find(".pw-legend"), {
@@ -130,6 +143,19 @@ const readHere = (y, x) => ({
   color: hex(map.classes[y * map.width + x]),
 });
 
+/** A class at a pixel as the card shows it. */
+const dress = (one) => ({
+  ...one,
+  name: map.categories[one.index].name,
+  color: hex(one.index),
+  isRest: one.index === map.background,
+});
+
+/** The region to bring out: the one under the pointer, else the pinned one. */
+function outlined() {
+  return hovered < 0 && pin.at ? regionAt(map.regions, pin.at.y, pin.at.x) : hovered;
+}
+
 function look(y, x, touch) {
   const at = stage.pixelAt(y, x);
   if (!at) {
@@ -153,23 +179,33 @@ function stopLooking() {
 
 function viewChanged() {
   pin.place();
+  card.place();
   names.follow();
   find(".pw-zoom-value").textContent = zoomInWords(stage.view.scale / stage.fitScale);
+}
+
+/** What the map knows of the pinned pixel, at once. */
+function showCard({ y, x }) {
+  const { index, runnerUpIndex, confidence } = readHere(y, x);
+  const first = dress({ index, p: confidence });
+  card.show({ y, x }, { first, second: dress({ index: runnerUpIndex }) }, dress);
+  stage.outlineChanged();
 }
 
 /** The server has the whole distribution at a pixel: it gets the pixel's place. */
 function pinned({ y, x }) {
   trigger("pin", { y, x, id: value.id });
-  const { words: what, several, confidence, runnerUp } = readHere(y, x);
-  const place = "Pinned row " + y + ", column " + x;
-  const next = several ? "." : ", then " + runnerUp + ".";
-  find(".pw-sr-status").textContent = place + ": " + what + ", " + percent(confidence) + next;
+  find(".pw-sr-status").textContent = "Row " + y + ", column " + x + ": " + card.words;
 }
 
 function unpinned() {
-  find(".pw-sr-status").textContent = "Pin removed.";
+  find(".pw-sr-status").textContent = "Closed.";
+  card.hide();
+  stage.outlineChanged();
   trigger("unpin", {});
 }
+
+document.addEventListener("pixelwise-pixel", ({ detail }) => map && card.receive(detail, dress));
 
 listenToPointers(stageBox, {
   look: (y, x, touch) => map && look(y, x, touch),
@@ -187,7 +223,7 @@ listenToPointers(stageBox, {
     else stage.fit();
   },
 });
-listenToKeys(stageBox, stage, pin);
+listenToKeys(stageBox, stage, pin, card);
 
 listenToPanel(root, settings, {
   painted() {

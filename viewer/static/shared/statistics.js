@@ -76,13 +76,15 @@ export function doubtInWords(share, things) {
  * @param {number} level confidence (0 to 255) below which a pixel is unsure; 0 leaves that to the
  *   map's sets
  * @returns {{index: number, name: string, words: string, confidence: number, runnerUp: string,
- *   several: boolean, unsure: boolean}} words: the class, or the classes that it may be
+ *   runnerUpIndex: number, several: boolean, unsure: boolean}} words: the class, or the classes
+ *   that it may be
  */
 export function readPixel(map, y, x, level) {
   const at = y * map.width + x;
   const index = map.classes[at];
   const { name } = map.categories[index];
-  const runnerUp = map.categories[map.runnerUp[at]].name;
+  const runnerUpIndex = map.runnerUp[at];
+  const runnerUp = map.categories[runnerUpIndex].name;
   const size = map.setSizes ? map.setSizes[at] : 1;
   const set = [name, runnerUp, "something else"].slice(0, size);
   return {
@@ -92,6 +94,7 @@ export function readPixel(map, y, x, level) {
     // The highest level stands for all that rounds to it: nothing is wholly certain.
     confidence: Math.min(254.5, map.confidence[at]) / 255,
     runnerUp,
+    runnerUpIndex,
     several: size > 1,
     unsure: level > 0 ? map.confidence[at] < level : size > 1,
   };

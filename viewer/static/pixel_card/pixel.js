@@ -2,12 +2,11 @@
 
 import { make } from "../shared/legend.js";
 import { percent } from "../shared/statistics.js";
-import { stagePoint } from "./viewport.js";
 
 /** What a person may do, in the hint bar. */
 export const HINT = matchMedia("(hover: none)").matches
-  ? "Drag on the photo to read it. Tap a pixel to ask why. Pinch to zoom."
-  : "Point at the photo to read it. Click a pixel to ask why. Scroll to zoom.";
+  ? "Tap anywhere to ask what it is. Pinch to zoom."
+  : "Point to read. Click to ask why. Ctrl and wheel to zoom.";
 
 const GAP = 18;
 
@@ -92,15 +91,14 @@ const TELL_DELAY_MS = 80;
 export class Pin {
   /**
    * @param {HTMLElement} marker
-   * @param {import("./stage.js").Stage} stage
-   * @param {(at: {y: number, x: number}) => void} told a pixel is pinned
-   * @param {() => void} removed there is no pin any more
+   * @param {import("../label_viewer/canvas.js").Stage} stage
+   * @param {{moved: (at: {y: number, x: number}) => void, told: (at: object) => void,
+   *   removed: () => void}} act moved: at once, told: when it stays there, removed: no pin any more
    */
-  constructor(marker, stage, told, removed) {
+  constructor(marker, stage, act) {
     this.marker = marker;
     this.stage = stage;
-    this.told = told;
-    this.removed = removed;
+    this.act = act;
     this.at = null;
     this.timer = 0;
   }
@@ -109,7 +107,7 @@ export class Pin {
   place() {
     this.marker.hidden = !this.at;
     if (!this.at) return;
-    const { y, x } = stagePoint(this.stage.view, this.at.y, this.at.x);
+    const { y, x } = this.stage.pointOf(this.at);
     this.marker.style.transform = "translate(" + x + "px, " + y + "px)";
   }
 
@@ -117,9 +115,10 @@ export class Pin {
   set(y, x, delay = 0) {
     this.at = { y, x };
     this.place();
+    this.act.moved(this.at);
     clearTimeout(this.timer);
-    if (delay) this.timer = setTimeout(() => this.told(this.at), delay);
-    else this.told(this.at);
+    if (delay) this.timer = setTimeout(() => this.act.told(this.at), delay);
+    else this.act.told(this.at);
   }
 
   remove() {
@@ -127,7 +126,7 @@ export class Pin {
     if (!this.at) return;
     this.at = null;
     this.place();
-    this.removed();
+    this.act.removed();
   }
 
   /** Move by pixels of the photo, and the view along when the pin would leave it. */
@@ -135,7 +134,7 @@ export class Pin {
     const { map, height, width } = this.stage;
     const y = Math.min(map.height - 1, Math.max(0, this.at.y + down));
     const x = Math.min(map.width - 1, Math.max(0, this.at.x + right));
-    const point = stagePoint(this.stage.view, y, x);
+    const point = this.stage.pointOf({ y, x });
     const awayY = point.y < 0 || point.y > height;
     const awayX = point.x < 0 || point.x > width;
     if (awayY || awayX) {
