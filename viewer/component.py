@@ -12,6 +12,7 @@ from gradio.events import Dependency, EventListener
 
 STATIC = Path(__file__).parent / "static"
 SCRIPTS = (
+    "shared/elements.js",
     "shared/png.js",
     "shared/palette.js",
     "shared/regions.js",
@@ -21,8 +22,9 @@ SCRIPTS = (
     "shared/statistics.js",
     "label_viewer/canvas.js",
     "label_viewer/input.js",
-    "shared/legend.js",
     "shared/verdict.js",
+    "shared/headline.js",
+    "shared/legend.js",
     "label_viewer/hidden_classes.js",
     "label_viewer/controls.js",
     "label_viewer/names.js",
@@ -40,7 +42,7 @@ STYLES = tuple(
 )
 """The viewer's rules, those for narrow screens last."""
 ANSWER_SCRIPTS = ("pixel_card/answer.js",)
-BARS_SCRIPTS = ("shared/statistics.js", "shared/legend.js", "bars/main.js")
+BARS_SCRIPTS = ("shared/elements.js", "shared/statistics.js", "bars/main.js")
 
 
 def join_scripts(names: Sequence[str]) -> str:

@@ -42,7 +42,8 @@ class Driver:
                 find(selector).value = value;
                 find(selector).dispatchEvent(new Event('input'));
               }
-              for (const value of ['both', 'clear', 'safe']) find(`[value=${value}]`).click();
+              const chosen = ['labels', 'both', 'clear', 'safe'];
+              for (const value of chosen) find(`[value=${value}]`).click();
             }"""
         )
         self.show("first")
@@ -50,7 +51,8 @@ class Driver:
             """() => {
               for (const button of document.querySelectorAll(
                 '.pw-all:enabled, [data-act=compare][aria-pressed=true], ' +
-                '[data-act=names][aria-pressed=false]')) button.click();
+                '[data-act=names][aria-pressed=false], ' +
+                '.pw-unsure[aria-pressed=false]')) button.click();
             }"""
         )
         self.app.pins.clear()
@@ -118,6 +120,12 @@ class Driver:
 
     def slide(self, selector, value):
         self.page.locator(selector).fill(str(value))
+
+    def mark_unsure(self, on):
+        """Show what is unsure, or leave the labels plain."""
+        row = self.page.locator(".pw-unsure")
+        if (row.get_attribute("aria-pressed") == "true") != on:
+            row.dispatch_event("click")
 
     def choose(self, value):
         self.page.locator(f".pw-choice input[value={value}]").check(force=True)

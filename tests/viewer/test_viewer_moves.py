@@ -87,6 +87,7 @@ def test_6_wheel_drag_keys_and_double_click(viewer):
 
 def test_6_magnified_labels_are_crisp_and_the_photo_is_smooth(viewer):
     viewer.choose("fill")
+    viewer.mark_unsure(False)
     viewer.slide(".pw-opacity", 100)
     y, x = edge_of(viewer, PERSON)
     viewer.page.mouse.move(*viewer.place(y, x))

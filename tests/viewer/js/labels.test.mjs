@@ -5,8 +5,8 @@ import {
   countLevels,
   countSeveral,
   countUnsure,
-  describeAreas,
   doubtInWords,
+  guessSets,
   measureAreas,
   percent,
   readPixel,
@@ -14,12 +14,18 @@ import {
   tableRows,
   toCsv,
 } from "../../../viewer/static/shared/statistics.js";
+import {
+  describePhoto,
+  partInWords,
+  sureInWords,
+} from "../../../viewer/static/shared/headline.js";
 import { HiddenClasses } from "../../../viewer/static/label_viewer/hidden_classes.js";
 import {
   contourAlpha,
   makeStyle,
   paintLabels,
   paintOutline,
+  sureColor,
   unsureLevel,
 } from "../../../viewer/static/label_viewer/renderer.js";
 import {
@@ -388,18 +394,66 @@ test("areas, means and unsure counts are those of the pixels", () => {
   assert.equal(countUnsure(counts, 77), below);
 });
 
-test("the words name what is in the photo first and never round something to nothing", () => {
-  const areas = [
-    { index: 0, pixels: 70, fraction: 0.7, confidence: 0.9 },
-    { index: 1, pixels: 29, fraction: 0.296, confidence: 0.8 },
-    { index: 2, pixels: 1, fraction: 0.004, confidence: 0.5 },
-  ];
-  const words = describeAreas(areas, CATEGORIES, 0);
-  assert.deepEqual(words, ["cat 30 %", "dining table <1 %", "everything else 70 %"]);
+const areasOf = (...fractions) =>
+  fractions.map(([index, fraction]) => ({ index, fraction, pixels: 1000 * fraction }));
+
+test("the photo is told in a sentence, without specks and without counting", () => {
+  const categories = completeCategories(
+    ["background", "sofa", "dog", "cat", "person", "aeroplane", "chair"].map((name, index) => ({
+      index,
+      name,
+      raw: name,
+    })),
+  );
+  const say = (...fractions) => describePhoto(areasOf(...fractions), categories, 0);
+  assert.equal(say([1, 0.38], [2, 0.24], [3, 0.21], [0, 0.17]), "A sofa, a dog and a cat.");
+  assert.equal(say([0, 0.52], [4, 0.475], [1, 0.003]), "A person, on about half of the picture.");
+  assert.equal(say([0, 0.95], [5, 0.05]), "An aeroplane, on a small part of the picture.");
+  assert.equal(say([0, 0.6], [3, 0.3], [2, 0.1]), "A cat and a dog.");
+  assert.equal(say([0, 1]), "Nothing that the model knows.");
+  assert.equal(say([0, 0.995], [3, 0.005]), "Nothing large that the model knows.");
+  const many = [1, 2, 3, 4, 5].map((index) => [index, 0.2]);
+  assert.equal(say(...many), "A sofa, a dog, a cat, a person and one more thing.");
+  assert.equal(say(...many, [6, 0.1]), "A sofa, a dog, a cat, a person and 2 more things.");
+});
+
+test("parts and confidences in words, and no share is rounded to nothing", () => {
+  assert.equal(partInWords(0.48), "about half of the picture");
+  assert.equal(partInWords(0.17), "about a sixth of the picture");
+  assert.equal(partInWords(0.99), "almost the whole picture");
+  assert.equal(partInWords(0.02), "a small part of the picture");
+  assert.deepEqual([0.95, 0.8, 0.6, 0.3].map(sureInWords), [
+    "sure",
+    "fairly sure",
+    "not so sure",
+    "unsure",
+  ]);
   assert.equal(percent(0.999), ">99 %");
+  assert.equal(percent(0.004), "<1 %");
   assert.equal(percent(1), "100 %");
   assert.equal(percent(0), "0 %");
   assert.equal(percent(0.1234, 1), "12.3 %");
+});
+
+test("how sure: every shown pixel has its confidence's colour, lighter the surer", () => {
+  const map = { ...ROW, confidence: Uint8Array.from([0, 64, 128, 192, 255, 255]) };
+  const out = paint(map, { mode: "fill", show: "sure", opacity: 1 });
+  const rgb = (value) => [...new Uint8Array(Uint32Array.of(value).buffer)].slice(0, 3);
+  const light = [...out].map((value) => contrast(rgb(value), [0, 0, 0]));
+  assert.deepEqual(rgb(out[0]), [68, 1, 84]);
+  assert.deepEqual(rgb(out[4]), [253, 231, 37]);
+  for (let i = 0; i < 4; i++) assert.ok(light[i] < light[i + 1]);
+  assert.equal(out[4], out[5]); // whatever the class
+  const hiding = paint(map, { mode: "fill", show: "sure", opacity: 1 }, new Set([1]));
+  assert.deepEqual([...hiding.subarray(2, 5)], [0, 0, 0]);
+  // Even steps of confidence are even steps of lightness, up or down by a third.
+  const cielab = (value) => 116 * Math.cbrt((contrast(rgb(value), [0, 0, 0]) - 1) * 0.05) - 16;
+  const steps = Array.from({ length: 9 }, (_, i) => packColor(sureColor(i / 8), 1)).map(cielab);
+  for (let i = 0; i < 8; i++) assert.ok(Math.abs(steps[i + 1] - steps[i] - 9.5) < 3.5);
+});
+
+test("a map without sets calls pixels below one half unsure", () => {
+  assert.deepEqual([...guessSets(Uint8Array.from([0, 127, 128, 255]))], [2, 2, 1, 1]);
 });
 
 test("tables carry raw names, and CSV quotes what needs it", () => {

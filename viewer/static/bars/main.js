@@ -1,6 +1,6 @@
 // The full distribution over the classes at the pinned pixel, as the server computed it.
 
-import { make } from "../shared/legend.js";
+import { make } from "../shared/elements.js";
 import { percent, setInWords } from "../shared/statistics.js";
 
 const TOP = 5;

@@ -164,14 +164,15 @@ function listenToCompare(root, settings) {
   });
 }
 
-/**
- * The threshold below which a pixel is unsure.
- * @param {number} percent
- * @param {boolean} hasSets whether the map itself says what is unsure, where there is no threshold
- */
-export function thresholdInWords(percent, hasSets = false) {
-  if (percent) return percent + " %";
-  return hasSets ? "auto" : "off";
+/** What counts as unsure: a threshold of one's own in percent, or what the map says. */
+export function thresholdInWords(percent) {
+  return percent ? "below " + percent + " %" : "by itself";
+}
+
+/** How strong the colours lie on the photo. */
+export function strengthInWords(percent) {
+  if (!percent) return "none";
+  return percent < 40 ? "faint" : percent < 75 ? "clear" : "strong";
 }
 
 /**
@@ -183,8 +184,7 @@ export function thresholdInWords(percent, hasSets = false) {
  */
 export function listenToPanel(root, settings, act) {
   const find = (name) => root.querySelector(".pw-" + name);
-  const percent = (number) => number + " %";
-  listenToSlider(find("opacity"), find("opacity-value"), percent, (number) => {
+  listenToSlider(find("opacity"), find("opacity-value"), strengthInWords, (number) => {
     settings.opacity = number / 100;
     act.painted();
   });

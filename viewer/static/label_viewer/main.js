@@ -6,13 +6,14 @@
 import { PixelCard } from "../pixel_card/card.js";
 import { HINT, Pin, Readout } from "../pixel_card/pixel.js";
 import { download, makeFile } from "../saving/export.js";
-import { Legend, fillSummary } from "../shared/legend.js";
+import { describePhoto } from "../shared/headline.js";
+import { Legend } from "../shared/legend.js";
 import { findSpecks, regionAt } from "../shared/regions.js";
 import {
+  countSeveral,
   countUnsure,
-  describeAreas,
   doubtInWords,
-  percent,
+  guessSets,
   readPixel,
 } from "../shared/statistics.js";
 import { Stage } from "./canvas.js";
@@ -34,6 +35,7 @@ import { zoomInWords } from "./viewport.js";
 const root = element.querySelector(".pw");
 const find = (selector) => root.querySelector(selector);
 const settings = {
+  show: "labels", // or "sure": the confidence
   opacity: 0.6,
   threshold: 0, // percent; 0: what is unsure is what the map's sets say
   mark: true, // show what is unsure
@@ -88,15 +90,11 @@ function repaint() {
 
 function updateLegend() {
   if (!map) return;
-  find(".pw-threshold-value").textContent = thresholdInWords(
-    settings.threshold,
-    Boolean(map.setSizes),
-  );
+  find(".pw-threshold-value").textContent = thresholdInWords(settings.threshold);
   legend.update({
     hex,
     hidden: hidden.indices(map.categories),
     unsure: {
-      known: settings.threshold > 0 || Boolean(map.setSizes),
       threshold: settings.threshold,
       marked: settings.mark,
       pixels: unsurePixels(),
@@ -110,6 +108,7 @@ function settingsChanged() {
   updateLegend();
   names.find();
   card.recolor(dress);
+  find(".pw-scale").hidden = settings.show !== "sure";
 }
 
 const legend = new Legend(find(".pw-legend"), {
@@ -274,6 +273,10 @@ function showResult(next, loaded) {
   hidden.meet(loaded.map);
   if (map?.height !== loaded.map.height || map?.width !== loaded.map.width) pin.remove();
   ({ map } = loaded);
+  if (!map.setSizes) {
+    map.setSizes = guessSets(map.confidence);
+    map.several = countSeveral(map.setSizes);
+  }
   Object.assign(map, findSpecks(map.regions, map.background, map.height, map.width));
   value = next;
   hovered = -1;
@@ -285,7 +288,8 @@ function showResult(next, loaded) {
   find("[data-setting=background]").disabled = map.background < 0;
   find(".pw-size").textContent = map.width + " × " + map.height;
   find(".pw-note").textContent = value.note || "";
-  fillSummary(find(".pw-summary"), describeAreas(map.areas, map.categories, map.background));
+  const sentence = describePhoto(map.areas, map.categories, map.background);
+  find(".pw-summary").textContent = sentence;
   const things = value.categories.length - (map.background < 0 ? 0 : 1);
   find(".pw-doubt").textContent = doubtInWords(map.several / (map.height * map.width), things);
   legend.fill(map.areas, map.categories, map.background);

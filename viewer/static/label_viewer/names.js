@@ -1,6 +1,6 @@
 // Names on the picture: each large region carries its class's name where there is most room.
 
-import { make } from "../shared/legend.js";
+import { make } from "../shared/elements.js";
 import { capital } from "../shared/statistics.js";
 import { makeScreen, sampleScreen } from "./sampling.js";
 

@@ -10,6 +10,18 @@ const HATCH_LIGHT = [255, 255, 255];
 const HATCH_DARK = [30, 41, 59];
 const DIM = [2, 6, 23];
 const FADED = 0.25;
+/** Viridis by van der Walt and Smith (2015) at nine equal steps: lightness grows evenly. */
+const SURE_SCALE = [
+  [68, 1, 84],
+  [71, 45, 123],
+  [59, 82, 139],
+  [44, 114, 142],
+  [33, 145, 140],
+  [40, 174, 128],
+  [94, 201, 98],
+  [173, 220, 48],
+  [253, 231, 37],
+];
 const MIST = [241, 245, 249];
 const MIST_SHARE = 0.65;
 const LINE_LIGHT = [255, 255, 255];
@@ -29,17 +41,18 @@ export function unsureLevel(percent) {
 
 /**
  * Look-up tables for the present settings.
- * @param {{opacity: number, mode: string, background: string, threshold: number, mark: boolean,
- *   focus: number}} settings threshold in percent, 0 leaves what is unsure to the map's sets; mark:
- *   show what is unsure; focus is a class to bring out, or -1
+ * @param {{show: string, opacity: number, mode: string, background: string, threshold: number,
+ *   mark: boolean, focus: number}} settings show: "labels", or "sure" for the confidence; threshold
+ *   in percent, 0 leaves what is unsure to the map's sets; mark: show what is unsure; focus is a
+ *   class to bring out, or -1
  * @param {number[][]} colors 256 times [red, green, blue]
  * @param {Set<number>} hidden class indices that are switched off
  * @param {number} background index of the background class, or -1
- * @returns {{fill: Uint32Array, edge: Uint32Array, light: Uint32Array, dark: Uint32Array,
- *   mist: Uint32Array | null, unsure: Uint16Array, groups: Uint16Array, hatch: number[],
- *   contour: boolean, band: boolean, lines: string}} tables over what a screen's classes hold
- *   (CODES long); mist: what fills pixels that may be two classes or more; groups: see findEdges;
- *   band: the lines carry a strip of their class's colour; lines: tells styles apart that draw
+ * @returns {object} tables over what a screen's classes hold (CODES long): fill, edge (the strip
+ *   along a line), light and dark (its sides), mist (what fills pixels that may be two classes or
+ *   more, or null), unsure (the level below which they are hatched), groups (see findEdges), shown
+ *   (0 for what is hidden); sure: the colours of the levels of confidence, or null; hatch: two
+ *   colours; contour: lines are drawn; band: with a strip; lines: tells styles apart that draw
  *   their lines at different places
  */
 export function makeStyle(settings, colors, hidden, background) {
@@ -65,8 +78,13 @@ export function makeStyle(settings, colors, hidden, background) {
     if (index === background) fillBackground(tables, settings, index, strength);
     else fillClass(tables, settings, index, colors[index], strength);
   }
+  const shown = new Uint8Array(CODES).fill(1);
+  shown[OUTSIDE] = 0;
+  for (const index of hidden) shown[index] = shown[SPECK + index] = 0;
   return {
     ...tables,
+    shown,
+    sure: settings.show === "sure" ? makeSureTable(settings.opacity) : null,
     hatch: [packColor(HATCH_DARK, 0.62), packColor(HATCH_LIGHT, 0.8)],
     contour: settings.mode !== "fill",
     band: settings.mode === "contour",
@@ -103,6 +121,19 @@ function fillClass({ fill, edge, light, mist, groups, dark }, settings, index, r
   groups[speck] = groups[index];
 }
 
+/** The colour of a confidence from 0 to 1: dark violet is a guess, yellow is sure. */
+export function sureColor(confidence) {
+  const at = confidence * (SURE_SCALE.length - 1);
+  const low = Math.min(SURE_SCALE.length - 2, Math.floor(at));
+  return SURE_SCALE[low].map((v, i) => Math.round(v + (at - low) * (SURE_SCALE[low + 1][i] - v)));
+}
+
+/** Colours for the 256 levels of confidence. */
+function makeSureTable(opacity) {
+  const alpha = contourAlpha(opacity);
+  return Uint32Array.from({ length: 256 }, (_, level) => packColor(sureColor(level / 255), alpha));
+}
+
 /** A class's colour, faint and light: what is unsure looks like its class through mist. */
 function misty(rgb) {
   return rgb.map((value, i) => Math.round(MIST_SHARE * MIST[i] + (1 - MIST_SHARE) * value));
@@ -117,9 +148,23 @@ function misty(rgb) {
  * @param {number} shift added to the row number of the hatch, so that strips line up
  */
 export function paintLabels(out, screen, style, stripe, shift = 0) {
-  const { height, width, classes, confidence, setSizes, edges } = screen;
-  const { fill, mist, unsure, hatch, contour } = style;
+  const { classes, edges } = screen;
+  if (style.sure) paintSure(out, screen, style);
+  else paintFills(out, screen, style, stripe, shift);
+  if (!style.contour) return;
   const lines = [null, style.light, style.dark, style.edge];
+  for (let i = 0; i < out.length; i++) if (edges[i]) out[i] = lines[edges[i]][classes[i]];
+}
+
+/** Paint how sure the model is, whatever the class. */
+function paintSure(out, { classes, confidence }, { sure, shown }) {
+  for (let i = 0; i < out.length; i++) out[i] = shown[classes[i]] ? sure[confidence[i]] : 0;
+}
+
+/** Paint the classes, and what is unsure about them. */
+function paintFills(out, screen, style, stripe, shift) {
+  const { height, width, classes, confidence, setSizes } = screen;
+  const { fill, mist, unsure, hatch } = style;
   const stripes = new Uint32Array(width + height);
   for (let i = 0; i < stripes.length; i++) {
     stripes[i] = hatch[Math.floor((i + shift) / stripe) & 1];
@@ -139,11 +184,6 @@ export function paintLabels(out, screen, style, stripe, shift = 0) {
     if (hatched) {
       for (let i = first; i < last; i++) {
         if (confidence[i] < unsure[classes[i]]) out[i] = stripes[y + i - first];
-      }
-    }
-    if (contour) {
-      for (let i = first; i < last; i++) {
-        if (edges[i]) out[i] = lines[edges[i]][classes[i]];
       }
     }
   }

@@ -1,6 +1,6 @@
 // A camera's label map: colours laid over the video, and what is in the picture.
 
-import { make } from "../shared/legend.js";
+import { make } from "../shared/elements.js";
 import { completeCategories, packColor, parseHex } from "../shared/palette.js";
 import { percent } from "../shared/statistics.js";
 

@@ -4,7 +4,7 @@
 // server has answered. On a phone the card is a sheet at the bottom of the screen, else it stands
 // beside the pixel. It is a child of the viewer's own element, so that full screen has it too.
 
-import { make } from "../shared/legend.js";
+import { make } from "../shared/elements.js";
 import { capital, percent } from "../shared/statistics.js";
 import { judgePixel } from "../shared/verdict.js";
 import { placeBeside } from "./place.js";

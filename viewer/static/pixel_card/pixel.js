@@ -1,6 +1,6 @@
 // The readout: what the map says about the pixel under the pointer or the finger.
 
-import { make } from "../shared/legend.js";
+import { make } from "../shared/elements.js";
 import { percent } from "../shared/statistics.js";
 
 /** What a person may do, in the hint bar. */

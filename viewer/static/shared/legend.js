@@ -1,21 +1,10 @@
 // The legend: one row a class, largest first; what it does it does with keyboard and touch too.
 
+import { make } from "./elements.js";
+import { sureInWords } from "./headline.js";
 import { percent } from "./statistics.js";
 
 const LONG_PRESS_MS = 500;
-
-/** A new element with a class and, where given, a text. */
-export function make(tag, name, text) {
-  const made = document.createElement(tag);
-  if (name) made.className = name;
-  if (text !== undefined) made.textContent = text;
-  return made;
-}
-
-/** The result in one sentence, for the eye and for screen readers; lines break between classes. */
-export function fillSummary(box, words) {
-  box.replaceChildren(...words.flatMap((text, i) => [i ? ", " : "", make("span", "", text)]));
-}
 
 /** A colour's square. It never stands without its name beside it. */
 function makeSwatch() {
@@ -61,9 +50,9 @@ function makeRow(area, category, isRest, act) {
   toggle.type = "button";
   toggle.dataset.index = area.index;
   const share = make("span", "pw-share", percent(area.fraction, 1));
-  const words = isRest ? "in the field: background" : percent(area.confidence) + " sure";
+  const words = isRest ? "in the field: background" : sureInWords(area.confidence);
   const sure = make("span", "pw-confidence", words);
-  if (!isRest) sure.title = "Mean confidence of its pixels";
+  if (!isRest) sure.title = percent(area.confidence) + " on average over its pixels";
   const bar = make("span", "pw-bar");
   bar.style.setProperty("--pw-part", area.fraction);
   toggle.append(makeSwatch(), make("span", "pw-name", category.name), share, bar, sure);
@@ -130,13 +119,12 @@ export class Legend {
 
   /**
    * The row that counts what is unsure.
-   * @param {{known: boolean, threshold: number, marked: boolean, pixels: number}} unsure
+   * @param {{threshold: number, marked: boolean, pixels: number}} unsure
    * @param {number} pixels of the photo
    */
   updateUnsure(unsure, pixels) {
     const row = this.unsure;
     const text = (name, value) => (row.querySelector(name).textContent = value);
-    row.hidden = !unsure.known;
     row.dataset.by = unsure.threshold ? "threshold" : "sets";
     row.setAttribute("aria-pressed", String(unsure.marked));
     row.classList.toggle("pw-hidden", !unsure.marked);

@@ -53,6 +53,17 @@ export function countSeveral(setSizes) {
   return pixels;
 }
 
+/** A confidence level (0 to 255) below which a pixel is unsure where no map's sets say so: 50 %. */
+const UNSURE_LEVEL = 128;
+
+/**
+ * The sets of a map that has none: an unsure pixel may be two classes, any other is one.
+ * @param {Uint8Array} confidence 0 to 255
+ */
+export function guessSets(confidence) {
+  return confidence.map((level) => (level < UNSURE_LEVEL ? 2 : 1));
+}
+
 /**
  * A pixel's set in words: "dog", "dog, or maybe cat", "dog, or maybe cat or horse".
  * @param {string[]} names the likeliest first
@@ -112,26 +123,6 @@ export function percent(fraction, digits = 0) {
   if (value > 0 && value < least) return "<" + least.toFixed(digits) + " %";
   if (value < 100 && value > 100 - least) return ">" + (100 - least).toFixed(digits) + " %";
   return value.toFixed(digits) + " %";
-}
-
-/**
- * The result in words, what is in the photo first: "person 45 %", "cat 12 %", "background 43 %".
- * @param {ReturnType<typeof measureAreas>} areas
- * @param {{name: string}[]} categories 256 long
- * @param {number} background index, or -1
- * @returns {string[]}
- */
-export function describeAreas(areas, categories, background) {
-  const things = areas.filter((area) => area.index !== background);
-  const rest = areas.filter((area) => area.index === background);
-  const shown = things.slice(0, 8);
-  const words = [...shown, ...rest].map(
-    (area) => categories[area.index].name + " " + percent(area.fraction),
-  );
-  if (things.length > shown.length) {
-    words.splice(shown.length, 0, things.length - shown.length + " more classes");
-  }
-  return words;
 }
 
 /** The rows of the saved tables, with the fields and raw names of the server's own JSON. */
