@@ -29,7 +29,7 @@ def test_9_the_picture_is_saved_as_seen_at_the_photos_size(viewer, viewer_app):
     viewer.page.click("[data-act=names]")
     viewer.mark_unsure(False)
     name, data = viewer.download("picture")
-    assert name == "pixelwise-picture.png"
+    assert name == "photo-labelled.png"
     saved = np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(float)
     photo = np.asarray(jpeg_of(viewer)).astype(float)
     assert saved.shape == (*result.class_map.shape, 3)
@@ -63,14 +63,14 @@ def test_9_before_and_after_is_saved_too(viewer, viewer_app):
 def test_9_label_map_and_tables(viewer, viewer_app):
     result, _ = viewer_app.results["first"]
     name, data = viewer.download("labels")
-    assert name == "pixelwise-labels.png"
+    assert name == "photo-labels.png"
     assert np.array_equal(read_indexed_png(data), result.class_map)
     palette = np.array(Image.open(io.BytesIO(data)).getpalette()).reshape(-1, 3)
     # Files for programs keep the model's own colours, whatever the picture shows.
     assert palette[PERSON].tolist() == color(PERSON, voc_palette())
     areas = result_facts(result)["classes"]
     name, data = viewer.download("csv")
-    assert name == "pixelwise-table.csv"
+    assert name == "photo-classes.csv"
     rows = list(csv.DictReader(io.StringIO(data.decode())))
     assert [row["name"] for row in rows] == [area["name"] for area in areas]
     assert [int(row["pixels"]) for row in rows] == [area["pixels"] for area in areas]
@@ -111,7 +111,7 @@ def test_10_everything_is_reached_and_used_by_keyboard(viewer, viewer_app):
     page.locator("[data-act=save]").focus()
     page.keyboard.press("Enter")
     page.keyboard.press("ArrowDown")
-    assert page.evaluate("document.activeElement.dataset.save") == "labels"
+    assert page.evaluate("document.activeElement.dataset.save") == "cutout"
     page.keyboard.press("Escape")
     assert page.evaluate("document.activeElement.dataset.act") == "save"
     viewer.row(CAT).focus()

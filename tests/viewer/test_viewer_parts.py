@@ -44,7 +44,7 @@ def test_pure_functions_in_node():
     files = sorted(map(str, (ROOT / "tests" / "viewer" / "js").glob("*.test.mjs")))
     done = subprocess.run([NODE, "--test", *files], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout[-3000:]
-    assert len(files) == 4
+    assert len(files) == 5
 
 
 @needs_node

@@ -36,7 +36,7 @@ export function listenToChoice(group, changed) {
 export function listenToMenu(menu, chosen) {
   const button = menu.querySelector("[aria-haspopup]");
   const list = menu.querySelector("[role=menu]");
-  const items = [...list.querySelectorAll("[role=menuitem]")];
+  const items = [...list.querySelectorAll("[role=menuitem]:not([hidden])")];
   const open = (on) => {
     list.hidden = !on;
     button.setAttribute("aria-expanded", String(on));
@@ -192,7 +192,7 @@ export function listenToPanel(root, settings, act) {
     settings.threshold = number;
     act.changed();
   });
-  for (const group of root.querySelectorAll(".pw-choice")) {
+  for (const group of root.querySelectorAll(".pw-controls .pw-choice")) {
     listenToChoice(group, (setting, choice) => {
       settings[setting] = choice;
       act.changed();

@@ -5,7 +5,9 @@
 
 import { PixelCard } from "../pixel_card/card.js";
 import { HINT, Pin, Readout } from "../pixel_card/pixel.js";
-import { download, makeFile } from "../saving/export.js";
+import { CutPanel } from "../saving/cut_panel.js";
+import { makeFile } from "../saving/export.js";
+import { canCopy, copyPicture, download, fileStem } from "../saving/handing.js";
 import { describePhoto } from "../shared/headline.js";
 import { Legend } from "../shared/legend.js";
 import { findSpecks, regionAt } from "../shared/regions.js";
@@ -69,8 +71,11 @@ const card = new PixelCard(root, stage, {
     hidden.isolate(map, index);
     settingsChanged();
   },
-  cut() {},
+  cut: () => cutPanel.toggle(),
 });
+const cutPanel = new CutPanel(find(".pw-cut"), find(".pw-card-cut"), pinnedRegion, () =>
+  card.place(),
+);
 const pin = new Pin(find(".pw-pin"), stage, { moved: showCard, told: pinned, removed: unpinned });
 
 // Settings.
@@ -187,6 +192,7 @@ function viewChanged() {
 function showCard({ y, x }) {
   const { index, runnerUpIndex, confidence } = readHere(y, x);
   const first = dress({ index, p: confidence });
+  cutPanel.close();
   card.show({ y, x }, { first, second: dress({ index: runnerUpIndex }) }, dress);
   stage.outlineChanged();
 }
@@ -246,21 +252,43 @@ function firstLabelled() {
   return Math.min(map.width, Math.max(0, Math.round(edge)));
 }
 
+/** What the cut-out of the pinned pixel's region is made of; specks inside it belong to it. */
+function pinnedRegion() {
+  const region = map.owners[regionAt(map.regions, pin.at.y, pin.at.x)];
+  const { name } = map.categories[map.regions.classes[region]];
+  return {
+    map,
+    photo: stage.levels[0],
+    keep: (id) => map.owners[id] === region,
+    stem: fileStem(value.name) + "-" + fileStem(name),
+  };
+}
+
+/** One of the files of the menu. */
+const makeNow = (what) =>
+  makeFile(what, {
+    value,
+    map,
+    photo: stage.levels[0],
+    style: makeTables({ focus: -1 }),
+    from: firstLabelled(),
+    names,
+    hidden: hidden.indices(map.categories),
+    threshold: settings.threshold,
+    unsurePixels: unsurePixels(),
+  });
+
+find("[data-save=copy]").hidden = !canCopy();
 listenToMenu(find(".pw-menu"), async (what) => {
   if (!map) return;
   try {
-    const { blob, name } = await makeFile(what, {
-      value,
-      map,
-      photo: stage.levels[0],
-      style: makeTables({ focus: -1 }),
-      from: firstLabelled(),
-      names,
-      colors: map.colors.voc,
-      threshold: settings.threshold,
-      unsurePixels: unsurePixels(),
-    });
-    download(blob, name);
+    if (what === "copy") {
+      await copyPicture(makeNow("picture").then(({ blob }) => blob));
+      find(".pw-sr-status").textContent = "Copied.";
+    } else {
+      const { blob, name } = await makeNow(what);
+      download(blob, name);
+    }
   } catch (error) {
     overlay.show("error", "Not saved", error.message, true);
   }

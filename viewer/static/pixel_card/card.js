@@ -34,7 +34,7 @@ export class PixelCard {
   /**
    * @param {HTMLElement} root the viewer, which the card is placed in
    * @param {import("../label_viewer/canvas.js").Stage} stage
-   * @param {{close: () => void, only: (index: number) => void, cut: (at: object) => void}} act
+   * @param {{close: () => void, only: (index: number) => void, cut: () => void}} act
    */
   constructor(root, stage, act) {
     this.root = root;
@@ -48,7 +48,7 @@ export class PixelCard {
     const on = (name, action) => this.part(name).addEventListener("click", action);
     on("close", act.close);
     on("only", () => act.only(this.pixel.first.index));
-    on("cut", () => act.cut(this.at));
+    on("cut", act.cut);
     on("why", () => {
       this.open = !this.open;
       this.fill();

@@ -1,20 +1,24 @@
-// Saving: the picture as it is seen but at the photo's own size, the label map, and the tables.
+// Saving: the picture as it is seen but at the photo's own size, what is cut out of it, and the
+// files for programs.
 
 import { paintLabels } from "../label_viewer/renderer.js";
 import { findEdges, makeScreen, sampleScreen } from "../label_viewer/sampling.js";
 import { encodeIndexedPng } from "../shared/png.js";
 import { tableRows, toCsv } from "../shared/statistics.js";
+import { toCoco } from "./coco.js";
+import { cutOut } from "./cutout.js";
+import { fileStem, toPng } from "./handing.js";
 
 const STRIP_PIXELS = 1.5e6;
-
-/** Hand a file to the browser's downloads. */
-export function download(blob, name) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 30000);
-}
+const FILE_NAMES = {
+  picture: "labelled.png",
+  cutout: "cut-out.png",
+  labels: "labels.png",
+  coco: "coco.json",
+  masks: "coco-masks.json",
+  csv: "classes.csv",
+  json: "classes.json",
+};
 
 /**
  * Paint photo and labels at the photo's full size, in strips so that 12 megapixels need no large
@@ -63,16 +67,6 @@ export function composePicture(map, photo, style, from, names) {
   return canvas;
 }
 
-/** A canvas as a PNG blob. */
-export function toPng(canvas) {
-  return new Promise((resolve, reject) => {
-    canvas.toBlob(
-      (blob) => (blob ? resolve(blob) : reject(new Error("The picture could not be written."))),
-      "image/png",
-    );
-  });
-}
-
 /**
  * The table with the facts of its run, in the shape of the server's own JSON.
  * @param {object} value the viewer's value
@@ -96,28 +90,33 @@ export function toTableJson(value, rows, unsure) {
 
 /**
  * Make one of the files that can be saved.
- * @param {"picture" | "labels" | "csv" | "json"} what
+ * @param {"picture" | "cutout" | "labels" | "coco" | "masks" | "csv" | "json"} what
  * @param {{value: object, map: object, photo: CanvasImageSource, style: object, from: number,
- *   names: object, colors: number[][], threshold: number, unsurePixels: number}} result
- * @returns {Promise<{blob: Blob, name: string}>}
+ *   names: object, hidden: Set<number>, threshold: number, unsurePixels: number}} result
+ * @returns {Promise<{blob: Blob, name: string}>} the name begins with the photo's
  */
 export async function makeFile(what, result) {
-  const { value, map } = result;
+  const { value, map, photo } = result;
   const rows = tableRows(map.areas, map.categories);
+  const stem = fileStem(value.name);
+  const text = (content, type) => new Blob([content], { type });
+  const json = (content) => text(content, "application/json");
+  const coco = (exact) => json(toCoco(value, map, value.name || "photo", exact));
+  const drawn = (id) => isDrawn(map, result.hidden, id);
   const makers = {
-    picture() {
-      const { photo, style, from, names } = result;
-      return toPng(composePicture(map, photo, style, from, names));
-    },
-    labels: () => encodeIndexedPng(map.classes, map.height, map.width, result.colors),
-    csv: () => new Blob([toCsv(rows)], { type: "text/csv" }),
-    json: () => new Blob([toTableJson(value, rows, result)], { type: "application/json" }),
+    picture: () => toPng(composePicture(map, photo, result.style, result.from, result.names)),
+    cutout: () => toPng(cutOut(map, photo, drawn, "none")),
+    labels: () => encodeIndexedPng(map.classes, map.height, map.width, map.colors.voc),
+    coco: () => coco(false),
+    masks: () => coco(true),
+    csv: () => text(toCsv(rows), "text/csv"),
+    json: () => json(toTableJson(value, rows, result)),
   };
-  const names = {
-    picture: "picture.png",
-    labels: "labels.png",
-    csv: "table.csv",
-    json: "table.json",
-  };
-  return { blob: await makers[what](), name: "pixelwise-" + names[what] };
+  return { blob: await makers[what](), name: stem + "-" + FILE_NAMES[what] };
+}
+
+/** Whether a region is part of a thing that is shown, as its specks are. */
+function isDrawn({ regions, owners, background }, hidden, id) {
+  const index = regions.classes[owners[id]];
+  return index !== background && !hidden.has(index);
 }
