@@ -122,10 +122,11 @@ class LabelViewer(gr.HTML, metaclass=NoStub):
         """Listen to a pixel being pinned, or its pin being moved.
 
         A `gr.EventData` argument has y and x (the photo's own pixels) and id (the value's).
-        Takes what every Gradio event takes; `trigger_mode` is "always_last" unless given, as the
-        pin may move on while an answer is under way, and it is the last place that counts.
+        Takes what every Gradio event takes; `trigger_mode` is "multiple" unless given. The pin may
+        move on while an answer is under way, and Gradio's "always_last" would now and then ask
+        about the first place again instead of the last; answers say which pixel they are about.
         """
-        kwargs.setdefault("trigger_mode", "always_last")
+        kwargs.setdefault("trigger_mode", "multiple")
         return EventListener("pin").listener(self, *args, **kwargs)
 
     def unpin(self, *args: Any, **kwargs: Any) -> Dependency:

@@ -122,9 +122,7 @@ class LabelTab:
             **QUIETLY,
             queue=False,
         )
-        self.viewer.pin(
-            handlers.pixel, [key], [self.bars], **QUIETLY, queue=False, trigger_mode="always_last"
-        )
+        self.viewer.pin(handlers.pixel, [key], [self.bars], **QUIETLY, queue=False)
 
 
 def _sizes(own: int | None, *, sharper: bool) -> list[tuple[str, int]]:

@@ -189,7 +189,7 @@ def test_keys_move_the_pin_reach_the_card_and_close_it(viewer, viewer_app):
     assert not card_of(viewer).is_visible()
     assert page.evaluate("document.activeElement.className") == "pw-stage"
     page.mouse.click(x, y)
-    page.get_by_role("button", name="Show only this").click()
+    page.locator(".pw-card-only").click()
     assert "cat" not in viewer.read("v.hidden")
     assert "person" in viewer.read("v.hidden")
     page.get_by_role("button", name="Close").click()

@@ -59,7 +59,15 @@ def test_6_wheel_drag_keys_and_double_click(viewer):
     x, y, row, column = viewer.spot(PERSON)
     fit = viewer.read("v.view.scale")
     page.mouse.move(x, y)
+    top = page.evaluate("scrollY")
+    page.mouse.wheel(0, 150)  # the plain wheel is the page's
+    page.wait_for_function("top => scrollY > top", arg=top)
+    assert viewer.read("v.view.scale") == fit
+    page.evaluate("scrollTo(0, 0)")
+    page.wait_for_function("() => scrollY === 0")
+    page.keyboard.down("Control")
     page.mouse.wheel(0, -400)
+    page.keyboard.up("Control")
     page.wait_for_function("() => document.querySelector('.pw-zoom-value').innerText !== '1×'")
     assert viewer.read("v.view.scale") > 1.5 * fit
     assert np.allclose(viewer.place(row, column), (x, y), atol=1.5)  # the point stays put
@@ -80,6 +88,7 @@ def test_6_wheel_drag_keys_and_double_click(viewer):
     assert viewer.read("v.view.scale") == pytest.approx(fit)
     page.mouse.dblclick(*viewer.place(row, column))
     assert viewer.read("v.view.scale") > 2 * fit
+    assert viewer.read("v.pin") is None  # its first click was no question
     page.click("[data-act=zoom-out]")
     page.click("[data-act=fit]")
     assert viewer.read("v.view.scale") == fit
@@ -91,9 +100,11 @@ def test_6_magnified_labels_are_crisp_and_the_photo_is_smooth(viewer):
     viewer.slide(".pw-opacity", 100)
     y, x = edge_of(viewer, PERSON)
     viewer.page.mouse.move(*viewer.place(y, x))
+    viewer.page.keyboard.down("Control")
     for _ in range(14):
         viewer.page.mouse.wheel(0, -240)
         viewer.page.wait_for_timeout(15)
+    viewer.page.keyboard.up("Control")
     scale = viewer.read("v.view.scale")
     assert scale == 40
     colors = viewer.page.evaluate(
@@ -138,6 +149,57 @@ def test_6_pinch_and_double_tap(phone):
     phone.page.wait_for_function(
         "fit => document.querySelector('.pw').pixelwise.view.scale === fit", arg=fit
     )
+
+
+def test_6_one_finger_scrolls_the_page_at_1x_and_pans_when_zoomed(phone):
+    page = phone.page
+    x, y, *_ = phone.spot(PERSON)
+    touch = "getComputedStyle(document.querySelector('.pw-stage')).touchAction"
+    assert page.evaluate(touch) == "pan-y"
+    swipe(phone, x, y, -120)
+    page.wait_for_function("() => scrollY > 60")
+    assert phone.read("v.pin") is None
+    page.evaluate("scrollTo(0, 0)")
+    page.wait_for_function("() => scrollY === 0")
+    page.touchscreen.tap(x, y)  # a tap reads
+    page.wait_for_selector(".pw-card[data-state=ready]")
+    page.get_by_role("button", name="Close").tap()
+    page.evaluate("scrollTo(0, 0)")
+    page.wait_for_timeout(400)
+    phone.read("v.stage.zoom(3)")
+    assert page.evaluate(touch) == "none"
+    top, before = phone.read("v.view.top"), page.evaluate("scrollY")
+    swipe(phone, x, y, -40)
+    page.wait_for_function(
+        "top => document.querySelector('.pw').pixelwise.view.top < top - 30", arg=top
+    )
+    assert page.evaluate("scrollY") == before
+    page.locator("[data-act=fit]").tap()
+    assert page.evaluate(touch) == "pan-y"
+
+
+def swipe(phone, x, y, down):
+    """A finger that moves up or down, slowly enough to be no fling."""
+    fingers(phone, "touchStart", (x, y))
+    for part in range(1, 9):
+        fingers(phone, "touchMove", (x, y + down * part / 8))
+        phone.page.wait_for_timeout(16)
+    fingers(phone, "touchEnd")
+    phone.page.wait_for_timeout(100)
+
+
+def test_6_full_screen_shows_the_picture_large(phone):
+    page = phone.page
+    page.locator("[data-act=full]").tap()
+    page.wait_for_function("() => document.fullscreenElement")
+    page.wait_for_timeout(200)
+    box = phone.stage.bounding_box()
+    height = page.evaluate("innerHeight")
+    assert box["height"] > 0.75 * height
+    assert box["y"] + box["height"] <= height
+    assert not page.locator(".pw-controls").is_visible()
+    page.locator("[data-act=full]").tap()
+    page.wait_for_function("() => !document.fullscreenElement")
 
 
 def test_6_full_screen(viewer):

@@ -10,9 +10,10 @@ const DOUBLE_REACH = 32;
  * Listen to the stage.
  * @param {HTMLElement} box
  * @param {{look: (y: number, x: number, touch: boolean) => void, leave: () => void,
- *   pin: (y: number, x: number) => void, pan: (down: number, right: number) => void,
+ *   pin: (y: number, x: number) => void, unpin: () => void,
+ *   pan: (down: number, right: number) => void,
  *   zoom: (factor: number, y: number, x: number, down?: number, right?: number) => void,
- *   canZoomOut: () => boolean, toggleZoom: (y: number, x: number) => void}} act all in CSS pixels
+ *   isZoomed: () => boolean, toggleZoom: (y: number, x: number) => void}} act all in CSS pixels
  *   of the stage
  */
 export function listenToPointers(box, act) {
@@ -42,8 +43,12 @@ export function listenToPointers(box, act) {
       event.timeStamp - lastTap.time < DOUBLE_MS &&
       Math.hypot(at.y - lastTap.y, at.x - lastTap.x) < DOUBLE_REACH;
     lastTap = again ? null : { ...at, time: event.timeStamp };
-    if (again) act.toggleZoom(at.y, at.x);
-    else act.pin(at.y, at.x);
+    if (!again) {
+      act.pin(at.y, at.x);
+      return;
+    }
+    act.unpin(); // the first of two taps was no question
+    act.toggleZoom(at.y, at.x);
   };
 
   const pinch = (event, at) => {
@@ -65,7 +70,7 @@ export function listenToPointers(box, act) {
     if (down.size === 1) {
       moved = false;
       pinching = false;
-      if (event.pointerType !== "mouse") act.look(at.y, at.x, true);
+      if (event.pointerType !== "mouse" && !act.isZoomed()) act.look(at.y, at.x, true);
     } else if (down.size === 2) {
       pinching = true;
       act.leave();
@@ -84,13 +89,22 @@ export function listenToPointers(box, act) {
     if (Math.hypot(at.y - held.startY, at.x - held.startX) > STILL) moved = true;
     if (pinching) {
       if (down.size === 2) pinch(event, at);
-    } else if (event.pointerType === "mouse") {
+    } else if (event.pointerType === "mouse" || act.isZoomed()) {
       if (moved) act.pan(at.y - held.y, at.x - held.x);
       down.set(event.pointerId, { ...held, ...at });
     } else {
       act.look(at.y, at.x, true);
     }
   });
+
+  // At 1x one finger scrolls the page (touch-action), but two never do.
+  box.addEventListener(
+    "touchmove",
+    (event) => {
+      if (event.touches.length > 1 && event.cancelable) event.preventDefault();
+    },
+    { passive: false },
+  );
 
   const release = (event, cancelled) => {
     if (!down.delete(event.pointerId)) return;
@@ -106,13 +120,14 @@ export function listenToPointers(box, act) {
   box.addEventListener(
     "wheel",
     (event) => {
-      // Scrolling on below a photo that is already whole must not get stuck on it.
-      if (!ours(event) || (event.deltaY > 0 && !act.canZoomOut())) return;
+      // The plain wheel scrolls the page; a pinch on a touchpad comes as a wheel with Ctrl.
+      if (!ours(event) || !(event.ctrlKey || event.metaKey)) return;
       event.preventDefault();
       const unit = event.deltaMode === 1 ? 16 : event.deltaMode === 2 ? 240 : 1;
       const step = Math.max(-240, Math.min(240, event.deltaY * unit));
       const at = place(event);
-      act.zoom(Math.exp(-step * (event.ctrlKey ? 0.01 : 0.002)), at.y, at.x);
+      // A mouse's steps are of 100 and more, a touchpad's of a few.
+      act.zoom(Math.exp(-step * (Math.abs(step) < 50 ? 0.01 : 0.002)), at.y, at.x);
     },
     { passive: false },
   );

@@ -72,6 +72,7 @@ const card = new PixelCard(root, stage, {
     settingsChanged();
   },
   cut: () => cutPanel.toggle(),
+  ask: () => trigger("pin", { ...pin.at, id: value.id }),
 });
 const cutPanel = new CutPanel(find(".pw-cut"), find(".pw-card-cut"), pinnedRegion, () =>
   card.place(),
@@ -185,6 +186,7 @@ function viewChanged() {
   pin.place();
   card.place();
   names.follow();
+  root.dataset.zoomed = String(!stage.isWhole);
   find(".pw-zoom-value").textContent = zoomInWords(stage.view.scale / stage.fitScale);
 }
 
@@ -219,9 +221,10 @@ listenToPointers(stageBox, {
     const pixel = stage.pixelAt(y, x);
     if (pixel) pin.set(pixel.y, pixel.x);
   },
+  unpin: () => pin.remove(),
   pan: (down, right) => stage.pan(down, right),
   zoom: (...move) => stage.zoom(...move),
-  canZoomOut: () => map && !stage.isWhole,
+  isZoomed: () => Boolean(map) && !stage.isWhole,
   toggleZoom(y, x) {
     if (!map) return;
     if (stage.isWhole) stage.zoom(Math.max(3, 1 / stage.fitScale), y, x);
@@ -337,6 +340,7 @@ function showNothing() {
   value = null;
   stage.clear();
   names.clear();
+  root.dataset.zoomed = "false";
   root.dataset.state = "empty";
   overlay.hide(false);
 }

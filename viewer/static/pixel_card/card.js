@@ -12,7 +12,8 @@ import { placeBeside } from "./place.js";
 const SHOWN = 3;
 const SHEET = matchMedia("(max-width: 40rem)");
 const AIR = 24;
-const WIDE = 340; // CSS pixels beside a point that a card of full width needs
+const UNCOVER_MS = 350;
+const PATIENCE_MS = 2500;
 /** The map holds a confidence in a byte; the server's answer is exact. */
 const ROUNDING = 0.004;
 
@@ -34,7 +35,8 @@ export class PixelCard {
   /**
    * @param {HTMLElement} root the viewer, which the card is placed in
    * @param {import("../label_viewer/canvas.js").Stage} stage
-   * @param {{close: () => void, only: (index: number) => void, cut: () => void}} act
+   * @param {{close: () => void, only: (index: number) => void, cut: () => void,
+   *   ask: () => void}} act ask: ask the server once more
    */
   constructor(root, stage, act) {
     this.root = root;
@@ -45,6 +47,9 @@ export class PixelCard {
     this.answer = null;
     this.last = null;
     this.open = false;
+    this.timer = 0;
+    this.patience = 0;
+    this.act = act;
     const on = (name, action) => this.part(name).addEventListener("click", action);
     on("close", act.close);
     on("only", () => act.only(this.pixel.first.index));
@@ -94,7 +99,12 @@ export class PixelCard {
     // A pixel that was asked about just before brings no new answer.
     if (this.last) this.receive(this.last, dress);
     this.fill();
-    if (SHEET.matches) this.uncover();
+    clearTimeout(this.patience);
+    // Two answers at once may come as the second alone.
+    this.patience = setTimeout(() => this.answer || this.act.ask(), PATIENCE_MS);
+    clearTimeout(this.timer);
+    // The second of two taps must find the stage where it is.
+    if (SHEET.matches) this.timer = setTimeout(() => this.uncover(), UNCOVER_MS);
   }
 
   /**
@@ -103,11 +113,12 @@ export class PixelCard {
    * @param {(bar: object) => object} dress adds name, color and isRest to a bar
    */
   receive(answer, dress) {
-    if (!answer || !this.at) return;
+    if (!answer) return;
+    if (!answer.error) this.last = answer;
+    if (!this.at) return;
     if (answer.error) {
       this.answer = answer;
     } else {
-      this.last = answer;
       const { first } = this.pixel;
       const [bar] = answer.bars;
       const here = answer.y === this.at.y && answer.x === this.at.x;
@@ -123,6 +134,8 @@ export class PixelCard {
   }
 
   hide() {
+    clearTimeout(this.timer);
+    clearTimeout(this.patience);
     this.at = null;
     this.box.hidden = true;
   }
@@ -172,12 +185,14 @@ export class PixelCard {
     const at = stage.pointOf(this.at);
     const outside = at.y < 0 || at.x < 0 || at.y > stage.height || at.x > stage.width;
     style.visibility = outside ? "hidden" : "";
-    const besides = Math.max(at.x, stage.width - at.x);
-    box.classList.toggle("pw-narrow", besides < WIDE);
-    const card = { height: box.offsetHeight, width: box.offsetWidth };
-    const { top, left, height, width } = placeBeside(at, card, stage);
-    if (height < card.height) style.maxHeight = height + "px";
-    if (width < card.width) style.maxWidth = width + "px";
+    const measure = (narrow) => {
+      box.classList.toggle("pw-narrow", narrow);
+      return placeBeside(at, { height: box.offsetHeight, width: box.offsetWidth }, stage);
+    };
+    const wide = measure(false);
+    const { top, left, height, width } = wide.whole ? wide : measure(true);
+    if (height < box.offsetHeight) style.maxHeight = height + "px";
+    if (width < box.offsetWidth) style.maxWidth = width + "px";
     const [from, to] = [root.getBoundingClientRect(), stage.box.getBoundingClientRect()];
     const down = to.top - from.top + root.scrollTop + top;
     const right = to.left - from.left + root.scrollLeft + left;

@@ -8,8 +8,8 @@ const RIM = 8;
  * @param {{y: number, x: number}} at the point on the stage
  * @param {{height: number, width: number}} card its size
  * @param {{height: number, width: number}} stage
- * @returns {{top: number, left: number, height: number, width: number}} on the stage; smaller than
- *   the card where the stage leaves less room than it wants
+ * @returns {{top: number, left: number, height: number, width: number, whole: boolean}} on the
+ *   stage; smaller than the card, and not whole, where the stage leaves less room than it wants
  */
 export function placeBeside(at, card, stage) {
   const most = { height: stage.height - 2 * RIM, width: stage.width - 2 * RIM };
@@ -28,20 +28,21 @@ export function placeBeside(at, card, stage) {
   for (const side of sides) {
     if (free[side] < width) continue;
     const beyond = side === "right" ? CARD_GAP : -CARD_GAP - width;
-    return { top, left: at.x + beyond, height, width };
+    return { top, left: at.x + beyond, height, width, whole: height === card.height };
   }
   for (const side of ["below", "above"]) {
     if (free[side] < height) continue;
     const beyond = side === "below" ? CARD_GAP : -CARD_GAP - height;
-    return { top: at.y + beyond, left, height, width };
+    return { top: at.y + beyond, left, height, width, whole: width === card.width };
   }
   // Nowhere whole: where most of it fits, scrolling inside or narrower.
   const across = ["right", "left"];
   const part = (side) => free[side] / (across.includes(side) ? width : height);
   const [side] = Object.keys(free).sort((a, b) => part(b) - part(a));
   const room = Math.max(0, free[side]);
-  if (!across.includes(side)) {
-    return { top: side === "below" ? at.y + CARD_GAP : RIM, left, height: room, width };
+  const place = { top, left, height, width, whole: false };
+  if (across.includes(side)) {
+    return { ...place, left: side === "right" ? at.x + CARD_GAP : RIM, width: room };
   }
-  return { top, left: side === "right" ? at.x + CARD_GAP : RIM, height, width: room };
+  return { ...place, top: side === "below" ? at.y + CARD_GAP : RIM, height: room };
 }

@@ -33,6 +33,10 @@ export class CutPanel {
     this.color.addEventListener("input", () => this.draw());
     part("copy").hidden = !canCopy();
     part("share").hidden = !canShare();
+    part("back").addEventListener("click", () => {
+      this.close();
+      opener.focus();
+    });
     part("save").addEventListener("click", () =>
       this.hand("Saved.", async () => download(await this.file(), this.name)),
     );
@@ -71,6 +75,7 @@ export class CutPanel {
     this.show(true);
     this.draw();
     this.resized();
+    this.box.querySelector("input:checked").focus({ preventScroll: true });
   }
 
   close() {
@@ -81,6 +86,7 @@ export class CutPanel {
 
   show(on) {
     this.box.hidden = !on;
+    this.box.parentElement.classList.toggle("pw-cutting", on);
     this.opener.setAttribute("aria-expanded", String(on));
     this.said.textContent = "";
   }
