@@ -105,8 +105,8 @@ class LabelViewer(gr.HTML, metaclass=NoStub):
         self,
         value: dict[str, Any] | None = None,
         *,
-        empty_title: str = "Drop a photo to begin",
-        empty_text: str = "Every pixel gets a label. Then hover, fade, hide classes and ask why.",
+        empty_title: str = "Show it a photo",
+        empty_text: str = "It colours everything it knows.",
         elem_id: str | None = None,
         **kwargs: Any,
     ) -> None:

@@ -259,7 +259,7 @@ def test_a_late_result_never_overwrites_a_newer_one(viewer):
 def test_states_are_told_and_the_last_picture_stays(page, viewer_app):
     driver = Driver(page, viewer_app).open(None)
     assert page.locator(".pw-empty").is_visible()
-    assert page.locator(".pw-empty-title").inner_text() == "Drop a photo to begin"
+    assert page.locator(".pw-empty-title").inner_text() == "Show it a photo"
     assert not page.locator(".pw-controls").is_visible()
     page.locator("#work").dispatch_event("click")
     veil = page.locator(".pw-overlay")

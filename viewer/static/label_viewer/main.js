@@ -112,7 +112,7 @@ function updateLegend() {
 function settingsChanged() {
   repaint();
   updateLegend();
-  names.find();
+  names.follow();
   card.recolor(dress);
   find(".pw-scale").hidden = settings.show !== "sure";
 }
@@ -350,7 +350,7 @@ const loader = new Loader({
   clear: showNothing,
   failed: (text) => overlay.show("error", "The result could not be shown", text, Boolean(map)),
   working: (text, fraction) => overlay.show("working", "One moment", text, Boolean(map), fraction),
-  error: (text) => overlay.show("error", "That did not work", text, Boolean(map)),
+  error: (text) => overlay.show("error", "This picture cannot be used", text, Boolean(map)),
 });
 
 find(".pw-dismiss").addEventListener("click", () => {

@@ -57,9 +57,10 @@ function makeRow(area, category, isRest, act) {
   bar.style.setProperty("--pw-part", area.fraction);
   toggle.append(makeSwatch(), make("span", "pw-name", category.name), share, bar, sure);
   toggle.title = "Click to hide or show, double-click to see this class alone";
-  const only = make("button", "pw-solo", "Show only this");
+  const only = make("button", "pw-solo", "Only this");
   only.type = "button";
-  only.setAttribute("aria-label", "Show only this: " + category.name);
+  only.hidden = isRest;
+  only.setAttribute("aria-label", "Only this: " + category.name);
   listenForLongPress(toggle, () => act.isolate(area.index));
   toggle.addEventListener("click", () => act.toggle(area.index));
   toggle.addEventListener("dblclick", () => act.isolate(area.index));

@@ -61,7 +61,9 @@ const UNSURE_LEVEL = 128;
  * @param {Uint8Array} confidence 0 to 255
  */
 export function guessSets(confidence) {
-  return confidence.map((level) => (level < UNSURE_LEVEL ? 2 : 1));
+  const sizes = new Uint8Array(confidence.length);
+  for (let i = 0; i < sizes.length; i++) sizes[i] = confidence[i] < UNSURE_LEVEL ? 2 : 1;
+  return sizes;
 }
 
 /**
