@@ -6,7 +6,7 @@ import { percent, setInWords } from "../shared/statistics.js";
 const TOP = 5;
 const box = element.querySelector(".pb");
 const part = (name) => box.querySelector(".pb-" + name);
-let palette = "safe"; // as in the viewer, which tells when it changes
+let palette = "voc"; // as the lesson's own figures, until the viewer tells of a choice
 let open = false;
 
 /** A margin in words: how far the first class is ahead of the second. */
