@@ -206,8 +206,13 @@ def test_on_a_phone_the_answer_is_a_sheet_at_the_bottom(phone, index):
     left, top, right, bottom = box_of(card_of(phone))
     assert (left, right, bottom) == (0, 390, 844)
     assert top > 844 * 0.4
+    page.wait_for_timeout(400)
     x, y = phone.place(row, column)
     assert 0 < y < top  # the pixel is still to be seen
+    page.locator(".pw-card-why").tap()
+    y, top = phone.place(row, column)[1], box_of(card_of(phone))[1]
+    assert 0 < y < top
+    page.locator(".pw-card-why").tap()
     buttons = page.locator(".pw-card button:visible")
     for i in range(buttons.count()):
         box = buttons.nth(i).bounding_box()

@@ -75,7 +75,7 @@ const card = new PixelCard(root, stage, {
   ask: () => trigger("pin", { ...pin.at, id: value.id }),
 });
 const cutPanel = new CutPanel(find(".pw-cut"), find(".pw-card-cut"), pinnedRegion, () =>
-  card.place(),
+  card.resized(),
 );
 const pin = new Pin(find(".pw-pin"), stage, { moved: showCard, told: pinned, removed: unpinned });
 

@@ -57,6 +57,7 @@ export class PixelCard {
     on("why", () => {
       this.open = !this.open;
       this.fill();
+      this.resized();
     });
     this.box.addEventListener("keydown", (event) => this.key(event, act));
     SHEET.addEventListener("change", () => this.place());
@@ -172,6 +173,12 @@ export class PixelCard {
     this.part("why").setAttribute("aria-expanded", String(this.open));
     this.box.hidden = false;
     this.place();
+  }
+
+  /** Its content has grown or shrunk. */
+  resized() {
+    this.place();
+    if (this.at && SHEET.matches) this.uncover();
   }
 
   /** Stand beside the pixel, on the stage; a phone's sheet has its place from the style sheet. */

@@ -79,6 +79,7 @@ export class CutPanel {
   }
 
   close() {
+    if (this.box.hidden) return;
     this.show(false);
     this.canvas = null;
     this.resized();
