@@ -45,7 +45,7 @@ def label(page: Page, url: str, photo: Path) -> None:
     stage.scroll_into_view_if_needed()
     box = stage.bounding_box()
     page.mouse.click(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.45)
-    page.wait_for_selector("#bars .pb[data-state=ready]", timeout=30_000)
+    page.wait_for_selector("#viewer .pw-card[data-state=ready]", timeout=30_000)
     page.wait_for_timeout(600)
 
 

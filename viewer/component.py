@@ -1,4 +1,4 @@
-"""The two Gradio components: the label-map viewer and the bars of the pinned pixel."""
+"""The Gradio components: the label-map viewer, and two ways to show a pixel's distribution."""
 
 import re
 from abc import ABCMeta
@@ -12,6 +12,7 @@ from gradio.events import Dependency, EventListener
 
 STATIC = Path(__file__).parent / "static"
 SCRIPTS = (
+    "shared/elements.js",
     "shared/png.js",
     "shared/palette.js",
     "shared/regions.js",
@@ -21,19 +22,32 @@ SCRIPTS = (
     "shared/statistics.js",
     "label_viewer/canvas.js",
     "label_viewer/input.js",
+    "shared/verdict.js",
+    "shared/headline.js",
     "shared/legend.js",
     "label_viewer/hidden_classes.js",
     "label_viewer/controls.js",
-    "label_viewer/export.js",
+    "label_viewer/names.js",
+    "saving/mask.js",
+    "saving/coco.js",
+    "saving/cutout.js",
+    "saving/handing.js",
+    "saving/cut_panel.js",
+    "saving/export.js",
     "label_viewer/loader.js",
-    "label_viewer/pixel.js",
+    "pixel_card/pixel.js",
+    "pixel_card/place.js",
+    "pixel_card/card.js",
     "label_viewer/status_overlay.js",
     "label_viewer/main.js",
 )
 """The viewer's scripts, each after the ones it uses."""
-STYLES = tuple(f"label_viewer/styles/{name}.css" for name in ("top", "stage", "controls", "layout"))
+STYLES = tuple(
+    f"label_viewer/styles/{name}.css" for name in ("top", "stage", "card", "controls", "layout")
+)
 """The viewer's rules, those for narrow screens last."""
-BARS_SCRIPTS = ("shared/statistics.js", "shared/legend.js", "bars/main.js")
+ANSWER_SCRIPTS = ("pixel_card/answer.js",)
+BARS_SCRIPTS = ("shared/elements.js", "shared/statistics.js", "bars/main.js")
 
 
 def join_scripts(names: Sequence[str]) -> str:
@@ -91,8 +105,8 @@ class LabelViewer(gr.HTML, metaclass=NoStub):
         self,
         value: dict[str, Any] | None = None,
         *,
-        empty_title: str = "Drop a photo to begin",
-        empty_text: str = "Every pixel gets a label. Then hover, fade, hide classes and ask why.",
+        empty_title: str = "Show it a photo",
+        empty_text: str = "It colours everything it knows.",
         elem_id: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -108,16 +122,42 @@ class LabelViewer(gr.HTML, metaclass=NoStub):
         """Listen to a pixel being pinned, or its pin being moved.
 
         A `gr.EventData` argument has y and x (the photo's own pixels) and id (the value's).
-        Takes what every Gradio event takes; `trigger_mode` is "always_last" unless given, as the
-        pin may move on while an answer is under way, and it is the last place that counts.
+        Takes what every Gradio event takes; `trigger_mode` is "multiple" unless given. The pin may
+        move on while an answer is under way, and Gradio's "always_last" would now and then ask
+        about the first place again instead of the last; answers say which pixel they are about.
         """
-        kwargs.setdefault("trigger_mode", "always_last")
+        kwargs.setdefault("trigger_mode", "multiple")
         return EventListener("pin").listener(self, *args, **kwargs)
 
     def unpin(self, *args: Any, **kwargs: Any) -> Dependency:
         """Listen to the pin being removed, by a person or by a result of another size."""
         kwargs.setdefault("trigger_mode", "always_last")
         return EventListener("unpin").listener(self, *args, **kwargs)
+
+    def api_info(self) -> dict[str, Any]:
+        """The value's JSON type."""
+        return {"type": "object"}
+
+
+class PixelAnswer(gr.HTML, metaclass=NoStub):
+    """Hands the server's answer to a `pin` event to the page's `LabelViewer`; shows nothing.
+
+    The value is what `pixel_value` makes, or `{"error": text}`. It is a component of its own, as
+    an answer and a new result may arrive together, and neither may replace the other.
+
+    Args:
+        value: see above.
+        elem_id: the element's id on the page.
+        **kwargs: anything `gr.HTML` takes.
+    """
+
+    def __init__(
+        self, value: dict[str, Any] | None = None, *, elem_id: str | None = None, **kwargs: Any
+    ) -> None:
+        kwargs.setdefault("html_template", "<span hidden></span>")
+        kwargs.setdefault("js_on_load", join_scripts(ANSWER_SCRIPTS))
+        kwargs.setdefault("visible", "hidden")
+        super().__init__(value, elem_id=elem_id, **kwargs)
 
     def api_info(self) -> dict[str, Any]:
         """The value's JSON type."""

@@ -11,7 +11,7 @@ LIVE_SCRIPTS = (
     "shared/png.js",
     "shared/palette.js",
     "shared/statistics.js",
-    "shared/legend.js",
+    "shared/elements.js",
     "live/camera_errors.js",
     "live/camera.js",
     "live/label_overlay.js",

@@ -126,7 +126,7 @@ def encode_photo(image: np.ndarray) -> bytes:
 def pixel_value(
     result: "Segmentation", y: int, x: int, palette: np.ndarray | None = None
 ) -> dict[str, Any]:
-    """The value of `PixelBars`: the distribution over the classes at one pixel.
+    """The value of `PixelAnswer` and `PixelBars`: the distribution over the classes at one pixel.
 
     Args:
         result: a result whose logits are still there.

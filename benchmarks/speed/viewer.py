@@ -45,8 +45,8 @@ async ({change, samples}) => {
     toggle: i => rows[i % rows.length].click(),
     hover: i => stage.dispatchEvent(new PointerEvent('pointermove', point('pointermove', i))),
     palette: i => root.querySelector(`[value=${i % 2 ? 'voc' : 'safe'}]`).click(),
-    zoom: i => stage.dispatchEvent(
-      new WheelEvent('wheel', {...point('wheel', 0), deltaY: i % 8 < 4 ? -120 : 120})),
+    zoom: i => stage.dispatchEvent(new WheelEvent(
+      'wheel', {...point('wheel', 0), ctrlKey: true, deltaY: i % 8 < 4 ? -120 : 120})),
   }[change];
   const frame = () => new Promise(done => requestAnimationFrame(() => {
     const after = new MessageChannel();

@@ -16,7 +16,7 @@ from page.tabs import examples
 from page.tabs.events import QUEUED, QUIETLY
 from page.tabs.label_handlers import Handlers
 from page.tabs.model_menu import MENU, OFFER, first_choice, model_choices, offered_model
-from viewer import LabelViewer, PixelBars
+from viewer import LabelViewer, PixelAnswer
 
 TITLE = "Label"
 SIZES = (260, 390, 520, 780, 1040)
@@ -64,7 +64,7 @@ class LabelTab:
                     empty_title="Show it a photo",
                     empty_text="It colours everything it knows.",
                 )
-                self.bars = PixelBars(elem_id="bars")
+                self.bars = PixelAnswer(elem_id="bars")
 
     def _build_photo(self, service: LabelingService, first: dict[str, Any] | None) -> None:
         options = service.options
@@ -138,10 +138,7 @@ class LabelTab:
             **QUIETLY,
             queue=False,
         )
-        self.viewer.pin(
-            handlers.pixel, [key], [self.bars], **QUIETLY, queue=False, trigger_mode="always_last"
-        )
-        self.viewer.unpin(lambda: None, None, [self.bars], **QUIETLY, queue=False)
+        self.viewer.pin(handlers.pixel, [key], [self.bars], **QUIETLY, queue=False)
 
     def follow_address(self, demo: gr.Blocks) -> None:
         """Choose the model that the page's address names, and name the chosen one there."""

@@ -121,10 +121,10 @@ def look(page: Page) -> dict[str, Any]:
     """What the page shows: the classes, the bars of a pinned pixel, its fonts."""
     box = page.locator("#viewer .pw-stage").bounding_box() or {}
     page.mouse.click(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.4)
-    page.wait_for_selector("#bars .pb[data-state=ready]", timeout=30_000)
+    page.wait_for_selector("#viewer .pw-card[data-state=ready]", timeout=30_000)
     return {
         "classes": sorted(page.locator("#viewer .pw-rows .pw-name").all_inner_texts()),
-        "first_bar": page.locator("#bars .pb-bars li").first.inner_text(),
+        "first_bar": page.locator("#viewer .pw-answer").first.inner_text(),
         "fonts": page.evaluate("[...document.fonts].map((font) => font.status)"),
     }
 

@@ -14,7 +14,7 @@ import torch
 from segmentation.categories import VOC_CATEGORIES
 from segmentation.inference.postprocessing import decide, decide_with_sets
 from segmentation.inference.result import Segmentation
-from viewer import LabelViewer, PixelBars, build_value, pixel_value
+from viewer import LabelViewer, PixelAnswer, build_value, pixel_value
 
 SMALL = (240, 320)
 SET_THRESHOLD = 0.2
@@ -107,6 +107,11 @@ def made_up_results() -> dict[str, tuple[Segmentation, np.ndarray]]:
     doubtful = replace(result, set_sizes=doubt.astype(np.uint8), set_threshold=SET_THRESHOLD)
     results["doubt"] = (doubtful, photo)
     results["late"] = (replace(result, model="late"), photo)
+    # A hole of 5 x 5 pixels where the tests' person is.
+    holed = result.class_map.copy()
+    y, x = int(0.55 * SMALL[0]), int(0.28 * SMALL[1])
+    holed[y - 2 : y + 3, x - 2 : x + 3] = 0
+    results["specks"] = (replace(result, class_map=holed), photo)
     return results
 
 
@@ -147,7 +152,7 @@ class ViewerApp:
     def _build(self) -> gr.Blocks:
         with gr.Blocks(analytics_enabled=False) as demo:
             viewer = LabelViewer(elem_id="viewer")
-            bars = PixelBars(elem_id="bars")
+            bars = PixelAnswer(elem_id="bars")
             values = {name: lambda name=name: self._value(name) for name in self.results} | {
                 "own": self._own,
                 "none": lambda: None,
@@ -160,5 +165,4 @@ class ViewerApp:
                 button = gr.Button(name, elem_id=name)
                 button.click(value, None, viewer, show_progress="hidden", queue=False)
             viewer.pin(self._pin, None, bars, queue=False, show_progress="hidden")
-            viewer.unpin(lambda: None, None, bars, queue=False, show_progress="hidden")
         return demo

@@ -4,7 +4,7 @@ import base64
 
 import numpy as np
 
-from segmentation.palette import voc_palette
+from segmentation.palette import safe_palette
 
 PERSON, CAT, DOG, CHAIR = 15, 8, 12, 9
 INSIDE = {PERSON: (0.55, 0.28), CAT: (0.6, 0.72), DOG: (0.25, 0.75), 0: (0.08, 0.08)}
@@ -28,6 +28,9 @@ class Driver:
     def reset(self):
         """Empty the viewer, put all controls back, and show the first result."""
         self.page.mouse.move(5, 5)
+        self.page.evaluate(
+            "document.querySelector('.pw-card:not([hidden]) [aria-expanded=true]')?.click()"
+        )
         self.page.locator("#none").dispatch_event("click")
         self.page.wait_for_selector(".pw[data-state=empty]")
         self.page.evaluate(
@@ -39,7 +42,8 @@ class Driver:
                 find(selector).value = value;
                 find(selector).dispatchEvent(new Event('input'));
               }
-              for (const value of ['both', 'clear', 'voc']) find(`[value=${value}]`).click();
+              const chosen = ['labels', 'both', 'clear', 'safe'];
+              for (const value of chosen) find(`[value=${value}]`).click();
             }"""
         )
         self.show("first")
@@ -47,7 +51,8 @@ class Driver:
             """() => {
               for (const button of document.querySelectorAll(
                 '.pw-all:enabled, [data-act=compare][aria-pressed=true], ' +
-                '.pb-more[aria-expanded=true]')) button.click();
+                '[data-act=names][aria-pressed=false], ' +
+                '.pw-unsure[aria-pressed=false]')) button.click();
             }"""
         )
         self.app.pins.clear()
@@ -116,6 +121,12 @@ class Driver:
     def slide(self, selector, value):
         self.page.locator(selector).fill(str(value))
 
+    def mark_unsure(self, on):
+        """Show what is unsure, or leave the labels plain."""
+        row = self.page.locator(".pw-unsure")
+        if (row.get_attribute("aria-pressed") == "true") != on:
+            row.dispatch_event("click")
+
     def choose(self, value):
         self.page.locator(f".pw-choice input[value={value}]").check(force=True)
 
@@ -150,11 +161,16 @@ def fingers(driver, kind, *points, at=None):
 
 
 def color(index, palette=None):
-    return list(map(int, (voc_palette() if palette is None else palette)[index]))
+    return list(map(int, (safe_palette() if palette is None else palette)[index]))
 
 
 def near(found, wanted, tolerance=2):
     return bool(np.abs(np.subtract(found, wanted)).max() <= tolerance)
+
+
+def shown_name(name):
+    """What a person reads for a made-up result's class."""
+    return {"__background__": "everything else"}.get(name, name)
 
 
 def edge_of(viewer, index):

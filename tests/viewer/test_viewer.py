@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from helpers.viewer_app import own_classes
-from helpers.viewer_driver import CAT, CHAIR, DOG, PERSON, Driver, color, fingers, near
-from segmentation.palette import safe_palette
+from helpers.viewer_driver import CAT, CHAIR, DOG, PERSON, Driver, color, fingers, near, shown_name
+from segmentation.palette import voc_palette
 
 pytestmark = pytest.mark.browser
 
@@ -23,15 +23,17 @@ def test_the_page_reads_every_index_as_the_class_map_has_it(viewer, viewer_app):
 
 def test_256_classes_with_their_own_palette_and_odd_names(viewer, viewer_app):
     viewer.show("own")
+    viewer.choose("voc")  # in the files the model's own colours are called that
     result, _, palette = own_classes()
     assert np.array_equal(viewer.plane("classes"), result.class_map.ravel())
     viewer.choose("fill")
+    viewer.mark_unsure(False)
     viewer.slide(".pw-opacity", 100)
     for y, x in [(3, 5), (60, 100), (119, 199)]:
         assert viewer.pixel(y, x) == [*color(result.class_map[y, x], palette), 255]
     largest = result.areas()[0].index
     assert viewer.row(largest).locator(".pw-name").inner_text() == f'"{largest}", <b>tissue</b>'
-    assert viewer.page.locator(".pw-own").inner_text() == "Model’s own"
+    assert viewer.page.locator(".pw-own").inner_text() == "Model’s own colours"
     # No class is called background, so there is nothing to clear or dim.
     assert not viewer.page.locator("[data-setting=background]").is_visible()
 
@@ -48,7 +50,7 @@ def test_1_hover_reads_the_pixel_and_outlines_its_region(viewer, viewer_app):
         assert readout.locator(".pw-reading-name").inner_text() == name
         percent = f"{result.confidence[row, column] * 100:.0f} %"
         assert readout.locator(".pw-reading-sure").inner_text() in (percent, ">99 %")
-        runner_up = result.categories[result.runner_up[row, column]].strip("_")
+        runner_up = shown_name(result.categories[result.runner_up[row, column]])
         assert readout.locator(".pw-reading-next").inner_text() == f"then {runner_up}"
         swatch = readout.locator(".pw-swatch").evaluate("e => getComputedStyle(e).backgroundColor")
         assert swatch == "rgb({}, {}, {})".format(*color(index))
@@ -96,11 +98,11 @@ def assert_outlined(viewer, result, row, column):
 
 
 def test_1_dragging_a_finger_probes_and_the_readout_stays_off_the_photo(phone):
-    x, y, *_ = phone.spot(0)
+    to_x, y, *_ = phone.spot(PERSON)
+    x = phone.stage.bounding_box()["x"] + 5  # sideways: up and down is the page's
     fingers(phone, "touchStart", (x, y))
-    to_x, to_y, *_ = phone.spot(PERSON)
     for part in (0.3, 0.6, 1):
-        fingers(phone, "touchMove", (x + (to_x - x) * part, y + (to_y - y) * part))
+        fingers(phone, "touchMove", (x + (to_x - x) * part, y))
     dock = phone.page.locator(".pw-hint-bar .pw-reading")
     dock.wait_for()
     assert dock.locator(".pw-reading-name").inner_text() == "person"
@@ -116,18 +118,43 @@ def test_1_dragging_a_finger_probes_and_the_readout_stays_off_the_photo(phone):
 # 2. Legend.
 
 
-def test_2_legend_lists_the_classes_largest_first(viewer, viewer_app):
+def test_2_legend_lists_the_classes_largest_first_and_everything_else_last(viewer, viewer_app):
     areas = viewer_app.results["first"][0].areas()
+    ordered = [area for area in areas if area.index] + [area for area in areas if not area.index]
     rows = viewer.page.locator(".pw-row")
     assert rows.count() == len(areas)
-    for i, area in enumerate(areas):
+    for i, area in enumerate(ordered):
         row = rows.nth(i)
-        assert row.locator(".pw-name").inner_text() == area.name.strip("_")
+        assert row.locator(".pw-name").inner_text() == shown_name(area.name)
         assert row.locator(".pw-share").inner_text() == f"{area.fraction * 100:.1f} %"
-        sure = float(row.locator(".pw-confidence").inner_text().split()[0])
-        assert sure == pytest.approx(area.confidence * 100, abs=0.6)
         swatch = row.locator(".pw-swatch").evaluate("e => getComputedStyle(e).backgroundColor")
+        if area.index == 0:  # no colour, so a hollow swatch; its other name is told once
+            assert swatch == "rgba(0, 0, 0, 0)"
+            assert row.locator(".pw-confidence").inner_text() == "in the field: background"
+            continue
+        sure = row.locator(".pw-confidence")
+        assert sure.inner_text() in ("sure", "fairly sure", "not so sure", "unsure")
+        number = float(sure.get_attribute("title").split()[0])
+        assert number == pytest.approx(area.confidence * 100, abs=0.6)
         assert swatch == "rgb({}, {}, {})".format(*color(area.index))
+
+
+def test_2_a_speck_inside_a_thing_is_drawn_faintly_and_read_truly(viewer, viewer_app):
+    result, _ = viewer_app.results["specks"]
+    viewer.show("specks")
+    viewer.choose("fill")
+    y, x = viewer.spot(PERSON)[2:]
+    assert result.class_map[y, x] == 0
+    assert result.class_map[y, x - 8] == PERSON
+    speck, around = viewer.pixel(y, x), viewer.pixel(y, x - 8)
+    assert near(speck[:3], color(PERSON), 4)
+    assert speck[3] == pytest.approx(around[3] / 2, abs=1)
+    viewer.choose("both")
+    for at in range(x - 8, x + 9):  # no line around it
+        assert near(viewer.pixel(y, at)[:3], color(PERSON), 4)
+    viewer.page.mouse.move(*viewer.place(y, x))
+    assert viewer.page.locator(".pw-readout .pw-reading-name").inner_text() == "everything else"
+    assert viewer.at(0)[3] == 0  # the background around stays clear
 
 
 def test_2_click_toggles_double_click_isolates_hover_points_and_all_come_back(viewer):
@@ -170,14 +197,14 @@ def test_2_long_press_isolates(phone):
 
 def test_settings_survive_the_next_photo(viewer, viewer_app):
     viewer.slide(".pw-opacity", 80)
-    viewer.choose("safe")
+    viewer.choose("voc")
     viewer.row(CAT).click()
     x, y, row, column = viewer.spot(PERSON)
     viewer.page.mouse.click(x, y)
-    viewer.page.wait_for_selector(".pb[data-state=ready]")
+    viewer.page.wait_for_selector(".pw-card[data-state=ready]")
     viewer.show("second")
     assert viewer.at(PERSON) == [*viewer.at(PERSON)[:3], 204]
-    assert near(viewer.at(PERSON)[:3], color(PERSON, safe_palette()))
+    assert near(viewer.at(PERSON)[:3], color(PERSON, voc_palette()))
     assert viewer.read("v.hidden") == ["cat"]
     assert viewer.row(CAT).get_attribute("aria-pressed") == "false"
     assert viewer.read("v.pin") == {"y": row, "x": column}
@@ -185,7 +212,7 @@ def test_settings_survive_the_next_photo(viewer, viewer_app):
     assert viewer_app.pins[-1] == {"y": row, "x": column, "id": "second"}
     viewer.show("tall")
     assert viewer.read("v.pin") is None  # another size: the same place means nothing there
-    viewer.page.wait_for_selector(".pb[data-state=empty]")
+    viewer.page.wait_for_selector(".pw-card", state="hidden")
     assert viewer.read("v.hidden") == ["cat"]
 
 
@@ -232,7 +259,7 @@ def test_a_late_result_never_overwrites_a_newer_one(viewer):
 def test_states_are_told_and_the_last_picture_stays(page, viewer_app):
     driver = Driver(page, viewer_app).open(None)
     assert page.locator(".pw-empty").is_visible()
-    assert page.locator(".pw-empty-title").inner_text() == "Drop a photo to begin"
+    assert page.locator(".pw-empty-title").inner_text() == "Show it a photo"
     assert not page.locator(".pw-controls").is_visible()
     page.locator("#work").dispatch_event("click")
     veil = page.locator(".pw-overlay")

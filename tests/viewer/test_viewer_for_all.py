@@ -26,15 +26,18 @@ def test_9_the_picture_is_saved_as_seen_at_the_photos_size(viewer, viewer_app):
     viewer.row(CAT).click()
     viewer.page.mouse.move(5, 5)
     viewer.page.click("[data-act=zoom-in]")
+    viewer.page.click("[data-act=names]")
+    viewer.mark_unsure(False)
     name, data = viewer.download("picture")
-    assert name == "pixelwise-picture.png"
+    assert name == "photo-labelled.png"
     saved = np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(float)
     photo = np.asarray(jpeg_of(viewer)).astype(float)
     assert saved.shape == (*result.class_map.shape, 3)
     shown = (result.class_map != 0) & (result.class_map != CAT)
-    mixed = 0.4 * photo + 0.6 * voc_palette()[result.class_map]
+    mixed = 0.4 * photo + 0.6 * safe_palette()[result.class_map]
     wanted = np.where(shown[..., None], mixed, photo)
-    assert np.abs(saved - wanted).max() <= 3
+    # All but the specks of background inside a class, which take half of its colour.
+    assert (np.abs(saved - wanted).max(axis=-1) > 3).mean() < 0.002
 
 
 def jpeg_of(viewer):
@@ -46,26 +49,28 @@ def test_9_before_and_after_is_saved_too(viewer, viewer_app):
     result, _ = viewer_app.results["first"]
     viewer.choose("fill")
     viewer.slide(".pw-opacity", 100)
+    viewer.page.click("[data-act=names]")
+    viewer.mark_unsure(False)
     viewer.page.click("[data-act=compare]")
     saved = np.asarray(Image.open(io.BytesIO(viewer.download("picture")[1])).convert("RGB"))
     photo, half = np.asarray(jpeg_of(viewer)).astype(int), result.width // 2
     assert np.abs(saved[:, : half - 3] - photo[:, : half - 3]).max() <= 3
     right = result.class_map[:, half + 3 :]
-    labels = voc_palette()[right]
+    labels = safe_palette()[right]
     assert np.array_equal(saved[:, half + 3 :][right > 0], labels[right > 0])
 
 
 def test_9_label_map_and_tables(viewer, viewer_app):
     result, _ = viewer_app.results["first"]
-    viewer.choose("safe")
     name, data = viewer.download("labels")
-    assert name == "pixelwise-labels.png"
+    assert name == "photo-labels.png"
     assert np.array_equal(read_indexed_png(data), result.class_map)
     palette = np.array(Image.open(io.BytesIO(data)).getpalette()).reshape(-1, 3)
-    assert palette[PERSON].tolist() == color(PERSON, safe_palette())
+    # Files for programs keep the model's own colours, whatever the picture shows.
+    assert palette[PERSON].tolist() == color(PERSON, voc_palette())
     areas = result_facts(result)["classes"]
     name, data = viewer.download("csv")
-    assert name == "pixelwise-table.csv"
+    assert name == "photo-classes.csv"
     rows = list(csv.DictReader(io.StringIO(data.decode())))
     assert [row["name"] for row in rows] == [area["name"] for area in areas]
     assert [int(row["pixels"]) for row in rows] == [area["pixels"] for area in areas]
@@ -106,7 +111,7 @@ def test_10_everything_is_reached_and_used_by_keyboard(viewer, viewer_app):
     page.locator("[data-act=save]").focus()
     page.keyboard.press("Enter")
     page.keyboard.press("ArrowDown")
-    assert page.evaluate("document.activeElement.dataset.save") == "labels"
+    assert page.evaluate("document.activeElement.dataset.save") == "cutout"
     page.keyboard.press("Escape")
     assert page.evaluate("document.activeElement.dataset.act") == "save"
     viewer.row(CAT).focus()
@@ -117,35 +122,33 @@ def test_10_everything_is_reached_and_used_by_keyboard(viewer, viewer_app):
     assert "person" in viewer.read("v.hidden")
     viewer.stage.focus()
     page.keyboard.press("Enter")
-    page.wait_for_selector(".pb[data-state=ready]")
+    page.wait_for_selector(".pw-card[data-state=ready]")
     assert viewer_app.pins[-1]["y"] in (119, 120)  # the middle
     page.locator(".pw-opacity").focus()
     page.keyboard.press("ArrowLeft")
-    assert page.locator(".pw-opacity-value").inner_text() == "59 %"
+    assert page.locator(".pw-opacity").input_value() == "59"
 
 
 def test_10_the_result_is_announced_in_words(viewer, viewer_app):
     summary = viewer.page.locator(".pw-summary")
     assert summary.get_attribute("aria-live") == "polite"
     areas = viewer_app.results["first"][0].areas()
-    ordered = [a for a in areas if a.index] + [a for a in areas if not a.index]
-    assert summary.inner_text() == ", ".join(
-        f"{area.name.strip('_')} {area.fraction * 100:.0f} %" for area in ordered
-    )
-    before = summary.inner_text()
+    names = [f"a {area.name}" for area in areas if area.index and area.fraction >= 0.01]
+    said = ", ".join(names[:-1]) + f" and {names[-1]}."
+    assert 2 <= len(names) <= 4
+    assert summary.inner_text() == said.capitalize()
     viewer.show("second")
-    assert summary.inner_text() != before
     viewer.page.mouse.click(*viewer.spot(PERSON)[:2])
     spoken = viewer.page.locator(".pw-sr-status")
     assert spoken.get_attribute("aria-live") == "polite"
-    assert re.match(r"Pinned row 132, column 89: \w+, .*%, then \w+", spoken.inner_text())
+    assert re.match(r"Row 132, column 89: .*\. >?\d+ %$", spoken.inner_text())
 
 
 def test_10_contrast_in_both_themes(viewer):
     page = viewer.page
     viewer.slide(".pw-threshold", 40)
     page.mouse.click(*viewer.spot(PERSON)[:2])
-    page.wait_for_selector(".pb[data-state=ready]")
+    page.wait_for_selector(".pw-card[data-state=ready]")
     page.mouse.move(*viewer.spot(CAT)[:2])
     page.emulate_media(reduced_motion="reduce")  # no colour is caught on its way to another
     for dark in (False, True):
@@ -175,11 +178,11 @@ CONTRASTS = """
     return [255, 255, 255];
   };
   const found = [];
-  for (const element of document.querySelectorAll('.pw *, .pb *')) {
+  for (const element of document.querySelectorAll('.pw *')) {
     const own = [...element.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
     const seen = {opacityProperty: true, visibilityProperty: true};
     if (!own || !element.checkVisibility(seen)) continue;
-    if (element.closest('.pw-compare-label, :disabled, .pw-sr-status')) continue;
+    if (element.closest('.pw-names, .pw-compare-label, :disabled, .pw-sr-status')) continue;
     const ink = parse(getComputedStyle(element).color).slice(0, 3);
     const [a, b] = [light(ink), light(behind(element))].sort((x, y) => y - x);
     const ratio = Math.round((a + 0.05) / (b + 0.05) * 100) / 100;
@@ -221,7 +224,7 @@ def test_11_nothing_overflows_and_controls_are_large_enough(phone):
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     found = page.evaluate(
         """() => ['button', 'input', '[role=slider]']
-          .flatMap(kind => [...document.querySelectorAll(`.pw ${kind}, .pb ${kind}`)])
+          .flatMap(kind => [...document.querySelectorAll(`.pw ${kind}`)])
           .filter(e => e.checkVisibility())
           .map(e => [e.className + e.textContent.trim(), e.getBoundingClientRect()])
           .map(([n, r]) => [n, r.left, r.right, r.width, r.height])"""

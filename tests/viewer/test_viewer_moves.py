@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.viewer_driver import CAT, DOG, PERSON, color, edge_of, fingers, near
+from helpers.viewer_driver import PERSON, color, edge_of, fingers, near
 
 pytestmark = pytest.mark.browser
 
@@ -19,6 +19,7 @@ def test_5_the_divider_is_dragged_and_moved_by_keys(viewer):
     page = viewer.page
     viewer.slide(".pw-opacity", 100)
     x, y, *_ = viewer.spot(PERSON)
+    page.click("[data-act=names]")
     page.click("[data-act=compare]")
     divider = page.get_by_role("slider", name="Divider between photo and labels")
     assert divider.get_attribute("aria-valuenow") == "50"
@@ -58,7 +59,15 @@ def test_6_wheel_drag_keys_and_double_click(viewer):
     x, y, row, column = viewer.spot(PERSON)
     fit = viewer.read("v.view.scale")
     page.mouse.move(x, y)
+    top = page.evaluate("scrollY")
+    page.mouse.wheel(0, 150)  # the plain wheel is the page's
+    page.wait_for_function("top => scrollY > top", arg=top)
+    assert viewer.read("v.view.scale") == fit
+    page.evaluate("scrollTo(0, 0)")
+    page.wait_for_function("() => scrollY === 0")
+    page.keyboard.down("Control")
     page.mouse.wheel(0, -400)
+    page.keyboard.up("Control")
     page.wait_for_function("() => document.querySelector('.pw-zoom-value').innerText !== '1×'")
     assert viewer.read("v.view.scale") > 1.5 * fit
     assert np.allclose(viewer.place(row, column), (x, y), atol=1.5)  # the point stays put
@@ -79,6 +88,7 @@ def test_6_wheel_drag_keys_and_double_click(viewer):
     assert viewer.read("v.view.scale") == pytest.approx(fit)
     page.mouse.dblclick(*viewer.place(row, column))
     assert viewer.read("v.view.scale") > 2 * fit
+    assert viewer.read("v.pin") is None  # its first click was no question
     page.click("[data-act=zoom-out]")
     page.click("[data-act=fit]")
     assert viewer.read("v.view.scale") == fit
@@ -86,12 +96,15 @@ def test_6_wheel_drag_keys_and_double_click(viewer):
 
 def test_6_magnified_labels_are_crisp_and_the_photo_is_smooth(viewer):
     viewer.choose("fill")
+    viewer.mark_unsure(False)
     viewer.slide(".pw-opacity", 100)
     y, x = edge_of(viewer, PERSON)
     viewer.page.mouse.move(*viewer.place(y, x))
+    viewer.page.keyboard.down("Control")
     for _ in range(14):
         viewer.page.mouse.wheel(0, -240)
         viewer.page.wait_for_timeout(15)
+    viewer.page.keyboard.up("Control")
     scale = viewer.read("v.view.scale")
     assert scale == 40
     colors = viewer.page.evaluate(
@@ -138,6 +151,57 @@ def test_6_pinch_and_double_tap(phone):
     )
 
 
+def test_6_one_finger_scrolls_the_page_at_1x_and_pans_when_zoomed(phone):
+    page = phone.page
+    x, y, *_ = phone.spot(PERSON)
+    touch = "getComputedStyle(document.querySelector('.pw-stage')).touchAction"
+    assert page.evaluate(touch) == "pan-y"
+    swipe(phone, x, y, -120)
+    page.wait_for_function("() => scrollY > 60")
+    assert phone.read("v.pin") is None
+    page.evaluate("scrollTo(0, 0)")
+    page.wait_for_function("() => scrollY === 0")
+    page.touchscreen.tap(x, y)  # a tap reads
+    page.wait_for_selector(".pw-card[data-state=ready]")
+    page.get_by_role("button", name="Close").tap()
+    page.evaluate("scrollTo(0, 0)")
+    page.wait_for_timeout(400)
+    phone.read("v.stage.zoom(3)")
+    assert page.evaluate(touch) == "none"
+    top, before = phone.read("v.view.top"), page.evaluate("scrollY")
+    swipe(phone, x, y, -40)
+    page.wait_for_function(
+        "top => document.querySelector('.pw').pixelwise.view.top < top - 30", arg=top
+    )
+    assert page.evaluate("scrollY") == before
+    page.locator("[data-act=fit]").tap()
+    assert page.evaluate(touch) == "pan-y"
+
+
+def swipe(phone, x, y, down):
+    """A finger that moves up or down, slowly enough to be no fling."""
+    fingers(phone, "touchStart", (x, y))
+    for part in range(1, 9):
+        fingers(phone, "touchMove", (x, y + down * part / 8))
+        phone.page.wait_for_timeout(16)
+    fingers(phone, "touchEnd")
+    phone.page.wait_for_timeout(100)
+
+
+def test_6_full_screen_shows_the_picture_large(phone):
+    page = phone.page
+    page.locator("[data-act=full]").tap()
+    page.wait_for_function("() => document.fullscreenElement")
+    page.wait_for_timeout(200)
+    box = phone.stage.bounding_box()
+    height = page.evaluate("innerHeight")
+    assert box["height"] > 0.75 * height
+    assert box["y"] + box["height"] <= height
+    assert not page.locator(".pw-controls").is_visible()
+    page.locator("[data-act=full]").tap()
+    page.wait_for_function("() => !document.fullscreenElement")
+
+
 def test_6_full_screen(viewer):
     page = viewer.page
     before = viewer.stage.bounding_box()
@@ -155,53 +219,3 @@ def test_6_full_screen(viewer):
     page.wait_for_function(
         "() => document.querySelector('[data-act=full]').getAttribute('aria-pressed') === 'false'"
     )
-
-
-# 8. Pin.
-
-
-def test_8_click_pins_fires_and_shows_the_distribution(viewer, viewer_app):
-    page, (result, _) = viewer.page, viewer_app.results["first"]
-    x, y, row, column = viewer.spot(DOG)
-    page.mouse.click(x, y)
-    page.wait_for_selector(".pb[data-state=ready]")
-    assert viewer_app.pins == [{"y": row, "x": column, "id": "first"}]
-    marker = page.locator(".pw-pin").bounding_box()
-    assert abs(marker["x"] + marker["width"] / 2 - x) <= 1
-    assert abs(marker["y"] + marker["height"] / 2 - y) <= 1
-    shares = result.probabilities_at(row, column)
-    order = np.argsort(-shares, kind="stable")
-    bars = page.locator(".pb-bar")
-    assert bars.count() == 5
-    for i in range(5):
-        assert bars.nth(i).locator(".pb-name").inner_text() == result.categories[order[i]].strip(
-            "_"
-        )
-    assert bars.nth(0).locator(".pb-name").inner_text() == "dog"
-    assert f"Row {row}, column {column}: dog" in page.locator(".pb-text").inner_text()
-    page.click(".pb-more")
-    assert bars.count() == 21
-    width = "e => e.getBoundingClientRect().width / e.parentElement.getBoundingClientRect().width"
-    drawn = [bars.nth(i).locator(".pb-fill").evaluate(width) for i in range(21)]
-    assert np.allclose(drawn, shares[order], atol=0.01)
-    pixel = result.pixel(row, column)
-    assert page.locator(".pb-margin").inner_text().startswith(f"{pixel.margin * 100:.1f} points")
-    assert page.locator(".pb-entropy").inner_text().startswith(f"{pixel.entropy:.2f} of 4.39 bits")
-
-
-def test_8_arrow_keys_move_the_pin_by_a_pixel(viewer, viewer_app):
-    x, y, row, column = viewer.spot(CAT)
-    viewer.page.mouse.click(x, y)
-    viewer.stage.focus()
-    for key in ("ArrowRight", "ArrowDown", "ArrowDown", "ArrowLeft", "ArrowLeft", "Shift+ArrowUp"):
-        viewer.page.keyboard.press(key)
-    wanted = {"y": row - 8, "x": column - 1, "id": "first"}
-    viewer.page.wait_for_function(
-        "text => document.querySelector('.pb-text').innerText.startsWith(text)",
-        arg=f"Row {row - 8}, column {column - 1}:",
-    )
-    assert viewer_app.pins[-1] == wanted
-    assert len(viewer_app.pins) < 7  # several keys in a row ask once
-    viewer.page.keyboard.press("Escape")
-    viewer.page.wait_for_selector(".pb[data-state=empty]")
-    assert viewer.read("v.pin") is None

@@ -18,12 +18,21 @@ from segmentation.errors import PixelwiseError
 from segmentation.images.label_png import decode_label_map
 from segmentation.images.photo import open_photo
 from segmentation.palette import safe_palette, voc_palette
-from viewer import LabelViewer, PixelBars, build_value, keep_file, pixel_value
-from viewer.component import BARS_SCRIPTS, SCRIPTS, STATIC, STYLES, join_scripts, read_static
+from viewer import LabelViewer, PixelAnswer, PixelBars, build_value, keep_file, pixel_value
+from viewer.component import (
+    ANSWER_SCRIPTS,
+    BARS_SCRIPTS,
+    SCRIPTS,
+    STATIC,
+    STYLES,
+    join_scripts,
+    read_static,
+)
 from viewer.live import LIVE_SCRIPTS
 from viewer.payload import encode_photo
 
 ROOT = Path(__file__).resolve().parents[2]
+ALL_SCRIPTS = (SCRIPTS, ANSWER_SCRIPTS, BARS_SCRIPTS, LIVE_SCRIPTS)
 NODE = shutil.which("node")
 needs_node = pytest.mark.skipif(NODE is None, reason="no Node on this machine")
 
@@ -33,11 +42,11 @@ def test_pure_functions_in_node():
     files = sorted(map(str, (ROOT / "tests" / "viewer" / "js").glob("*.test.mjs")))
     done = subprocess.run([NODE, "--test", *files], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout[-3000:]
-    assert len(files) == 2
+    assert len(files) == 5
 
 
 @needs_node
-@pytest.mark.parametrize("names", [SCRIPTS, BARS_SCRIPTS, LIVE_SCRIPTS])
+@pytest.mark.parametrize("names", ALL_SCRIPTS)
 def test_joined_scripts_are_one_function_body(names, tmp_path):
     text = join_scripts(names)
     assert not re.search(r"^(import|export) ", text, re.MULTILINE)
@@ -51,8 +60,8 @@ def test_joined_scripts_are_one_function_body(names, tmp_path):
 
 def test_every_script_is_shipped_after_those_it_imports():
     shipped = {path.relative_to(STATIC).as_posix() for path in STATIC.rglob("*.js")}
-    assert shipped == {*SCRIPTS, *BARS_SCRIPTS, *LIVE_SCRIPTS}
-    for names in (SCRIPTS, BARS_SCRIPTS, LIVE_SCRIPTS):
+    assert shipped == set().union(*ALL_SCRIPTS)
+    for names in ALL_SCRIPTS:
         for place, name in enumerate(names):
             folder = (STATIC / name).parent
             used = re.findall(r'^(?:import|\}) .*from "(\.[^"]+)"', read_static(name), re.MULTILINE)
@@ -171,7 +180,7 @@ def test_components_write_no_files_beside_their_source_and_can_be_rebuilt():
     # Gradio makes a component anew from its own arguments when a handler returns an update.
     again = LabelViewer(**viewer.constructor_args)
     assert again.get_config()["js_on_load"] == viewer.get_config()["js_on_load"]
-    assert PixelBars().api_info() == {"type": "object"}
+    assert PixelBars().api_info() == PixelAnswer().api_info() == {"type": "object"}
 
 
 def test_label_map_of_a_megapixel_stays_small(tmp_path):

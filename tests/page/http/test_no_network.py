@@ -51,8 +51,8 @@ def told(tiny_program, tmp_path_factory):
 
 
 def test_a_photo_is_labelled(told):
-    assert told["classes"] == ["background", "cat", "dog", "person"]
-    assert told["first_bar"].startswith("cat")
+    assert told["classes"] == ["cat", "dog", "everything else", "person"]
+    assert told["first_bar"].startswith("Cat")
 
 
 def test_no_other_host_is_asked(told):

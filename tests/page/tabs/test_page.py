@@ -58,7 +58,7 @@ def legend(page) -> dict[str, float]:
     }
 
 
-QUARTERS = {"background": 25.0, "cat": 25.0, "dog": 25.0, "person": 25.0}
+QUARTERS = {"everything else": 25.0, "cat": 25.0, "dog": 25.0, "person": 25.0}
 
 
 def test_a_photo_is_labelled_and_the_download_equals_the_api(
@@ -104,11 +104,12 @@ def test_a_pinned_pixel_shows_its_distribution(page, app_url, photo_file):
     wait_ready(page)
     box = page.locator("#viewer .pw-stage").bounding_box()
     page.mouse.click(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.4)
-    page.wait_for_selector("#bars .pb[data-state=ready]")
-    rows = page.locator("#bars .pb-bars li").all()
-    assert len(rows) == 5
-    assert rows[0].inner_text().startswith("cat")
-    assert "column 9" in page.locator("#bars .pb-text").inner_text()
+    page.wait_for_selector("#viewer .pw-card[data-state=ready]")
+    rows = page.locator("#viewer .pw-answer").all()
+    assert len(rows) == 3
+    assert rows[0].inner_text().startswith("Cat")
+    assert page.locator("#viewer .pw-card").is_visible()
+    assert "column 9" in page.locator("#viewer .pw-sr-status").inner_text()
 
 
 def test_looks_cost_no_inference(page, app_url, photo_file):
@@ -132,7 +133,7 @@ def test_a_bad_file_is_told_and_the_next_photo_works(page, app_url, photo_file, 
     assert "Traceback" not in page.content()
     drop(page, app_url, photo_file)
     wait_ready(page)
-    assert set(legend(page)) == {"background", "cat", "dog", "person"}
+    assert set(legend(page)) == {"everything else", "cat", "dog", "person"}
 
 
 def test_an_example_runs_on_click(page, app_url):

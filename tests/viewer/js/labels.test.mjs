@@ -5,8 +5,8 @@ import {
   countLevels,
   countSeveral,
   countUnsure,
-  describeAreas,
   doubtInWords,
+  guessSets,
   measureAreas,
   percent,
   readPixel,
@@ -14,12 +14,18 @@ import {
   tableRows,
   toCsv,
 } from "../../../viewer/static/shared/statistics.js";
+import {
+  describePhoto,
+  partInWords,
+  sureInWords,
+} from "../../../viewer/static/shared/headline.js";
 import { HiddenClasses } from "../../../viewer/static/label_viewer/hidden_classes.js";
 import {
   contourAlpha,
   makeStyle,
   paintLabels,
   paintOutline,
+  sureColor,
   unsureLevel,
 } from "../../../viewer/static/label_viewer/renderer.js";
 import {
@@ -29,8 +35,15 @@ import {
   paletteColors,
   parseHex,
 } from "../../../viewer/static/shared/palette.js";
-import { findRegions, regionAt } from "../../../viewer/static/shared/regions.js";
-import { OUTSIDE, findEdges, makeScreen, sampleScreen } from "../../../viewer/static/label_viewer/sampling.js";
+import { findRegions, findSpecks, regionAt } from "../../../viewer/static/shared/regions.js";
+import {
+  CODES,
+  NO_GROUP,
+  OUTSIDE,
+  findEdges,
+  makeScreen,
+  sampleScreen,
+} from "../../../viewer/static/label_viewer/sampling.js";
 import { clampView, fitView, pixelAt, stagePoint, zoomView } from "../../../viewer/static/label_viewer/viewport.js";
 
 const CATEGORIES = completeCategories([
@@ -126,6 +139,8 @@ test("regions are those of a flood fill, with their areas and boxes", () => {
       assert.deepEqual([...map.regions.boxes.subarray(region * 4, region * 4 + 4)], box);
     }
     assert.equal(map.regions.count, count);
+    const region = regionAt(map.regions, 0, 0);
+    assert.equal(map.regions.classes[region], map.classes[0]);
   }
 });
 
@@ -151,24 +166,33 @@ test("the screen takes the nearest pixel, and nothing outside the photo", () => 
   }
 });
 
-test("edges lie on both sides of a change of class, never at the photo's border", () => {
+/** Every class is a group of its own, the higher index is the inside; nothing is hidden. */
+const GROUPS = Uint16Array.from({ length: CODES }, (_, i) => (i === OUTSIDE ? NO_GROUP : i));
+
+test("lines are light inside and dark outside, never at the photo's border", () => {
   const map = { height: 4, width: 6, classes: new Uint8Array(24), confidence: new Uint8Array(24) };
   for (let y = 0; y < 4; y++) map.classes.fill(1, y * 6 + 3, y * 6 + 6);
   map.regions = findRegions(map.classes, 4, 6);
   const screen = sampleScreen(makeScreen(6, 8), map, { scale: 1, top: 1, left: 1 });
-  const edges = findEdges(screen, 1);
+  const edges = findEdges(screen, 1, GROUPS);
   for (let y = 0; y < 6; y++) {
     const row = [...edges.subarray(y * 8, y * 8 + 8)];
-    assert.deepEqual(row, y === 0 || y === 5 ? Array(8).fill(0) : [0, 0, 0, 1, 1, 0, 0, 0]);
+    assert.deepEqual(row, y === 0 || y === 5 ? Array(8).fill(0) : [0, 0, 0, 2, 1, 0, 0, 0]);
   }
+  // With strips of colour, on the side that is drawn at all.
+  assert.deepEqual([...findEdges(screen, 1, GROUPS, true).subarray(8, 16)], [0, 0, 0, 2, 1, 3, 3, 0]);
+  // Two groups that are not drawn have no line between them.
+  const none = GROUPS.map((group) => (group === NO_GROUP ? group : 0));
+  assert.ok(findEdges(screen, 1, none).every((edge) => edge === 0));
 });
 
-test("edges with a reach of one are exactly the pixels with a different neighbour", () => {
+test("lines with a reach of one are exactly the pixels with a different neighbour", () => {
   const map = randomMap(20, 30, 2, 7);
   const screen = sampleScreen(makeScreen(20, 30), map, { scale: 1, top: 0, left: 0 });
-  const edges = findEdges(screen, 1);
+  const edges = findEdges(screen, 1, GROUPS);
   for (let y = 0; y < 20; y++) {
     for (let x = 0; x < 30; x++) {
+      const own = map.classes[y * 30 + x];
       const differs = [
         [0, 1],
         [1, 0],
@@ -177,11 +201,73 @@ test("edges with a reach of one are exactly the pixels with a different neighbou
       ].some(([dy, dx]) => {
         const [ny, nx] = [y + dy, x + dx];
         if (ny < 0 || nx < 0 || ny >= 20 || nx >= 30) return false;
-        return map.classes[ny * 30 + nx] !== map.classes[y * 30 + x];
+        return map.classes[ny * 30 + nx] !== own;
       });
-      assert.equal(edges[y * 30 + x], Number(differs));
+      assert.equal(edges[y * 30 + x], differs ? (own ? 1 : 2) : 0);
     }
   }
+});
+
+/** WCAG's contrast of two sRGB colours. */
+function contrast(one, two) {
+  const light = (rgb) => {
+    const [r, g, b] = rgb
+      .map((value) => value / 255)
+      .map((value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const [low, high] = [light(one), light(two)].sort((a, b) => a - b);
+  return (high + 0.05) / (low + 0.05);
+}
+
+test("a line stands out from any photo and any fill, on one of its sides at least", () => {
+  const photos = [[0, 0, 0], [255, 255, 255], [128, 128, 128], [200, 30, 30], [30, 160, 60]];
+  photos.push([30, 60, 200], [235, 200, 170], [120, 170, 230]);
+  for (const mode of ["both", "contour"]) {
+    for (const photo of photos) {
+      const out = paint(ROW, { mode, opacity: 0.6 });
+      const seen = [...out].map((value) => {
+        const [r, g, b, a] = new Uint8Array(Uint32Array.of(value).buffer);
+        return [r, g, b].map((part, i) => (part * a + photo[i] * (255 - a)) / 255);
+      });
+      // Pixel 1 is the dark side of the line, 2 the light one; 0 is photo, 3 fill or photo.
+      const best = (beside) => Math.max(contrast(seen[1], beside), contrast(seen[2], beside));
+      assert.ok(best(photo) >= 3.5, `${mode} on ${photo}: ${best(photo)}`);
+      assert.ok(best(seen[3]) >= 3.5, `${mode} on ${photo}, fill: ${best(seen[3])}`);
+      assert.ok(contrast(seen[1], seen[2]) >= 10);
+    }
+  }
+});
+
+test("specks of background inside one class take its colour, faintly; real holes stay", () => {
+  const [height, width] = [40, 50];
+  const map = { height, width, classes: new Uint8Array(2000), confidence: new Uint8Array(2000) };
+  const put = (value, top, left, bottom, right) => {
+    for (let y = top; y < bottom; y++) map.classes.fill(value, y * width + left, y * width + right);
+  };
+  put(1, 5, 5, 35, 45);
+  put(2, 5, 30, 35, 45);
+  put(0, 10, 10, 12, 13); // six pixels wholly inside class 1
+  put(0, 20, 29, 22, 31); // between 1 and 2
+  put(0, 25, 10, 33, 20); // inside, but eighty pixels
+  put(0, 5, 20, 7, 22); // joined to the outside
+  map.regions = findRegions(map.classes, height, width);
+  const found = findSpecks(map.regions, 0, height, width);
+  const specks = (y, x) => found.specks[regionAt(map.regions, y, x)];
+  assert.equal(specks(10, 10), 2);
+  for (const [y, x] of [[20, 29], [28, 15], [5, 20], [0, 0], [6, 6]]) assert.equal(specks(y, x), 0);
+  const owner = regionAt(map.regions, 6, 6);
+  assert.equal(found.owners[regionAt(map.regions, 11, 12)], owner);
+  assert.equal(found.owners[owner], owner);
+  Object.assign(map, found);
+  const out = paint(map, { mode: "both" });
+  const fill = packColor([230, 159, 0], 0.5);
+  assert.equal(out[11 * width + 11], packColor([230, 159, 0], 0.25));
+  assert.equal(out[9 * width + 11], fill); // no line around a speck
+  assert.equal(out[28 * width + 15], 0);
+  assert.notEqual(out[24 * width + 15], fill); // a line around a hole
+  assert.equal(paint(map, { mode: "both" }, new Set([1]))[11 * width + 11], 0);
+  assert.ok(findSpecks(map.regions, -1, height, width).specks.every((n) => !n));
 });
 
 function paint(map, settings, hidden = new Set()) {
@@ -192,7 +278,7 @@ function paint(map, settings, hidden = new Set()) {
   });
   const colors = paletteColors(CATEGORIES, "safe");
   const style = makeStyle({ ...SETTINGS, ...settings }, colors, hidden, 0);
-  if (style.contour) findEdges(screen, 1);
+  if (style.contour) findEdges(screen, 1, style.groups, style.band);
   const out = new Uint32Array(map.height * map.width);
   paintLabels(out, screen, style, 2);
   return out;
@@ -208,12 +294,13 @@ ROW.regions = findRegions(ROW.classes, 1, 6);
 
 test("fill, contour and both", () => {
   const cat = packColor([230, 159, 0], 0.5);
-  const line = packColor([230, 159, 0], contourAlpha(0.5));
+  const strip = packColor([230, 159, 0], contourAlpha(0.5));
   const table = packColor([86, 180, 233], 0.5);
-  const tableLine = packColor([86, 180, 233], contourAlpha(0.5));
+  const light = packColor([255, 255, 255], contourAlpha(0.5));
+  const dark = packColor([15, 23, 42], contourAlpha(0.5));
   assert.deepEqual([...paint(ROW, { mode: "fill" })], [0, 0, cat, cat, cat, table]);
-  assert.deepEqual([...paint(ROW, { mode: "contour" })], [0, 0, line, 0, line, tableLine]);
-  assert.deepEqual([...paint(ROW, { mode: "both" })], [0, 0, line, cat, line, tableLine]);
+  assert.deepEqual([...paint(ROW, { mode: "both" })], [0, dark, light, cat, dark, light]);
+  assert.deepEqual([...paint(ROW, { mode: "contour" })], [0, dark, light, strip, dark, light]);
   assert.equal(contourAlpha(0), 0);
   assert.equal(contourAlpha(1), 1);
 });
@@ -307,18 +394,66 @@ test("areas, means and unsure counts are those of the pixels", () => {
   assert.equal(countUnsure(counts, 77), below);
 });
 
-test("the words name what is in the photo first and never round something to nothing", () => {
-  const areas = [
-    { index: 0, pixels: 70, fraction: 0.7, confidence: 0.9 },
-    { index: 1, pixels: 29, fraction: 0.296, confidence: 0.8 },
-    { index: 2, pixels: 1, fraction: 0.004, confidence: 0.5 },
-  ];
-  const words = describeAreas(areas, CATEGORIES, 0);
-  assert.deepEqual(words, ["cat 30 %", "dining table <1 %", "background 70 %"]);
+const areasOf = (...fractions) =>
+  fractions.map(([index, fraction]) => ({ index, fraction, pixels: 1000 * fraction }));
+
+test("the photo is told in a sentence, without specks and without counting", () => {
+  const categories = completeCategories(
+    ["background", "sofa", "dog", "cat", "person", "aeroplane", "chair"].map((name, index) => ({
+      index,
+      name,
+      raw: name,
+    })),
+  );
+  const say = (...fractions) => describePhoto(areasOf(...fractions), categories, 0);
+  assert.equal(say([1, 0.38], [2, 0.24], [3, 0.21], [0, 0.17]), "A sofa, a dog and a cat.");
+  assert.equal(say([0, 0.52], [4, 0.475], [1, 0.003]), "A person, on about half of the picture.");
+  assert.equal(say([0, 0.95], [5, 0.05]), "An aeroplane, on a small part of the picture.");
+  assert.equal(say([0, 0.6], [3, 0.3], [2, 0.1]), "A cat and a dog.");
+  assert.equal(say([0, 1]), "Nothing that the model knows.");
+  assert.equal(say([0, 0.995], [3, 0.005]), "Nothing large that the model knows.");
+  const many = [1, 2, 3, 4, 5].map((index) => [index, 0.2]);
+  assert.equal(say(...many), "A sofa, a dog, a cat, a person and one more thing.");
+  assert.equal(say(...many, [6, 0.1]), "A sofa, a dog, a cat, a person and 2 more things.");
+});
+
+test("parts and confidences in words, and no share is rounded to nothing", () => {
+  assert.equal(partInWords(0.48), "about half of the picture");
+  assert.equal(partInWords(0.17), "about a sixth of the picture");
+  assert.equal(partInWords(0.99), "almost the whole picture");
+  assert.equal(partInWords(0.02), "a small part of the picture");
+  assert.deepEqual([0.95, 0.8, 0.6, 0.3].map(sureInWords), [
+    "sure",
+    "fairly sure",
+    "not so sure",
+    "unsure",
+  ]);
   assert.equal(percent(0.999), ">99 %");
+  assert.equal(percent(0.004), "<1 %");
   assert.equal(percent(1), "100 %");
   assert.equal(percent(0), "0 %");
   assert.equal(percent(0.1234, 1), "12.3 %");
+});
+
+test("how sure: every shown pixel has its confidence's colour, lighter the surer", () => {
+  const map = { ...ROW, confidence: Uint8Array.from([0, 64, 128, 192, 255, 255]) };
+  const out = paint(map, { mode: "fill", show: "sure", opacity: 1 });
+  const rgb = (value) => [...new Uint8Array(Uint32Array.of(value).buffer)].slice(0, 3);
+  const light = [...out].map((value) => contrast(rgb(value), [0, 0, 0]));
+  assert.deepEqual(rgb(out[0]), [68, 1, 84]);
+  assert.deepEqual(rgb(out[4]), [253, 231, 37]);
+  for (let i = 0; i < 4; i++) assert.ok(light[i] < light[i + 1]);
+  assert.equal(out[4], out[5]); // whatever the class
+  const hiding = paint(map, { mode: "fill", show: "sure", opacity: 1 }, new Set([1]));
+  assert.deepEqual([...hiding.subarray(2, 5)], [0, 0, 0]);
+  // Even steps of confidence are even steps of lightness, up or down by a third.
+  const cielab = (value) => 116 * Math.cbrt((contrast(rgb(value), [0, 0, 0]) - 1) * 0.05) - 16;
+  const steps = Array.from({ length: 9 }, (_, i) => packColor(sureColor(i / 8), 1)).map(cielab);
+  for (let i = 0; i < 8; i++) assert.ok(Math.abs(steps[i + 1] - steps[i] - 9.5) < 3.5);
+});
+
+test("a map without sets calls pixels below one half unsure", () => {
+  assert.deepEqual([...guessSets(Uint8Array.from([0, 127, 128, 255]))], [2, 2, 1, 1]);
 });
 
 test("tables carry raw names, and CSV quotes what needs it", () => {
@@ -359,7 +494,7 @@ test("a pixel is read with its names, and never called wholly certain", () => {
   const table = readPixel(map, 0, 1, 128);
   assert.deepEqual(
     [table.index, table.name, table.runnerUp, table.unsure],
-    [2, "dining table", "background", true],
+    [2, "dining table", "everything else", true],
   );
   assert.equal(percent(table.confidence), "39 %");
   assert.equal(percent(readPixel(map, 0, 0, 128).confidence), ">99 %");

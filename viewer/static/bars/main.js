@@ -1,15 +1,15 @@
-// The probabilities of all classes at the pinned pixel, computed by the server.
+// The full distribution over the classes at the pinned pixel, as the server computed it.
 
-import { make } from "../shared/legend.js";
+import { make } from "../shared/elements.js";
 import { percent, setInWords } from "../shared/statistics.js";
 
 const TOP = 5;
 const box = element.querySelector(".pb");
 const part = (name) => box.querySelector(".pb-" + name);
-let palette = "voc";
+let palette = "voc"; // as the lesson's own figures, until the viewer tells of a choice
 let open = false;
 
-/** Describe the margin between the first and the second class. */
+/** A margin in words: how far the first class is ahead of the second. */
 function marginWords(value) {
   const points = (value.margin * 100).toFixed(1) + " points ahead of " + value.bars[1].name;
   const words =
@@ -17,7 +17,7 @@ function marginWords(value) {
   return points + ", " + words;
 }
 
-/** Describe the entropy: 0 is certain, the maximum is a guess among all classes. */
+/** Entropy in words: 0 is certain, the maximum is a guess among all classes. */
 function entropyWords(value) {
   const share = value.entropy / value.max_entropy;
   const words = share < 0.1 ? "certain" : share < 0.4 ? "wavering" : "guessing";

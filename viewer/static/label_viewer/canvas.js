@@ -1,12 +1,12 @@
-// The stage: three canvases (photo, labels, outline) that share one view.
+// The picture itself: three canvases (photo, labels, outline) that share one view.
 //
-// Everything is drawn at the screen's resolution, so a photo of 12 megapixels costs no more than
-// one of 1: it is drawn from copies halved in size, and its labels are sampled (sampling.js). The
-// readout still uses the full-size map.
+// Everything is drawn at the screen's resolution, never at the photo's. A photo of 12 megapixels
+// therefore costs no more than one of 1: it is drawn from copies halved in size, its labels are
+// sampled (sampling.js), and what the pointer reads comes from the full-size map all the same.
 
 import { paintLabels, paintOutline } from "./renderer.js";
 import { findEdges, makeScreen, sampleScreen } from "./sampling.js";
-import { clampView, fitView, pixelAt, zoomView } from "./viewport.js";
+import { clampView, fitView, pixelAt, stagePoint, zoomView } from "./viewport.js";
 
 const CANVAS_BUDGET = 2.6e6;
 const DRAW_OUTLINE = 1;
@@ -14,7 +14,7 @@ const DRAW_LABELS = 2;
 const DRAW_VIEW = 3;
 
 /**
- * Return copies of a large photo, each half as large, so that drawing it small reads few pixels.
+ * Halved copies of a large photo, so that drawing it small reads few pixels.
  * @param {ImageBitmap} bitmap
  * @returns {CanvasImageSource[]} full size first
  */
@@ -36,15 +36,15 @@ export function makeLevels(bitmap) {
 }
 
 /**
- * Draws the photo and its labels; it has no settings.
+ * Draws the photo and its labels, and nothing else: it owns no settings.
  *
- * The first change of a frame is painted at once, in the event's own task, so that it is visible
- * with the next frame. Further changes of the same frame wait for its animation callback.
+ * The first change of a frame is painted at once, in the event's own task, so that it is on screen
+ * with the very next frame; further changes of the same frame wait for its animation callback.
  */
 export class Stage {
   /**
    * @param {HTMLElement} box the stage, holding the three canvases
-   * @param {() => {style: object, outline: number}} look returns the current tables and region
+   * @param {() => {style: object, outline: number}} look the present tables and region
    * @param {() => void} onView called after the view has changed
    */
   constructor(box, look, onView) {
@@ -52,11 +52,11 @@ export class Stage {
     this.look = look;
     this.onView = onView;
     this.canvases = ["photo", "labels", "outline"].map((name) => box.querySelector(".pw-" + name));
-    // In main memory, because each repaint copies a small array.
-    const inMemory = { willReadFrequently: true };
+    // Kept in main memory: every repaint is a copy of a small array, never a read-back.
+    const onProcessor = { willReadFrequently: true };
     this.photoContext = this.canvases[0].getContext("2d");
-    this.labelContext = this.canvases[1].getContext("2d", inMemory);
-    this.outlineContext = this.canvases[2].getContext("2d", inMemory);
+    this.labelContext = this.canvases[1].getContext("2d", onProcessor);
+    this.outlineContext = this.canvases[2].getContext("2d", onProcessor);
     this.map = null;
     this.levels = [];
     this.view = { scale: 1, top: 0, left: 0 };
@@ -70,7 +70,7 @@ export class Stage {
     new ResizeObserver(() => this.resize()).observe(box);
   }
 
-  /** Show another photo; the view stays if the size is the same. */
+  /** Show another photo; the view is kept when the new one has the same size. */
   show(map, bitmap) {
     const same = this.map && this.map.height === map.height && this.map.width === map.width;
     this.map = map;
@@ -78,7 +78,7 @@ export class Stage {
     this.resize(!same);
   }
 
-  /** Remove the photo. */
+  /** Forget the photo. */
   clear() {
     this.map = null;
     this.levels = [];
@@ -87,19 +87,19 @@ export class Stage {
     });
   }
 
-  /** The scale at which the whole photo is visible. */
+  /** The scale at which the whole photo is seen. */
   get fitScale() {
     return fitView(this.map.height, this.map.width, this.height, this.width).scale;
   }
 
-  /** Whether the whole photo is visible. */
+  /** Whether the whole photo is seen. */
   get isWhole() {
     return this.view.scale <= this.fitScale * 1.001;
   }
 
-  /** Adapt to the stage's size; a view of the whole photo stays one. */
+  /** Follow the stage's size; a view that showed the whole photo goes on doing so. */
   resize(refit = false) {
-    // Cached, because reading the size forces a layout.
+    // Read once here: asking the page for it while something moves would cost a layout each time.
     const height = (this.height = this.box.clientHeight);
     const width = (this.width = this.box.clientWidth);
     if (!this.map || !height || !width) return;
@@ -131,13 +131,13 @@ export class Stage {
   }
 
   /**
-   * Zoom around a point of the stage, by default its centre. A pinch also shifts in the same step,
-   * because at the limits a shift alone would be undone.
+   * Magnify around a point of the stage, its middle unless given; a pinch also shifts, in the same
+   * step, because at the limits a shift alone would be undone.
    */
   zoom(factor, y = this.height / 2, x = this.width / 2, down = 0, right = 0) {
     if (!this.map) return;
     const { view } = this;
-    // Limit the factor first, so that the point does not move.
+    // The limits are applied to the factor first, so that the point stays where it is.
     const { scale } = clampView(
       { ...view, scale: view.scale * factor },
       this.map.height,
@@ -168,6 +168,11 @@ export class Stage {
     return this.map && pixelAt(this.view, y, x, this.map.height, this.map.width);
   }
 
+  /** The middle of a photo's pixel on the stage. */
+  pointOf({ y, x }) {
+    return stagePoint(this.view, y, x);
+  }
+
   labelsChanged() {
     this.request(DRAW_LABELS);
   }
@@ -176,7 +181,7 @@ export class Stage {
     this.request(DRAW_OUTLINE);
   }
 
-  /** Paint now if this frame has not been painted yet, else in its animation callback. */
+  /** Paint now if this frame has not been painted yet, else with its animation callback. */
   request(level) {
     this.waiting = Math.max(this.waiting, level);
     if (this.frame) return;
@@ -200,7 +205,7 @@ export class Stage {
         top: view.top * ratio,
         left: view.left * ratio,
       });
-      this.edgesFound = false;
+      this.linesFound = null;
     }
     if (level >= DRAW_LABELS) this.drawLabels(style);
     this.drawOutline(outline, level >= DRAW_VIEW);
@@ -213,7 +218,7 @@ export class Stage {
     let level = 0;
     while (level + 1 < this.levels.length && shown * 2 ** (level + 1) <= 1) level++;
     context.imageSmoothingEnabled = true;
-    // "low" suffices down to half the size, and is several times faster.
+    // Two neighbours are enough down to half the size, and several times faster than more.
     context.imageSmoothingQuality = shown * 2 ** level < 0.5 ? "medium" : "low";
     context.clearRect(0, 0, canvas.width, canvas.height);
     context.drawImage(
@@ -226,15 +231,19 @@ export class Stage {
   }
 
   drawLabels(style) {
-    if (style.contour && !this.edgesFound) {
-      findEdges(this.screen, Math.max(1, Math.round(this.ratio)));
-      this.edgesFound = true;
-    }
+    this.findLines(style);
     paintLabels(this.packed, this.screen, style, Math.max(2, Math.round(5 * this.ratio)));
     this.labelContext.putImageData(this.pixels, 0, 0);
   }
 
-  /** Draw a region's outline; only the boxes of the old and the new region change. */
+  /** Lines stay where they are until the view or what is drawn at all changes. */
+  findLines({ contour, band, groups, lines }) {
+    if (!contour || lines === this.linesFound) return;
+    findEdges(this.screen, Math.max(1, Math.round(this.ratio)), groups, band);
+    this.linesFound = lines;
+  }
+
+  /** Only the boxes of the old and the new region are touched. */
   drawOutline(region, viewChanged) {
     if (!viewChanged && region === this.outlined?.region) return;
     const context = this.outlineContext;
@@ -254,7 +263,7 @@ export class Stage {
     this.outlined = { region, box };
   }
 
-  /** Return a region's box on the canvas with its outline, or null if it is not visible. */
+  /** A region's box on the canvas with room for its outline, or null when it is out of sight. */
   regionBox(region, reach) {
     const [top, left, bottom, right] = this.map.regions.boxes.subarray(region * 4, region * 4 + 4);
     const { view, ratio, screen } = this;

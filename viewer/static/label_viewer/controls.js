@@ -1,9 +1,9 @@
-// Sliders, choices, buttons, the save menu and the divider: DOM events to plain calls.
+// Sliders, choices, buttons, the save menu and the divider: DOM in, plain calls out.
 
 const SPLIT_STEP = 0.02;
 
 /**
- * Connect a range input and the number beside it.
+ * Wire a range input and the number beside it.
  * @param {HTMLInputElement} input
  * @param {HTMLElement} output
  * @param {(value: number) => string} words
@@ -18,7 +18,7 @@ export function listenToSlider(input, output, words, changed) {
   });
 }
 
-/** Connect a group of radio buttons; each viewer needs its own group name. */
+/** Wire a group of radio buttons; they need a name of their own in each viewer. */
 export function listenToChoice(group, changed) {
   const name = "pw-" + group.dataset.setting + "-" + Math.random().toString(36).slice(2);
   for (const input of group.querySelectorAll("input")) {
@@ -27,16 +27,16 @@ export function listenToChoice(group, changed) {
       if (input.checked) changed(group.dataset.setting, input.value);
     });
   }
-  // Without a name, the buttons were not a group until now: restore the default.
+  // Without a name, all radio buttons were on their own until here: restore the default.
   const first = group.querySelector("[checked]");
   if (first) first.checked = true;
 }
 
-/** A menu button by the ARIA pattern: arrows move, Escape closes, focus returns. */
+/** A menu button by the ARIA pattern: arrows move, Escape closes, focus comes back. */
 export function listenToMenu(menu, chosen) {
   const button = menu.querySelector("[aria-haspopup]");
   const list = menu.querySelector("[role=menu]");
-  const items = [...list.querySelectorAll("[role=menuitem]")];
+  const items = [...list.querySelectorAll("[role=menuitem]:not([hidden])")];
   const open = (on) => {
     list.hidden = !on;
     button.setAttribute("aria-expanded", String(on));
@@ -106,7 +106,7 @@ export function listenToDivider(divider, box, split, changed) {
   });
 }
 
-/** Toggle full screen; if the browser refuses it, the viewer covers the page. */
+/** Full screen where the browser offers it; else the viewer covers the page. */
 export async function toggleFullScreen(root) {
   if (document.fullscreenElement === root) {
     await document.exitFullscreen();
@@ -122,7 +122,7 @@ export async function toggleFullScreen(root) {
   document.dispatchEvent(new Event("fullscreenchange"));
 }
 
-/** Keep the button's state current; Escape also ends the cover of the page. */
+/** Keep the button's state true, whoever ends full screen; Escape uncovers the page too. */
 export function showFullScreen(root, button) {
   document.addEventListener("fullscreenchange", () => {
     const on = document.fullscreenElement === root || root.classList.contains("pw-cover");
@@ -133,9 +133,9 @@ export function showFullScreen(root, button) {
   });
 }
 
-// The controls around the stage.
+// The controls around the stage: what each of them sets.
 
-/** Show the divider's position, on the stage and for screen readers. */
+/** The divider's place, on the stage and for screen readers. */
 function showSplit(root, divider, split) {
   const percent = String(Math.round(split * 100));
   root.style.setProperty("--pw-split", split);
@@ -159,32 +159,32 @@ function listenToCompare(root, settings) {
     root.querySelectorAll(".pw-divider, .pw-compare-label").forEach((part) => {
       part.hidden = !settings.compare;
     });
-    // At an edge the divider would be hard to see.
+    // Left at an edge, the divider would come back unseen.
     if (settings.split < 0.05 || settings.split > 0.95) setSplit(0.5);
   });
 }
 
-/**
- * Return the threshold below which a pixel is unsure, as text.
- * @param {number} percent
- * @param {boolean} hasSets whether the map's sets mark unsure pixels when there is no threshold
- */
-export function thresholdInWords(percent, hasSets = false) {
-  if (percent) return percent + " %";
-  return hasSets ? "auto" : "off";
+/** What counts as unsure: a threshold of one's own in percent, or what the map says. */
+export function thresholdInWords(percent) {
+  return percent ? "below " + percent + " %" : "by itself";
+}
+
+/** How strong the colours lie on the photo. */
+export function strengthInWords(percent) {
+  if (!percent) return "none";
+  return percent < 40 ? "faint" : percent < 75 ? "clear" : "strong";
 }
 
 /**
- * Connect sliders, choices and buttons to the settings.
+ * Wire sliders, choices and buttons to the settings.
  * @param {HTMLElement} root
  * @param {object} settings changed in place
  * @param {{painted: () => void, changed: () => void, buttons: Object<string, () => void>}} act
- *   painted: only the stage must be repainted; changed: the legend too
+ *   painted: only the picture depends on what changed; changed: the legend too
  */
 export function listenToPanel(root, settings, act) {
   const find = (name) => root.querySelector(".pw-" + name);
-  const percent = (number) => number + " %";
-  listenToSlider(find("opacity"), find("opacity-value"), percent, (number) => {
+  listenToSlider(find("opacity"), find("opacity-value"), strengthInWords, (number) => {
     settings.opacity = number / 100;
     act.painted();
   });
@@ -192,15 +192,21 @@ export function listenToPanel(root, settings, act) {
     settings.threshold = number;
     act.changed();
   });
-  for (const group of root.querySelectorAll(".pw-choice")) {
+  for (const group of root.querySelectorAll(".pw-controls .pw-choice")) {
     listenToChoice(group, (setting, choice) => {
       settings[setting] = choice;
       act.changed();
       if (setting !== "palette") return;
-      // The bars of the pinned pixel change without a request.
+      // The bars of the pinned pixel follow without asking the server.
       document.dispatchEvent(new CustomEvent("pixelwise-palette", { detail: choice }));
     });
   }
+  const names = root.querySelector("[data-act=names]");
+  names.addEventListener("click", () => {
+    settings.names = !settings.names;
+    names.setAttribute("aria-pressed", String(settings.names));
+    act.changed();
+  });
   for (const [name, action] of Object.entries(act.buttons)) {
     root.querySelector("[data-act=" + name + "]").addEventListener("click", action);
   }

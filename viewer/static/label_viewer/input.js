@@ -1,18 +1,19 @@
-// Mouse, touch, pen and keys on the stage, translated to actions: look, pin, pan, zoom.
+// Mouse, touch and pen on the stage, told as what a person means: look, pin, pan, zoom.
 
 import { stagePoint } from "./viewport.js";
 
-const MOVE_TOLERANCE = 5; // CSS pixels that a click may move
+const STILL = 5;
 const DOUBLE_MS = 320;
-const DOUBLE_REACH = 32; // CSS pixels between two taps
+const DOUBLE_REACH = 32;
 
 /**
  * Listen to the stage.
  * @param {HTMLElement} box
  * @param {{look: (y: number, x: number, touch: boolean) => void, leave: () => void,
- *   pin: (y: number, x: number) => void, pan: (down: number, right: number) => void,
+ *   pin: (y: number, x: number) => void, unpin: () => void,
+ *   pan: (down: number, right: number) => void,
  *   zoom: (factor: number, y: number, x: number, down?: number, right?: number) => void,
- *   canZoomOut: () => boolean, toggleZoom: (y: number, x: number) => void}} act all in CSS pixels
+ *   isZoomed: () => boolean, toggleZoom: (y: number, x: number) => void}} act all in CSS pixels
  *   of the stage
  */
 export function listenToPointers(box, act) {
@@ -21,18 +22,18 @@ export function listenToPointers(box, act) {
   let pinching = false;
   let lastTap = null;
 
-  const position = (event) => {
+  const place = (event) => {
     const rect = box.getBoundingClientRect();
     return { y: event.clientY - rect.top, x: event.clientX - rect.left };
   };
-  const isOnStage = (event) => !event.target.closest(".pw-divider, .pw-empty, .pw-overlay");
+  const ours = (event) => !event.target.closest(".pw-divider, .pw-empty, .pw-overlay");
 
-  /** Keep receiving a pointer's events outside the stage. */
-  const capture = (pointerId) => {
+  /** Go on hearing a pointer that leaves the stage; one that a script made up cannot be held. */
+  const hold = (pointerId) => {
     try {
       box.setPointerCapture(pointerId);
     } catch {
-      // A synthetic pointer cannot be captured.
+      // It is heard while it stays on the stage.
     }
   };
 
@@ -42,8 +43,12 @@ export function listenToPointers(box, act) {
       event.timeStamp - lastTap.time < DOUBLE_MS &&
       Math.hypot(at.y - lastTap.y, at.x - lastTap.x) < DOUBLE_REACH;
     lastTap = again ? null : { ...at, time: event.timeStamp };
-    if (again) act.toggleZoom(at.y, at.x);
-    else act.pin(at.y, at.x);
+    if (!again) {
+      act.pin(at.y, at.x);
+      return;
+    }
+    act.unpin(); // the first of two taps was no question
+    act.toggleZoom(at.y, at.x);
   };
 
   const pinch = (event, at) => {
@@ -58,14 +63,14 @@ export function listenToPointers(box, act) {
   };
 
   box.addEventListener("pointerdown", (event) => {
-    if (!isOnStage(event) || (event.pointerType === "mouse" && event.button !== 0)) return;
-    const at = position(event);
+    if (!ours(event) || (event.pointerType === "mouse" && event.button !== 0)) return;
+    const at = place(event);
     down.set(event.pointerId, { ...at, startY: at.y, startX: at.x });
-    capture(event.pointerId);
+    hold(event.pointerId);
     if (down.size === 1) {
       moved = false;
       pinching = false;
-      if (event.pointerType !== "mouse") act.look(at.y, at.x, true);
+      if (event.pointerType !== "mouse" && !act.isZoomed()) act.look(at.y, at.x, true);
     } else if (down.size === 2) {
       pinching = true;
       act.leave();
@@ -73,18 +78,18 @@ export function listenToPointers(box, act) {
   });
 
   box.addEventListener("pointermove", (event) => {
-    const at = position(event);
+    const at = place(event);
     const held = down.get(event.pointerId);
     if (!held) {
       if (event.pointerType === "touch") return;
-      if (isOnStage(event)) act.look(at.y, at.x, false);
+      if (ours(event)) act.look(at.y, at.x, false);
       else act.leave();
       return;
     }
-    if (Math.hypot(at.y - held.startY, at.x - held.startX) > MOVE_TOLERANCE) moved = true;
+    if (Math.hypot(at.y - held.startY, at.x - held.startX) > STILL) moved = true;
     if (pinching) {
       if (down.size === 2) pinch(event, at);
-    } else if (event.pointerType === "mouse") {
+    } else if (event.pointerType === "mouse" || act.isZoomed()) {
       if (moved) act.pan(at.y - held.y, at.x - held.x);
       down.set(event.pointerId, { ...held, ...at });
     } else {
@@ -92,9 +97,18 @@ export function listenToPointers(box, act) {
     }
   });
 
+  // At 1x one finger scrolls the page (touch-action), but two never do.
+  box.addEventListener(
+    "touchmove",
+    (event) => {
+      if (event.touches.length > 1 && event.cancelable) event.preventDefault();
+    },
+    { passive: false },
+  );
+
   const release = (event, cancelled) => {
     if (!down.delete(event.pointerId)) return;
-    if (!cancelled && !moved && !pinching) tap(event, position(event));
+    if (!cancelled && !moved && !pinching) tap(event, place(event));
     if (event.pointerType !== "mouse") act.leave();
   };
   box.addEventListener("pointerup", (event) => release(event, false));
@@ -106,13 +120,14 @@ export function listenToPointers(box, act) {
   box.addEventListener(
     "wheel",
     (event) => {
-      // When the whole photo is visible, scrolling down must scroll the page.
-      if (!isOnStage(event) || (event.deltaY > 0 && !act.canZoomOut())) return;
+      // The plain wheel scrolls the page; a pinch on a touchpad comes as a wheel with Ctrl.
+      if (!ours(event) || !(event.ctrlKey || event.metaKey)) return;
       event.preventDefault();
       const unit = event.deltaMode === 1 ? 16 : event.deltaMode === 2 ? 240 : 1;
       const step = Math.max(-240, Math.min(240, event.deltaY * unit));
-      const at = position(event);
-      act.zoom(Math.exp(-step * (event.ctrlKey ? 0.01 : 0.002)), at.y, at.x);
+      const at = place(event);
+      // A mouse's steps are of 100 and more, a touchpad's of a few.
+      act.zoom(Math.exp(-step * (Math.abs(step) < 50 ? 0.01 : 0.002)), at.y, at.x);
     },
     { passive: false },
   );
@@ -122,23 +137,23 @@ export function listenToPointers(box, act) {
 
 const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 const PAN_PART = 0.1;
-/** The zoom factor of a key press or a click on a button. */
+/** How much a key press or a click on a button magnifies. */
 export const ZOOM_STEP = 1.5;
 
-/** Description of the keys, for screen readers. */
+/** What the keys do, for screen readers. */
 export const KEYS_IN_WORDS =
   "Enter pins the pixel in the middle, arrow keys move the pin by one pixel, with Shift by ten, " +
-  "Escape removes it. Plus and minus zoom, 0 shows the whole photo.";
+  "Escape removes it, Tab goes to its card. Plus and minus zoom, 0 shows the whole photo.";
 
-/** Zoom around the pin, or around the centre without one. */
+/** Zoom around the pin where there is one, else around the middle. */
 function zoomAround(stage, pin, factor) {
   const at = pin.at && stagePoint(stage.view, pin.at.y, pin.at.x);
   if (at) stage.zoom(factor, at.y, at.x);
   else stage.zoom(factor);
 }
 
-/** Move the pin, or the view without one. */
-function handleArrow(stage, pin, [down, right], step) {
+/** An arrow moves the pin; without one it moves the view. */
+function followArrow(stage, pin, [down, right], step) {
   if (pin.at) pin.move(down * step, right * step);
   else stage.pan(-down * stage.height * PAN_PART, -right * stage.width * PAN_PART);
 }
@@ -149,12 +164,13 @@ function pinMiddle(stage, pin) {
 }
 
 /**
- * Listen to keys while the stage has the focus.
+ * Listen to keys while the stage itself has the focus.
  * @param {HTMLElement} box
  * @param {import("./canvas.js").Stage} stage
- * @param {import("./pixel.js").Pin} pin
+ * @param {import("../pixel_card/pixel.js").Pin} pin
+ * @param {import("../pixel_card/card.js").PixelCard} card Tab goes into it while it is shown
  */
-export function listenToKeys(box, stage, pin) {
+export function listenToKeys(box, stage, pin, card) {
   const actions = {
     "+": () => zoomAround(stage, pin, ZOOM_STEP),
     "=": () => zoomAround(stage, pin, ZOOM_STEP),
@@ -164,16 +180,18 @@ export function listenToKeys(box, stage, pin) {
     Enter: () => pinMiddle(stage, pin),
     " ": () => pinMiddle(stage, pin),
     Escape: () => pin.remove(),
+    Tab: () => card.focus(),
   };
-  for (const [key, direction] of Object.entries(ARROWS)) {
-    actions[key] = (event) => handleArrow(stage, pin, direction, event.shiftKey ? 10 : 1);
+  for (const [key, way] of Object.entries(ARROWS)) {
+    actions[key] = (event) => followArrow(stage, pin, way, event.shiftKey ? 10 : 1);
   }
   box.addEventListener("keydown", (event) => {
     const action = actions[event.key];
     if (!action || !stage.map || event.target !== box) return;
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    // Without a pin, other listeners handle Escape.
+    // Without a pin, Escape is left to whoever else waits for it.
     if (event.key === "Escape" && !pin.at) return;
+    if (event.key === "Tab" && (event.shiftKey || !card.shown)) return;
     action(event);
     event.preventDefault();
   });

@@ -1,15 +1,21 @@
-// The viewer: its settings, and their changes by gestures, keys and new values.
+// The viewer: settings in one place, and what each gesture, key and value does to them.
 //
 // Gradio runs the joined files as one function body, with element, props, trigger and watch in
 // scope. The HTML is static: a new value keeps settings, focus and scroll position.
 
-import { Legend, fillSummary } from "../shared/legend.js";
-import { regionAt } from "../shared/regions.js";
+import { PixelCard } from "../pixel_card/card.js";
+import { HINT, Pin, Readout } from "../pixel_card/pixel.js";
+import { CutPanel } from "../saving/cut_panel.js";
+import { makeFile } from "../saving/export.js";
+import { canCopy, copyPicture, download, fileStem } from "../saving/handing.js";
+import { describePhoto } from "../shared/headline.js";
+import { Legend } from "../shared/legend.js";
+import { findSpecks, regionAt } from "../shared/regions.js";
 import {
+  countSeveral,
   countUnsure,
-  describeAreas,
   doubtInWords,
-  percent,
+  guessSets,
   readPixel,
 } from "../shared/statistics.js";
 import { Stage } from "./canvas.js";
@@ -20,11 +26,10 @@ import {
   thresholdInWords,
   toggleFullScreen,
 } from "./controls.js";
-import { download, makeFile } from "./export.js";
 import { HiddenClasses } from "./hidden_classes.js";
 import { KEYS_IN_WORDS, ZOOM_STEP, listenToKeys, listenToPointers } from "./input.js";
 import { Loader } from "./loader.js";
-import { HINT, Pin, Readout } from "./pixel.js";
+import { Names } from "./names.js";
 import { makeStyle, unsureLevel } from "./renderer.js";
 import { StatusOverlay } from "./status_overlay.js";
 import { zoomInWords } from "./viewport.js";
@@ -32,13 +37,15 @@ import { zoomInWords } from "./viewport.js";
 const root = element.querySelector(".pw");
 const find = (selector) => root.querySelector(selector);
 const settings = {
+  show: "labels", // or "sure": the confidence
   opacity: 0.6,
-  threshold: 0, // percent; 0: the map's sets decide which pixels are unsure
-  mark: true, // show unsure pixels
+  threshold: 0, // percent; 0: what is unsure is what the map's sets say
+  mark: true, // show what is unsure
   mode: "both",
   background: "clear",
-  palette: "voc",
-  focus: -1, // the class at the pointer in the legend
+  palette: "safe",
+  focus: -1, // the class pointed at in the legend
+  names: true,
   compare: false,
   split: 0.5,
 };
@@ -51,8 +58,26 @@ let hovered = -1;
 const stageBox = find(".pw-stage");
 const overlay = new StatusOverlay(root);
 const readout = new Readout(find(".pw-readout"), find(".pw-hint-bar"), HINT);
-const stage = new Stage(stageBox, () => ({ style, outline: hovered }), viewChanged);
-const pin = new Pin(find(".pw-pin"), stage, pinned, unpinned);
+const stage = new Stage(stageBox, () => ({ style, outline: outlined() }), viewChanged);
+const names = new Names(find(".pw-names"), stage, () =>
+  map && settings.names && settings.opacity ? hidden.indices(map.categories) : null,
+);
+const card = new PixelCard(root, stage, {
+  close() {
+    pin.remove();
+    stageBox.focus();
+  },
+  only(index) {
+    hidden.isolate(map, index);
+    settingsChanged();
+  },
+  cut: () => cutPanel.toggle(),
+  ask: () => trigger("pin", { ...pin.at, id: value.id }),
+});
+const cutPanel = new CutPanel(find(".pw-cut"), find(".pw-card-cut"), pinnedRegion, () =>
+  card.resized(),
+);
+const pin = new Pin(find(".pw-pin"), stage, { moved: showCard, told: pinned, removed: unpinned });
 
 // Settings.
 
@@ -71,15 +96,11 @@ function repaint() {
 
 function updateLegend() {
   if (!map) return;
-  find(".pw-threshold-value").textContent = thresholdInWords(
-    settings.threshold,
-    Boolean(map.setSizes),
-  );
+  find(".pw-threshold-value").textContent = thresholdInWords(settings.threshold);
   legend.update({
     hex,
     hidden: hidden.indices(map.categories),
     unsure: {
-      known: settings.threshold > 0 || Boolean(map.setSizes),
       threshold: settings.threshold,
       marked: settings.mark,
       pixels: unsurePixels(),
@@ -91,6 +112,9 @@ function updateLegend() {
 function settingsChanged() {
   repaint();
   updateLegend();
+  names.follow();
+  card.recolor(dress);
+  find(".pw-scale").hidden = settings.show !== "sure";
 }
 
 const legend = new Legend(find(".pw-legend"), {
@@ -117,12 +141,25 @@ const legend = new Legend(find(".pw-legend"), {
   },
 });
 
-// Readout and pin.
+// Looking and pinning.
 
-const pixelInfo = (y, x) => ({
+const readHere = (y, x) => ({
   ...readPixel(map, y, x, unsureLevel(settings.threshold)),
   color: hex(map.classes[y * map.width + x]),
 });
+
+/** A class at a pixel as the card shows it. */
+const dress = (one) => ({
+  ...one,
+  name: map.categories[one.index].name,
+  color: hex(one.index),
+  isRest: one.index === map.background,
+});
+
+/** The region to bring out: the one under the pointer, else the pinned one. */
+function outlined() {
+  return hovered < 0 && pin.at ? regionAt(map.regions, pin.at.y, pin.at.x) : hovered;
+}
 
 function look(y, x, touch) {
   const at = stage.pixelAt(y, x);
@@ -130,7 +167,7 @@ function look(y, x, touch) {
     stopLooking();
     return;
   }
-  const pixel = pixelInfo(at.y, at.x);
+  const pixel = readHere(at.y, at.x);
   hovered = regionAt(map.regions, at.y, at.x);
   legend.point(pixel.index);
   readout.show(pixel, touch ? null : { y, x, height: stage.height, width: stage.width });
@@ -147,22 +184,35 @@ function stopLooking() {
 
 function viewChanged() {
   pin.place();
+  card.place();
+  names.follow();
+  root.dataset.zoomed = String(!stage.isWhole);
   find(".pw-zoom-value").textContent = zoomInWords(stage.view.scale / stage.fitScale);
 }
 
-/** Send the pixel's position to the server, which has its whole distribution. */
+/** What the map knows of the pinned pixel, at once. */
+function showCard({ y, x }) {
+  const { index, runnerUpIndex, confidence } = readHere(y, x);
+  const first = dress({ index, p: confidence });
+  cutPanel.close();
+  card.show({ y, x }, { first, second: dress({ index: runnerUpIndex }) }, dress);
+  stage.outlineChanged();
+}
+
+/** The server has the whole distribution at a pixel: it gets the pixel's place. */
 function pinned({ y, x }) {
   trigger("pin", { y, x, id: value.id });
-  const { words, several, confidence, runnerUp } = pixelInfo(y, x);
-  const position = "Pinned row " + y + ", column " + x;
-  const next = several ? "." : ", then " + runnerUp + ".";
-  find(".pw-sr-status").textContent = position + ": " + words + ", " + percent(confidence) + next;
+  find(".pw-sr-status").textContent = "Row " + y + ", column " + x + ": " + card.words;
 }
 
 function unpinned() {
-  find(".pw-sr-status").textContent = "Pin removed.";
+  find(".pw-sr-status").textContent = "Closed.";
+  card.hide();
+  stage.outlineChanged();
   trigger("unpin", {});
 }
+
+document.addEventListener("pixelwise-pixel", ({ detail }) => map && card.receive(detail, dress));
 
 listenToPointers(stageBox, {
   look: (y, x, touch) => map && look(y, x, touch),
@@ -171,19 +221,23 @@ listenToPointers(stageBox, {
     const pixel = stage.pixelAt(y, x);
     if (pixel) pin.set(pixel.y, pixel.x);
   },
+  unpin: () => pin.remove(),
   pan: (down, right) => stage.pan(down, right),
   zoom: (...move) => stage.zoom(...move),
-  canZoomOut: () => map && !stage.isWhole,
+  isZoomed: () => Boolean(map) && !stage.isWhole,
   toggleZoom(y, x) {
     if (!map) return;
     if (stage.isWhole) stage.zoom(Math.max(3, 1 / stage.fitScale), y, x);
     else stage.fit();
   },
 });
-listenToKeys(stageBox, stage, pin);
+listenToKeys(stageBox, stage, pin, card);
 
 listenToPanel(root, settings, {
-  painted: repaint,
+  painted() {
+    repaint();
+    names.follow();
+  },
   changed: settingsChanged,
   buttons: {
     "zoom-in": () => stage.zoom(ZOOM_STEP),
@@ -194,27 +248,50 @@ listenToPanel(root, settings, {
 });
 showFullScreen(root, find("[data-act=full]"));
 
-/** Return the photo's column at the divider, where the labels begin; 0 without a divider. */
+/** The photo's column under the divider, where the labels begin; 0 without a divider. */
 function firstLabelled() {
   if (!settings.compare) return 0;
   const edge = (settings.split * stage.width - stage.view.left) / stage.view.scale;
   return Math.min(map.width, Math.max(0, Math.round(edge)));
 }
 
-listenToMenu(find(".pw-menu"), async (kind) => {
+/** What the cut-out of the pinned pixel's region is made of; specks inside it belong to it. */
+function pinnedRegion() {
+  const region = map.owners[regionAt(map.regions, pin.at.y, pin.at.x)];
+  const { name } = map.categories[map.regions.classes[region]];
+  return {
+    map,
+    photo: stage.levels[0],
+    keep: (id) => map.owners[id] === region,
+    stem: fileStem(value.name) + "-" + fileStem(name),
+  };
+}
+
+/** One of the files of the menu. */
+const makeNow = (what) =>
+  makeFile(what, {
+    value,
+    map,
+    photo: stage.levels[0],
+    style: makeTables({ focus: -1 }),
+    from: firstLabelled(),
+    names,
+    hidden: hidden.indices(map.categories),
+    threshold: settings.threshold,
+    unsurePixels: unsurePixels(),
+  });
+
+find("[data-save=copy]").hidden = !canCopy();
+listenToMenu(find(".pw-menu"), async (what) => {
   if (!map) return;
   try {
-    const { blob, name } = await makeFile(kind, {
-      value,
-      map,
-      photo: stage.levels[0],
-      style: makeTables({ focus: -1 }),
-      from: firstLabelled(),
-      colors: colors(),
-      threshold: settings.threshold,
-      unsurePixels: unsurePixels(),
-    });
-    download(blob, name);
+    if (what === "copy") {
+      await copyPicture(makeNow("picture").then(({ blob }) => blob));
+      find(".pw-sr-status").textContent = "Copied.";
+    } else {
+      const { blob, name } = await makeNow(what);
+      download(blob, name);
+    }
   } catch (error) {
     overlay.show("error", "Not saved", error.message, true);
   }
@@ -223,26 +300,34 @@ listenToMenu(find(".pw-menu"), async (kind) => {
 // Values.
 
 function showResult(next, loaded) {
-  // Hidden classes stay hidden by name; the pin stays if the size is the same.
+  // What still makes sense is kept: hidden classes by name, the pin while the size is the same.
   hidden.showIfAllHidden(loaded.map);
   if (map?.height !== loaded.map.height || map?.width !== loaded.map.width) pin.remove();
   ({ map } = loaded);
+  if (!map.setSizes) {
+    map.setSizes = guessSets(map.confidence);
+    map.several = countSeveral(map.setSizes);
+  }
+  Object.assign(map, findSpecks(map.regions, map.background, map.height, map.width));
   value = next;
   hovered = -1;
   settings.focus = -1;
   root.dataset.state = "ready";
   stageBox.style.setProperty("--pw-aspect", map.width + " / " + map.height);
-  find(".pw-own").textContent = value.palette || "VOC";
+  const isVoc = (value.palette || "VOC") === "VOC";
+  find(".pw-own").textContent = isVoc ? "As in research papers (VOC)" : value.palette + " colours";
   find("[data-setting=background]").disabled = map.background < 0;
   find(".pw-size").textContent = map.width + " × " + map.height;
   find(".pw-note").textContent = value.note || "";
-  fillSummary(find(".pw-summary"), describeAreas(map.areas, map.categories, map.background));
+  const sentence = describePhoto(map.areas, map.categories, map.background);
+  find(".pw-summary").textContent = sentence;
   const things = value.categories.length - (map.background < 0 ? 0 : 1);
   find(".pw-doubt").textContent = doubtInWords(map.several / (map.height * map.width), things);
-  legend.fill(map.areas, map.categories);
+  legend.fill(map.areas, map.categories, map.background);
   overlay.hide(true);
   updateLegend();
   style = makeTables();
+  names.clear();
   stage.show(map, loaded.bitmap);
   const at = pin.at || value.pinned;
   if (at) pin.set(at.y, at.x);
@@ -254,6 +339,8 @@ function showNothing() {
   map = null;
   value = null;
   stage.clear();
+  names.clear();
+  root.dataset.zoomed = "false";
   root.dataset.state = "empty";
   overlay.hide(false);
 }
@@ -263,7 +350,7 @@ const loader = new Loader({
   clear: showNothing,
   failed: (text) => overlay.show("error", "The result could not be shown", text, Boolean(map)),
   working: (text, fraction) => overlay.show("working", "One moment", text, Boolean(map), fraction),
-  error: (text) => overlay.show("error", "That did not work", text, Boolean(map)),
+  error: (text) => overlay.show("error", "This picture cannot be used", text, Boolean(map)),
 });
 
 find(".pw-dismiss").addEventListener("click", () => {
@@ -274,7 +361,7 @@ find(".pw-empty-title").textContent = props.empty_title;
 find(".pw-empty-text").textContent = props.empty_text;
 stageBox.setAttribute("aria-description", KEYS_IN_WORDS);
 
-/** For tests; read-only by convention. */
+/** For tests and the curious, read-only by convention. */
 root.pixelwise = {
   settings,
   stage,
@@ -287,6 +374,9 @@ root.pixelwise = {
   },
   get view() {
     return stage.view;
+  },
+  get names() {
+    return names.placed.map(({ text, row, column }) => ({ text, row, column }));
   },
   get pin() {
     return pin.at;

@@ -1,6 +1,6 @@
 // A camera's label map: colours over the video, and the legend of the classes in it.
 
-import { make } from "../shared/legend.js";
+import { make } from "../shared/elements.js";
 import { completeCategories, packColor, parseHex } from "../shared/palette.js";
 import { percent } from "../shared/statistics.js";
 

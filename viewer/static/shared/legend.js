@@ -1,40 +1,31 @@
-// The legend: one row for each class, largest first; it works with mouse, keyboard and touch.
+// The legend: one row a class, largest first; what it does it does with keyboard and touch too.
 
+import { make } from "./elements.js";
+import { sureInWords } from "./headline.js";
 import { percent } from "./statistics.js";
 
 const LONG_PRESS_MS = 500;
 
-/** Return a new element with a CSS class and an optional text. */
-export function make(tag, name, text) {
-  const node = document.createElement(tag);
-  if (name) node.className = name;
-  if (text !== undefined) node.textContent = text;
-  return node;
-}
-
-/** Show the result in one sentence; lines break between classes. */
-export function fillSummary(box, words) {
-  box.replaceChildren(...words.flatMap((text, i) => [i ? ", " : "", make("span", "", text)]));
-}
-
-/** Return a colour's square; the class name beside it is the text for screen readers. */
+/** A colour's square. It never stands without its name beside it. */
 function makeSwatch() {
   const swatch = make("span", "pw-swatch");
   swatch.setAttribute("aria-hidden", "true");
   return swatch;
 }
 
-/** Call `pressed` after a long press, and suppress the click that follows. */
-function listenForLongPress(button, pressed) {
+/**
+ * Tell a press that is held from a click: calls `held`, and swallows the click that follows.
+ */
+function listenForLongPress(button, held) {
   let timer = 0;
-  let suppress = false;
+  let swallow = false;
   const stop = () => clearTimeout(timer);
   button.addEventListener("pointerdown", (event) => {
-    suppress = false;
+    swallow = false;
     if (event.pointerType === "mouse") return;
     timer = setTimeout(() => {
-      suppress = true;
-      pressed();
+      swallow = true;
+      held();
     }, LONG_PRESS_MS);
   });
   for (const type of ["pointerup", "pointercancel", "pointerleave"]) {
@@ -44,30 +35,32 @@ function listenForLongPress(button, pressed) {
   button.addEventListener(
     "click",
     (event) => {
-      if (!suppress) return;
-      suppress = false;
+      if (!swallow) return;
+      swallow = false;
       event.stopImmediatePropagation();
     },
     { capture: true },
   );
 }
 
-/** Return a class's row: a toggle with swatch, name, share and confidence, and "only". */
-function makeRow(area, category, act) {
-  const row = make("li", "pw-row");
+/** One class's row: a switch with swatch, name, share and confidence, and "only" beside it. */
+function makeRow(area, category, isRest, act) {
+  const row = make("li", isRest ? "pw-row pw-rest" : "pw-row");
   const toggle = make("button", "pw-class");
   toggle.type = "button";
   toggle.dataset.index = area.index;
   const share = make("span", "pw-share", percent(area.fraction, 1));
-  const sure = make("span", "pw-confidence", percent(area.confidence) + " sure");
-  sure.title = "Mean confidence of its pixels";
+  const words = isRest ? "in the field: background" : sureInWords(area.confidence);
+  const sure = make("span", "pw-confidence", words);
+  if (!isRest) sure.title = percent(area.confidence) + " on average over its pixels";
   const bar = make("span", "pw-bar");
   bar.style.setProperty("--pw-part", area.fraction);
   toggle.append(makeSwatch(), make("span", "pw-name", category.name), share, bar, sure);
   toggle.title = "Click to hide or show, double-click to see this class alone";
-  const only = make("button", "pw-solo", "only");
+  const only = make("button", "pw-solo", "Only this");
   only.type = "button";
-  only.setAttribute("aria-label", "Show only " + category.name);
+  only.hidden = isRest;
+  only.setAttribute("aria-label", "Only this: " + category.name);
   listenForLongPress(toggle, () => act.isolate(area.index));
   toggle.addEventListener("click", () => act.toggle(area.index));
   toggle.addEventListener("dblclick", () => act.isolate(area.index));
@@ -82,7 +75,7 @@ function makeRow(area, category, act) {
   return row;
 }
 
-/** The rows of classes, the row of unsure pixels, and the button that shows all classes. */
+/** Rows of classes, the "unsure" line, and the control that brings everything back. */
 export class Legend {
   /**
    * @param {HTMLElement} box
@@ -99,18 +92,20 @@ export class Legend {
     this.all.addEventListener("click", () => act.showAll());
   }
 
-  /** Build the rows of a new result. */
-  fill(areas, categories) {
+  /** Build the rows of a new result: the things by size, everything else last. */
+  fill(areas, categories, background) {
     this.rows.clear();
-    const rows = areas.map((area) => {
-      const row = makeRow(area, categories[area.index], this.act);
+    const isRest = ({ index }) => index === background;
+    const ordered = [...areas.filter((area) => !isRest(area)), ...areas.filter(isRest)];
+    const rows = ordered.map((area) => {
+      const row = makeRow(area, categories[area.index], isRest(area), this.act);
       this.rows.set(area.index, row);
       return row;
     });
     this.list.replaceChildren(...rows);
   }
 
-  /** Update colours, hidden classes and the number of unsure pixels. */
+  /** Follow the settings: colours, what is hidden, how many pixels are unsure. */
   update({ hex, hidden, unsure, pixels }) {
     for (const [index, row] of this.rows) {
       const shown = !hidden.has(index);
@@ -124,14 +119,13 @@ export class Legend {
   }
 
   /**
-   * Update the row that counts unsure pixels.
-   * @param {{known: boolean, threshold: number, marked: boolean, pixels: number}} unsure
+   * The row that counts what is unsure.
+   * @param {{threshold: number, marked: boolean, pixels: number}} unsure
    * @param {number} pixels of the photo
    */
   updateUnsure(unsure, pixels) {
     const row = this.unsure;
     const text = (name, value) => (row.querySelector(name).textContent = value);
-    row.hidden = !unsure.known;
     row.dataset.by = unsure.threshold ? "threshold" : "sets";
     row.setAttribute("aria-pressed", String(unsure.marked));
     row.classList.toggle("pw-hidden", !unsure.marked);
@@ -141,7 +135,7 @@ export class Legend {
     text(".pw-count", count + (unsure.threshold ? "" : " that may be two things or more"));
   }
 
-  /** Highlight the class at the pointer. */
+  /** Point out the class under the pointer. */
   point(index) {
     const row = this.rows.get(index);
     if (row === this.pointed) return;

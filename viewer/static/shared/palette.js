@@ -1,4 +1,4 @@
-// Colours: from the categories' hex strings to canvas pixels.
+// Colours: from the categories' hex strings to what a canvas wants.
 
 /**
  * @param {string} hex "#rrggbb"
@@ -12,7 +12,7 @@ export function parseHex(hex) {
 }
 
 /**
- * Return the bytes of an ImageData pixel as one little-endian number.
+ * The bytes of an ImageData pixel as one little-endian number.
  * @param {number[]} rgb
  * @param {number} alpha 0 to 1
  * @returns {number}
@@ -23,8 +23,15 @@ export function packColor(rgb, alpha) {
   return ((a << 24) | (rgb[2] << 16) | (rgb[1] << 8) | rgb[0]) >>> 0;
 }
 
+/** What a person reads for the field's "background". */
+export const EVERYTHING_ELSE = "everything else";
+
+function isBackground({ raw }) {
+  return ["__background__", "background"].includes(String(raw).toLowerCase());
+}
+
 /**
- * Return names and colours for all 256 indices, also those that the model's card omits.
+ * Names and colours for every index a pixel can hold, also those the model's card leaves out.
  * @param {{index: number, name: string, raw?: string, voc: string, safe: string}[]} categories
  * @returns {{index: number, name: string, raw: string, voc: string, safe: string}[]} 256 long
  */
@@ -32,24 +39,26 @@ export function completeCategories(categories) {
   const known = new Map((categories || []).map((category) => [category.index, category]));
   return Array.from({ length: 256 }, (_, index) => {
     const category = known.get(index);
-    if (category) return { raw: category.name, ...category };
+    if (category) {
+      const one = { raw: category.name, ...category };
+      return isBackground(one) ? { ...one, name: EVERYTHING_ELSE } : one;
+    }
     const name = "class " + index;
     return { index, name, raw: name, voc: "#808080", safe: "#808080" };
   });
 }
 
 /**
- * Return the index of the background class, or -1 if the model has none.
+ * The class that means "none of the others", or -1 when a model has none.
  * @param {{index: number, name: string, raw: string}[]} categories
  */
 export function backgroundIndex(categories) {
-  const names = ["__background__", "background"];
-  const isBackground = ({ raw }) => names.includes(String(raw).toLowerCase());
-  return categories.find(isBackground)?.index ?? -1;
+  const found = categories.find(isBackground);
+  return found ? found.index : -1;
 }
 
 /**
- * Return the colours of all 256 indices in one palette.
+ * Colours of all 256 indices in one palette.
  * @param {object[]} categories from completeCategories
  * @param {"voc"|"safe"} palette
  * @returns {number[][]} 256 entries of [red, green, blue]

@@ -1,8 +1,8 @@
-// Statistics of a label map, and the texts and tables made of them.
+// Numbers about a label map, and the words and tables made of them.
 
 /**
- * Count pixels by class and confidence. Every share, mean and "unsure" count is a short sum over
- * this table, so a new threshold needs no pass over the pixels.
+ * Count pixels by class and confidence. With this table every share, mean and "unsure" count is
+ * a short sum, so that the threshold can move without looking at a pixel again.
  * @param {Uint8Array} classes
  * @param {Uint8Array} confidence 0 to 255
  * @returns {Uint32Array} 256 x 256, row = class, column = confidence level
@@ -14,7 +14,7 @@ export function countLevels(classes, confidence) {
 }
 
 /**
- * Return the classes that are present, largest first.
+ * The classes that are present, largest first.
  * @param {Uint32Array} counts from countLevels
  * @returns {{index: number, pixels: number, fraction: number, confidence: number}[]}
  *   fraction of the photo and mean confidence, both 0 to 1
@@ -37,7 +37,7 @@ export function measureAreas(counts) {
   return areas.sort((a, b) => b.pixels - a.pixels || a.index - b.index);
 }
 
-/** Return the number of pixels below a confidence level (0 to 255, see unsureLevel). */
+/** How many pixels lie below a confidence level (0 to 255, see unsureLevel). */
 export function countUnsure(counts, level) {
   let pixels = 0;
   for (let index = 0; index < 256; index++) {
@@ -46,87 +46,88 @@ export function countUnsure(counts, level) {
   return pixels;
 }
 
-/** Return the number of pixels that may be two classes or more; 0 if that is unknown. */
+/** How many pixels may be two classes or more; 0 where that is not known. */
 export function countSeveral(setSizes) {
   let pixels = 0;
   if (setSizes) for (const size of setSizes) if (size > 1) pixels++;
   return pixels;
 }
 
+/** A confidence level (0 to 255) below which a pixel is unsure where no map's sets say so: 50 %. */
+const UNSURE_LEVEL = 128;
+
 /**
- * Return a pixel's classes as text: "dog", "dog, or maybe cat", "dog, or maybe cat or horse".
- * @param {string[]} names most probable first
+ * The sets of a map that has none: an unsure pixel may be two classes, any other is one.
+ * @param {Uint8Array} confidence 0 to 255
+ */
+export function guessSets(confidence) {
+  const sizes = new Uint8Array(confidence.length);
+  for (let i = 0; i < sizes.length; i++) sizes[i] = confidence[i] < UNSURE_LEVEL ? 2 : 1;
+  return sizes;
+}
+
+/**
+ * A pixel's set in words: "dog", "dog, or maybe cat", "dog, or maybe cat or horse".
+ * @param {string[]} names the likeliest first
  */
 export function setInWords(names) {
   const [first, ...others] = names;
   return others.length ? first + ", or maybe " + others.join(" or ") : first;
 }
 
-/** Return the warning for a photo that is mostly unsure; "" for others. */
+/** The sentence above a photo of which most is unsure; empty for other photos. */
 export function doubtInWords(share, things) {
   if (!(share > 0.5)) return "";
   return "The model knows " + things + " things. It is unsure about most of this photo.";
 }
 
 /**
- * Return the label map's values at one pixel.
+ * What the map says about one pixel.
  * @param {object} map the decoded label map with its categories
  * @param {number} y
  * @param {number} x
  * @param {number} level confidence (0 to 255) below which a pixel is unsure; 0 leaves that to the
  *   map's sets
  * @returns {{index: number, name: string, words: string, confidence: number, runnerUp: string,
- *   several: boolean, unsure: boolean}} words: the class, or the classes that it may be
+ *   runnerUpIndex: number, several: boolean, unsure: boolean}} words: the class, or the classes
+ *   that it may be
  */
 export function readPixel(map, y, x, level) {
   const at = y * map.width + x;
   const index = map.classes[at];
   const { name } = map.categories[index];
-  const runnerUp = map.categories[map.runnerUp[at]].name;
+  const runnerUpIndex = map.runnerUp[at];
+  const runnerUp = map.categories[runnerUpIndex].name;
   const size = map.setSizes ? map.setSizes[at] : 1;
   const set = [name, runnerUp, "something else"].slice(0, size);
   return {
     index,
     name,
     words: setInWords(set),
-    // The highest level includes all values that round to it, so it is shown as 254.5.
+    // The highest level stands for all that rounds to it: nothing is wholly certain.
     confidence: Math.min(254.5, map.confidence[at]) / 255,
     runnerUp,
+    runnerUpIndex,
     several: size > 1,
     unsure: level > 0 ? map.confidence[at] < level : size > 1,
   };
 }
 
-/** Format a share: "<1 %", "12 %", "12.3 %". */
+/** A text with a capital at its beginning. */
+export function capital(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+/** A share in words a person reads at a glance: "<1 %", "12 %", "12.3 %". */
 export function percent(fraction, digits = 0) {
-  const step = 10 ** -digits;
+  const least = 10 ** -digits;
   const value = fraction * 100;
-  if (value > 0 && value < step) return "<" + step.toFixed(digits) + " %";
-  if (value < 100 && value > 100 - step) return ">" + (100 - step).toFixed(digits) + " %";
+  if (value > 0 && value < least) return "<" + least.toFixed(digits) + " %";
+  if (value < 100 && value > 100 - least) return ">" + (100 - least).toFixed(digits) + " %";
   return value.toFixed(digits) + " %";
 }
 
-/**
- * Return the classes with shares, background last: "person 45 %", "cat 12 %", "background 43 %".
- * @param {ReturnType<typeof measureAreas>} areas
- * @param {{name: string}[]} categories 256 long
- * @param {number} background index, or -1
- * @returns {string[]}
- */
-export function describeAreas(areas, categories, background) {
-  const things = areas.filter((area) => area.index !== background);
-  const rest = areas.filter((area) => area.index === background);
-  const shown = things.slice(0, 8);
-  const words = [...shown, ...rest].map(
-    (area) => categories[area.index].name + " " + percent(area.fraction),
-  );
-  if (things.length > shown.length) {
-    words.splice(shown.length, 0, things.length - shown.length + " more classes");
-  }
-  return words;
-}
-
-/** Return the rows of the saved tables, with the fields and raw names of the server's JSON. */
+/** The rows of the saved tables, with the fields and raw names of the server's own JSON. */
 export function tableRows(areas, categories) {
   return areas.map((area) => ({
     index: area.index,
@@ -137,7 +138,7 @@ export function tableRows(areas, categories) {
   }));
 }
 
-/** Return a table as CSV with a header line (RFC 4180). */
+/** A table as CSV with a header line (RFC 4180). */
 export function toCsv(rows) {
   const fields = ["index", "name", "pixels", "fraction", "confidence"];
   const cell = (value) => {

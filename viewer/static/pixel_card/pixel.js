@@ -1,17 +1,16 @@
-// The readout of the pixel at the pointer, and the pinned pixel.
+// The readout: what the map says about the pixel under the pointer or the finger.
 
-import { make } from "../shared/legend.js";
+import { make } from "../shared/elements.js";
 import { percent } from "../shared/statistics.js";
-import { stagePoint } from "./viewport.js";
 
-/** The text of the hint bar. */
+/** What a person may do, in the hint bar. */
 export const HINT = matchMedia("(hover: none)").matches
-  ? "Drag on the photo to read it. Tap a pixel to ask why. Pinch to zoom."
-  : "Point at the photo to read it. Click a pixel to ask why. Scroll to zoom.";
+  ? "Tap anywhere to ask what it is. Pinch to zoom."
+  : "Point to read. Click to ask why. Ctrl and wheel to zoom.";
 
 const GAP = 18;
 
-/** Create a readout's elements once: later only texts and a colour change. */
+/** A reading's parts, made once: while the pointer moves only texts and a colour change. */
 function makeReading() {
   const parts = {
     swatch: make("span", "pw-swatch"),
@@ -37,18 +36,18 @@ function fillReading({ parts }, pixel) {
   parts.swatch.style.setProperty("--pw-color", pixel.color);
 }
 
-/** Return a CSS offset beside the pointer, on the side with more room. */
-function offsetBeside(at, room) {
+/** An offset beside the pointer, on the side with more room, without measuring the readout. */
+function beside(at, room) {
   return at < room / 2
     ? "min(" + (at + GAP) + "px, calc(" + room + "px - 100%))"
     : "max(0px, calc(" + (at - GAP) + "px - 100%))";
 }
 
-/** The readout: beside the pointer for a mouse, above the photo for a finger. */
+/** Beside the pointer for a mouse; above the photo, where no hand covers it, for a finger. */
 export class Readout {
   /**
    * @param {HTMLElement} box floats over the stage
-   * @param {HTMLElement} dock the bar above the stage, which shows the hint otherwise
+   * @param {HTMLElement} dock the line above the stage, which holds a hint otherwise
    * @param {string} hint
    */
   constructor(box, dock, hint) {
@@ -71,7 +70,7 @@ export class Readout {
     this.box.hidden = !at;
     fillReading(at ? this.floating : this.docked, pixel);
     if (at) {
-      const [x, y] = [offsetBeside(at.x, at.width), offsetBeside(at.y, at.height)];
+      const [x, y] = [beside(at.x, at.width), beside(at.y, at.height)];
       this.box.style.transform = "translate(" + x + ", " + y + ")";
     } else {
       this.dock.replaceChildren(this.docked.reading);
@@ -84,40 +83,42 @@ export class Readout {
   }
 }
 
-const PIN_DELAY_MS = 80;
+// The pinned pixel: its mark on the stage, its moves, and who is told.
 
-/** The pinned pixel of the photo, which stays while view and settings change. */
+const TELL_DELAY_MS = 80;
+
+/** One pixel of the photo that stays chosen while everything around it changes. */
 export class Pin {
   /**
    * @param {HTMLElement} marker
-   * @param {import("./canvas.js").Stage} stage
-   * @param {(at: {y: number, x: number}) => void} onPinned called after a pixel was pinned
-   * @param {() => void} onRemoved called after the pin was removed
+   * @param {import("../label_viewer/canvas.js").Stage} stage
+   * @param {{moved: (at: {y: number, x: number}) => void, told: (at: object) => void,
+   *   removed: () => void}} act moved: at once, told: when it stays there, removed: no pin any more
    */
-  constructor(marker, stage, onPinned, onRemoved) {
+  constructor(marker, stage, act) {
     this.marker = marker;
     this.stage = stage;
-    this.onPinned = onPinned;
-    this.onRemoved = onRemoved;
+    this.act = act;
     this.at = null;
     this.timer = 0;
   }
 
-  /** Move the marker to the pixel's position in the current view. */
+  /** Put the mark where the pixel is in the present view. */
   place() {
     this.marker.hidden = !this.at;
     if (!this.at) return;
-    const { y, x } = stagePoint(this.stage.view, this.at.y, this.at.x);
+    const { y, x } = this.stage.pointOf(this.at);
     this.marker.style.transform = "translate(" + x + "px, " + y + "px)";
   }
 
-  /** Pin a pixel; with a delay, only the last of several quick moves is reported. */
+  /** Pin a pixel; a key that is held down moves it often and tells once. */
   set(y, x, delay = 0) {
     this.at = { y, x };
     this.place();
+    this.act.moved(this.at);
     clearTimeout(this.timer);
-    if (delay) this.timer = setTimeout(() => this.onPinned(this.at), delay);
-    else this.onPinned(this.at);
+    if (delay) this.timer = setTimeout(() => this.act.told(this.at), delay);
+    else this.act.told(this.at);
   }
 
   remove() {
@@ -125,20 +126,20 @@ export class Pin {
     if (!this.at) return;
     this.at = null;
     this.place();
-    this.onRemoved();
+    this.act.removed();
   }
 
-  /** Move by pixels of the photo, and shift the view if the pin would leave it. */
+  /** Move by pixels of the photo, and the view along when the pin would leave it. */
   move(down, right) {
     const { map, height, width } = this.stage;
     const y = Math.min(map.height - 1, Math.max(0, this.at.y + down));
     const x = Math.min(map.width - 1, Math.max(0, this.at.x + right));
-    const point = stagePoint(this.stage.view, y, x);
-    const outsideY = point.y < 0 || point.y > height;
-    const outsideX = point.x < 0 || point.x > width;
-    if (outsideY || outsideX) {
-      this.stage.pan(outsideY ? height / 2 - point.y : 0, outsideX ? width / 2 - point.x : 0);
+    const point = this.stage.pointOf({ y, x });
+    const awayY = point.y < 0 || point.y > height;
+    const awayX = point.x < 0 || point.x > width;
+    if (awayY || awayX) {
+      this.stage.pan(awayY ? height / 2 - point.y : 0, awayX ? width / 2 - point.x : 0);
     }
-    this.set(y, x, PIN_DELAY_MS);
+    this.set(y, x, TELL_DELAY_MS);
   }
 }
