@@ -62,7 +62,7 @@ class Handlers(BaseHandlers):
         except CancelledError:
             log.info("a visitor left while their photo was being labelled")
         except Exception as error:
-            yield {"status": "error", "text": self.told(error)}, *unchanged
+            yield {"status": "error", "text": self.error_text(error)}, *unchanged
 
     def _label(
         self, photo: str, model: str, size: int, session: str, number: int, progress: Progress
