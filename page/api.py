@@ -1,9 +1,9 @@
-"""The endpoints for programs: `/segment`, `/probabilities` and `/compare`; see docs/api.md."""
+"""API endpoints `/segment`, `/probabilities` and `/compare`; see docs/api.md."""
 
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import gradio as gr
 import numpy as np
@@ -23,8 +23,9 @@ T = TypeVar("T")
 Facts = dict[str, Any]
 
 AGREE, DIFFER = 255, 0
+OVERLAY_ALPHA = 0.6
 SHARPER_SUFFIX = "+sharper"
-"""Behind a model's name: average the sizes that its card has measured as sharper."""
+"""Suffix of a model's name: average the sizes that its card has measured as sharper."""
 
 DESCRIPTIONS = {
     "segment": "Labels every pixel of a photo. image: the photo's file. model: a model's name, or "
@@ -40,11 +41,11 @@ DESCRIPTIONS = {
     "give a pixel the same class, 0 elsewhere), labels_a and labels_b (indexed PNGs) and facts "
     "(JSON, docs/schema/compare.schema.json).",
 }
-"""What `/gradio_api/info` says of each endpoint."""
+"""Each endpoint's description in `/gradio_api/info`."""
 
 
 class Api(BaseHandlers):
-    """Answers programs; see `BaseHandlers`."""
+    """The endpoints' functions; see `BaseHandlers`."""
 
     def segment(
         self, image: str, model: str, request: gr.Request | None = None
@@ -53,63 +54,62 @@ class Api(BaseHandlers):
 
         Args:
             image: the photo's file.
-            model: a model's name, or an empty string for the page's default. Where that default
-                still needs a download, the built-in model answers and the JSON names it. With
-                "+sharper" behind it two sizes are averaged.
-            request: who asks; Gradio gives it.
+            model: a model's name, or "" for the page's default. While that default is being
+                downloaded, the built-in model is used and the facts name it. With the suffix
+                "+sharper" two sizes are averaged.
+            request: passed by Gradio.
 
         Returns:
             The label map (an indexed PNG of class indices at the photo's size), the overlay (a PNG)
             and the facts as JSON.
         """
 
-        def use(answer: LabelResult) -> tuple[str, str, Facts]:
-            overlay = blend(answer.photo.image, _colors(answer), texts.API_ALPHA)
+        def build(answer: LabelResult) -> tuple[str, str, Facts]:
+            colors = colorize(answer.result.class_map, answer.card.palette_array)
+            overlay = blend(answer.photo.image, colors, OVERLAY_ALPHA)
             facts = {**result_facts(answer.result), "notes": list(texts.notes(answer))}
             return self._labels(answer), self.file(png(overlay), "overlay.png"), facts
 
-        return self._finish(
-            lambda progress: self._ask(image, model, request, progress, use), request
+        return self._run(
+            lambda progress: self._label(image, model, request, progress, build), request
         )
 
     def probabilities(
         self, image: str, model: str, y: float, x: float, request: gr.Request | None = None
     ) -> Facts:
-        """Tell how sure the network is at one pixel.
+        """Return the distribution over the classes at one pixel.
 
         Args:
             image: the photo's file.
             model: as for `segment`.
             y: the row, a whole number from 0.
             x: the column, a whole number from 0.
-            request: who asks; Gradio gives it.
+            request: passed by Gradio.
 
         Returns:
             `segmentation.export.records.pixel_record` and the notes, as JSON.
         """
 
-        def use(answer: LabelResult) -> Facts:
-            from segmentation.export.records import (
-                pixel_record,  # a forward pass has imported torch by now
-            )
+        def build(answer: LabelResult) -> Facts:
+            from segmentation.export.records import pixel_record  # imports torch
 
-            record = pixel_record(answer.result, _whole(y), _whole(x))
+            record = pixel_record(answer.result, _as_int(y), _as_int(x))
             return {**record, "notes": [*texts.notes(answer)]}
 
-        return self._finish(
-            lambda progress: self._ask(image, model, request, progress, use), request
+        return self._run(
+            lambda progress: self._label(image, model, request, progress, build), request
         )
 
     def compare(
         self, image: str, model_a: str, model_b: str, request: gr.Request | None = None
     ) -> tuple[str, str, str, Facts]:
-        """Label a photo with two models and say where they agree.
+        """Label a photo with two models and return where they agree.
 
         Args:
             image: the photo's file.
             model_a: as `model` of `segment`.
-            model_b: the same.
-            request: who asks; Gradio gives it.
+            model_b: as `model_a`.
+            request: passed by Gradio.
 
         Returns:
             Where they agree (a grey PNG: 255 yes, 0 no), both label maps (indexed PNGs) and the
@@ -117,18 +117,21 @@ class Api(BaseHandlers):
         """
 
         def work(progress: Progress) -> tuple[str, str, str, Facts]:
-            first = self._ask(image, model_a, request, progress, self._one)
-            second = self._ask(image, model_b, request, progress, self._one)
-            agree, facts = _compared(first, second)
-            return self.file(png(agree), "agreement.png"), first.labels, second.labels, facts
+            sides = [
+                self._label(image, model, request, progress, self._side)
+                for model in (model_a, model_b)
+            ]
+            agreement, facts = _compare(sides)
+            labels_a, labels_b = (side.labels for side in sides)
+            return self.file(png(agreement), "agreement.png"), labels_a, labels_b, facts
 
-        return self._finish(work, request)
+        return self._run(work, request)
 
-    def _finish(self, work: Callable[[Progress], T], request: gr.Request | None) -> T:
-        """What the work gives, within its time; an error becomes the sentence that a program gets.
+    def _run(self, work: Callable[[Progress], T], request: gr.Request | None) -> T:
+        """Return what `work` returns, within the time limit.
 
         Raises:
-            gr.Error: with that sentence.
+            gr.Error: any error, with its text for the program.
         """
         session = getattr(request, "session_hash", None)
         has_left = functools.partial(self.sessions.has_disconnected, session)
@@ -140,38 +143,40 @@ class Api(BaseHandlers):
         except CancelledError:
             raise gr.Error("You have left.", print_exception=False) from None
         except QueueFullError as error:
-            raise gr.Error(self.told(error), title="Busy", print_exception=False) from None
+            raise gr.Error(self.error_text(error), title="Busy", print_exception=False) from None
         except gr.Error:
             raise
         except Exception as error:
-            raise gr.Error(self.told(error), print_exception=False) from error
+            raise gr.Error(self.error_text(error), print_exception=False) from error
 
-    def _ask(
+    def _label(
         self,
         image: str,
         model: str,
         request: gr.Request | None,
         progress: Progress,
-        use: Callable[[LabelResult], T],
+        build: Callable[[LabelResult], T],
     ) -> T:
-        """Label a photo and make something of the answer while the turn lasts."""
+        """Label a photo and return what `build` makes of the result, while it holds the slot."""
         if not image:
             raise gr.Error("No photo came with this call.", print_exception=False)
-        whose = {"progress": progress, "session": session_of(request)}
         name = model.removesuffix(SHARPER_SUFFIX)
         size = SHARPER if name != model else None
-        with self.service.label(image, name, size, allow_fallback=not name, **whose) as answer:
+        session = session_of(request)
+        with self.service.label(
+            image, name, size, session=session, progress=progress, allow_fallback=not name
+        ) as answer:
             if size == SHARPER and answer.request.size is None:
                 raise ModelError(texts.NOT_SHARPER)
-            return use(answer)
+            return build(answer)
 
     def _labels(self, answer: LabelResult) -> str:
         """Write the label map as an indexed PNG and return its path."""
         labels = write_indexed_png(answer.result.class_map, answer.card.palette_array)
         return self.file(labels, "labels.png")
 
-    def _one(self, answer: LabelResult) -> "_Side":
-        """What is kept of one model's answer while the other one works: a byte a pixel."""
+    def _side(self, answer: LabelResult) -> "_Side":
+        """Return the part of a result that `compare` needs: a byte a pixel."""
         from segmentation.export.records import how_good, model_record
 
         result = answer.result
@@ -180,38 +185,29 @@ class Api(BaseHandlers):
         return _Side(self._labels(answer), result.class_map, result.categories, facts, notes)
 
 
-class _Side:
-    """One model's answer in a comparison.
+class _Side(NamedTuple):
+    """One model's result in a comparison.
 
     Attributes:
-        labels: its label map's file.
+        labels: path of its label map.
         class_map: (H, W) uint8.
         categories: raw class names.
-        facts: which model answered and how good it is; see `segmentation.export.records.how_good`.
-        notes: what to know of it.
+        facts: the model and its figures; see `segmentation.export.records.how_good`.
+        notes: see `page.texts.notes`.
     """
 
-    def __init__(
-        self,
-        labels: str,
-        class_map: np.ndarray,
-        categories: tuple[str, ...],
-        facts: Facts,
-        notes: tuple[str, ...],
-    ) -> None:
-        self.labels = labels
-        self.class_map = class_map
-        self.categories = categories
-        self.facts = facts
-        self.notes = notes
+    labels: str
+    class_map: np.ndarray
+    categories: tuple[str, ...]
+    facts: Facts
+    notes: tuple[str, ...]
 
 
-def _compared(first: _Side, second: _Side) -> tuple[np.ndarray, Facts]:
-    """Where two answers agree, (H, W) uint8, and the facts of the comparison."""
+def _compare(sides: list[_Side]) -> tuple[np.ndarray, Facts]:
+    """Return where two results agree, (H, W) uint8, and the facts of the comparison."""
     from segmentation.export.records import comparison_record
     from segmentation.inference.metrics import joint_classes, overlaps
 
-    sides = (first, second)
     maps, names = joint_classes([s.class_map for s in sides], [s.categories for s in sides])
     same = maps[0] == maps[1]
     facts = comparison_record(
@@ -221,21 +217,13 @@ def _compared(first: _Side, second: _Side) -> tuple[np.ndarray, Facts]:
     return np.where(same, AGREE, DIFFER).astype(np.uint8), {**facts, "notes": notes}
 
 
-def _colors(answer: LabelResult) -> np.ndarray:
-    return colorize(answer.result.class_map, answer.card.palette_array)
-
-
-def _whole(value: float | None) -> Any:
-    """A number that came as JSON: 3.0 is a 3; what is none is left for `pixel` to refuse."""
+def _as_int(value: float | None) -> Any:
+    """Return 3 for 3.0, as JSON has no integers; any other value as it is, for `pixel` to refuse."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def add_endpoints(programs: Api) -> None:
-    """Add the endpoints to the page that is being built.
-
-    Args:
-        programs: answers them.
-    """
+def add_endpoints(api: Api) -> None:
+    """Add the endpoints to the `gr.Blocks` that is being built."""
     with gr.Column(visible=False):
         image = ImageValue(label="image")
         model, model_b = gr.Textbox("", label="model"), gr.Textbox("", label="model_b")
@@ -249,10 +237,10 @@ def add_endpoints(programs: Api) -> None:
             "probabilities": ([image, model, y, x], [facts]),
             "compare": ([image, model, model_b], [agreement, labels_a, labels_b, facts]),
         }
-        models = ", ".join(Path(model).name for model in programs.service.here())
+        models = ", ".join(Path(model).name for model in api.service.here())
         for name, (inputs, outputs) in endpoints.items():
             gr.Button(name).click(
-                getattr(programs, name),
+                getattr(api, name),
                 inputs,
                 outputs,
                 api_name=name,

@@ -30,7 +30,7 @@ class BaseHandlers:
         self.cache = cache
         self.sessions = sessions or Sessions()
 
-    def told(self, error: Exception) -> str:
+    def error_text(self, error: Exception) -> str:
         """Return the text for an error; see `error_messages.user_message`."""
         return error_messages.user_message(log, error)
 

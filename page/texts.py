@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 EMBEDDED = "embedded"
 Failures = Sequence[tuple[str, str]]
-"""Names of photos, and why each could not be labelled."""
+"""(name, why) of each photo that could not be labelled."""
 
 TITLE = "Pixelwise"
 MASTHEAD = (
@@ -30,12 +30,11 @@ PREVIEW_TEXT = (
     "why. Nothing to install, no account."
 )
 PREVIEW_PICTURE = "A photo with its labels painted over it, and the classes beside it."
-API_ALPHA = 0.6
 NOT_SHARPER = (
     "Sharper outlines were measured for the built-in model only: this model was shown one size."
 )
 FORGOTTEN = "This photo was forgotten here. Show it again to ask about its pixels."
-BUSY = "The server had a problem; your photo was not labelled. Please try again."
+INTERNAL_ERROR = "The server had a problem; your photo was not labelled. Please try again."
 ODD_CALL = "This call could not be answered. Check its values, then try again."
 FETCH_FAILED = "The weights of this model could not be fetched. Try again later."
 MODEL_FAILED = "This model cannot be used at the moment. Choose another one."
@@ -49,19 +48,19 @@ NO_MEMORY = (
 
 
 def busy(waiting: int, seconds: int | None) -> str:
-    """What somebody is told who finds the queue full.
+    """Return the refusal of a full queue.
 
     Args:
-        waiting: how many photos wait.
-        seconds: how long it will take until they are done, where that can be told.
+        waiting: number of queued photos.
+        seconds: until they are done; None where that is not known.
     """
     when = "in a minute" if seconds is None else f"in about {seconds} s"
     photos = "1 photo is" if waiting == 1 else f"{waiting} photos are"
     return f"Busy: {photos} waiting. Try again {when}."
 
 
-def place(number: int, seconds: float | None, loading: bool = False) -> str:
-    """What somebody is told who waits in the queue; see `QueuePosition`."""
+def queue_position(number: int, seconds: float | None, loading: bool = False) -> str:
+    """Return the text for a `QueuePosition`."""
     if loading and number == 1:
         return "The network is being loaded; your photo is next …"
     where = "You are next" if number == 1 else f"You are number {number} in the queue"
@@ -71,13 +70,13 @@ def place(number: int, seconds: float | None, loading: bool = False) -> str:
     return f"{where}, about {max(1, rounded)} s …"
 
 
-def waited(seconds: float) -> str:
-    """What somebody is told who has waited in vain."""
+def queue_timeout(seconds: float) -> str:
+    """Return the text for a photo that was queued for too long."""
     return f"Timed out after {seconds:.0f} s in the queue."
 
 
 def too_long(seconds: float) -> str:
-    """What somebody is told whose photo took too long."""
+    """Return the text for a photo that was being labelled for too long."""
     return (
         f"This took more than {seconds:g} s, the limit of this page. "
         "Choose a smaller size or a smaller model, or try again later."
@@ -90,13 +89,13 @@ STAGES = {
     "reading": "Reading the photo …",
     "labelling": "Labelling every pixel …",
 }
-"""The state of a `Stage` -> its text."""
+"""Texts for the states of a `Stage`."""
 
 
 def step_text(step: Any) -> str:
     """Return the text for a reported step; see `page.service.background.Report`."""
     if isinstance(step, QueuePosition):
-        return place(*step)
+        return queue_position(*step)
     if isinstance(step, Stage):
         return STAGES[step.state].format(model=step.model)
     return download_text(step) if isinstance(step, Download) else step
@@ -105,72 +104,67 @@ def step_text(step: Any) -> str:
 SEVERAL_NONE = '<p role="status">Choose some photos first.</p>'
 
 
-def several_intro(most: int) -> str:
-    """What the tab for several photos is for; HTML."""
+def several_intro(max_photos: int) -> str:
+    """Return the introduction of the tab for several photos; HTML."""
     return (
-        f"<p>Drop up to {most} photos. They share one queue with everybody's photos, "
+        f"<p>Drop up to {max_photos} photos. They share one queue with everybody's photos, "
         "and are labelled by the model and at the size chosen in the tab Label. The ZIP has each "
         "photo's label map and overlay, a table of the classes and the facts as JSON.</p>"
     )
 
 
-def several_progress(number: int, total: int, doing: str, failed: Failures = ()) -> str:
-    """How far a visitor's photos are; HTML.
+def several_progress(number: int, total: int, step: str, failed: Failures = ()) -> str:
+    """Return how far a run of several photos is; HTML.
 
     Args:
-        number: of the photo that is next or at work, from 1.
-        total: how many there are.
-        doing: what is happening to it.
-        failed: (name, why) of those that could not be labelled.
+        number: of the current photo, from 1.
+        total: number of photos.
+        step: what is happening to the current photo; "" before it starts.
+        failed: see `several_status`.
     """
-    done = f'<progress max="{total}" value="{number - 1}" aria-label="Photos done"></progress>'
-    return several_status(f"{number} of {total}: {doing or 'next …'}", failed, done)
+    bar = f'<progress max="{total}" value="{number - 1}" aria-label="Photos done"></progress>'
+    return bar + several_status(f"{number} of {total}: {step or 'next …'}", failed)
 
 
 def several_done(total: int, labelled: int, *, stopped: bool) -> str:
-    """What became of a visitor's photos."""
+    """Return the outcome of a run of several photos."""
     photos = "1 photo is" if labelled == 1 else f"{labelled} photos are"
-    if stopped:
-        return f"Stopped: {photos} labelled, of {total}."
-    if labelled == total:
-        return f"Done: {photos} labelled."
-    return f"Done: {photos} labelled, of {total}."
+    of_total = f", of {total}" if stopped or labelled < total else ""
+    return f"{'Stopped' if stopped else 'Done'}: {photos} labelled{of_total}."
 
 
-def several_status(text: str, failed: Failures, before: str = "") -> str:
-    """A sentence on a visitor's photos, and those that could not be labelled; HTML."""
-    said = f'{before}<p role="status">{html.escape(text)}</p>'
+def several_status(text: str, failed: Failures = ()) -> str:
+    """Return a sentence, and below it the photos that could not be labelled; HTML."""
+    status = f'<p role="status">{html.escape(text)}</p>'
     if not failed:
-        return said
-    rows = "".join(f"<li>{_failure(short_name(name), why)}</li>" for name, why in failed)
-    return f"{said}<p>Not labelled:</p><ul>{rows}</ul>"
-
-
-def _failure(name: str, why: str) -> str:
-    """Why a photo could not be labelled, with its name, once; HTML."""
-    return html.escape(why if name in why else f"{name}: {why}")
+        return status
+    rows = ""
+    for name, why in ((short_name(name), why) for name, why in failed):
+        rows += f"<li>{html.escape(why if name in why else f'{name}: {why}')}</li>"
+    return f"{status}<p>Not labelled:</p><ul>{rows}</ul>"
 
 
 def several_busy(visitors: int) -> str:
-    """What somebody is told where too many label several photos; HTML."""
-    text = f"Busy: {visitors} visitors are labelling several photos. Try again in a minute."
-    return several_status(text, ())
+    """Return the refusal where too many visitors label several photos; HTML."""
+    return several_status(
+        f"Busy: {visitors} visitors are labelling several photos. Try again in a minute."
+    )
 
 
-def several_too_many(most: int) -> str:
-    """Why a photo was not even tried."""
-    return f"Only {most} photos at a time; start another run for the rest."
+def several_too_many(max_photos: int) -> str:
+    """Return why a photo beyond the limit was not labelled."""
+    return f"Only {max_photos} photos at a time; start another run for the rest."
 
 
 def short_name(name: str) -> str:
-    """An upload's name for a line of text: no folder, printable, 40 letters at most."""
+    """Return an upload's name without folders, printable, 40 characters at most."""
     last = name.replace("\\", "/").rsplit("/", 1)[-1]
     clean = "".join(c if c.isprintable() else "?" for c in last) or "photo"
     return clean if len(clean) <= 40 else f"{clean[:24]}…{clean[-15:]}"
 
 
 def is_memory_error(error: BaseException) -> bool:
-    """Whether an error of ours stands for too little memory."""
+    """Return whether an error was caused by too little memory."""
     cause = error.__cause__
     return isinstance(cause, MemoryError) or "alloc" in str(cause) or "memory" in str(cause)
 
@@ -186,11 +180,11 @@ def model_name(name: str) -> str:
 
 
 def model_label(name: str, ready: bool) -> str:
-    """How a menu names a model: its title, and what must be fetched first.
+    """Return a menu's text for a model: its title, and the size of its download if it needs one.
 
     Args:
         name: the model.
-        ready: whether it can answer without a download.
+        ready: whether it needs no download.
     """
     from segmentation import MODELS
 
@@ -234,7 +228,7 @@ def run_facts(answer: "LabelResult") -> str:
 
 
 def size_text(size: "Size") -> str:
-    """A size or several in words: "192 px", "192 and 288 px"."""
+    """Return a size or several as text: "192 px", "192 and 288 px"."""
     sizes = size if isinstance(size, tuple) else (size,)
     return f"{' and '.join(map(str, sizes))} px"
 
@@ -258,7 +252,7 @@ def built_in_note(card: "ModelCard", size: "Size") -> str:
 
 
 def download_text(download: Download) -> str:
-    """Return how far a download is."""
+    """Return how far a download is, or why it has failed."""
     if download.error:
         return str(download.error)
     if download.ended:
@@ -279,6 +273,6 @@ def download_note(download: Download) -> str:
 
 
 def error_text(error: Exception | str) -> str:
-    """An error that we raised, as the page shows it: plain text, first letter large."""
+    """Return an error's message with its first letter large; plain text."""
     text = str(error)
     return text[:1].upper() + text[1:]

@@ -29,7 +29,9 @@ from segmentation import (
 _PATH = re.compile(r"(?<![\w/.:])(?:file:)?(?:/[^\s/'\":,;]+)+/([^\s/'\":,;]+)|\b[A-Za-z]:\\\S+")
 
 
-def user_message(log: logging.Logger, error: Exception, otherwise: str = texts.BUSY) -> str:
+def user_message(
+    log: logging.Logger, error: Exception, otherwise: str = texts.INTERNAL_ERROR
+) -> str:
     """What the visitor is told of any error; what only we should know goes to the log.
 
     Args:
@@ -84,7 +86,7 @@ def _of_values(error: PixelwiseError) -> str:
     if isinstance(error, QueueFullError):
         return texts.busy(error.waiting, error.seconds)
     if isinstance(error, QueueTimeoutError):
-        return f"{texts.waited(error.waited)} {texts.busy(error.waiting, error.seconds)}"
+        return f"{texts.queue_timeout(error.waited)} {texts.busy(error.waiting, error.seconds)}"
     if isinstance(error, ShuttingDownError):
         return texts.CLOSING
     return texts.too_long(error.seconds) if isinstance(error, DeadlineError) else ""

@@ -87,7 +87,7 @@ class Handlers(BaseHandlers):
             log.info("a visitor left, or cancelled, while their photo was being labelled")
             yield (gr.skip(),) * 6
         except Exception as error:
-            yield {"status": "error", "text": self.told(error), **source}, *unchanged
+            yield {"status": "error", "text": self.error_text(error), **source}, *unchanged
 
     def cancel(self, request: gr.Request) -> None:
         """Cancel the visitor's photo that is in progress."""
@@ -140,7 +140,7 @@ class Handlers(BaseHandlers):
         try:
             name = self.service.resolve((choice or "").removeprefix(FETCH))
         except PixelwiseError as error:
-            return self.told(error), gr.update(active=False)
+            return self.error_text(error), gr.update(active=False)
         self.service.downloads.start(name)
         return self._watched(name)
 

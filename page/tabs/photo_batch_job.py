@@ -112,7 +112,7 @@ class PhotoBatch(BaseHandlers):
         except CancelledError:
             log.info("a visitor left while their photos were being labelled")
         except Exception as error:
-            yield _step(texts.several_status(self.told(error), run.failed))
+            yield _step(texts.several_status(self.error_text(error), run.failed))
         finally:
             self._places.release()
 
@@ -147,7 +147,7 @@ class PhotoBatch(BaseHandlers):
                         raise
                     break
                 except Exception as error:
-                    run.failed.append((name, self.told(error)))
+                    run.failed.append((name, self.error_text(error)))
                 if number < run.total:
                     text = texts.several_progress(number + 1, run.total, "", run.failed)
                     yield _working(text, list(run.sheet))

@@ -163,7 +163,7 @@ def post(app, case: Case) -> None:
         text = json.loads(data)["error"]
         assert case.expected != "picture", (case.name, text)
         assert text, case.name
-        assert text not in (texts.BUSY, texts.NO_MEMORY), case.name
+        assert text not in (texts.INTERNAL_ERROR, texts.NO_MEMORY), case.name
         assert "Traceback" not in text
     else:
         assert kind == "complete", case.name

@@ -71,7 +71,7 @@ def test_an_error_not_ours_is_told_without_its_words(handlers, photo_file, monke
 
     monkeypatch.setattr(handlers.service, "work", fail)
     *_, last = handlers.label(photo_file, "", 0)
-    assert last[0] == {"status": "error", "text": texts.BUSY, "source": photo_file}
+    assert last[0] == {"status": "error", "text": texts.INTERNAL_ERROR, "source": photo_file}
     assert "secret" in caplog.text  # the log has it
 
 

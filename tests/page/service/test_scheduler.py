@@ -331,7 +331,7 @@ def test_words_of_those_who_waited_in_vain():
     ],
 )
 def test_words_of_a_place(number, seconds, text):
-    assert texts.place(number, seconds) == text
+    assert texts.queue_position(number, seconds) == text
 
 
 def test_photos_that_wait_are_named():
