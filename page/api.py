@@ -218,7 +218,7 @@ def _compare(sides: list[_Side]) -> tuple[np.ndarray, Facts]:
 
 
 def _as_int(value: float | None) -> Any:
-    """Return 3 for 3.0, as JSON has no integers; any other value as it is, for `pixel` to refuse."""
+    """Return 3 for 3.0, as JSON has no integers; others as they are, for `pixel` to refuse."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 

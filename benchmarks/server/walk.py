@@ -1,4 +1,8 @@
+<<<<<<< HEAD:benchmarks/server/walk.py
 """Print our functions that a photo passes, and a click: `python -m benchmarks.server.walk`.
+=======
+"""List the project's functions that a photo and a click run through: `python -m tests.helpers.measure.walk`.
+>>>>>>> h-rest:tests/helpers/measure/walk.py
 
 From the tab's handler to the viewer's value, by Python's profile hook, in all threads; the model is
 loaded already. Functions that are written within others without a name (lambdas, comprehensions)
@@ -23,26 +27,26 @@ from page.tabs.label_handlers import Handlers
 ROOT = Path(__file__).resolve().parents[2]
 OURS = tuple(str(ROOT / name) + "/" for name in ("page", "segmentation", "viewer"))
 Walk = dict[str, list[str]]
-"""A file, from the folder of the checkout, to the functions of it that were called, in order."""
+"""Path of a module in the checkout -> its functions that were called, in order."""
 
 
 class _Request:
-    """What a handler knows of the page that asks."""
+    """A stand-in for Gradio's request."""
 
     session_hash = "visitor"
     request = type("Scope", (), {"scope": {"path": "/queue/join"}})
 
 
 def record(run: Callable[[], Any]) -> tuple[Any, Walk]:
-    """What a function returns, and which of our functions it has passed."""
-    passed: Walk = {}
+    """Run a function; return its result and the project's functions that were called."""
+    calls: Walk = {}
 
     def hook(frame: FrameType, event: str, _: Any) -> None:
         code = frame.f_code
         name = code.co_name
         if event != "call" or name.startswith("<") or not code.co_filename.startswith(OURS):
             return
-        functions = passed.setdefault(str(Path(code.co_filename).relative_to(ROOT)), [])
+        functions = calls.setdefault(str(Path(code.co_filename).relative_to(ROOT)), [])
         qualified = getattr(code, "co_qualname", name)
         if qualified not in functions:
             functions.append(qualified)
@@ -55,11 +59,11 @@ def record(run: Callable[[], Any]) -> tuple[Any, Walk]:
     finally:
         sys.setprofile(before)
         threading.setprofile(None)
-    return result, passed
+    return result, calls
 
 
 def walks() -> tuple[Walk, Walk]:
-    """The way of an example photo, and of a click on a pixel of it, with the built-in model."""
+    """Record an example photo, and a click on a pixel of it, with the built-in model."""
     first, second = sorted(examples_folder().glob("*.jpg"))[:2]
     with tempfile.TemporaryDirectory() as cache:
         handlers = Handlers(LabelingService(Options(model="embedded", device="cpu")), cache)
@@ -74,12 +78,12 @@ def walks() -> tuple[Walk, Walk]:
 
 
 def count(walk: Walk) -> tuple[int, int]:
-    """How many files, and how many functions."""
+    """Return the numbers of files and of functions."""
     return len(walk), sum(map(len, walk.values()))
 
 
 def main() -> None:
-    """Print both ways."""
+    """Print both walks."""
     for title, walk in zip(("a photo", "a click"), walks(), strict=True):
         files, functions = count(walk)
         print(f"{title}: {files} files, {functions} functions")

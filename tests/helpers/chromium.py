@@ -1,4 +1,4 @@
-"""Where Chromium is, and how the tests start it."""
+"""Find Chromium, and the options with which tests start it."""
 
 import os
 import shutil
@@ -18,15 +18,15 @@ QUIET = (
 
 
 def find_chromium() -> str | None:
-    """The browser's path: `CHROMIUM` where it is set, else the first one on the PATH."""
+    """Return the browser's path: `CHROMIUM` if set, else the first one on the PATH, or None."""
     return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
 
 
 def launch_options(*flags: str) -> dict[str, Any]:
-    """What Playwright's `chromium.launch` takes.
+    """Return the arguments of Playwright's `chromium.launch`.
 
     Raises:
-        RuntimeError: there is no Chromium here.
+        RuntimeError: there is no Chromium on this machine.
     """
     path = find_chromium()
     if path is None:

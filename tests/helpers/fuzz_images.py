@@ -1,9 +1,9 @@
-"""Feeds changed pictures to the door for pictures for as long as one likes.
+"""Fuzz the image decoder for a given time.
 
-`python -m tests.helpers.fuzz_images --minutes 10` lets Atheris (libFuzzer, guided by which lines
-of the project and of Pillow a file reaches) start from the good and the bad inputs and change them
-further. Anything but a picture or an `ImageError` within 5 seconds and 1 GB is a finding: its file
-and its cause are written into --out, and the exit status is 1. Atheris comes with
+`python -m tests.helpers.fuzz_images --minutes 10` runs Atheris (libFuzzer, guided by the lines of
+the project and of Pillow that a file reaches), which mutates the good and the bad inputs. Anything
+but an image or an `ImageError` within 5 seconds and 1 GB is a finding: its file is written into
+--out, its cause is printed, and the exit status is 1. Atheris comes with
 `pip install -r requirements-fuzz.txt`.
 """
 
@@ -27,7 +27,7 @@ MOST_SECONDS, MOST_MB, MOST_BYTES = 5.0, 1000.0, 1 << 20
 
 
 def attempt(data: bytes) -> tuple[str, str]:
-    """Open one file: ("picture" or "error" or "finding", what about it)."""
+    """Open one file; return ("picture", "error" or "finding", details)."""
     from segmentation import ImageError  # after Atheris has prepared these modules
     from segmentation.images.photo import open_photo
 
@@ -61,15 +61,15 @@ def _megabytes(status: Path, key: str) -> float:
 
 
 class Counts:
-    """How many attempts of each kind there were; kept in a file, as libFuzzer ends the process."""
+    """Counts of the attempts of each kind, also in a file, because libFuzzer ends the process."""
 
     def __init__(self, out: Path) -> None:
         self.out = out
         self.counts = {"picture": 0, "error": 0, "finding": 0}
         self._written = 0.0
 
-    def one(self, data: bytes) -> None:
-        """Try one file; what Atheris calls. A finding is written down, and the fuzzing goes on."""
+    def try_file(self, data: bytes) -> None:
+        """Try one file, as Atheris's callback. A finding is saved, and the fuzzing continues."""
         kind, text = attempt(data)
         self.counts[kind] += 1
         if kind == "finding":
@@ -84,7 +84,7 @@ class Counts:
 
 
 def write_corpus(folder: Path) -> None:
-    """The good and the bad inputs as files, where libFuzzer starts from them and adds its own."""
+    """Write the good and the bad inputs as files, from which libFuzzer starts."""
     folder.mkdir(parents=True, exist_ok=True)
     good = [bad_inputs.encode(form) for form in bad_inputs.FORMATS]
     bad = [case.data for case in bad_inputs.cases() if 0 < len(case.data) < 50_000]
@@ -93,29 +93,31 @@ def write_corpus(folder: Path) -> None:
 
 
 def fuzz(minutes: float, seed: int, out: Path) -> None:
-    """Let Atheris try files until the time is up; does not return."""
+    """Run Atheris until the time is over; does not return."""
     import atheris
 
     with atheris.instrument_imports(include=["segmentation", "PIL"]):
         import segmentation.images.photo
-    segmentation.images.photo.decoder.apart = False  # where Atheris can see it
+    segmentation.images.photo.decoder.apart = (
+        False  # in this process, where Atheris measures coverage
+    )
     write_corpus(out / "corpus")
     options = {
         "max_total_time": round(60 * minutes),
         "seed": seed + 1,  # 0 would mean a random one
         "max_len": MOST_BYTES,
         "timeout": 60,
-        "rss_limit_mb": 0,  # `attempt` looks at each one's memory
+        "rss_limit_mb": 0,  # `attempt` checks the memory of each file
         "artifact_prefix": f"{out}/crash-",
         "verbosity": 0,
     }
     words = [sys.argv[0], *(f"-{name}={value}" for name, value in options.items())]
-    atheris.Setup([*words, str(out / "corpus")], Counts(out).one)
+    atheris.Setup([*words, str(out / "corpus")], Counts(out).try_file)
     atheris.Fuzz()
 
 
 def main() -> int:
-    """Read the command line, fuzz, print the counts as JSON."""
+    """Run the command line: fuzz and print the counts as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=0)

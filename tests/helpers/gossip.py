@@ -1,4 +1,4 @@
-"""A JPEG with all that it can tell of a person, and what is in a JPEG besides its pixels."""
+"""A JPEG with every kind of personal metadata, and a parser of a JPEG's segments."""
 
 import io
 import struct
@@ -10,7 +10,7 @@ SECRET = b"grandma in Graz"
 
 
 def gossip(**options) -> bytes:
-    """A JPEG with every kind of metadata that a phone, an editor or a person leaves in it."""
+    """Return a JPEG with every kind of metadata that a phone, an editor or a person writes."""
     exif = Image.Exif()
     exif[0x010E], exif[0x010F] = SECRET.decode(), "Phone " + SECRET.decode()
     exif.get_ifd(0x8825).update({1: "N", 2: (47.0, 4.0, 13.5), 3: "E", 4: (15.0, 26.0, 7.0)})
@@ -30,25 +30,25 @@ def gossip(**options) -> bytes:
     )
     segments = [struct.pack(">BBH", 0xFF, m, len(body) + 2) + body for m, body in parts]
     at = 20  # after SOI and JFIF
-    # and at the end a motion photo's film
+    # the last part is the video of a motion photo
     return data[:at] + b"".join(segments) + data[at:] + b"\0\0\0\x18ftypmp42" + SECRET
 
 
 def picture(height=77, width=90) -> Image.Image:
-    """Waves."""
+    """Return an image of waves."""
     y, x = np.mgrid[:height, :width]
     waves = [128 + 90 * np.sin(x / 9 + k) * np.cos(y / 7 + 2 * k) for k in range(3)]
     return Image.fromarray(np.stack(waves, -1).clip(0, 255).astype(np.uint8))
 
 
 def segments_of(data: bytes) -> list[tuple[int, bytes]]:
-    """Marker and body of each segment of a JPEG with one scan, which must end with its pixels."""
+    """Return marker and body of each segment of a JPEG with one scan at its end."""
     assert data[:2] == b"\xff\xd8"
-    found, at = [], 2
-    while not found or found[-1][0] != 0xDA:
+    segments, at = [], 2
+    while not segments or segments[-1][0] != 0xDA:
         assert data[at] == 0xFF
         length = int.from_bytes(data[at + 2 : at + 4], "big")
-        found.append((data[at + 1], data[at + 4 : at + 2 + length]))
+        segments.append((data[at + 1], data[at + 4 : at + 2 + length]))
         at += 2 + length
     assert data.index(b"\xff\xd9", at) == len(data) - 2
-    return found
+    return segments

@@ -1,4 +1,4 @@
-"""The app within the test's own process, served on the loopback address."""
+"""The page in the test's own process, served on the loopback address."""
 
 import io
 import os
@@ -19,19 +19,20 @@ __all__ = ("API", "Gate", "Inside", "file_data", "png", "running_inside")
 
 
 def png(**save: Any) -> bytes:
-    """The tiny network's photo as a PNG file."""
+    """Return the tiny network's photo as a PNG file."""
     file = io.BytesIO()
     Image.fromarray(tiny.photo()).save(file, "PNG", **save)
     return file.getvalue()
 
 
 class Gate:
-    """Stands between the queue and the network: lets a photo in at once, or when the test says so.
+    """Wraps the labelling work; a test can hold photos before the network or replace the work.
 
     Attributes:
-        calls: how many photos had their turn.
-        inside: how many have it now.
-        instead: what to do in the network's place.
+        open: an event; while it is cleared, photos wait.
+        calls: number of photos that have started.
+        inside: number of running photos.
+        instead: called in place of the network, if it is set.
     """
 
     def __init__(self, work: Callable[..., Any]) -> None:
@@ -42,8 +43,8 @@ class Gate:
         self.inside = 0
         self.instead: Callable[[], Any] | None = None
 
-    def __call__(self, turn: Any, progress: Any) -> Any:
-        """What `LabelingService.work` does, once the gate is open."""
+    def __call__(self, request: Any, progress: Any) -> Any:
+        """Run `LabelingService.work` once the gate is open."""
         self.calls += 1
         self.inside += 1
         try:
@@ -51,7 +52,7 @@ class Gate:
                 progress("waiting at the gate", None)
             if self.instead:
                 return self.instead()
-            return self._work(turn, progress)
+            return self._work(request, progress)
         finally:
             self.inside -= 1
 
@@ -73,11 +74,11 @@ class Inside(Client):
 
     @property
     def model(self) -> str:
-        """The page's first choice, as its dropdown has it."""
+        """The default model's name in the page's dropdown."""
         return Path(self.site.demo.service.default).name
 
     def reset(self, seconds: float = 20) -> None:
-        """Leave the page as it was found: nobody inside, waiting, on a camera or logged in."""
+        """Reset the page: no running or queued photo, no camera, no login."""
         self.gate.instead = None
         self.gate.open.set()
         self.http.cookies.clear()
@@ -86,7 +87,7 @@ class Inside(Client):
             live.stop(ident)
         end = time.monotonic() + seconds
         while self.gate.inside or queue.event_ids_to_events:
-            assert time.monotonic() < end, "somebody is still inside or waiting"
+            assert time.monotonic() < end, "a photo is still running or queued"
             time.sleep(0.02)
 
 
@@ -95,7 +96,7 @@ def running_inside(program: Path, folder: Path, **options: Any) -> Iterator[Insi
     """Serve the page from this process.
 
     Args:
-        program: the `.pt2` file that answers.
+        program: the `.pt2` file of its model.
         folder: for its temporary files.
         options: for `page.options.Options`.
     """

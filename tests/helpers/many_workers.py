@@ -1,4 +1,4 @@
-"""What workers do in tests of those who employ them: no network, and no mercy."""
+"""Worker factories for tests of batch executors; they run no network."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from segmentation.errors import ModelError
 
 
 def make_plain(threads: int):
-    """Answers with the threads it was told to use and its process."""
+    """Return a worker that reports its thread count and its process."""
 
     def label(task: PhotoTask) -> PhotoOutcome:
         return PhotoOutcome(task.image, {"threads": threads, "pid": os.getpid()})
@@ -19,7 +19,7 @@ def make_plain(threads: int):
 
 
 def make_mortal(threads: int):
-    """Dies of a photo whose name says so, every time."""
+    """Return a worker that dies on each photo whose name starts with "deadly"."""
 
     def label(task: PhotoTask) -> PhotoOutcome:
         if task.image.startswith("deadly"):
@@ -30,7 +30,7 @@ def make_mortal(threads: int):
 
 
 def make_slow(threads: int):
-    """Leaves its process's number in the output folder, and takes its time."""
+    """Return a worker that writes its process number to the output folder and takes a minute."""
 
     def label(task: PhotoTask) -> PhotoOutcome:
         Path(task.out, f"{os.getpid()}.pid").touch()
@@ -41,15 +41,15 @@ def make_slow(threads: int):
 
 
 def make_nothing(threads: int):
-    """Cannot be made, as where weights are missing."""
+    """Fail to make a worker, as with missing weights."""
     raise ModelError("there is no such model here")
 
 
 def make_a_death(threads: int):
-    """Dies while it is made, as for want of memory."""
+    """End the process while making a worker, as without memory."""
     os._exit(3)
 
 
 def tasks(*names: str, out: str = "/nowhere") -> list[PhotoTask]:
-    """A task for each name."""
+    """Return a task for each name."""
     return [PhotoTask(name, "/nowhere", out, name) for name in names]

@@ -1,7 +1,7 @@
-"""Opens the page where no other host can be reached, and tells as JSON what happened.
+"""Open the page on a machine without a network, and print the outcome as JSON.
 
 `python -m tests.helpers.no_network PROGRAM.pt2 PHOTO FOLDER`; `test_no_network.py` runs it in a
-network namespace of its own where the machine allows that.
+network namespace of its own if the machine allows that.
 """
 
 import json
@@ -20,11 +20,11 @@ from playwright.sync_api import Page, sync_playwright
 from .chromium import launch_options
 from .server import ROOT, free_port
 
-REFUSING = "http://127.0.0.1:9"  # the discard port: nobody listens
+REFUSING = "http://127.0.0.1:9"  # the discard port, on which nothing listens
 
 
 def main(program: str, photo: str, folder: Path) -> dict[str, Any]:
-    """Start the app with a public link wanted, label a photo, end the app."""
+    """Start the app with `--share`, label a photo, stop the app; return the outcome."""
     port = free_port()
     environment = {
         name: value for name, value in os.environ.items() if name not in ("GRADIO_TEMP_DIR",)
@@ -45,7 +45,7 @@ def main(program: str, photo: str, folder: Path) -> dict[str, Any]:
     try:
         wait_for(f"http://127.0.0.1:{port}/config", app)
         wait_for_text(folder / "app.log", "No public link", app)
-        told = visit(f"http://127.0.0.1:{port}", photo)
+        visited = visit(f"http://127.0.0.1:{port}", photo)
         temporary = [path.name for path in (folder / "tmp").glob("pixelwise-*")]
         start = time.monotonic()
         app.send_signal(signal.SIGTERM)
@@ -53,7 +53,7 @@ def main(program: str, photo: str, folder: Path) -> dict[str, Any]:
     finally:
         app.kill()
     return {
-        **told,
+        **visited,
         "isolated": not can_leave(),
         "temporary": temporary,
         "status": status,
@@ -64,8 +64,10 @@ def main(program: str, photo: str, folder: Path) -> dict[str, Any]:
 
 
 def can_leave() -> bool:
-    """Whether another host could be reached at all (an address for documentation; UDP sends
-    nothing)."""
+    """Return whether there is a route to other hosts.
+
+    192.0.2.1 is an address for documentation, and connecting a UDP socket sends nothing.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))
@@ -75,7 +77,7 @@ def can_leave() -> bool:
 
 
 def wait_for(url: str, app: subprocess.Popen[bytes], seconds: float = 150) -> None:
-    """Wait until the app answers."""
+    """Wait until the app responds."""
     end = time.monotonic() + seconds
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     while time.monotonic() < end and app.poll() is None:
@@ -88,7 +90,7 @@ def wait_for(url: str, app: subprocess.Popen[bytes], seconds: float = 150) -> No
 
 
 def wait_for_text(log: Path, text: str, app: subprocess.Popen[bytes], seconds: float = 60) -> None:
-    """Wait until the app has said something."""
+    """Wait until the app has logged a text."""
     end = time.monotonic() + seconds
     while text not in log.read_text() and time.monotonic() < end and app.poll() is None:
         time.sleep(0.2)
@@ -96,14 +98,14 @@ def wait_for_text(log: Path, text: str, app: subprocess.Popen[bytes], seconds: f
 
 def visit(url: str, photo: str) -> dict[str, Any]:
     """Label a photo in Chromium and record every request."""
-    asked: list[str] = []
+    requested: list[str] = []
     complaints: list[str] = []
     failed: list[str] = []
     with sync_playwright() as play:
         rules = "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"
         browser = play.chromium.launch(**launch_options(rules))
         page = browser.new_page()
-        page.on("request", lambda request: asked.append(request.url))
+        page.on("request", lambda request: requested.append(request.url))
         page.on("requestfailed", lambda request: failed.append(request.url))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
@@ -111,14 +113,14 @@ def visit(url: str, photo: str) -> dict[str, Any]:
         page.wait_for_selector("#photo input[type=file]", state="attached", timeout=60_000)
         page.set_input_files("#photo input[type=file]", photo)
         page.wait_for_selector("#viewer .pw[data-state=ready]", timeout=90_000)
-        told = look(page)
+        shown = look(page)
         browser.close()
-    hosts = sorted({u.split("/")[2] for u in asked if u.startswith(("http", "ws"))})
-    return {**told, "hosts": hosts, "complaints": complaints, "failed": failed}
+    hosts = sorted({u.split("/")[2] for u in requested if u.startswith(("http", "ws"))})
+    return {**shown, "hosts": hosts, "complaints": complaints, "failed": failed}
 
 
 def look(page: Page) -> dict[str, Any]:
-    """What the page shows: the classes, the bars of a pinned pixel, its fonts."""
+    """Return what the page shows: the classes, a bar of a pinned pixel, the states of its fonts."""
     box = page.locator("#viewer .pw-stage").bounding_box() or {}
     page.mouse.click(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.4)
     page.wait_for_selector("#viewer .pw-card[data-state=ready]", timeout=30_000)

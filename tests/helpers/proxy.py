@@ -1,8 +1,8 @@
 """A reverse proxy in a process of its own: python proxy.py PORT UPSTREAM HOST [PREFIX].
 
-HOST: what becomes of the Host header: "keep", "none", "name" (without its port, as nginx's `$host`)
+HOST: how the Host header is changed: "keep", "none", "name" (without its port, as nginx's `$host`)
 or "upstream" (nginx's own default). It adds `X-Forwarded-For` where HOST is "keep". PREFIX is cut
-off the paths, and what does not begin with it is answered with 404.
+off the paths; other paths get a 404.
 """
 
 import http.client
@@ -14,10 +14,10 @@ PREFIX = sys.argv[4] if len(sys.argv) > 4 else ""
 
 
 class Proxy(BaseHTTPRequestHandler):
-    """Hands each request on, and its answer back as it comes."""
+    """Forwards each request, and streams the response back."""
 
     def do_GET(self) -> None:
-        """Hand it on."""
+        """Forward a request."""
         if not self.path.startswith(PREFIX + "/"):
             self.send_error(404)
             return
@@ -60,7 +60,7 @@ class Proxy(BaseHTTPRequestHandler):
     do_POST = do_HEAD = do_GET  # noqa: N815
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Random weights under a published name, and a server on this machine that publishes them."""
+"""Random weights under a published name, and a local server that offers them for download."""
 
 import dataclasses
 import hashlib
@@ -19,7 +19,7 @@ QUICK = "lraspp_mobilenet_v3_large"
 
 
 def by_size(names: Iterable[str]) -> list[Any]:
-    """Networks as a test's parameters: those on ResNet-50 and ResNet-101 are slow."""
+    """Return networks as a test's parameters; those on ResNet-50 and ResNet-101 are marked slow."""
     large = ("resnet50", "resnet101")
     return [
         pytest.param(name, marks=pytest.mark.slow) if name.endswith(large) else name
@@ -28,7 +28,7 @@ def by_size(names: Iterable[str]) -> list[Any]:
 
 
 def random_network(name: str, seed: int = 0, **options: object) -> torch.nn.Module:
-    """One of torchvision's networks in eval mode, with seeded random weights."""
+    """Return one of torchvision's networks in eval mode, with seeded random weights."""
     torch.manual_seed(seed)
     if not name.startswith("lraspp"):
         options = {"aux_loss": True, **options}
@@ -37,13 +37,13 @@ def random_network(name: str, seed: int = 0, **options: object) -> torch.nn.Modu
 
 
 def save_random(name: str, path: Path, seed: int = 0) -> Path:
-    """The state dict of a random network, as a file."""
+    """Write the state dict of a random network; return the path."""
     torch.save(random_network(name, seed).state_dict(), path)
     return path
 
 
 class Publisher(http.server.ThreadingHTTPServer):
-    """Serves one file, well or badly.
+    """Serves one file, with or without faults.
 
     Attributes:
         data: the file's bytes.
@@ -59,7 +59,7 @@ class Publisher(http.server.ThreadingHTTPServer):
         self.gate = threading.Event()
 
     def spec(self, name: str = QUICK, *, digest: str | None = None) -> ModelSpec:
-        """The model as if it were published here; its file is named by the hash of `data`."""
+        """Return a model's spec with this server's URL and a file named by the hash of `data`."""
         digest = digest or hashlib.sha256(self.data).hexdigest()[:8]
         file = f"{name}-{digest}.pth"
         url = f"http://127.0.0.1:{self.server_port}/{file}"
@@ -92,7 +92,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 @contextmanager
 def publishing(data: bytes) -> Iterator[Publisher]:
-    """A server for as long as the block lasts."""
+    """Run a server during the block."""
     publisher = Publisher(data)
     thread = threading.Thread(target=publisher.serve_forever, daemon=True)
     thread.start()

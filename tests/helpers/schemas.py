@@ -11,12 +11,12 @@ NAMES = ("cli", "compare", "probabilities", "segment", "several")
 
 
 def load(name: str) -> dict[str, Any]:
-    """A schema by its name."""
+    """Load a schema by its name."""
     return json.loads((FOLDER / f"{name}.schema.json").read_text(encoding="utf-8"))
 
 
 def check(name: str, value: Any) -> None:
-    """Fail where a value breaks the schema, or has a field that the schema does not describe."""
+    """Fail if a value violates the schema, or has a field that the schema does not describe."""
     schema = closed(load(name))
     errors = [
         f"{error.json_path}: {error.message}"
@@ -26,10 +26,10 @@ def check(name: str, value: Any) -> None:
 
 
 def closed(schema: Any) -> Any:
-    """The same schema for this very version: programs must bear new fields, our tests must not."""
+    """Return the schema with unknown fields forbidden, which only tests may do."""
     if isinstance(schema, list):
         return [closed(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
-    shut = {key: closed(part) for key, part in schema.items()}
-    return {**shut, "additionalProperties": False} if "properties" in shut else shut
+    strict = {key: closed(part) for key, part in schema.items()}
+    return {**strict, "additionalProperties": False} if "properties" in strict else strict

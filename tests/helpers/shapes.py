@@ -1,4 +1,4 @@
-"""A made-up set of coloured shapes in VOC layout, for training without real photos."""
+"""Synthetic photos of coloured shapes in VOC layout, for training without real photos."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ COLOURS = {1: (220, 60, 50), 2: (50, 190, 70), 3: (60, 80, 220)}
 
 
 def draw_shape(draw: ImageDraw.ImageDraw, kind: int, box: tuple[int, ...], fill: object) -> None:
-    """One shape in a box (left, top, right, bottom)."""
+    """Draw one shape in a box (left, top, right, bottom)."""
     if kind == 1:
         draw.ellipse(box, fill=fill)
     elif kind == 2:

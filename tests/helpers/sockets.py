@@ -1,4 +1,4 @@
-"""Requests by the byte, as no client library would send them."""
+"""Raw HTTP requests that no client library would send."""
 
 import contextlib
 import json
@@ -12,12 +12,12 @@ Headers = Sequence[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back.
+    """A response.
 
     Attributes:
-        status: 0 where the server hung up without a word.
-        headers: names in small letters.
-        body: as far as it was read.
+        status: 0 if the server closed the connection without a response.
+        headers: names in lower case.
+        body: the part that was read.
     """
 
     status: int
@@ -35,14 +35,14 @@ def request(
     version: str = "1.1",
     host: str | None = "",
 ) -> bytes:
-    """A request's bytes.
+    """Return a request's bytes.
 
     Args:
         url: the app's address.
-        method: see there.
-        path: as it stands in the first line; anything in Latin-1.
+        method: of the request.
+        path: of the request line; any Latin-1 text.
         headers: names and values.
-        body: see there.
+        body: of the request.
         version: of HTTP.
         host: the Host header; "" for the right one, None for none.
     """
@@ -57,7 +57,7 @@ def request(
 
 
 def send(url: str, data: bytes, seconds: float = 10.0, most: int = 1 << 20) -> Reply:
-    """Send bytes, and read what comes until the end, or the first words of a stream."""
+    """Send bytes; read the response to its end, or the beginning of an event stream."""
     parts = urlsplit(url)
     got = b""
     with socket.create_connection((parts.hostname, parts.port), 10) as raw:

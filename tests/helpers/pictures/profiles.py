@@ -1,4 +1,4 @@
-"""Small ICC profiles, written byte by byte so that tests need no file and know every number."""
+"""Small ICC profiles, written byte by byte, so that every number is known."""
 
 import struct
 
@@ -36,7 +36,7 @@ def _profile(space, pcs, device, tags):
 
 
 def rgb_profile(colorants=DISPLAY_P3, gamma=2.2):
-    """Three colorants and one gamma for each channel."""
+    """Return an RGB profile with three colorants and one gamma."""
     tags = {}
     for letter, colorant in zip("rgb", colorants, strict=True):
         tags[f"{letter}XYZ".encode()] = b"XYZ \0\0\0\0" + _fixed(*colorant)
@@ -45,12 +45,12 @@ def rgb_profile(colorants=DISPLAY_P3, gamma=2.2):
 
 
 def gray_profile(gamma=1.0):
-    """One gamma."""
+    """Return a grey profile with one gamma."""
     return _profile(b"GRAY", b"XYZ ", b"mntr", {b"kTRC": _curve(gamma)})
 
 
 def cmyk_profile(paper=(255, 128, 128), ink=(136, 208, 195), black=(0, 128, 128)):
-    """A press whose coloured inks all print `ink` (CIELAB, 8-bit encoding)."""
+    """Return the profile of a press whose coloured inks all print `ink` (CIELAB, 8 bits)."""
     # Cyan is the slowest of the four indices, black ink the fastest.
     grid = [black if i & 1 else ink if i else paper for i in range(16)]
     ramp = bytes(range(256))

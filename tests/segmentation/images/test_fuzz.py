@@ -29,10 +29,10 @@ def test_anything_else_is_a_finding(tmp_path, monkeypatch, capsys):
         raise ZeroDivisionError("no such luck")
 
     counts = fuzz_images.Counts(tmp_path)
-    counts.one(png())
+    counts.try_file(png())
     monkeypatch.setattr(photo_module, "open_photo", broken)
     counts._written = 0.0
-    counts.one(b"\x01\x02")
+    counts.try_file(b"\x01\x02")
     assert counts.counts == {"picture": 1, "error": 0, "finding": 1}
     assert json.loads((tmp_path / "counts.json").read_bytes()) == counts.counts
     assert (tmp_path / "finding1.bin").read_bytes() == b"\x01\x02"
