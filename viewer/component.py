@@ -34,16 +34,18 @@ SCRIPTS = (
     "saving/handing.js",
     "saving/cut_panel.js",
     "saving/export.js",
+    "saving/menu.js",
     "label_viewer/loader.js",
     "pixel_card/pixel.js",
     "pixel_card/place.js",
     "pixel_card/card.js",
     "label_viewer/status_overlay.js",
+    "label_viewer/map.js",
     "label_viewer/main.js",
 )
 """The viewer's scripts, each after the ones it uses."""
 STYLES = tuple(
-    f"label_viewer/styles/{name}.css" for name in ("top", "stage", "card", "controls", "layout")
+    f"label_viewer/styles/{name}.css" for name in ("top", "stage", "readout", "card", "controls", "layout")
 )
 """The viewer's rules, those for narrow screens last."""
 ANSWER_SCRIPTS = ("pixel_card/answer.js",)
