@@ -89,7 +89,7 @@ class NoStub(ComponentMeta):
 
 
 class LabelViewer(gr.HTML, metaclass=NoStub):
-    """A photo with its label map: hover, ask, fade, toggle, threshold, compare, zoom, cut out, save.
+    """A photo with its label map: hover, ask, fade, toggle, compare, zoom, cut out, save.
 
     The value is what `build_value` makes, and may have the photo's file name as `name`, which saved
     files are called after; `{"status": "working", "text": ..., "fraction": ...}`
