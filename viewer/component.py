@@ -34,16 +34,19 @@ SCRIPTS = (
     "saving/handing.js",
     "saving/cut_panel.js",
     "saving/export.js",
+    "saving/menu.js",
     "label_viewer/loader.js",
     "pixel_card/pixel.js",
     "pixel_card/place.js",
     "pixel_card/card.js",
     "label_viewer/status_overlay.js",
+    "label_viewer/map.js",
     "label_viewer/main.js",
 )
 """The viewer's scripts, each after the ones it uses."""
 STYLES = tuple(
-    f"label_viewer/styles/{name}.css" for name in ("top", "stage", "card", "controls", "layout")
+    f"label_viewer/styles/{name}.css"
+    for name in ("top", "stage", "readout", "card", "controls", "layout")
 )
 """The viewer's rules, those for narrow screens last."""
 ANSWER_SCRIPTS = ("pixel_card/answer.js",)
@@ -86,9 +89,10 @@ class NoStub(ComponentMeta):
 
 
 class LabelViewer(gr.HTML, metaclass=NoStub):
-    """A photo with its label map: hover, fade, toggle, threshold, compare, zoom, save.
+    """A photo with its label map: hover, ask, fade, toggle, compare, zoom, cut out, save.
 
-    The value is what `build_value` makes; `{"status": "working", "text": ..., "fraction": ...}`
+    The value is what `build_value` makes, and may have the photo's file name as `name`, which saved
+    files are called after; `{"status": "working", "text": ..., "fraction": ...}`
     and `{"status": "error", "text": ...}` cover the last picture, None empties the viewer.
 
     Events beside Gradio's own: `pin` and `unpin`.

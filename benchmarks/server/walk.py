@@ -1,8 +1,4 @@
-<<<<<<< HEAD:benchmarks/server/walk.py
-"""Print our functions that a photo passes, and a click: `python -m benchmarks.server.walk`.
-=======
-"""List the project's functions that a photo and a click run through: `python -m tests.helpers.measure.walk`.
->>>>>>> h-rest:tests/helpers/measure/walk.py
+"""List our functions that a photo and a click pass: `python -m benchmarks.server.walk`.
 
 From the tab's handler to the viewer's value, by Python's profile hook, in all threads; the model is
 loaded already. Functions that are written within others without a name (lambdas, comprehensions)

@@ -1,12 +1,7 @@
 """More than 200 bad files that a visitor might upload, the same at every run.
 
-<<<<<<< HEAD:tests/helpers/pictures/bad_inputs.py
 `python -m tests.helpers.pictures.bad_inputs FOLDER` writes them; `test_bad_inputs.py` gives each to
 the Python API, the command line and the HTTP endpoint.
-=======
-`python -m tests.helpers.bad_inputs FOLDER` writes them; `test_bad_inputs.py` passes each to the
-Python API, the command line and the HTTP endpoint.
->>>>>>> h-rest:tests/helpers/bad_inputs.py
 """
 
 import gzip

@@ -6,29 +6,18 @@
 import { PixelCard } from "../pixel_card/card.js";
 import { HINT, Pin, Readout } from "../pixel_card/pixel.js";
 import { CutPanel } from "../saving/cut_panel.js";
-import { makeFile } from "../saving/export.js";
-import { canCopy, copyPicture, download, fileStem } from "../saving/handing.js";
+import { fileStem } from "../saving/handing.js";
+import { listenToSaving } from "../saving/menu.js";
 import { describePhoto } from "../shared/headline.js";
 import { Legend } from "../shared/legend.js";
-import { findSpecks, regionAt } from "../shared/regions.js";
-import {
-  countSeveral,
-  countUnsure,
-  doubtInWords,
-  guessSets,
-  readPixel,
-} from "../shared/statistics.js";
+import { regionAt } from "../shared/regions.js";
+import { countUnsure, doubtInWords, readPixel } from "../shared/statistics.js";
 import { Stage } from "./canvas.js";
-import {
-  listenToMenu,
-  listenToPanel,
-  showFullScreen,
-  thresholdInWords,
-  toggleFullScreen,
-} from "./controls.js";
+import { listenToPanel, showFullScreen, thresholdInWords, toggleFullScreen } from "./controls.js";
 import { HiddenClasses } from "./hidden_classes.js";
 import { KEYS_IN_WORDS, ZOOM_STEP, listenToKeys, listenToPointers } from "./input.js";
 import { Loader } from "./loader.js";
+import { completeMap } from "./map.js";
 import { Names } from "./names.js";
 import { makeStyle, unsureLevel } from "./renderer.js";
 import { StatusOverlay } from "./status_overlay.js";
@@ -267,34 +256,22 @@ function pinnedRegion() {
   };
 }
 
-/** One of the files of the menu. */
-const makeNow = (what) =>
-  makeFile(what, {
-    value,
-    map,
-    photo: stage.levels[0],
-    style: makeTables({ focus: -1 }),
-    from: firstLabelled(),
-    names,
-    hidden: hidden.indices(map.categories),
-    threshold: settings.threshold,
-    unsurePixels: unsurePixels(),
-  });
-
-find("[data-save=copy]").hidden = !canCopy();
-listenToMenu(find(".pw-menu"), async (what) => {
-  if (!map) return;
-  try {
-    if (what === "copy") {
-      await copyPicture(makeNow("picture").then(({ blob }) => blob));
-      find(".pw-sr-status").textContent = "Copied.";
-    } else {
-      const { blob, name } = await makeNow(what);
-      download(blob, name);
-    }
-  } catch (error) {
-    overlay.show("error", "Not saved", error.message, true);
-  }
+listenToSaving(find(".pw-menu"), {
+  /** What is to be saved, as it is seen now; null while there is nothing. */
+  result: () =>
+    map && {
+      value,
+      map,
+      photo: stage.levels[0],
+      style: makeTables({ focus: -1 }),
+      from: firstLabelled(),
+      names,
+      hidden: hidden.indices(map.categories),
+      threshold: settings.threshold,
+      unsurePixels: unsurePixels(),
+    },
+  done: (text) => (find(".pw-sr-status").textContent = text),
+  failed: (text) => overlay.show("error", "Not saved", text, true),
 });
 
 // Values.
@@ -304,11 +281,7 @@ function showResult(next, loaded) {
   hidden.showIfAllHidden(loaded.map);
   if (map?.height !== loaded.map.height || map?.width !== loaded.map.width) pin.remove();
   ({ map } = loaded);
-  if (!map.setSizes) {
-    map.setSizes = guessSets(map.confidence);
-    map.several = countSeveral(map.setSizes);
-  }
-  Object.assign(map, findSpecks(map.regions, map.background, map.height, map.width));
+  completeMap(map);
   value = next;
   hovered = -1;
   settings.focus = -1;
