@@ -88,6 +88,7 @@ class LabelledExample:
             "id": KEY,
             "photo": photo,
             "source": photo["path"],
+            "name": NAME,
             "labels": labels,
             "categories": describe_categories(self.categories, VOC_PALETTE),
             "palette": "VOC",
