@@ -233,15 +233,25 @@ def _model_note(card: "ModelCard", size: "Size") -> str:
     return " ".join(filter(None, parts))
 
 
-def download_note(download: "Download") -> str:
-    """How a model's weights are doing, while another one answers; HTML."""
-    said = html.escape(error_text(download.sentence()))
-    if not download.error:
-        return said
-    return (
-        f"The weights of {html.escape(download.name)} could not be fetched."
-        f"<details><summary>Why, and what to do</summary>{said}</details>"
-    )
+LARGER_FAILED = "The larger model could not be fetched."
+
+
+def download_note(download: "Download", why: bool = True) -> str:
+    """How the larger model is doing that somebody wanted; HTML.
+
+    Args:
+        download: of its weights.
+        why: whether to say why it failed: that names this machine's folders.
+    """
+    if download.error and not why:
+        return f"{LARGER_FAILED} Try again later."
+    if download.error:
+        said = html.escape(error_text(download.sentence()))
+        return f"{LARGER_FAILED}<details><summary>Why, and what to do</summary>{said}</details>"
+    if download.ended:
+        return "The larger model is here."
+    total = f" of {download.total / 1e6:.0f}" if download.total else ""
+    return f"Fetching the larger model: {download.done / 1e6:.0f}{total} MB …"
 
 
 def error_text(error: Exception | str) -> str:

@@ -128,7 +128,7 @@ class LabelTab:
         timer.tick(
             handlers.watch_download,
             [self.larger],
-            [self.fetched, timer, self.model],
+            [self.fetched, timer, self.model, self.larger],
             **QUIETLY,
             queue=False,
         )
