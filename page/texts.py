@@ -261,15 +261,25 @@ def download_text(download: Download) -> str:
     return f"Downloading the weights of {download.name}: {download.done / 1e6:.0f}{total} MB …"
 
 
-def download_note(download: Download) -> str:
-    """Return how far a download is while another model labels, or why it has failed; HTML."""
-    text = html.escape(error_text(download_text(download)))
-    if not download.error:
-        return text
-    return (
-        f"The weights of {html.escape(download.name)} could not be fetched."
-        f"<details><summary>Why, and what to do</summary>{text}</details>"
-    )
+LARGER_FAILED = "The larger model could not be fetched."
+
+
+def download_note(download: Download, why: bool = True) -> str:
+    """Return how far the download of a larger model is, or that it has failed; HTML.
+
+    Args:
+        download: of its weights.
+        why: whether to add why it failed, which names this machine's folders.
+    """
+    if download.error and not why:
+        return f"{LARGER_FAILED} Try again later."
+    if download.error:
+        reason = html.escape(error_text(download_text(download)))
+        return f"{LARGER_FAILED}<details><summary>Why, and what to do</summary>{reason}</details>"
+    if download.ended:
+        return "The larger model is here."
+    total = f" of {download.total / 1e6:.0f}" if download.total else ""
+    return f"Fetching the larger model: {download.done / 1e6:.0f}{total} MB …"
 
 
 def error_text(error: Exception | str) -> str:

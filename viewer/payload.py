@@ -48,10 +48,9 @@ def build_value(
         is_shown: whether the browser shows the photo from its own copy; then none goes back.
 
     Returns:
-        JSON-able: id, source, name (of the files that the visitor saves), photo (a file, or None
-        where `is_shown`), labels (a file), height, width, categories (index, name, raw, voc = the
-        model's own colour, safe), palette (what to call the own colours), model, device, seconds,
-        note, pinned.
+        JSON-able: id, source, photo (a file, or None where `is_shown`), labels (a file), height,
+        width, categories (index, name, raw, voc = the model's own colour, safe), palette (what to
+        call the own colours), model, device, seconds, note, pinned.
     """
     height, width = result.class_map.shape
     if image.shape != (height, width, 3) or image.dtype != np.uint8:
@@ -66,7 +65,6 @@ def build_value(
     return {
         "id": key,
         "source": source,
-        "name": Path(source).stem or "photo",
         "photo": None if is_shown else file_value(encode_photo(image), "photo.jpg", cache),
         "labels": file_value(labels, "labels.png", cache),
         "height": height,

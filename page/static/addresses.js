@@ -12,9 +12,10 @@
   let current = { go: "photo", photo: "", number: 0, ...history.state };
   let restoring = false;
 
-  const after = (test, then, tries = 200) => {
+  const after = (test, then, tries = 200, otherwise = () => {}) => {
     if (test()) then();
-    else if (tries) setTimeout(() => after(test, then, tries - 1), 50);
+    else if (tries) setTimeout(() => after(test, then, tries - 1, otherwise), 50);
+    else otherwise();
   };
   const tabOf = (name) => document.querySelector(`[role=tab][data-tab-id="${TABS[name]}"]`);
   const station = () =>
@@ -102,19 +103,24 @@
       if (wanted.photo) choose(wanted.photo);
       else if (wanted.number) {
         const file = memory.get(wanted.number) ?? (await kept(wanted.number));
-        if (file) give(file);
+        if (file) {
+          memory.set(wanted.number, file);
+          give(file);
+        }
       }
     }
-    setTimeout(() => (restoring = false), 300);
+    const end = () => (restoring = false);
+    after(() => place() === wanted.go, end, 40, end);
   }
 
   document.addEventListener("pixelwise:begun", ({ detail }) => {
     const example = detail.example?.photo ?? "";
-    if (restoring) return;
     if (example) {
       note({ photo: example, number: 0 });
     } else if (detail.file) {
-      const number = Date.now();
+      // a photo that comes back is the entry of the history that it was
+      const known = [...memory].find(([, file]) => file === detail.file);
+      const number = known?.[0] ?? Date.now();
       memory.set(number, detail.file);
       if (memory.size > 12) memory.delete(memory.keys().next().value);
       keep(detail.file, number);

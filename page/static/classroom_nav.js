@@ -21,6 +21,15 @@ function setProjector(on) {
   }
 }
 
+/** Return whether the mode was on before the page was reloaded; the page's class may come later. */
+function wasOn() {
+  try {
+    return Boolean(sessionStorage.getItem(KEY));
+  } catch {
+    return document.documentElement.classList.contains("pw-projector");
+  }
+}
+
 box.innerHTML = props.value;
 box.addEventListener("click", (event) => {
   const pressed = event.target.closest("button");
@@ -35,4 +44,4 @@ box.addEventListener("click", (event) => {
   }
 });
 openView("1");
-setProjector(document.documentElement.classList.contains("pw-projector"));
+setProjector(wasOn());

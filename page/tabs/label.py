@@ -134,7 +134,7 @@ class LabelTab:
         timer.tick(
             handlers.watch_download,
             [self.larger],
-            [self.fetched, timer, self.model],
+            [self.fetched, timer, self.model, self.larger],
             **QUIETLY,
             queue=False,
         )

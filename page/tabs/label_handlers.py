@@ -131,9 +131,8 @@ class Handlers(BaseHandlers):
         download = self.service.downloads.get(name)
         if download is None:
             return _NO_NOTE
-        if download.error and not asked_at_home():
-            return texts.FETCH_FAILED, _NO_NOTE[1]
-        return texts.download_note(download), gr.update(active=not download.ended)
+        note = texts.download_note(download, why=asked_at_home())
+        return note, gr.update(active=not download.ended)
 
     def fetch(self, choice: str | None) -> tuple[Any, Any]:
         """Start the download of the larger model; return its note and its timer."""
@@ -142,23 +141,24 @@ class Handlers(BaseHandlers):
         except PixelwiseError as error:
             return self.error_text(error), gr.update(active=False)
         self.service.downloads.start(name)
-        return self._watched(name)
+        return self._watched(name)[0], gr.Timer(active=True)
 
-    def watch_download(self, choice: str | None) -> tuple[Any, Any, Any]:
+    def watch_download(self, choice: str | None) -> tuple[Any, Any, Any, Any]:
         """What the page says while the larger model arrives; the timer's tick.
 
         Returns:
-            The note, the timer, and the menu's value: the model itself, once it is here.
+            The note, the timer, the menu, where the model is chosen once it is here, and the
+            offer: taken back then, and to be taken again where it could not be fetched.
         """
         try:
             name = self.service.resolve((choice or "").removeprefix(FETCH))
         except PixelwiseError:
-            return "", gr.update(active=False), gr.skip()
+            return "", gr.update(active=False), gr.skip(), gr.skip()
         note, timer = self._watched(name)
-        if not self.service.is_ready(name):
-            return note, timer, gr.skip()
-        choices = model_choices(self.service)
-        return note, gr.update(active=False), gr.update(choices=choices, value=Path(name).name)
+        if self.service.is_ready(name):
+            menu = gr.update(choices=model_choices(self.service), value=Path(name).name)
+            return note, gr.update(active=False), menu, gr.update(choices=[], value=None)
+        return note, timer, gr.skip(), gr.skip() if timer["active"] else gr.update(value=None)
 
     def pixel(self, key: str, event: gr.EventData) -> dict[str, Any] | None:
         """Return the distribution over the classes at the pixel that was clicked."""

@@ -22,6 +22,14 @@ def names_of(viewer):
     return viewer.page.evaluate(NAMES)
 
 
+def assert_names_go(viewer):
+    """They follow a change once it is over, which a busy machine may delay."""
+    for _ in range(20):
+        if not names_of(viewer):
+            return
+    raise AssertionError("the names stay")
+
+
 def saved_picture(viewer):
     data = viewer.download("picture")[1]
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
@@ -79,11 +87,11 @@ def test_names_have_a_switch_and_are_in_the_saved_picture(viewer):
     assert button.get_attribute("aria-pressed") == "true"
     assert names_of(viewer)
     viewer.slide(".pw-opacity", 0)
-    assert not names_of(viewer)  # nothing at all lies on the photo then
+    assert_names_go(viewer)  # nothing at all lies on the photo then
     viewer.slide(".pw-opacity", 100)
     with_names = saved_picture(viewer)
     button.click()
-    assert not names_of(viewer)
+    assert_names_go(viewer)
     without = saved_picture(viewer)
     changed = np.abs(with_names - without).max(axis=-1) > 8
     assert 0.002 < changed.mean() < 0.1

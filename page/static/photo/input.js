@@ -79,7 +79,7 @@ async function begin(photo) {
 async function ask(photo) {
   photo.sent = true;
   if (photo.bitmap) loader().keep(photo.source, photo.bitmap);
-  loader().expect(photo.source);
+  loader().expect(photo.source, photo.file?.name);
   say("working", "Labelling every pixel …");
   props.value = describe(photo.source, photo.file?.name, Boolean(photo.bitmap));
   await new Promise((done) => setTimeout(done));

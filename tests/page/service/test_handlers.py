@@ -131,15 +131,16 @@ def test_a_pixel_of_another_picture_than_the_one_that_shows_is_not_answered(hand
 
 def test_words_of_a_download():
     download = Download("deeplabv3_resnet50", 10_000_000, 160_000_000)
-    assert texts.download_note(download) == (
-        "Downloading the weights of deeplabv3_resnet50: 10 of 160 MB …"
-    )
+    assert texts.download_note(download) == ("Fetching the larger model: 10 of 160 MB …")
     download.finished.set()
-    assert texts.download_note(download) == "The weights of deeplabv3_resnet50 are here."
+    assert texts.download_note(download) == "The larger model is here."
     download.error = WeightsError("looked in <here>")
     assert texts.download_note(download) == (
-        "The weights of deeplabv3_resnet50 could not be fetched."
+        "The larger model could not be fetched."
         "<details><summary>Why, and what to do</summary>Looked in &lt;here&gt;</details>"
+    )
+    assert texts.download_note(download, why=False) == (
+        "The larger model could not be fetched. Try again later."
     )
 
 
@@ -164,7 +165,7 @@ def test_the_built_in_model_answers_while_a_larger_one_is_fetched(absent, photo_
     handlers, go = absent
     *_, last = handlers.label(photo_file, "", 0)
     note, timer = last[4:]
-    assert note == "Downloading the weights of fcn_resnet50: 0 MB …"
+    assert note == "Fetching the larger model: 0 MB …"
     assert timer["active"] is True
     assert "fcn_resnet50 is not on this machine yet" in last[2]
     go.set()
@@ -181,15 +182,33 @@ def test_a_larger_model_answers_by_itself_once_it_is_here(absent):
     }
     assert "fcn_resnet50" in hidden_choices(service)["model"]
     note, timer = handlers.fetch(choice)
-    assert (note, timer["active"]) == ("Downloading the weights of fcn_resnet50: 0 MB …", True)
-    assert handlers.watch_download(choice)[2] == gr.skip()
+    assert (note, timer["active"]) == ("Fetching the larger model: 0 MB …", True)
+    assert handlers.watch_download(choice)[2:] == (gr.skip(), gr.skip())
     go.set()
     assert service.downloads.get("fcn_resnet50").finished.wait(5)
-    note, timer, menu = handlers.watch_download(choice)
-    assert (note, timer["active"]) == ("The weights of fcn_resnet50 are here.", False)
+    note, timer, menu, offer = handlers.watch_download(choice)
+    assert (note, timer["active"]) == ("The larger model is here.", False)
     assert menu["value"] == "fcn_resnet50"
+    assert offer["choices"] == []
     assert "fcn_resnet50" not in hidden_choices(service)["model"]
     assert choice in hidden_choices(service)["larger"]
+
+
+def test_a_larger_model_that_could_not_be_fetched_can_be_wanted_again(absent, monkeypatch):
+    def fail(spec, progress):
+        raise WeightsError("looked in /home/ana")
+
+    monkeypatch.setattr(segmentation, "fetch_weights", fail)
+    handlers, _ = absent
+    choice = offered_model(handlers.service)[0][1]
+    handlers.fetch(choice)
+    assert handlers.service.downloads.get("fcn_resnet50").finished.wait(5)
+    note, timer, menu, offer = handlers.watch_download(choice)
+    assert note.startswith("The larger model could not be fetched.<details>")
+    assert (timer.active, menu, offer["value"]) == (False, gr.skip(), None)
+    with asked_by({}):
+        note = handlers.watch_download(choice)[0]
+    assert note == "The larger model could not be fetched. Try again later."
 
 
 def test_nothing_is_offered_where_nothing_may_be_fetched(absent):
