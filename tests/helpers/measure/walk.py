@@ -1,4 +1,4 @@
-"""List the project's functions that a photo and a click run through: `python -m tests.helpers.measure.walk`.
+"""List the functions that a photo and a click call: `python -m tests.helpers.measure.walk`.
 
 From the tab's handler to the viewer's value, by Python's profile hook, in all threads; the model is
 loaded already. Functions that are written within others without a name (lambdas, comprehensions)
