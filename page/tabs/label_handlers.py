@@ -141,7 +141,7 @@ class Handlers(BaseHandlers):
         except PixelwiseError as error:
             return self.error_text(error), gr.update(active=False)
         self.service.downloads.start(name)
-        return self._watched(name)[0], gr.Timer(active=True)
+        return self._watched(name)[0], gr.update(active=True)
 
     def watch_download(self, choice: str | None) -> tuple[Any, Any, Any, Any]:
         """What the page says while the larger model arrives; the timer's tick.

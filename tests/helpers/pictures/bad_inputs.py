@@ -249,11 +249,11 @@ def inconsistent_files() -> Iterator[Case]:
     for size in (0, 13, 255):
         changed = bytes(gif[: at + 10]) + bytes([size]) + bytes(gif[at + 11 :])
         yield Case(f"gif with codes of {size} bits", changed, **ok)
-    yield from other_lies()
+    yield from other_inconsistent_files()
 
 
-def other_lies() -> Iterator[Case]:
-    """The same for TIFF, WebP, AVIF, BMP and PPM files."""
+def other_inconsistent_files() -> Iterator[Case]:
+    """Yield TIFF, WebP, AVIF, BMP and PPM files with inconsistent structures."""
     ok = {"expected": "either"}
     here = struct.pack("<I", 8)
     yield Case("tiff pointing at itself", tiff_of([(256, 8), (257, 8)], bytes(64), next_at=8), **ok)

@@ -205,8 +205,8 @@ def test_a_larger_model_that_could_not_be_fetched_can_be_wanted_again(absent, mo
     assert handlers.service.downloads.get("fcn_resnet50").finished.wait(5)
     note, timer, menu, offer = handlers.watch_download(choice)
     assert note.startswith("The larger model could not be fetched.<details>")
-    assert (timer.active, menu, offer["value"]) == (False, gr.skip(), None)
-    with asked_by({}):
+    assert (timer["active"], menu, offer["value"]) == (False, gr.skip(), None)
+    with request_locality({}):
         note = handlers.watch_download(choice)[0]
     assert note == "The larger model could not be fetched. Try again later."
 
