@@ -2,7 +2,7 @@
 
 from benchmarks.server.walk import count, record, walks
 
-PHOTO = (31, 97)
+PHOTO = (25, 82)
 CLICK = (5, 14)
 """(files, functions) at most."""
 
