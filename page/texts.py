@@ -188,6 +188,21 @@ def fetch_label(name: str) -> str:
     )
 
 
+def chip(answer: "LabelResult") -> str:
+    """Who answered, in how long; HTML with a button that opens the rest."""
+    name = answer.result.model
+    who = "Built-in model" if name == EMBEDDED else model_name(name)
+    return chip_of(f"{who} · {max(0.1, answer.result.seconds):.1f} s")
+
+
+def chip_of(text: str) -> str:
+    """The chip with a text; HTML."""
+    return (
+        f'<p class="pw-chip"><span>{html.escape(text)}</span> · '
+        '<button type="button" data-act="details">details</button></p>'
+    )
+
+
 def run_facts(answer: "LabelResult") -> str:
     """Which model and device answered, how long it took, and what else to know; HTML."""
     result = answer.result

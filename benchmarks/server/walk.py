@@ -65,7 +65,7 @@ def walks() -> tuple[Walk, Walk]:
         handlers = Handlers(LabelingService(Options(model="embedded", device="cpu")), cache)
         list(handlers.label(str(first), "embedded", 0, _Request))  # loads the model
         steps, photo = record(lambda: list(handlers.label(str(second), "embedded", 0, _Request)))
-        value, key = steps[-1][0], steps[-1][2]
+        value, key = steps[-1][0], steps[-1][3]
         event = gr.EventData(None, {"y": 3, "x": 4, "id": value["id"]})
         bars, click = record(lambda: handlers.pixel(key, event))
     if "labels" not in value or "bars" not in bars:

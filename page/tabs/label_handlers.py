@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from page import photo_texts, texts
+from page import texts
 from page.components import labelled_example
 from page.components.labelled_example import LabelledExample
 from page.components.photo_input import browser_shows
@@ -120,7 +120,7 @@ class Handlers(BaseHandlers):
         if answer.request.is_fallback:
             watched = self._watched(answer.request.requested_model)
         facts = texts.run_facts(answer)
-        return _Shown((value, photo_texts.chip(answer), facts, answer.request.key, *watched))
+        return _Shown((value, texts.chip(answer), facts, answer.request.key, *watched))
 
     def _watched(self, name: str) -> tuple[Any, Any]:
         """How a model's weights are doing, and the timer that watches them."""

@@ -7,6 +7,17 @@ window.pixelwiseExamples = offered.map((one) => ({
   told: one.told,
   path: one.photo.path,
 }));
+/** Hand an example to the photo's input, once that is there. */
+function choose(one) {
+  if (!document.querySelector("#photo .ph")?.photoInput) {
+    setTimeout(() => choose(one), 50);
+    return;
+  }
+  const { photo, name, title, told } = one;
+  const detail = { path: photo.path, url: photo.url, name, title, told };
+  document.dispatchEvent(new CustomEvent("pixelwise:example", { detail }));
+}
+
 for (const one of offered) {
   const item = document.createElement("li");
   const button = document.createElement("button");
@@ -25,19 +36,7 @@ for (const one of offered) {
   const name = document.createElement("span");
   name.textContent = one.title;
   button.append(picture, name);
-  button.addEventListener("click", () =>
-    document.dispatchEvent(
-      new CustomEvent("pixelwise:example", {
-        detail: {
-          path: one.photo.path,
-          url: one.photo.url,
-          name: one.name,
-          title: one.title,
-          told: one.told,
-        },
-      }),
-    ),
-  );
+  button.addEventListener("click", () => choose(one));
   item.append(button);
   list.append(item);
 }
