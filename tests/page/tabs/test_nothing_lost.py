@@ -80,7 +80,7 @@ def test_a_wrong_file_is_told_on_the_stage_and_the_result_stays(shown, file, sai
 
 def test_two_photos_dropped_open_several(page, app_url):
     page.goto(app_url)
-    page.wait_for_function("document.querySelector('#photo .ph')?.photoInput")
+    page.wait_for_selector("#pw-banner", state="attached")  # the page's own script runs
     dropped(page, ("apple.png", "image/png", 10), ("berry.png", "image/png", 10))
     page.wait_for_function(
         "['apple', 'berry'].every("
