@@ -22,8 +22,10 @@ serve: $(VENV)/ray.stamp
 test-ray: $(VENV)/dev.stamp $(VENV)/ray.stamp
 	PIXELWISE_REQUIRE_RAY=1 timeout --kill-after=10 480 $(BIN)/python -m pytest -m ray $(ARGS)
 
-# One worker for each processor; all tests of a file run in one worker and share its fixtures.
-AT_ONCE := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# One worker more than there are processors, four at most: browsers and pauses leave time to share.
+# All tests of a file run in one worker and share its fixtures.
+WORKERS := $(shell n=$$(( $$(nproc 2>/dev/null || echo 2) + 1 )); [ $$n -lt 4 ] && echo $$n || echo 4)
+AT_ONCE := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest $(AT_ONCE) $(ARGS)

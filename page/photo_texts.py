@@ -1,30 +1,8 @@
-"""What the page says of a photo: where it goes, who labelled it, what that model knows."""
+"""What the page says before a photo: where it goes, and what the model knows."""
 
-import html
 import math
-from typing import TYPE_CHECKING
-
-from page.texts import EMBEDDED, model_name
-
-if TYPE_CHECKING:
-    from page.service.result_cache import LabelResult
 
 INVITATION = "This is an example. Point anywhere. Then try yours."
-
-
-def chip(answer: "LabelResult") -> str:
-    """Who answered, in how long; HTML with a button that opens the rest."""
-    name = answer.result.model
-    who = "Built-in model" if name == EMBEDDED else model_name(name)
-    return chip_of(f"{who} · {max(0.1, answer.result.seconds):.1f} s")
-
-
-def chip_of(text: str) -> str:
-    """The chip with a text; HTML."""
-    return (
-        f'<p class="pw-chip"><span>{html.escape(text)}</span> · '
-        '<button type="button" data-act="details">details</button></p>'
-    )
 
 
 def privacy(keep_minutes: float, shared: bool) -> str:

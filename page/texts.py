@@ -212,6 +212,21 @@ def notes(answer: "LabelResult") -> tuple[str, ...]:
     return (*answer.photo.notes, f"{absent} answers.")
 
 
+def chip(answer: "LabelResult") -> str:
+    """Return which model labelled the photo, and in how long; HTML with a button for the rest."""
+    name = answer.result.model
+    who = "Built-in model" if name == EMBEDDED else model_name(name)
+    return chip_of(f"{who} · {max(0.1, answer.result.seconds):.1f} s")
+
+
+def chip_of(text: str) -> str:
+    """Return the chip with a text; HTML."""
+    return (
+        f'<p class="pw-chip"><span>{html.escape(text)}</span> · '
+        '<button type="button" data-act="details">details</button></p>'
+    )
+
+
 def run_facts(answer: "LabelResult") -> str:
     """Return the model, device, size and seconds of a result, and its notes; HTML."""
     result, size = answer.result, answer.request.size

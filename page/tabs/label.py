@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from page import photo_texts as texts
+from page import photo_texts, texts
 from page.components.labelled_example import LabelledExample
 from page.components.photo_input import ExampleGallery, PhotoInput
 from page.service.labeling_service import LabelingService
@@ -71,13 +71,13 @@ class LabelTab:
         self.photo = PhotoInput(
             first["source"] if first else None,
             max_mb=options.max_upload_mb,
-            invite=texts.INVITATION if first else "",
-            privacy=texts.privacy(options.keep_minutes, options.shared),
+            invite=photo_texts.INVITATION if first else "",
+            privacy=photo_texts.privacy(options.keep_minutes, options.shared),
             elem_id="photo",
         )
         ExampleGallery(examples.gallery(self._folder, self._cache), elem_id="examples")
         gr.HTML('<div class="pw-caption"></div>', elem_id="example-caption", padding=False)
-        gr.HTML(texts.knows_sentence(), elem_id="about-photo", padding=False)
+        gr.HTML(photo_texts.knows_sentence(), elem_id="about-photo", padding=False)
 
     def _build_choices(self, service: LabelingService) -> None:
         has_sharper = service.sharper_size(EMBEDDED) is not None

@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from page import photo_texts, texts
+from page import texts
 from page.components import labelled_example
 from page.components.labelled_example import LabelledExample
 from page.components.photo_input import browser_shows
@@ -124,7 +124,7 @@ class Handlers(BaseHandlers):
             )
             value["seq"] = number
             download = self._watched(request.requested_model) if request.is_fallback else _NO_NOTE
-            return value, photo_texts.chip(result), texts.run_facts(result), request.key, *download
+            return value, texts.chip(result), texts.run_facts(result), request.key, *download
 
     def _watched(self, name: str) -> tuple[Any, Any]:
         """Return the note on a model's download, and the timer that watches it."""

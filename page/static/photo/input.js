@@ -25,6 +25,11 @@ function say(kind, text, fraction = null) {
 /** Take what a person has given: one photo, or several, which have a tab of their own. */
 function take(files, example = null) {
   if (!files.length) return;
+  if (!loader()) {
+    const kept = [...files];
+    setTimeout(() => take(kept, example), 50); // the viewer's own script is still to run
+    return;
+  }
   if (files.length > 1) {
     document.dispatchEvent(new CustomEvent("pixelwise:several", { detail: [...files] }));
     return;
@@ -233,6 +238,8 @@ root.photoInput = { take, get under() { return under; }, get shown() { return sh
 settleWhenReady();
 
 function settleWhenReady() {
-  if (viewer()?.pixelwise) settle();
-  else setTimeout(settleWhenReady, 50);
+  if (viewer()?.pixelwise) {
+    settle();
+    if (file.files.length) take(file.files); // chosen before this script ran
+  } else setTimeout(settleWhenReady, 50);
 }
