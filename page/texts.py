@@ -24,12 +24,6 @@ TITLE = "Pixelwise"
 MASTHEAD = (
     "<h1>Pixelwise</h1><p>What does a computer see in your photo? It names every single pixel.</p>"
 )
-PREVIEW_TITLE = "Pixelwise: what does a computer see in your photo?"
-PREVIEW_TEXT = (
-    "Drop a photo, and every pixel gets a name: person, cat, car. Point to read it, click to ask "
-    "why. Nothing to install, no account."
-)
-PREVIEW_PICTURE = "A photo with its labels painted over it, and the classes beside it."
 NOT_SHARPER = (
     "Sharper outlines were measured for the built-in model only: this model was shown one size."
 )

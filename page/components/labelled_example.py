@@ -88,7 +88,6 @@ class LabelledExample:
             "id": KEY,
             "photo": photo,
             "source": photo["path"],
-            "name": NAME,
             "labels": labels,
             "categories": describe_categories(self.categories, VOC_PALETTE),
             "palette": "VOC",

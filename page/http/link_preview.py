@@ -22,6 +22,12 @@ from page.requests.request_body import Message
 
 KEY = "pixelwise.address"
 """Where a request's scope has the page's address; see `page.requests.origin.page_address`."""
+TITLE = "Pixelwise: what does a computer see in your photo?"
+TEXT = (
+    "Drop a photo, and every pixel gets a name: person, cat, car. Point to read it, click to ask "
+    "why. Nothing to install, no account."
+)
+PICTURE_TEXT = "A photo with its labels painted over it, and the classes beside it."
 PICTURE = "/preview.jpg"
 PICTURE_SIZE = (1200, 630)
 """(width, height) in pixels, the 1.91 to 1 that link previews are cut to."""
@@ -48,18 +54,18 @@ def preview_tags(address: str) -> str:
     facts = {
         "og:type": "website",
         "og:site_name": texts.TITLE,
-        "og:title": texts.PREVIEW_TITLE,
-        "og:description": texts.PREVIEW_TEXT,
+        "og:title": TITLE,
+        "og:description": TEXT,
         "og:url": f"{address}/",
         "og:image": f"{address}{PICTURE}",
         "og:image:width": width,
         "og:image:height": height,
-        "og:image:alt": texts.PREVIEW_PICTURE,
+        "og:image:alt": PICTURE_TEXT,
     }
     tags = [f'<meta property="{k}" content="{escape(str(v))}">' for k, v in facts.items()]
     tags.append('<meta name="twitter:card" content="summary_large_image">')
-    tags.append(f'<meta name="description" content="{escape(texts.PREVIEW_TEXT)}">')
-    return f"<title>{escape(texts.PREVIEW_TITLE)}</title>{''.join(tags)}"
+    tags.append(f'<meta name="description" content="{escape(TEXT)}">')
+    return f"<title>{escape(TITLE)}</title>{''.join(tags)}"
 
 
 class LinkPreviewMiddleware:

@@ -84,7 +84,7 @@ async function begin(photo) {
 async function ask(photo) {
   photo.sent = true;
   if (photo.bitmap) loader().keep(photo.source, photo.bitmap);
-  loader().expect(photo.source, photo.file?.name);
+  loader().expect(photo.source);
   say("working", "Labelling every pixel …");
   props.value = describe(photo.source, photo.file?.name, Boolean(photo.bitmap));
   await new Promise((done) => setTimeout(done));

@@ -10,9 +10,8 @@ import pytest
 from PIL import Image
 
 from helpers.inside import API, png
-from page import texts
 from page.http.compression import compressed
-from page.http.link_preview import PICTURE, PICTURE_SIZE, preview_tags
+from page.http.link_preview import PICTURE, PICTURE_SIZE, TEXT, TITLE, preview_tags
 from page.http.routes import is_cacheable, is_public
 from page.requests.origin import page_address
 
@@ -43,8 +42,8 @@ def raw(app, path: str, encoding: str) -> tuple[httpx.Headers, bytes]:
 def test_a_link_shows_our_title_text_and_picture(app):
     head = Head(app.http.get("/").text)
     assert head.titles == 1
-    assert head.meta["og:title"] == [texts.PREVIEW_TITLE]
-    assert head.meta["og:description"] == head.meta["description"] == [texts.PREVIEW_TEXT]
+    assert head.meta["og:title"] == [TITLE]
+    assert head.meta["og:description"] == head.meta["description"] == [TEXT]
     assert head.meta["og:url"] == [f"{app.url}/"]
     assert head.meta["og:image"] == [f"{app.url}{PICTURE}"]
     assert head.meta["twitter:card"] == ["summary_large_image"]

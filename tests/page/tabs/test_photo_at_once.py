@@ -212,7 +212,7 @@ def test_cancel_ends_the_work_and_shows_what_was_there(browser, app):
     before = read(page, "v.value.id")
     app.gate.open.clear()
     give_data(page, picture((96, 64)), "second.jpg", "image/jpeg")
-    page.wait_for_selector("#viewer .pw-overlay-text:has-text('Labelling')")
+    page.wait_for_selector("#viewer .pw-overlay:not([hidden])")
     page.wait_for_function("document.querySelector('#viewer .pw').dataset.local === 'true'")
     queue = app.site.demo._queue
     for _ in range(100):

@@ -9,6 +9,9 @@ import { countLevels, countSeveral, measureAreas } from "../shared/statistics.js
 export const announce = (name, detail) =>
   globalThis.document?.dispatchEvent(new CustomEvent("pixelwise:" + name, { detail }));
 
+/** The name of a photo's file, without folder and ending: what is saved of it is called so. */
+const stemOf = (source = "") => source.split("/").at(-1).replace(/[.][a-z0-9]{1,5}$/i, "");
+
 /** Fetch a file as a Blob, or throw an error that names it. */
 async function fetchFile(file, name, signal) {
   const response = await fetch(file.url || file, { signal });
@@ -82,7 +85,6 @@ export class Loader {
     this.newest = -Infinity;
     this.cancel = null;
     this.local = new Map(); // source -> the browser's own copy of that photo
-    this.names = new Map(); // source -> the name of that photo's file, for what is saved of it
     this.ignored = new Set(); // sources of photos that were cancelled
     /** Milliseconds from the last result's value to its display. */
     this.milliseconds = 0;
@@ -99,15 +101,9 @@ export class Loader {
     while (this.local.size > 2) this.local.delete(this.local.keys().next().value);
   }
 
-  /**
-   * Accept results of a photo, even if it was cancelled before.
-   * @param {string} source names the photo, as the value will
-   * @param {string} [name] of its file, which the server does not send back
-   */
-  expect(source, name = "") {
+  /** Accept results of a photo, even if it was cancelled before. */
+  expect(source) {
     this.ignored.delete(source);
-    this.names.set(source, name.replace(/[.][a-z0-9]{1,5}$/i, ""));
-    while (this.names.size > 12) this.names.delete(this.names.keys().next().value);
   }
 
   /** Ignore whatever arrives for a photo that was cancelled. */
@@ -120,8 +116,7 @@ export class Loader {
   /** Handle a value from Gradio: a result, a status, or null. */
   receive(value) {
     if (value?.source && this.ignored.has(value.source)) return;
-    const name = this.names.get(value?.source);
-    if (name && value.labels) value = { ...value, name };
+    if (value?.labels) value = { name: stemOf(value.source), ...value };
     if (!value) {
       this.cancel?.abort();
       this.ticket++;
