@@ -1,4 +1,4 @@
-"""What the page says of moving pictures."""
+"""Texts of the camera and of clips."""
 
 import html
 
@@ -11,7 +11,7 @@ CLIP_CANCELLED = "Cancelled. Nothing of the clip is kept."
 
 
 def ended(seconds: float) -> str:
-    """What is said when a camera's time is over."""
+    """Return the message after a camera's time limit."""
     return (
         f"Stopped by itself: a camera is on for {seconds:g} s at most, so that a forgotten one "
         "does not keep the network busy. Go on if you are still there."
@@ -19,12 +19,12 @@ def ended(seconds: float) -> str:
 
 
 def crowded(most: int) -> str:
-    """What somebody is told who comes when too many cameras are on."""
+    """Return the message for a camera that is refused because too many are on."""
     return f"{most} cameras are on already, and they share one network. Try again in a minute."
 
 
 def not_here(name: str) -> str:
-    """What is said of a model whose weights must be fetched first."""
+    """Return the message for a model whose weights are not on this machine."""
     return (
         f"The weights of {name} are not on this machine yet. Choose it once in the tab Label, "
         "which fetches them, or take another model here."
@@ -32,13 +32,13 @@ def not_here(name: str) -> str:
 
 
 def why(name: str, rates: dict[str, float], chosen: bool, least: float) -> str:
-    """Which model answers, and why.
+    """Return which model labels the camera, and why.
 
     Args:
-        name: the model's.
-        rates: models that were tried -> frames a second.
-        chosen: the person has named it.
-        least: frames a second that were wanted.
+        name: the model's name.
+        rates: measured models -> frames per second.
+        chosen: whether the visitor chose it.
+        least: the wanted frames per second.
     """
     own = f"{name} answers"
     pace = f"{_rate(rates[name])} frames a second when tried here" if name in rates else ""
@@ -56,7 +56,7 @@ def _rate(frames: float) -> str:
 
 
 def clip_rules(seconds: float, megabytes: float, longest: int, fps: float) -> str:
-    """What a clip may be; HTML."""
+    """Return the limits of a clip; HTML."""
     return (
         f"<p>At most {seconds:g} s and {megabytes:g} MB, as MP4, MOV, WebM, MKV or AVI. You get "
         f"an MP4 with the colours laid over it, {longest} pixels on its longer side and {fps:g} "
@@ -66,7 +66,7 @@ def clip_rules(seconds: float, megabytes: float, longest: int, fps: float) -> st
 
 
 def frame_of(done: int, total: int | None) -> str:
-    """How far a clip is."""
+    """Return the progress of a clip."""
     return f"Labelling frame {done + 1}{f' of {total}' if total else ''} …"
 
 
@@ -81,34 +81,34 @@ def clip_done(
     note: str = "",
     instead_of: str = "",
 ) -> str:
-    """The result of a clip.
+    """Return the facts of a labelled clip in a sentence.
 
     Args:
         frames: how many it has.
         fps: frames a second.
         height: of a frame, in pixels.
         width: of a frame, in pixels.
-        sound: what became of it.
-        model: which labelled it.
+        sound: "kept", "recoded", "none" or "lost".
+        model: the model that labelled it.
         note: on its colours.
         instead_of: names a model whose weights are unavailable.
     """
-    told = {
+    facts = {
         "kept": "sound kept as it was",
         "recoded": "sound kept, as AAC",
         "none": "no sound in it",
         "lost": "its sound could not be read and is missing",
     }[sound]
-    told += f"; {note}" if note else ""
+    facts += f"; {note}" if note else ""
     return (
-        f"Done: {frames} frames, {width} × {height} px, {fps:g} frames a second, {told}. "
+        f"Done: {frames} frames, {width} × {height} px, {fps:g} frames a second, {facts}. "
         f"Labelled by {model}."
         + (f" The weights of {instead_of} are not available." if instead_of else "")
     )
 
 
 def status(text: str, fraction: float | None = None, *, busy: bool = False) -> str:
-    """A line that says what is happening, with a bar where something is; HTML."""
+    """Return a status line, with a progress bar while work runs; HTML."""
     if not text:
         return ""
     bar = ""

@@ -1,4 +1,4 @@
-"""What the page says before a photo: where it goes, and what the model knows."""
+"""Texts before a photo: where it goes, and what the model knows."""
 
 import math
 
@@ -6,11 +6,11 @@ INVITATION = "This is an example. Point anywhere. Then try yours."
 
 
 def privacy(keep_minutes: float, shared: bool) -> str:
-    """Where a photo goes, and when it is deleted.
+    """Return where a photo goes, and when it is deleted.
 
     Args:
-        keep_minutes: after which it is deleted.
-        shared: whether there is a public link, whose relay photos pass.
+        keep_minutes: minutes after which it is deleted.
+        shared: whether photos pass the relay of a public link.
     """
     relay = " On its way it passes Gradio’s relay." if shared else ""
     return (
@@ -20,7 +20,7 @@ def privacy(keep_minutes: float, shared: bool) -> str:
 
 
 def span_of(minutes: float) -> str:
-    """A span of time: "a minute", "30 minutes", "an hour", "1.5 hours"."""
+    """Return a duration in words: "a minute", "30 minutes", "an hour", "1.5 hours"."""
     if minutes < 60:
         whole = math.ceil(minutes)
         return "a minute" if whole == 1 else f"{whole} minutes"
@@ -28,7 +28,7 @@ def span_of(minutes: float) -> str:
 
 
 def knows_sentence() -> str:
-    """What the built-in model knows, from its card; "" where there is none."""
+    """Return what the built-in model knows, from its card; "" without such a model."""
     from segmentation import has_embedded
     from segmentation.categories import plural_name
     from segmentation.models.knowledge import good_at, in_words

@@ -1,4 +1,4 @@
-"""The page's photo inputs: components with our own door for what comes in."""
+"""The page's photo inputs: components that return uploaded files unchanged."""
 
 import base64
 import binascii
@@ -16,13 +16,13 @@ from viewer.component import join_scripts
 
 _SHOWN = frozenset(("PNG", "WEBP", "GIF", "BMP", "AVIF"))
 _TURNS = (b"eXIf", b"EXIF", b"Exif", b"Orientation", b"irot", b"imir")
-"""What stands in a file that may say how its picture is to be turned."""
+"""Bytes that occur in a file with an orientation."""
 SCRIPTS = ("decode", "upload", "camera", "input")
 """The photo input's scripts, each after the ones it uses."""
 
 
 class UploadedPhoto(str):
-    """The path of a photo that a visitor has given.
+    """The path of an uploaded photo.
 
     Attributes:
         is_shown: whether the browser shows the photo from its own copy.
@@ -32,10 +32,10 @@ class UploadedPhoto(str):
 
 
 def browser_shows(path: str) -> bool:
-    """Whether every browser turns the picture of a file as we do.
+    """Return whether every browser shows a file in the orientation that `open_photo` gives it.
 
-    Browsers turn JPEG files by their EXIF; of other files that say how they are to be turned, not
-    all do. TIFF and HEIC most cannot show at all.
+    Browsers apply the EXIF orientation of JPEG files. Not all apply that of other formats, and most
+    cannot show TIFF and HEIC.
     """
     with open(path, "rb") as file:
         data = file.read()
@@ -53,7 +53,7 @@ class PhotoInput(gr.HTML, metaclass=NoStub):
     Args:
         value: the path of a file in Gradio's cache, or None.
         max_mb: megabytes that a photo may have.
-        invite: what is said beside the buttons before the first photo.
+        invite: the text beside the buttons before the first photo.
         privacy: where a photo goes, and when it is deleted.
         elem_id: the element's id on the page.
         **kwargs: anything `gr.HTML` takes.
@@ -77,24 +77,24 @@ class PhotoInput(gr.HTML, metaclass=NoStub):
         super().__init__(value, elem_id=elem_id, **said, **kwargs)
 
     def chosen(self, *args: Any, **kwargs: Any) -> Dependency:
-        """Listen to a photo that is here and wants to be labelled."""
+        """Listen to an uploaded photo that is to be labelled."""
         return EventListener("chosen").listener(self, *args, **kwargs)
 
     def cancel(self, *args: Any, **kwargs: Any) -> Dependency:
-        """Listen to a photo under way that is not wanted any more."""
+        """Listen to the visitor cancelling the photo in progress."""
         return EventListener("cancel").listener(self, *args, **kwargs)
 
     def preprocess(self, payload: Any) -> UploadedPhoto | None:
-        """The path of the uploaded file.
+        """Return the path of the uploaded file.
 
         Args:
-            payload: what the browser has sent.
+            payload: the browser's value.
 
         Returns:
             The file's path, or None for no photo.
         """
         payload = payload if isinstance(payload, dict) else {}
-        file = payload.get("photo", payload)  # a file alone: nobody shows it
+        file = payload.get("photo", payload)  # a file alone, as programs send it
         path = file.get("path") if isinstance(file, dict) else None
         if not isinstance(path, str) or not is_inside(path, Path(self.GRADIO_CACHE)):
             return None
@@ -103,7 +103,7 @@ class PhotoInput(gr.HTML, metaclass=NoStub):
         return photo
 
     def postprocess(self, value: Any) -> Any:
-        """The path of a file in Gradio's cache as the browser gets it."""
+        """Return the browser's value for a file in Gradio's cache."""
         if not isinstance(value, str):
             return value
         meta = {"_type": "gradio.FileData"}
@@ -116,7 +116,7 @@ class PhotoInput(gr.HTML, metaclass=NoStub):
 
 
 class ImageValue(gr.Image, metaclass=NoStub):
-    """The photo of an endpoint for programs: a `gr.Image` that hands over the file as it came.
+    """The photo of an endpoint for programs: a `gr.Image` that returns the file unchanged.
 
     Gradio's own preprocessing decodes the picture: it would refuse formats that we read, lose the
     upper half of 16-bit samples and meet decompression bombs before our limits do. Every picture
@@ -126,10 +126,10 @@ class ImageValue(gr.Image, metaclass=NoStub):
     is_template = True  # the browser shows Gradio's own image component
 
     def preprocess(self, payload: Any) -> str | None:
-        """The path of the uploaded file.
+        """Return the path of the uploaded file.
 
         Args:
-            payload: Gradio's image data: a cached file, or a data address.
+            payload: Gradio's image data: a cached file, or a data URL.
 
         Returns:
             The file's path, or None for no photo.

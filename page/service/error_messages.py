@@ -1,7 +1,7 @@
-"""What a visitor is told of an error: about their photo everything, about the server nothing.
+"""Messages for visitors: everything about their photo, nothing about the server.
 
-A message of ours may name a folder (where weights were looked for), and with it an account. Whoever
-sits at this machine reads it all; anybody else gets what concerns them, and the log has the rest.
+An error's own message may name a folder (where weights were searched), and with it an account. A
+visitor on this machine sees the full message. Others see what concerns them; the rest is logged.
 """
 
 import logging
@@ -32,12 +32,12 @@ _PATH = re.compile(r"(?<![\w/.:])(?:file:)?(?:/[^\s/'\":,;]+)+/([^\s/'\":,;]+)|\
 def user_message(
     log: logging.Logger, error: Exception, otherwise: str = texts.INTERNAL_ERROR
 ) -> str:
-    """What the visitor is told of any error; what only we should know goes to the log.
+    """Return the message of any error for a visitor, and log what is left out of it.
 
     Args:
-        log: has the rest.
-        error: see there.
-        otherwise: what to say of an error that is not ours.
+        log: receives the rest.
+        error: the error.
+        otherwise: the message for an error that is not a `PixelwiseError`.
     """
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         log.warning("out of memory: %s", error)
@@ -52,17 +52,17 @@ def user_message(
 
 
 def told(log: logging.Logger, error: PixelwiseError) -> str:
-    """An error of ours in a sentence for the one who asks.
+    """Return the message of a typed error as a sentence.
 
     Args:
-        log: has the rest, where that is not told.
-        error: see there.
+        log: receives what the message leaves out.
+        error: the error.
     """
     return texts.error_text(plain(log, error))
 
 
 def plain(log: logging.Logger, error: PixelwiseError) -> str:
-    """As `told`, for within a sentence: the first letter as the error has it."""
+    """Return the same for use within a sentence: the first letter is left as it is."""
     if text := _of_values(error):
         return text
     if asked_at_home():
@@ -72,17 +72,17 @@ def plain(log: logging.Logger, error: PixelwiseError) -> str:
         return without_folders(str(error))
     if texts.is_memory_error(error):
         return texts.NO_MEMORY
-    error_log.tell(log, "not told to a visitor", error)
+    error_log.tell(log, "not shown to the visitor", error)
     return texts.FETCH_FAILED if isinstance(error, WeightsError) else texts.MODEL_FAILED
 
 
 def without_folders(text: str) -> str:
-    """A text whose paths are the names of their files alone."""
+    """Return a text in which each path is reduced to its file name."""
     return _PATH.sub(lambda match: match[1] or "a file", text)
 
 
 def _of_values(error: PixelwiseError) -> str:
-    """The sentence for an error that carries values; "" for another one."""
+    """Return the message of an error that carries values; "" for any other."""
     if isinstance(error, QueueFullError):
         return texts.busy(error.waiting, error.seconds)
     if isinstance(error, QueueTimeoutError):

@@ -1,14 +1,14 @@
-"""Why a call comes to no result: errors carry values, and `public` makes sentences of them."""
+"""Typed errors of the service; they carry values, and `error_messages` words them."""
 
 from segmentation import ModelError, PixelwiseError
 
 
 class QueueFullError(PixelwiseError):
-    """As many calls wait as may: this one is not let in.
+    """The queue is full, and this call was refused.
 
     Args:
-        waiting: how many wait.
-        seconds: until they are done, where that can be told.
+        waiting: how many calls are queued.
+        seconds: estimated time until they are done; None where nothing was measured yet.
     """
 
     def __init__(self, waiting: int, seconds: int | None) -> None:
@@ -18,16 +18,18 @@ class QueueFullError(PixelwiseError):
 
 
 class QueueTimeoutError(PixelwiseError):
-    """The turn did not come within the time that one may wait.
+    """The call timed out in the queue.
 
     Args:
-        waited: seconds that this one has waited.
-        waiting: how many others wait.
-        seconds: until they are done, where that can be told.
+        waited: seconds that this call was queued.
+        waiting: how many calls are queued.
+        seconds: estimated time until they are done; None where nothing was measured yet.
     """
 
     def __init__(self, waited: float, waiting: int, seconds: int | None) -> None:
-        super().__init__(f"no turn within {waited:.0f} s: {waiting} waiting, {seconds} s")
+        super().__init__(
+            f"timed out after {waited:.0f} s in the queue: {waiting} waiting, {seconds} s"
+        )
         self.waited = waited
         self.waiting = waiting
         self.seconds = seconds
@@ -41,10 +43,10 @@ class ShuttingDownError(PixelwiseError):
 
 
 class DeadlineError(PixelwiseError):
-    """The work did not end within its time.
+    """The work exceeded its time limit.
 
     Args:
-        seconds: that it might have taken.
+        seconds: the limit.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -53,8 +55,8 @@ class DeadlineError(PixelwiseError):
 
 
 class CancelledError(Exception):
-    """Nobody waits for this work any more."""
+    """The work was cancelled: its visitor has left or pressed Cancel."""
 
 
 class NoSuchModelError(ModelError):
-    """A visitor has named a model that they cannot have here."""
+    """The visitor chose a model that this page does not offer them."""

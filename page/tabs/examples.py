@@ -1,4 +1,4 @@
-"""The example photos: what each is called, what to look at, and which are tricky.
+"""The example photos: titles, captions, and which are tricky.
 
 Where they come from and their licences: `examples/CREDITS.md`.
 """

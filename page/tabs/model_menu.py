@@ -1,4 +1,4 @@
-"""What the menus of models offer."""
+"""The choices of the model menus."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,15 +10,15 @@ if TYPE_CHECKING:
     from page.service.labeling_service import LabelingService
 
 FETCH = "fetch:"
-"""Before the name of a model: fetch its weights, do not label with it yet."""
+"""Prefix of a choice that downloads the weights of the model named after it."""
 QUICK = "deeplabv3_mobilenet_v3_large"
-"""The larger model that is offered where the page's own first choice is here already."""
+"""The larger model that is offered where the page's default is already available."""
 MENU, OFFER = "model", "larger"
 """The elements' ids of the menu and of the offer below it."""
 
 
 def model_choices(service: "LabelingService") -> list[tuple[str, str]]:
-    """The models that a menu offers: (how it is named, what the server knows it by)."""
+    """Return the (label, value) of each model in a menu."""
     return [
         (model_label(name, service.is_ready(name)), Path(name).name)
         for name in service.model_names()
@@ -26,7 +26,7 @@ def model_choices(service: "LabelingService") -> list[tuple[str, str]]:
 
 
 def first_choice(service: "LabelingService") -> str:
-    """What the menu has chosen at first: the page's default, or the model that answers for it."""
+    """Return the menu's first value: the page's default, or its fallback."""
     from page.service.models.model_pool import EMBEDDED
 
     name = service.default
@@ -34,16 +34,16 @@ def first_choice(service: "LabelingService") -> str:
 
 
 def offered_model(service: "LabelingService") -> list[tuple[str, str]]:
-    """The one larger model that may be fetched, as the only choice of a group; or none."""
+    """Return the (label, value) of the larger model that can be downloaded, if there is one."""
     name = service.default if _can_be_fetched(service.default) else QUICK
     known = name in service.pool.names()
     return [(fetch_label(name), f"{FETCH}{name}")] if known else []
 
 
 def hidden_choices(service: "LabelingService") -> dict[str, set[str]]:
-    """By the element's id: the choices that the one who asks is not shown at the moment.
+    """Return the choices that this visitor does not see now, by the element's id.
 
-    The menu names models that can answer; the offer one that cannot, where it may be fetched.
+    The menu holds models that are available; the offer holds one that can be downloaded.
     """
     names = service.pool.names()
     ready = {name for name in names if service.is_ready(name)}

@@ -1,4 +1,4 @@
-"""Several photos at once: each waits its turn, the sheet grows, a ZIP has them all at the end."""
+"""Label several photos one after the other, into a contact sheet and a ZIP."""
 
 import contextlib
 import logging
@@ -21,6 +21,7 @@ from page.service.background import Progress, Report, run_with_progress
 from page.service.errors import CancelledError
 from page.service.labeling_service import LabelingService
 from page.service.queue.sessions import Sessions
+from page.service.result_cache import SHARPER
 from page.tabs.cancel_registry import CancelRegistry
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 MAX_PHOTOS = 12
 RUNS_AT_ONCE = 4
-"""Visitors whose photos are on their way; each has an open ZIP of up to this part of the room."""
+"""Runs at the same time; each has an open ZIP of up to this part of the storage."""
 TOUCH_SECONDS = 20.0
 ZIP_NAME = "pixelwise.zip"
 
@@ -40,7 +41,7 @@ Upload = tuple[str, str]
 
 @dataclass(frozen=True)
 class _Done:
-    """One labelled photo: its words, its small picture, and what goes into the ZIP."""
+    """One labelled photo: its caption, thumbnail, and entry of the ZIP."""
 
     caption: str
     picture: str
@@ -49,19 +50,21 @@ class _Done:
 
 @dataclass
 class _Run:
-    """What became of a visitor's photos so far.
+    """The state of one run.
 
     Attributes:
-        total: how many there are.
+        total: number of photos.
         sheet: (picture's path, caption) of each labelled one.
-        failed: (name, why) of each other one.
-        stop: set when the visitor has had enough.
+        failed: (name, reason) of each photo that was not labelled.
+        stop: set when the visitor presses Stop.
+        notes: sentences for the status at the end.
     """
 
     total: int
     sheet: list[tuple[str, str]] = field(default_factory=list)
     failed: list[tuple[str, str]] = field(default_factory=list)
     stop: threading.Event = field(default_factory=threading.Event)
+    notes: set[str] = field(default_factory=set)
 
 
 class PhotoBatch(BaseHandlers):
@@ -154,7 +157,8 @@ class PhotoBatch(BaseHandlers):
             for name, why in run.failed:
                 bundle.add_failure(name, why)
             bundle.close()
-        text = texts.several_done(run.total, len(run.sheet), stopped=run.stop.is_set())
+        done = texts.several_done(run.total, len(run.sheet), stopped=run.stop.is_set())
+        text = " ".join([done, *sorted(run.notes)])
         zipped = self._kept(file) if run.sheet else None
         yield _step(texts.several_status(text, run.failed), list(run.sheet), zipped)
 
@@ -193,6 +197,8 @@ class PhotoBatch(BaseHandlers):
             from segmentation.export.zip_archive import pack
 
             with self.service.label(path, model, size, progress=progress) as answer:
+                if size == SHARPER and answer.request.size is None:
+                    run.notes.add(texts.NOT_SHARPER)
                 image, result = answer.photo.image, answer.result
                 palette = answer.card.palette_array
                 small = png(thumbnail(image, result.class_map, palette))

@@ -1,5 +1,6 @@
 """Several photos at once, as the page answers them; the last one in a browser."""
 
+import html
 import io
 import json
 import threading
@@ -14,8 +15,10 @@ import segmentation
 from helpers import tiny
 from helpers.inside import file_data, png, running_inside
 from helpers.schemas import check
+from page import texts
 from page.options import Options
 from page.service.labeling_service import LabelingService
+from page.service.result_cache import SHARPER
 from page.tabs import photo_batch_job as module
 from page.tabs.photo_batch_job import MAX_PHOTOS, RUNS_AT_ONCE, PhotoBatch
 from segmentation import read_indexed_png
@@ -87,6 +90,13 @@ def test_each_photo_is_labelled_or_told_by_name(several, uploads, tiny_program):
             labels = read_indexed_png(archive.read(f"{stem}_labels.png"))
             np.testing.assert_array_equal(labels, here.predict(path).class_map)
     assert (last[START]["interactive"], last[STOP]["visible"]) == (True, False)
+
+
+def test_a_model_without_a_sharper_size_says_so_once(several, uploads):
+    *_, last = several.run(uploads, "", SHARPER, Request())
+    assert last[STATUS].count(html.escape(texts.NOT_SHARPER)) == 1
+    *_, last = several.run(uploads, "", 0, Request())
+    assert html.escape(texts.NOT_SHARPER) not in last[STATUS]
 
 
 def test_nothing_but_the_answer_is_left_behind(several, uploads, cache):
