@@ -22,6 +22,7 @@ Failures = Sequence[tuple[str, str]]
 
 TITLE = "Pixelwise"
 MASTHEAD = (
+    '<a class="pw-skip" href="#viewer">Skip to the picture</a>'
     "<h1>Pixelwise</h1><p>What does a computer see in your photo? It names every single pixel.</p>"
 )
 NOT_SHARPER = (

@@ -65,6 +65,11 @@
   document.addEventListener("click", (event) => {
     if (onEmptyStage(event) && !inside(event, "button")) tell("choose");
     if (inside(event, ".pw-chip [data-act=details]")) openCurious();
+    if (inside(event, ".pw-skip")) {
+      event.preventDefault();
+      openTab("label");
+      setTimeout(() => document.querySelector("#viewer .pw-stage")?.focus()); // once it is visible
+    }
   });
   document.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && onEmptyStage(event) && event.target.matches(".pw-stage")) tell("choose");

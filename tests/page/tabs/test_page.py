@@ -207,11 +207,16 @@ def test_the_switch_sharper_and_the_size_are_one_choice(page, app_url, photo_fil
     assert not sharper.is_checked()
 
 
-def test_the_page_asks_no_other_host(page, app_url, photo_file):
+def test_the_page_asks_no_other_host_and_a_keyboard_skips_to_the_picture(page, app_url, photo_file):
     hosts = set()
     page.on("request", lambda request: hosts.add(request.url.split("/")[2]))
     drop(page, app_url, photo_file)
     wait_ready(page)
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the picture"
+    page.keyboard.press("Enter")
+    page.wait_for_function("document.activeElement.matches('#viewer .pw-stage')")
     own = app_url.split("/")[2]
     assert {host for host in hosts if host and "." in host} == {own}
 
