@@ -80,7 +80,7 @@ def url(running):
     assert "Traceback" not in said, said[-4000:]
 
 
-sample = pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.slow)])
+sample = pytest.mark.parametrize("step", [12, pytest.param(1, marks=pytest.mark.slow)])
 """Every fifth request by default, all with `-m slow`."""
 
 

@@ -135,6 +135,7 @@ def test_the_last_answer_is_kept_whatever_it_takes(service):
     assert service.get_result(keys[1]).key == keys[1]
 
 
+@pytest.mark.slow
 def test_two_hundred_visitors_leave_no_more_than_is_allowed(service):
     bytes_each = service.segment(PHOTO, session="visitor 0").nbytes
     for number in range(200):

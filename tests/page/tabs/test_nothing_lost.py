@@ -172,6 +172,7 @@ def test_while_the_server_is_away_the_page_goes_on_and_the_photo_is_sent_when_it
         server.kill()
 
 
+@pytest.mark.slow
 def test_a_photo_that_was_being_labelled_is_sent_again(page, tmp_path):
     server = Server(tmp_path, "--model", "embedded")
     server.start()

@@ -175,6 +175,7 @@ def test_labels_bloom_unless_motion_is_unwelcome(desk):
     desk.emulate_media(reduced_motion="no-preference")
 
 
+@pytest.mark.slow
 def test_twelve_megapixels_cost_little_more_than_the_photo(page, built_in_url, tmp_path):
     with Image.open(examples_folder() / "astronaut.jpg") as image:
         large = image.resize((3464, 3464), Image.Resampling.BICUBIC)

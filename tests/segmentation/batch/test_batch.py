@@ -330,7 +330,8 @@ def test_auto_precision_is_decided_once_for_all(label, tmp_path, tiny_program, m
     assert label("--precision", "auto")[1][0].startswith("0 labelled, 5 done before")
 
 
-@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.slow
 def test_a_killed_run_goes_on_where_it_stopped(tmp_path, tiny_program, workers):
     folder, out = tmp_path / "photos", tmp_path / "out"
     folder.mkdir()
