@@ -18,7 +18,7 @@ STYLES = (
     "projector",
 )
 CSS = [STATIC / "styles" / f"{name}.css" for name in STYLES]  # in the order of the cascade
-SCRIPTS = ("page.js", "connection.js", "addresses.js")
+SCRIPTS = ("page.js", "connection.js", "addresses.js", "looks.js")
 """What runs once the page has loaded, each a function."""
 FONTS = ["ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
 MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]

@@ -63,8 +63,19 @@ def test_links_back_forward_and_reload(page, app_url):
     labelled(page, 300, 451)
     page.go_back()
     labelled(page, 60, 90)
+    page.locator("#viewer .pw-opacity").fill("30")
+    page.locator("#viewer [data-act=names]").click()
+    page.locator("#viewer [data-setting=palette] label", has_text="VOC").click()
     page.reload()
-    labelled(page, 60, 90)  # from this tab's session storage
+    labelled(page, 60, 90)  # from this tab's session storage, as the looks
+    page.wait_for_function(
+        "document.querySelector('#viewer .pw').pixelwise.settings.opacity < 0.31"
+    )
+    looks = page.evaluate(
+        "(({ names, palette }) => [names, palette])"
+        "(document.querySelector('#viewer .pw').pixelwise.settings)"
+    )
+    assert looks == [False, "voc"]
     assert asked(page) == {"__theme": "dark"}
 
 
