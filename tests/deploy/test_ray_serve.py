@@ -125,9 +125,9 @@ def replicas() -> set[int]:
     """The processes of those that answer; asks until both have."""
     from ray import serve
 
-    from deploy.ray_serve import NETWORKS, SEGMENTER
+    from deploy.ray_serve import NETWORKS, SEGMENTER_DEPLOYMENT
 
-    handle = serve.get_deployment_handle(SEGMENTER, NETWORKS)
+    handle = serve.get_deployment_handle(SEGMENTER_DEPLOYMENT, NETWORKS)
     return {handle.about.remote().result(timeout_s=30).pid for _ in range(30)}
 
 
