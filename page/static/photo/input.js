@@ -19,7 +19,7 @@ let shown = props.value; // what the picture on the stage was made from
 
 function say(kind, text, fraction = null) {
   const title = kind === "error" ? "This picture cannot be used" : "One moment";
-  overlay()?.show(kind, title, text, Boolean(viewer().pixelwise.map), fraction);
+  overlay()?.show(kind, title, text, Boolean(viewer()?.pixelwise?.map), fraction);
 }
 
 /** Take what a person has given: one photo, or several, which have a tab of their own. */
@@ -121,13 +121,13 @@ function stop() {
     trigger("cancel", {});
   }
   props.value = shown;
-  overlay().hide(Boolean(viewer().pixelwise.map), false);
+  overlay()?.hide(Boolean(viewer()?.pixelwise?.map), false);
   settle();
 }
 
 function settle() {
-  overlay().cancellable = false;
-  const id = viewer().pixelwise.value?.id;
+  if (overlay()) overlay().cancellable = false;
+  const id = viewer()?.pixelwise?.value?.id;
   root.dataset.state = !id || id === "example" ? "first" : "after";
   look();
 }
@@ -142,8 +142,8 @@ function look() {
 /** The picture comes first: to the top of a small screen, into sight of a large one. */
 function goToStage() {
   const small = matchMedia("(max-width: 900px)").matches;
-  const target = small ? viewer() : viewer().querySelector(".pw-stage");
-  target.scrollIntoView({ block: small ? "start" : "nearest" });
+  const target = small ? viewer() : viewer()?.querySelector(".pw-stage");
+  target?.scrollIntoView({ block: small ? "start" : "nearest" });
 }
 
 const caption = (example) => {
